@@ -1,1 +1,68 @@
-//! Placeholder head.
+//! A LevelDB storage engine in two halves that meet in a [`View`].
+//!
+//! The **read half** ([`View`], [`Version`], [`Cursor`], tables) answers from an immutable [`View`]: the active memtable,
+//! the frozen ones, and one version of the table files. It needs no lock and no write access.
+//! The **write half** ([`Engine`]) owns the log, the memtable's insertions, flush, compaction, the manifest and recovery.
+//!
+//! It promises: a directory that C++ LevelDB 1.23 opens at any time, also after a crash, and the reverse; a write that
+//! was answered is kept when the process dies, and when the power fails if it asked for `sync`; after a failed append to
+//! the log or the manifest, or any failed sync, not one further byte goes to either.
+//!
+//! It must not know: other processes, sockets, who may lead, or the wall clock. All file access goes through [`Fs`],
+//! memory for memtables comes from a `RegionSource`, and whoever opens an engine holds the directory's `LOCK`.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use level_party_engine::{Engine, MemFs, Options, Write};
+//! use level_party_format::batch::WriteBatch;
+//!
+//! let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+//! let mut batch = WriteBatch::new();
+//! batch.put(b"colour", b"green");
+//! let sequence = engine.write(Write::new(batch))?;
+//! assert_eq!(sequence, 1);
+//! assert_eq!(engine.get(b"colour")?.unwrap().value, b"green");
+//! engine.close()?;
+//! # Ok::<(), level_party_engine::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod cursor;
+mod entry;
+mod error;
+mod files;
+mod fs;
+mod iter;
+mod options;
+mod table;
+mod version;
+mod view;
+
+mod background;
+mod compaction;
+mod engine;
+mod flush;
+mod health;
+mod manifest;
+mod obsolete;
+mod recovery;
+mod snapshots;
+mod stats;
+mod wal;
+mod write;
+
+pub use cursor::Cursor;
+pub use engine::Engine;
+pub use entry::{Entry, Lookup};
+pub use error::{Error, ErrorKind, Result};
+pub use files::{FileMeta, Tables};
+pub use fs::{Fs, MemFs, ReadFile, StdFs, WriteFile};
+pub use options::{Listener, Options, RecoveryMode};
+pub use recovery::Recovered;
+pub use snapshots::Pin;
+pub use stats::Stats;
+pub use table::Table;
+pub use version::Version;
+pub use view::View;
+pub use write::{CommitHook, Write};
