@@ -1,0 +1,77 @@
+//! A Bloom filter of the user keys in a memtable.
+//!
+//! It promises: a key that was added is always found again; a lookup of any other key mostly ends after one
+//! cache line, instead of a walk down the list. It serves the bytewise order only, in which equal keys have
+//! equal bytes. Bits are set before their entry is linked, so who may see an entry sees its bits.
+
+use std::sync::atomic::Ordering;
+
+use crate::layout::{Arena, FILTER_LEN};
+
+/// Bits set for one key, all in one block of 512 bits. Six 9-bit positions and a 10-bit block number are
+/// exactly one hash.
+const PROBES: u32 = 6;
+/// Words of a block.
+const BLOCK_WORDS: u64 = 8;
+
+const _: () = assert!(FILTER_LEN as u64 == (1 << 10) * BLOCK_WORDS * 8);
+
+/// Sets every bit to zero.
+pub(crate) fn clear(arena: &Arena) {
+    for index in 0..FILTER_LEN / 8 {
+        if let Some(word) = arena.filter_word(index) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Adds a key. Only the region's writer may.
+pub(crate) fn add(arena: &Arena, user_key: &[u8]) {
+    for (index, bit) in probes(user_key) {
+        if let Some(word) = arena.filter_word(index) {
+            // One writer: nobody stores between this load and this store.
+            word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the key may have been added.
+pub(crate) fn may_contain(arena: &Arena, user_key: &[u8]) -> bool {
+    probes(user_key).all(|(index, bit)| {
+        arena
+            .filter_word(index)
+            .is_none_or(|word| word.load(Ordering::Relaxed) & bit != 0)
+    })
+}
+
+/// The words and bits of a key.
+fn probes(user_key: &[u8]) -> impl Iterator<Item = (u32, u64)> {
+    let hash = hash(user_key);
+    let first = (hash >> 54) * BLOCK_WORDS;
+    (0..PROBES).map(move |probe| {
+        let position = hash >> (9 * probe) & 511;
+        ((first + position / 64) as u32, 1 << (position % 64))
+    })
+}
+
+/// A hash that is the same in every process of one layout version. It need not withstand chosen keys: all they
+/// gain is a walk down the list.
+fn hash(bytes: &[u8]) -> u64 {
+    const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut state = fold(SEED ^ bytes.len() as u64);
+    for chunk in chunks {
+        state = fold(state ^ u64::from_le_bytes(*chunk));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    fold(fold(state ^ u64::from_le_bytes(last)))
+}
+
+/// Multiplies by an odd constant and folds the product's halves together. The offset keeps 0 from staying 0.
+fn fold(word: u64) -> u64 {
+    const FACTOR: u128 = 0xd6e8_feb8_6659_fd93;
+    const OFFSET: u64 = 0xa076_1d64_78bd_642f;
+    let product = u128::from(word ^ OFFSET) * FACTOR;
+    (product >> 64) as u64 ^ product as u64
+}
