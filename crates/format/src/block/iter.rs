@@ -1,0 +1,301 @@
+//! A block to keys and values, in both directions.
+
+use std::cmp::Ordering;
+
+use super::{Block, Entry};
+use crate::Corruption;
+use crate::key::InternalComparator;
+
+/// Walks over the entries of a block that it owns.
+///
+/// Invariants: `current` is the offset of the entry it stands at, or [`NOWHERE`]. If it stands at one, `key` holds that
+/// entry's whole key, and `value_start..next` is its value. `interval`, if not empty, holds consecutive entries.
+/// After an error it stands nowhere; every move from nowhere but the seeks is a no-op.
+#[derive(Debug, Clone)]
+pub struct BlockIter {
+    block: Block,
+    comparator: InternalComparator,
+    current: u32,
+    value_start: u32,
+    next: u32,
+    key: Vec<u8>,
+    interval: Interval,
+}
+
+/// No entry starts here: an entry has at least three bytes.
+const NOWHERE: u32 = u32::MAX;
+
+/// Decoded entries from a restart on, kept for going backward.
+#[derive(Debug, Clone, Default)]
+struct Interval {
+    keys: Vec<u8>,
+    entries: Vec<Decoded>,
+    /// Index of the entry that was stepped to last.
+    at: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Decoded {
+    offset: u32,
+    value_start: u32,
+    end: u32,
+    key_start: u32,
+    key_end: u32,
+}
+
+impl BlockIter {
+    pub(super) fn new(block: Block, comparator: InternalComparator) -> Self {
+        BlockIter {
+            block,
+            comparator,
+            current: NOWHERE,
+            value_start: 0,
+            next: 0,
+            key: Vec::new(),
+            interval: Interval::default(),
+        }
+    }
+
+    /// Goes over to another block, at no entry yet, keeping its memory. A table's iterator need not allocate per block.
+    pub fn reset(&mut self, block: Block) {
+        self.block = block;
+        self.current = NOWHERE;
+        self.key.clear();
+        self.interval.clear();
+    }
+
+    /// Whether it stands at an entry.
+    #[inline]
+    pub fn valid(&self) -> bool {
+        self.current != NOWHERE
+    }
+
+    /// The key of the current entry; empty if there is none.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        debug_assert!(self.valid());
+        &self.key
+    }
+
+    /// The value of the current entry; empty if there is none.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        debug_assert!(self.valid());
+        &self.block.data[self.value_start as usize..self.next as usize]
+    }
+
+    /// Goes to the first entry.
+    pub fn seek_to_first(&mut self) -> Result<(), Corruption> {
+        self.key.clear();
+        self.parse(0)
+    }
+
+    /// Goes to the last entry.
+    pub fn seek_to_last(&mut self) -> Result<(), Corruption> {
+        self.step_back_from(self.block.entries_len)
+    }
+
+    /// Goes to the first entry whose key is `>= target`; to none if there is no such entry.
+    pub fn seek(&mut self, target: &[u8]) -> Result<(), Corruption> {
+        let start = match self.last_restart_before(target) {
+            Ok(start) => start,
+            Err(offset) => return self.fail(offset),
+        };
+        self.key.clear();
+        self.parse(start)?;
+        while self.valid() && self.comparator.compare(&self.key, target) == Ordering::Less {
+            self.parse(self.next)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to the next entry; to none after the last.
+    #[inline]
+    pub fn next(&mut self) -> Result<(), Corruption> {
+        if !self.valid() {
+            return Ok(());
+        }
+        self.parse(self.next)
+    }
+
+    /// Goes to the entry before; to none before the first.
+    pub fn prev(&mut self) -> Result<(), Corruption> {
+        if !self.valid() {
+            return Ok(());
+        }
+        if let Some(index) = self.interval.before(self.current) {
+            self.take(index);
+            return Ok(());
+        }
+        self.step_back_from(self.current)
+    }
+
+    /// Goes to the entry at `offset`, whose predecessor's key is in `key` (or none, at a restart).
+    #[inline]
+    fn parse(&mut self, offset: u32) -> Result<(), Corruption> {
+        if offset >= self.block.entries_len {
+            self.go_nowhere();
+            return Ok(());
+        }
+        match self.block.entry(offset) {
+            Some(entry) if entry.shared as usize <= self.key.len() => {
+                self.key.truncate(entry.shared as usize);
+                let unshared = entry.key_start as usize..entry.value_start as usize;
+                self.key.extend_from_slice(&self.block.data[unshared]);
+                self.current = offset;
+                self.value_start = entry.value_start;
+                self.next = entry.end;
+                Ok(())
+            }
+            _ => self.fail(offset),
+        }
+    }
+
+    /// The offset of the last restart whose key is `< target`, or the first restart. `Err` gives the offset of an entry
+    /// that cannot be a restart.
+    fn last_restart_before(&self, target: &[u8]) -> Result<u32, u32> {
+        let mut left = 0;
+        let mut right = self.block.restarts.saturating_sub(1);
+        let mut start = 0;
+        while left < right {
+            let middle = left + (right - left).div_ceil(2);
+            let offset = self.block.restart(middle);
+            let entry = self.block.entry(offset).filter(|entry| entry.shared == 0).ok_or(offset)?;
+            let key = &self.block.data[entry.key_start as usize..entry.value_start as usize];
+            if self.comparator.compare(key, target) == Ordering::Less {
+                left = middle;
+                start = offset;
+            } else {
+                right = middle - 1;
+            }
+        }
+        Ok(start)
+    }
+
+    /// Goes to the last entry that starts before `limit`, which must itself be an entry's offset or the entries' end.
+    fn step_back_from(&mut self, limit: u32) -> Result<(), Corruption> {
+        let Some(start) = self.last_restart_below(limit) else {
+            self.go_nowhere();
+            return Ok(());
+        };
+        match self.interval.decode(&self.block, start, limit) {
+            Ok(last) => {
+                self.take(last);
+                Ok(())
+            }
+            Err(offset) => self.fail(offset),
+        }
+    }
+
+    /// The offset of the last restart below `limit`. In a block with restarts out of order it is some restart below
+    /// it, so that going backward ends in any case.
+    fn last_restart_below(&self, limit: u32) -> Option<u32> {
+        if limit == 0 || self.block.restarts == 0 {
+            return None;
+        }
+        let (mut left, mut right) = (0, self.block.restarts - 1);
+        let mut start = 0;
+        while left < right {
+            let middle = left + (right - left).div_ceil(2);
+            let offset = self.block.restart(middle);
+            if offset < limit {
+                left = middle;
+                start = offset;
+            } else {
+                right = middle - 1;
+            }
+        }
+        Some(start)
+    }
+
+    /// Goes to entry `index` of the decoded interval.
+    #[inline]
+    fn take(&mut self, index: usize) {
+        let entry = self.interval.entries[index];
+        self.interval.at = index;
+        self.key.clear();
+        let key = entry.key_start as usize..entry.key_end as usize;
+        self.key.extend_from_slice(&self.interval.keys[key]);
+        self.current = entry.offset;
+        self.value_start = entry.value_start;
+        self.next = entry.end;
+    }
+
+    fn go_nowhere(&mut self) {
+        self.current = NOWHERE;
+        self.value_start = 0;
+        self.next = 0;
+        self.key.clear();
+    }
+
+    #[cold]
+    fn fail(&mut self, offset: u32) -> Result<(), Corruption> {
+        self.go_nowhere();
+        self.interval.clear();
+        Err(Corruption::new("bad entry in a block").at(u64::from(offset)))
+    }
+}
+
+impl Interval {
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.entries.clear();
+        self.at = 0;
+    }
+
+    /// The index of the entry before the one at `offset`, if both, or that one alone, are known here.
+    #[inline]
+    fn before(&self, offset: u32) -> Option<usize> {
+        if self.entries.get(self.at).is_some_and(|entry| entry.offset == offset) {
+            return self.at.checked_sub(1);
+        }
+        // Forward steps came in between: look whether they stayed near.
+        let index = self.entries.partition_point(|entry| entry.end < offset);
+        let known = self.entries.get(index).is_some_and(|entry| entry.end == offset);
+        known.then_some(index)
+    }
+
+    /// Decodes the entries from `start` up to `limit` and gives the index of the last; `Err` gives the offset of one
+    /// that is wrong. `start` must be below `limit`.
+    fn decode(&mut self, block: &Block, start: u32, limit: u32) -> Result<usize, u32> {
+        self.clear();
+        let mut offset = start;
+        let mut before = 0..0;
+        while offset < limit {
+            let entry = block.entry(offset).ok_or(offset)?;
+            before = self.push_key(block, entry, before).ok_or(offset)?;
+            self.entries.push(Decoded {
+                offset,
+                value_start: entry.value_start,
+                end: entry.end,
+                key_start: before.start as u32,
+                key_end: before.end as u32,
+            });
+            offset = entry.end;
+        }
+        if offset != limit {
+            return Err(offset);
+        }
+        self.entries.len().checked_sub(1).ok_or(start)
+    }
+
+    /// Adds an entry's key, given where the key before it lies. `None` if it shares more than there is, or the keys of
+    /// the interval come to 4 GiB.
+    fn push_key(
+        &mut self,
+        block: &Block,
+        entry: Entry,
+        before: std::ops::Range<usize>,
+    ) -> Option<std::ops::Range<usize>> {
+        let shared = entry.shared as usize;
+        if shared > before.len() {
+            return None;
+        }
+        let start = self.keys.len();
+        self.keys.extend_from_within(before.start..before.start + shared);
+        let unshared = entry.key_start as usize..entry.value_start as usize;
+        self.keys.extend_from_slice(&block.data[unshared]);
+        u32::try_from(self.keys.len()).ok()?;
+        Some(start..self.keys.len())
+    }
+}
