@@ -75,3 +75,46 @@ fn fold(word: u64) -> u64 {
     let product = u128::from(word ^ OFFSET) * FACTOR;
     (product >> 64) as u64 ^ product as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::{HeapRegions, RegionSource};
+
+    #[test]
+    fn added_keys_are_found_and_few_others() {
+        type Key = fn(u32) -> Vec<u8>;
+        let shapes: [Key; 4] = [
+            |n| format!("{n:016}").into_bytes(),
+            |n| n.to_be_bytes().to_vec(),
+            |n| {
+                vec![b'a'; n as usize % 5]
+                    .into_iter()
+                    .chain(n.to_le_bytes())
+                    .collect()
+            },
+            |n| {
+                [
+                    b"user/".as_slice(),
+                    &n.to_be_bytes(),
+                    b"/a-rather-long-tail",
+                ]
+                .concat()
+            },
+        ];
+        for key in shapes {
+            let arena = Arena::new(HeapRegions::new().allocate(1 << 20).unwrap()).unwrap();
+            clear(&arena);
+            assert!(!may_contain(&arena, b""));
+            // As many as a memtable of 4 MiB holds.
+            for n in 0..28_000 {
+                add(&arena, &key(n));
+            }
+            assert!((0..28_000).all(|n| may_contain(&arena, &key(n))));
+            let others = (28_000..128_000)
+                .filter(|n| may_contain(&arena, &key(*n)))
+                .count();
+            assert!(others < 500, "{others} of 100,000 other keys");
+        }
+    }
+}

@@ -137,7 +137,7 @@ impl Place {
         key_len: usize,
         value_len: usize,
     ) -> Option<Place> {
-        let node = allocated as usize + 4 * height;
+        let node = (allocated as usize).checked_add(4 * height)?;
         let end = node
             .checked_add(NODE_HEAD as usize)?
             .checked_add(key_len)?

@@ -137,6 +137,7 @@ impl MemTableWriter {
             user_key,
             tag: key::pack_tag(sequence, kind),
         };
+        // The list of a region that only this writer writes is never broken; if it is, no more goes in.
         let next = self.seek_place(&target).map_err(|Broken| Full)?;
 
         if self.filtered {

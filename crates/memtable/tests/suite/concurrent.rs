@@ -1,0 +1,173 @@
+//! Readers beside a writer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use level_party_format::key::{self, InternalComparator, ValueType};
+use level_party_memtable::{Lookup, MemTable, MemTableWriter};
+
+use crate::support::{Random, writer};
+
+const READERS: u64 = 3;
+/// Versions share a user key now and then.
+const KEYS: u64 = 5_000;
+
+/// The user key of a sequence: in runs of ascending keys, at scattered places.
+fn user_key(sequence: u64) -> [u8; 8] {
+    let run = sequence / 16;
+    (run.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(sequence % 16)
+        % KEYS)
+        .to_be_bytes()
+}
+
+/// A value that says whether it is whole.
+fn value(sequence: u64) -> Vec<u8> {
+    sequence.to_le_bytes().repeat(1 + sequence as usize % 9)
+}
+
+/// Writes all entries. Ten times it waits until readers have read on, so that they meet the list at every length.
+fn write_all(mut writer: MemTableWriter, entries: u64, rounds: &AtomicU64) {
+    for sequence in 1..=entries {
+        writer
+            .insert(
+                &user_key(sequence),
+                sequence,
+                ValueType::Value,
+                &value(sequence),
+            )
+            .unwrap();
+        // Some commits have several entries.
+        if sequence % 3 != 1 || sequence == entries {
+            writer.publish(sequence);
+        }
+        while rounds.load(Ordering::Relaxed) < sequence * 10 / entries {
+            thread::yield_now();
+        }
+    }
+}
+
+/// Reads random published entries, each at its own sequence: it must be there, whole.
+fn check_gets(table: &MemTable, random: &mut Random) {
+    let published = table.last_sequence();
+    for _ in 0..published.min(50) {
+        let sequence = 1 + random.below(published);
+        let expected = value(sequence);
+        match table.get(&user_key(sequence), sequence) {
+            Lookup::Value {
+                sequence: found,
+                value,
+            } => {
+                assert_eq!((found, value), (sequence, &expected[..]));
+            }
+            other => panic!("sequence {sequence} of {published} is {other:?}"),
+        }
+    }
+}
+
+/// Walks through the whole list: strictly in order, all published entries there once, each whole.
+fn check_walk(table: &MemTable, forward: bool) {
+    let order = InternalComparator::default();
+    let published = table.last_sequence();
+    let mut iter = table.iter();
+    if forward {
+        iter.seek_to_first();
+    } else {
+        iter.seek_to_last();
+    }
+    let mut seen = 0;
+    let mut before: Option<Vec<u8>> = None;
+    while iter.valid() {
+        let parsed = key::parse(iter.key()).unwrap();
+        assert_eq!(parsed.user_key, user_key(parsed.sequence));
+        assert_eq!(iter.value(), value(parsed.sequence));
+        seen += u64::from(parsed.sequence <= published);
+        if let Some(before) = before {
+            let expected = if forward {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            };
+            assert_eq!(order.compare(&before, iter.key()), expected);
+        }
+        before = Some(iter.key().to_vec());
+        if forward {
+            iter.next();
+        } else {
+            iter.prev();
+        }
+    }
+    iter.status().unwrap();
+    assert_eq!(seen, published);
+}
+
+/// Seeks to random published entries and takes a step to each side and back.
+fn check_seeks(table: &MemTable, random: &mut Random) {
+    let published = table.last_sequence();
+    let mut iter = table.iter();
+    for _ in 0..published.min(20) {
+        let sequence = 1 + random.below(published);
+        let wanted = key::seek_key(&user_key(sequence), sequence);
+        iter.seek(&wanted);
+        assert_eq!(iter.key(), wanted);
+        iter.next();
+        if iter.valid() {
+            // The entry before may be one inserted since, between the two.
+            while iter.key() != wanted {
+                iter.prev();
+            }
+        }
+    }
+}
+
+/// Runs readers beside the writer until each has seen the last entry.
+fn read_beside(table: &MemTable, writer: MemTableWriter, entries: u64) {
+    let rounds = AtomicU64::new(0);
+    let rounds = &rounds;
+    thread::scope(|scope| {
+        for reader in 0..READERS {
+            scope.spawn(move || {
+                let mut random = Random(reader);
+                loop {
+                    let done = table.last_sequence() == entries;
+                    check_gets(table, &mut random);
+                    check_seeks(table, &mut random);
+                    check_walk(table, reader % 2 == 0);
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    if done {
+                        break;
+                    }
+                }
+            });
+        }
+        write_all(writer, entries, rounds);
+    });
+    assert_eq!(table.entries() as u64, entries);
+}
+
+#[test]
+fn readers_see_every_published_entry_whole_and_in_order_while_the_writer_inserts() {
+    for _ in 0..3 {
+        let writer = writer(4 << 20);
+        read_beside(&writer.reader(), writer, 20_000);
+    }
+}
+
+#[test]
+fn a_small_memtable_without_a_filter_does_the_same() {
+    for _ in 0..10 {
+        let writer = writer(900 << 10);
+        read_beside(&writer.reader(), writer, 5_000);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_with_its_own_read_only_mapping_does_the_same() {
+    for _ in 0..3 {
+        let (writable, readable) = crate::mapped::pair(4 << 20);
+        let writer = MemTableWriter::create(writable, InternalComparator::default(), 0).unwrap();
+        let table = MemTable::open(readable, InternalComparator::default()).unwrap();
+        read_beside(&table, writer, 20_000);
+    }
+}

@@ -1,0 +1,9 @@
+//! The memtable, tested through its public seam.
+
+mod concurrent;
+mod hostile;
+mod lifecycle;
+#[cfg(target_os = "linux")]
+mod mapped;
+mod model;
+mod support;
