@@ -1,0 +1,152 @@
+//! A directory held open by descriptor, so that everything done in it stays in *it*, whatever happens
+//! to its path afterwards. Knows nothing of what the files inside mean.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
+
+mod filesystem;
+
+pub use filesystem::Filesystem;
+
+/// Which directory it is, however it is named: device and inode. Equal in every process of the host
+/// as long as somebody holds the directory open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DirIdentity {
+    /// Device number of the filesystem, as `stat` tells it.
+    pub dev: u64,
+    /// Inode number in that filesystem.
+    pub ino: u64,
+}
+
+impl DirIdentity {
+    /// The identity of the directory behind a descriptor, such as one that a peer has passed.
+    ///
+    /// # Errors
+    /// `NotADirectory` if it is something else.
+    pub fn of(handle: BorrowedFd<'_>) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(handle)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(rustix::io::Errno::NOTDIR.into());
+        }
+        Ok(Self::from_stat(&stat))
+    }
+
+    /// Device and inode of any file.
+    #[allow(clippy::unnecessary_cast)] // the fields' widths differ between systems
+    pub(crate) fn from_stat(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            dev: stat.st_dev as u64,
+            ino: stat.st_ino as u64,
+        }
+    }
+}
+
+/// An open directory.
+///
+/// ```
+/// use level_party_os::DataDir;
+/// let tmp = tempfile::tempdir()?;
+/// let dir = DataDir::open(tmp.path())?;
+/// assert!(dir.is_writable()?);
+/// assert_eq!(dir.identity(), DataDir::open(&tmp.path().join("."))?.identity());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    identity: DirIdentity,
+    fd: OwnedFd,
+}
+
+impl DataDir {
+    /// Opens an existing directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `PermissionDenied` and whatever else `open(2)` says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let identity = DirIdentity::of(fd.as_fd())?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            fd,
+        })
+    }
+
+    /// Another handle on the same directory.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let fd = self.fd.try_clone()?;
+        Ok(Self {
+            path: self.path.clone(),
+            identity: self.identity,
+            fd,
+        })
+    }
+
+    /// The path it was opened by, as given. It may name something else by now: see [`Self::is_at_path`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode.
+    pub fn identity(&self) -> DirIdentity {
+        self.identity
+    }
+
+    /// The descriptor. It never carries the directory's lock, so it may be passed to other processes
+    /// as a proof of which directory is meant.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether [`Self::path`] still names this directory (it may have been renamed or replaced).
+    ///
+    /// # Errors
+    /// Whatever `stat(2)` says, except that a missing path is `Ok(false)`.
+    pub fn is_at_path(&self) -> io::Result<bool> {
+        match rustix::fs::stat(&self.path) {
+            Ok(stat) => Ok(DirIdentity::from_stat(&stat) == self.identity),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this process may create files in it.
+    ///
+    /// # Errors
+    /// Whatever `faccessat(2)` says besides "no".
+    pub fn is_writable(&self) -> io::Result<bool> {
+        use rustix::io::Errno;
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        match rustix::fs::accessat(&self.fd, c".", wanted, AtFlags::EACCESS) {
+            Ok(()) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What kind of filesystem it is on. Locks of network and user-space filesystems can't be relied
+    /// on, and their sockets don't reach other hosts.
+    ///
+    /// # Errors
+    /// Whatever `fstatfs(2)` says.
+    pub fn filesystem(&self) -> io::Result<Filesystem> {
+        Filesystem::of(self.fd.as_fd())
+    }
+}
+
+impl AsFd for DataDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+use super::*;
+
+#[test]
+fn a_missing_path_and_a_plain_file_are_told_apart() {
+    let tmp = tempfile::tempdir().unwrap();
+    let file = tmp.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let missing = DataDir::open(&tmp.path().join("none")).unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    assert_eq!(
+        DataDir::open(&file).unwrap_err().kind(),
+        io::ErrorKind::NotADirectory
+    );
+    let file = std::fs::File::open(&file).unwrap();
+    assert_eq!(
+        DirIdentity::of(file.as_fd()).unwrap_err().kind(),
+        io::ErrorKind::NotADirectory
+    );
+}
+
+#[test]
+fn identity_is_the_same_through_a_symlink_and_differs_after_recreation() {
+    let tmp = tempfile::tempdir().unwrap();
+    let real = tmp.path().join("real");
+    let link = tmp.path().join("link");
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let dir = DataDir::open(&real).unwrap();
+    assert_eq!(dir.identity(), DataDir::open(&link).unwrap().identity());
+    assert!(dir.is_at_path().unwrap());
+    std::fs::remove_dir(&real).unwrap();
+    assert!(!dir.is_at_path().unwrap());
+    std::fs::create_dir(&real).unwrap();
+    assert_ne!(dir.identity(), DataDir::open(&real).unwrap().identity());
+    assert!(!dir.is_at_path().unwrap());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn network_and_user_space_filesystems_are_not_local() {
+    assert_eq!(
+        Filesystem::from_magic(0x6969),
+        Filesystem::Network("nfs".into())
+    );
+    assert_eq!(
+        Filesystem::from_magic(0xFE53_4D42),
+        Filesystem::Network("smb2".into())
+    );
+    assert_eq!(
+        Filesystem::from_magic(0x0102_1997),
+        Filesystem::Network("9p".into())
+    );
+    assert_eq!(
+        Filesystem::from_magic(0x6573_5546),
+        Filesystem::Fuse("fuse".into())
+    );
+    assert_eq!(
+        Filesystem::from_magic(0xEF53),
+        Filesystem::Local("ext4".into())
+    );
+    assert!(Filesystem::from_magic(0x1234_5678).is_local());
+    let tmp = tempfile::tempdir().unwrap();
+    assert!(
+        DataDir::open(tmp.path())
+            .unwrap()
+            .filesystem()
+            .unwrap()
+            .is_local()
+    );
+}

@@ -1,0 +1,78 @@
+//! Who holds a lock that we can't have: for messages to people, never for decisions. Pids mean
+//! little across pid namespaces, and the holder may be gone by the time it is read.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::data_dir::DataDir;
+use crate::lock::LockFile;
+use crate::ofd::{self, Conflict};
+use crate::process;
+
+#[cfg(target_os = "linux")]
+mod proc_locks;
+
+/// Who holds a directory's lock, as far as the system tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process, if it can be named from here.
+    pub pid: Option<u32>,
+    /// Its program: the executable's path, or the process's short name.
+    pub program: Option<String>,
+    /// When that process started: it can't have had the lock for longer.
+    pub since: Option<SystemTime>,
+}
+
+impl Holder {
+    /// A process, with what is known about it.
+    pub fn from_pid(pid: u32) -> Self {
+        let info = process::describe(pid);
+        Self {
+            pid: Some(pid),
+            program: info.program,
+            since: info.started,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.pid, &self.program) {
+            (Some(pid), Some(program)) => write!(f, "process {pid} ({program})"),
+            (Some(pid), None) => write!(f, "process {pid}"),
+            (None, _) => f.write_str("a process that the system doesn't name"),
+        }
+    }
+}
+
+/// Who holds the lock of a directory, without trying to take it. `None` if nobody does as far as can
+/// be seen: a `flock` holder in a foreign pid namespace can't be.
+pub fn lock_holder(dir: &DataDir) -> Option<Holder> {
+    find(&LockFile::open_existing(dir).ok()??, dir)
+}
+
+/// As [`lock_holder`], with `LOCK` open already.
+pub(crate) fn find(file: &LockFile, dir: &DataDir) -> Option<Holder> {
+    let conflict = ofd::conflict(file.as_fd(), ofd::WHOLE).ok()?;
+    if let Some(Conflict::Process(pid)) = conflict {
+        return Some(Holder::from_pid(pid));
+    }
+    // An OFD lock names nobody, but who takes one of ours takes the flocks too.
+    let unnamed = || conflict.map(|_| Holder::default());
+    flock_holder(file, dir)
+        .map(Holder::from_pid)
+        .or_else(unnamed)
+}
+
+#[cfg(target_os = "linux")]
+fn flock_holder(file: &LockFile, dir: &DataDir) -> Option<u32> {
+    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    proc_locks::flock_holder(&table, file.identity())
+        .or_else(|| proc_locks::flock_holder(&table, dir.identity()))
+}
+
+/// Other systems don't tell.
+#[cfg(not(target_os = "linux"))]
+fn flock_holder(_file: &LockFile, _dir: &DataDir) -> Option<u32> {
+    None
+}

@@ -1,0 +1,128 @@
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::*;
+
+fn fixture() -> (tempfile::TempDir, DataDir) {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(tmp.path()).unwrap();
+    (tmp, dir)
+}
+
+fn is_held(dir: &DataDir) -> bool {
+    matches!(DirLock::try_acquire(dir), Err(LockError::Held(_)))
+}
+
+#[test]
+fn the_lock_excludes_a_second_holder_in_the_same_process_and_comes_free_on_drop() {
+    let (tmp, dir) = fixture();
+    let lock = DirLock::try_acquire(&dir).unwrap();
+    assert!(is_held(&dir));
+    assert!(is_held(&DataDir::open(tmp.path()).unwrap()));
+    assert!(is_held(&dir), "a failed attempt must not free it");
+    assert!(lock.is_intact().unwrap());
+    drop(lock);
+    assert!(!is_held(&dir));
+}
+
+#[test]
+fn the_lock_file_is_made_once_with_mode_0644_and_never_removed_or_changed() {
+    let (tmp, dir) = fixture();
+    drop(DirLock::try_acquire(&dir).unwrap());
+    let path = tmp.path().join(LOCK_NAME);
+    let made = std::fs::metadata(&path).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777 & !0o022, 0o644);
+    std::fs::write(&path, b"somebody's bytes").unwrap();
+    drop(DirLock::try_acquire(&dir).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().ino(), made.ino());
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's bytes");
+}
+
+#[test]
+fn opening_and_closing_the_lock_file_does_not_free_it() {
+    let (tmp, dir) = fixture();
+    let _lock = DirLock::try_acquire(&dir).unwrap();
+    drop(File::open(tmp.path().join(LOCK_NAME)).unwrap());
+    drop(
+        File::options()
+            .write(true)
+            .open(tmp.path().join(LOCK_NAME))
+            .unwrap(),
+    );
+    assert!(is_held(&dir));
+}
+
+#[test]
+fn removing_the_lock_file_under_a_holder_does_not_let_a_second_one_in() {
+    let (tmp, dir) = fixture();
+    let lock = DirLock::try_acquire(&dir).unwrap();
+    std::fs::remove_file(tmp.path().join(LOCK_NAME)).unwrap();
+    assert!(!lock.is_intact().unwrap());
+    assert!(is_held(&dir));
+    assert!(
+        tmp.path().join(LOCK_NAME).exists(),
+        "the attempt made a new one"
+    );
+    assert!(!lock.is_intact().unwrap());
+    drop(lock);
+    assert!(!is_held(&dir));
+}
+
+#[test]
+fn a_lock_that_is_no_regular_file_is_refused_without_hanging() {
+    let (tmp, dir) = fixture();
+    let path = tmp.path().join(LOCK_NAME);
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(DirLock::try_acquire(&dir), Err(LockError::Io(_))));
+    std::fs::remove_dir(&path).unwrap();
+    let mode = Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
+    let refused = DirLock::try_acquire(&dir).unwrap_err();
+    assert!(
+        refused.to_string().contains("not a regular file"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_failed_attempt_keeps_a_classic_lock_of_our_own_process_in_force() {
+    let (tmp, dir) = fixture();
+    let file = File::create(tmp.path().join(LOCK_NAME)).unwrap();
+    let operation = FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::fcntl_lock(&file, operation).unwrap();
+    for _ in 0..3 {
+        let Err(LockError::Held(holder)) = DirLock::try_acquire(&dir) else {
+            panic!("not refused")
+        };
+        assert_eq!(holder.pid, Some(std::process::id()));
+        assert_eq!(
+            holder::lock_holder(&dir).and_then(|h| h.pid),
+            Some(std::process::id())
+        );
+    }
+    drop(file);
+    assert!(!is_held(&dir));
+    assert!(
+        !is_held(&dir),
+        "the descriptor that was kept is usable and then let go"
+    );
+}
+
+#[test]
+fn nobody_is_named_when_nobody_holds_the_lock() {
+    let (_tmp, dir) = fixture();
+    assert_eq!(holder::lock_holder(&dir), None);
+    drop(DirLock::try_acquire(&dir).unwrap());
+    assert_eq!(holder::lock_holder(&dir), None);
+}
+
+#[test]
+fn a_relative_path_and_a_symlink_lead_to_the_same_lock() {
+    let (tmp, dir) = fixture();
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("link");
+    std::os::unix::fs::symlink(tmp.path(), &link).unwrap();
+    let _lock = DirLock::try_acquire(&dir).unwrap();
+    assert!(is_held(&DataDir::open(&link).unwrap()));
+    assert!(is_held(&DataDir::open(&link.join("../link/.")).unwrap()));
+}

@@ -1,0 +1,104 @@
+//! Other processes, for messages: which program, what state, since when. And the boot, our user, our
+//! forks. A pid may be reused at any time: nothing here may decide whether somebody is alive.
+
+use std::time::SystemTime;
+
+pub use crate::fork::fork_generation;
+
+#[cfg_attr(target_os = "linux", path = "process/linux.rs")]
+#[cfg_attr(target_vendor = "apple", path = "process/apple.rs")]
+mod system;
+
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    /// Running, or waiting for something.
+    Running,
+    /// Stopped by a signal (SIGSTOP, Ctrl-Z).
+    Stopped,
+    /// Stopped by a debugger.
+    Traced,
+    /// Dead, but its parent has not noticed.
+    Zombie,
+    /// There is none with this pid, as far as we can see.
+    Gone,
+    /// The system doesn't tell.
+    Unknown,
+}
+
+/// What is known about a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its id, as asked.
+    pub pid: u32,
+    /// Path of its executable; its short name where the path is not ours to see.
+    pub program: Option<String>,
+    /// What it is doing.
+    pub state: ProcessState,
+    /// When it started, to about a hundredth of a second.
+    pub started: Option<SystemTime>,
+}
+
+/// Describes a process.
+///
+/// ```
+/// use level_party_os::process::{self, ProcessState};
+/// let me = process::describe(std::process::id());
+/// assert_eq!(me.state, ProcessState::Running);
+/// assert!(me.program.is_some() && me.started.is_some());
+/// ```
+pub fn describe(pid: u32) -> ProcessInfo {
+    system::describe(pid)
+}
+
+/// A number that is new at each boot of the system, where it has one: what a file says about running
+/// processes is void if it says it with another boot's number.
+pub fn boot_id() -> Option<[u8; 16]> {
+    parse_uuid(&system::boot_id_text()?)
+}
+
+/// The user as whom this process acts.
+pub fn effective_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Sixteen bytes of hexadecimal digits, with dashes anywhere.
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text
+        .trim()
+        .bytes()
+        .filter(|byte| *byte != b'-')
+        .map(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |n, d| n << 4 | d))
+        .collect();
+    (digits.len() == 32)
+        .then(|| bytes.try_into().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_id_is_sixteen_bytes_or_nothing() {
+        let text = "6f1c2a2e-0b5f-4c0e-9d58-000102030405\n";
+        assert_eq!(parse_uuid(text).unwrap()[..4], [0x6f, 0x1c, 0x2a, 0x2e]);
+        assert_eq!(parse_uuid(text).unwrap()[10..], [0, 1, 2, 3, 4, 5]);
+        assert_eq!(parse_uuid(""), None);
+        assert_eq!(parse_uuid("6f1c"), None);
+        assert_eq!(parse_uuid("zf1c2a2e-0b5f-4c0e-9d58-000102030405"), None);
+        assert_eq!(boot_id(), boot_id());
+        assert!(boot_id().is_some());
+    }
+
+    #[test]
+    fn a_pid_that_cannot_exist_is_gone() {
+        let info = describe(u32::MAX);
+        assert_eq!(info.state, ProcessState::Gone);
+        assert_eq!((info.program, info.started), (None, None));
+    }
+}
