@@ -35,7 +35,10 @@ mod files;
 mod fs;
 mod iter;
 mod options;
+mod seek_key;
 mod table;
+#[cfg(test)]
+mod testing;
 mod version;
 mod view;
 

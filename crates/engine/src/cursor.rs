@@ -1,0 +1,291 @@
+//! [`Cursor`]: the user keys of a view as they were at one sequence, in both directions (LevelDB's `DBIter`).
+//!
+//! Invariant: going forward the merge is at the very entry shown. Going backward it is at an entry before all entries
+//! of the key shown, whose key, value and sequence are kept in the cursor.
+//! Promises: the moment shown does not change, whatever is written meanwhile. After an error the cursor is not valid,
+//! and may be positioned anew.
+//! Must not know: pins, or where the view came from.
+
+use std::sync::Arc;
+
+use level_party_format::key::{self, ValueType};
+use level_party_format::{Comparator, MAX_SEQUENCE, Sequence};
+
+use crate::error::Result;
+use crate::iter::MergingIter;
+use crate::seek_key::SeekKey;
+use crate::view::View;
+
+/// Hidden entries of one key passed one by one before the cursor seeks beyond them.
+const STEPS_BEFORE_SEEK: u32 = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// A cursor over user keys at one moment. It lends its key and value until it moves, and keeps its view alive.
+///
+/// A new cursor is not valid until it is positioned. Moving a cursor that is not valid does nothing.
+pub struct Cursor {
+    merge: MergingIter,
+    user: Comparator,
+    sequence: Sequence,
+    direction: Direction,
+    valid: bool,
+    /// Going backward, the key shown; going forward, the key whose older entries are passed over.
+    saved_key: Vec<u8>,
+    saved_value: Vec<u8>,
+    saved_sequence: Sequence,
+    /// The first of a row of entries that are too new, to tell many writes to one key from many keys.
+    too_new: Vec<u8>,
+    view: Arc<View>,
+}
+
+impl Cursor {
+    /// A cursor over `view` at `sequence`.
+    pub(crate) fn new(view: Arc<View>, sequence: Sequence) -> Cursor {
+        Cursor {
+            merge: view.internal_iter(),
+            user: view.comparator().user.clone(),
+            sequence: sequence.min(MAX_SEQUENCE),
+            direction: Direction::Forward,
+            valid: false,
+            saved_key: Vec::new(),
+            saved_value: Vec::new(),
+            saved_sequence: 0,
+            too_new: Vec::new(),
+            view,
+        }
+    }
+
+    /// The view it reads.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The moment it shows.
+    pub fn at(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Whether it is at a key.
+    #[inline]
+    pub fn valid(&self) -> bool {
+        self.valid
+    }
+
+    /// The user key it is at; empty if not valid.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        match self.direction {
+            _ if !self.valid => &[],
+            Direction::Forward => key::user_key(self.merge.key()),
+            Direction::Backward => &self.saved_key,
+        }
+    }
+
+    /// The value of the key it is at; empty if not valid.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        match self.direction {
+            _ if !self.valid => &[],
+            Direction::Forward => self.merge.value(),
+            Direction::Backward => &self.saved_value,
+        }
+    }
+
+    /// The sequence of the write that put the value; 0 if not valid.
+    #[inline]
+    pub fn sequence(&self) -> Sequence {
+        match self.direction {
+            _ if !self.valid => 0,
+            Direction::Forward => key::tag(self.merge.key()) >> 8,
+            Direction::Backward => self.saved_sequence,
+        }
+    }
+
+    /// Moves to the first key.
+    ///
+    /// # Errors
+    /// What keeps a block on the way from being read; so for all moves.
+    pub fn seek_to_first(&mut self) -> Result<()> {
+        self.begin(Direction::Forward);
+        self.merge.seek_to_first()?;
+        self.find_next(false)
+    }
+
+    /// Moves to the last key.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek_to_last(&mut self) -> Result<()> {
+        self.begin(Direction::Backward);
+        self.merge.seek_to_last()?;
+        self.find_prev()
+    }
+
+    /// Moves to the first key at or after `user_key`.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek(&mut self, user_key: &[u8]) -> Result<()> {
+        self.begin(Direction::Forward);
+        let target = SeekKey::new(user_key, self.sequence);
+        self.merge.seek(target.as_bytes())?;
+        self.find_next(false)
+    }
+
+    /// Moves to the last key before `user_key`.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek_before(&mut self, user_key: &[u8]) -> Result<()> {
+        self.begin(Direction::Backward);
+        let target = SeekKey::new(user_key, MAX_SEQUENCE);
+        self.merge.seek(target.as_bytes())?;
+        if self.merge.valid() {
+            self.merge.prev()?;
+        } else {
+            self.merge.seek_to_last()?;
+        }
+        self.find_prev()
+    }
+
+    /// Moves to the next key.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    #[inline]
+    pub fn next(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.valid = false;
+        match self.direction {
+            Direction::Forward => {
+                save(&mut self.saved_key, key::user_key(self.merge.key()));
+                self.merge.next()?;
+            }
+            // The merge is before all entries of the key shown: move to the first of them. The key to pass over is
+            // the one shown, and saved already.
+            Direction::Backward => {
+                self.direction = Direction::Forward;
+                if self.merge.valid() {
+                    self.merge.next()?;
+                } else {
+                    self.merge.seek_to_first()?;
+                }
+            }
+        }
+        self.find_next(true)
+    }
+
+    /// Moves to the key before.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    #[inline]
+    pub fn prev(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.valid = false;
+        if self.direction == Direction::Forward {
+            // Newer entries of the key shown may come before the merge's place.
+            save(&mut self.saved_key, key::user_key(self.merge.key()));
+            self.direction = Direction::Backward;
+            loop {
+                self.merge.prev()?;
+                let here = key::user_key(self.merge.key());
+                if !self.merge.valid() || self.user.compare(here, &self.saved_key).is_lt() {
+                    break;
+                }
+            }
+        }
+        self.find_prev()
+    }
+
+    fn begin(&mut self, direction: Direction) {
+        self.valid = false;
+        self.direction = direction;
+    }
+
+    /// Goes forward to the first entry that shows a key; with `passing`, past all entries of `saved_key`.
+    fn find_next(&mut self, mut passing: bool) -> Result<()> {
+        let mut hidden = 0;
+        let mut too_new = 0;
+        while self.merge.valid() {
+            let entry = match key::parse(self.merge.key()) {
+                Ok(entry) => entry,
+                Err(error) => return Err(self.merge.damaged(error)),
+            };
+            if entry.sequence > self.sequence {
+                too_new += 1;
+                if too_new == 1 {
+                    save(&mut self.too_new, entry.user_key);
+                } else if too_new > STEPS_BEFORE_SEEK {
+                    too_new = 0;
+                    if self.user.compare(entry.user_key, &self.too_new).is_eq() {
+                        let target = SeekKey::new(entry.user_key, self.sequence);
+                        self.merge.seek(target.as_bytes())?;
+                        continue;
+                    }
+                }
+            } else if passing && self.user.compare(entry.user_key, &self.saved_key).is_le() {
+                too_new = 0;
+                hidden += 1;
+                if hidden > STEPS_BEFORE_SEEK {
+                    hidden = 0;
+                    let target = SeekKey::after_all(&self.saved_key);
+                    self.merge.seek(target.as_bytes())?;
+                    continue;
+                }
+            } else if entry.kind == ValueType::Deletion {
+                save(&mut self.saved_key, entry.user_key);
+                (passing, hidden, too_new) = (true, 0, 0);
+            } else {
+                self.valid = true;
+                return Ok(());
+            }
+            self.merge.next()?;
+        }
+        Ok(())
+    }
+
+    /// Goes backward until all entries of one key that has a value are passed, keeping its newest.
+    fn find_prev(&mut self) -> Result<()> {
+        let mut kind = ValueType::Deletion;
+        while self.merge.valid() {
+            let entry = match key::parse(self.merge.key()) {
+                Ok(entry) => entry,
+                Err(error) => return Err(self.merge.damaged(error)),
+            };
+            if entry.sequence <= self.sequence {
+                let other = kind == ValueType::Value
+                    && self.user.compare(entry.user_key, &self.saved_key).is_lt();
+                if other {
+                    break;
+                }
+                kind = entry.kind;
+                if kind == ValueType::Value {
+                    save(&mut self.saved_key, entry.user_key);
+                    save(&mut self.saved_value, self.merge.value());
+                    self.saved_sequence = entry.sequence;
+                }
+            }
+            self.merge.prev()?;
+        }
+        self.valid = kind == ValueType::Value;
+        Ok(())
+    }
+}
+
+fn save(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.clear();
+    to.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests;

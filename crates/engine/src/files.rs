@@ -1,0 +1,150 @@
+//! [`Tables`]: all that is needed to open a version's tables, and [`FileMeta`]: one table file of a version.
+//!
+//! Promises: a table is opened when it is first read, and once; an attempt that failed is made again by the next read.
+//! Must not know: levels, or when a file may be removed. A [`FileMeta`] has no `Drop`: files are removed by the write
+//! half, which looks at the versions still alive, never by a reader's last drop.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use level_party_format::Comparator;
+use level_party_format::edit::NewFile;
+use level_party_format::filename;
+use level_party_format::key::InternalComparator;
+
+use crate::error::{Error, Result};
+use crate::fs::{Fs, ReadFile};
+use crate::table::Table;
+
+/// The directory and the rules by which its tables are read.
+pub struct Tables {
+    fs: Arc<dyn Fs>,
+    comparator: InternalComparator,
+    use_filters: bool,
+}
+
+impl Tables {
+    /// Tables in `fs`, ordered by `comparator`.
+    ///
+    /// `bloom` says whether the database's owner asked for Bloom filters. Filters found in tables are used without it
+    /// under the bytewise order, but not under a custom one, whose equal keys may differ in their bytes.
+    pub fn new(fs: Arc<dyn Fs>, comparator: InternalComparator, bloom: bool) -> Tables {
+        let use_filters = bloom || matches!(comparator.user, Comparator::Bytewise);
+        Tables {
+            fs,
+            comparator,
+            use_filters,
+        }
+    }
+
+    /// The order of the tables' keys.
+    pub fn comparator(&self) -> &InternalComparator {
+        &self.comparator
+    }
+
+    /// The directory.
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    /// Opens the file of `meta` anew: `NNNNNN.ldb`, or `NNNNNN.sst` as LevelDB before 1.15 called it.
+    ///
+    /// # Errors
+    /// [`Corruption`](crate::ErrorKind::Corruption) if the file is missing or damaged, or the system's error.
+    pub fn open_table(&self, meta: &FileMeta) -> Result<Arc<Table>> {
+        let (name, file) = self.open_file(meta.number)?;
+        let table = Table::open(
+            file,
+            name,
+            meta.size,
+            self.comparator.clone(),
+            self.use_filters,
+        )?;
+        Ok(Arc::new(table))
+    }
+
+    fn open_file(&self, number: u64) -> Result<(String, Arc<dyn ReadFile>)> {
+        let name = filename::table(number);
+        let first = match self.fs.open_read(&name) {
+            Ok(file) => return Ok((name, file)),
+            Err(error) => error,
+        };
+        if first.kind() != io::ErrorKind::NotFound {
+            return Err(Error::io("open", &name, first));
+        }
+        let old_name = filename::table_old(number);
+        match self.fs.open_read(&old_name) {
+            Ok(file) => Ok((old_name, file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::missing_table(&name, first))
+            }
+            Err(error) => Err(Error::io("open", &old_name, error)),
+        }
+    }
+}
+
+/// One table file of a version, by the manifest's words, with the table itself once it was read from.
+pub struct FileMeta {
+    /// The file's number, from which its name is made.
+    pub number: u64,
+    /// The file's length in bytes.
+    pub size: u64,
+    /// The first internal key.
+    pub smallest: Vec<u8>,
+    /// The last internal key.
+    pub largest: Vec<u8>,
+    table: OnceLock<Arc<Table>>,
+}
+
+impl FileMeta {
+    /// A file not opened yet.
+    pub fn new(number: u64, size: u64, smallest: Vec<u8>, largest: Vec<u8>) -> FileMeta {
+        FileMeta {
+            number,
+            size,
+            smallest,
+            largest,
+            table: OnceLock::new(),
+        }
+    }
+
+    /// The table, opened by the first call that succeeds.
+    ///
+    /// # Errors
+    /// As [`Tables::open_table`].
+    pub fn table(&self, tables: &Tables) -> Result<&Arc<Table>> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        // Two readers may open the file at the same moment; one of the two tables is kept, and neither waits.
+        let table = tables.open_table(self)?;
+        Ok(self.table.get_or_init(|| table))
+    }
+
+    /// The manifest's words for this file.
+    pub fn to_new_file(&self) -> NewFile {
+        NewFile {
+            number: self.number,
+            size: self.size,
+            smallest: self.smallest.clone(),
+            largest: self.largest.clone(),
+        }
+    }
+}
+
+impl From<NewFile> for FileMeta {
+    fn from(file: NewFile) -> FileMeta {
+        FileMeta::new(file.number, file.size, file.smallest, file.largest)
+    }
+}
+
+impl fmt::Debug for FileMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileMeta")
+            .field("number", &self.number)
+            .field("size", &self.size)
+            .field("open", &self.table.get().is_some())
+            .finish_non_exhaustive()
+    }
+}

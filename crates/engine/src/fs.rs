@@ -1,0 +1,75 @@
+//! The engine's only way to files: one directory, plain file names, and calls that say what they make durable.
+//!
+//! Promises of an implementation: a returned `Ok` of [`WriteFile::sync`] means the file's bytes and length survive a
+//! loss of power; of [`Fs::sync_dir`], that creations, renames and removals before it do. Open files go on working
+//! after their name is removed or renamed.
+//! Must not know: what the files mean. No call here retries or hides an error.
+
+use std::io;
+use std::sync::Arc;
+
+mod mem;
+#[path = "fs/std.rs"]
+mod std_fs;
+
+pub use mem::MemFs;
+pub use std_fs::StdFs;
+
+/// One directory of files. Names are plain: no separators, no `.` or `..`.
+pub trait Fs: Send + Sync {
+    /// The names of all entries whose names are valid UTF-8, in no order.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens a file for reading at any offset.
+    fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// The whole content of a file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// Creates a file, or empties it if it exists, for appending.
+    fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Renames a file; an existing file called `to` is replaced in one step.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file's name.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Whether the name exists.
+    fn exists(&self, name: &str) -> io::Result<bool>;
+
+    /// Makes the directory's entries durable (`fsync` of the directory).
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// An open file that is read at offsets.
+pub trait ReadFile: Send + Sync {
+    /// The file's length in bytes when it was opened.
+    fn len(&self) -> u64;
+
+    /// Whether the file had no bytes when it was opened.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` from `offset`; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The whole file in memory, if the implementation keeps it there.
+    fn map(&self) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// An open file that is appended to.
+pub trait WriteFile: Send {
+    /// Appends the bytes with one plain write where the system takes them in one; nothing is kept back in a buffer.
+    /// After an error some of the bytes may be in the file.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes all appended bytes durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! [`ReadAhead`]: the raw bytes an iterator read beyond the block it needed, once it has moved on from block to block.
+//!
+//! Promises: a block is served from here only if it is here whole; a larger read that fails is forgotten, and the block
+//! itself is read alone, so that bad places on the disk fail only the reads that need them.
+//! Must not know: what is in a block.
+
+use crate::fs::ReadFile;
+
+/// Blocks in a row before more than the block needed is read.
+const ROW: u32 = 2;
+/// The first larger read, in bytes; each further one is twice as large up to [`MAX_WINDOW`].
+const MIN_WINDOW: usize = 16 << 10;
+/// The largest read: at 256 KiB the cost of the call itself no longer shows.
+const MAX_WINDOW: usize = 256 << 10;
+
+/// Which way an iterator goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It was positioned by a seek.
+    Seek,
+    /// It goes to the block after.
+    Forward,
+    /// It goes to the block before.
+    Backward,
+}
+
+/// The raw bytes of a part of a file.
+#[derive(Default)]
+pub(crate) struct ReadAhead {
+    buffer: Vec<u8>,
+    start: u64,
+    filled: usize,
+    row: u32,
+    window: usize,
+}
+
+impl ReadAhead {
+    /// Forgets the bytes, which are another file's, and keeps the buffer and the habit.
+    pub(crate) fn change_file(&mut self) {
+        self.filled = 0;
+    }
+
+    /// The raw block at `offset`, if it is here or worth reading with its neighbours (up to `data_end`).
+    pub(crate) fn block(
+        &mut self,
+        file: &dyn ReadFile,
+        offset: u64,
+        len: usize,
+        step: Step,
+        data_end: u64,
+    ) -> Option<&[u8]> {
+        self.row = match step {
+            Step::Seek => 0,
+            Step::Forward | Step::Backward => self.row.saturating_add(1),
+        };
+        if !self.holds(offset, len) {
+            if self.row == 0 {
+                self.window = 0;
+            }
+            if self.row < ROW {
+                return None;
+            }
+            self.window = (self.window * 2).clamp(MIN_WINDOW, MAX_WINDOW);
+            self.fill(file, offset, len, step, data_end)?;
+        }
+        let at = (offset - self.start) as usize;
+        self.buffer.get(at..at + len)
+    }
+
+    fn holds(&self, offset: u64, len: usize) -> bool {
+        let end = self.start + self.filled as u64;
+        self.start <= offset && offset < end && len as u64 <= end - offset
+    }
+
+    /// Reads a window that begins (or, going backward, ends) with the block.
+    fn fill(
+        &mut self,
+        file: &dyn ReadFile,
+        offset: u64,
+        len: usize,
+        step: Step,
+        data_end: u64,
+    ) -> Option<()> {
+        self.filled = 0;
+        let block_end = offset.checked_add(len as u64)?;
+        let window = self.window as u64;
+        let (start, end) = match step {
+            Step::Backward => (block_end.saturating_sub(window).min(offset), block_end),
+            _ => (
+                offset,
+                offset.saturating_add(window).min(data_end).max(block_end),
+            ),
+        };
+        let size = usize::try_from(end - start).ok()?;
+        if self.buffer.len() < size {
+            self.buffer.resize(size, 0);
+        }
+        file.read_at(&mut self.buffer[..size], start).ok()?;
+        (self.start, self.filled) = (start, size);
+        Some(())
+    }
+}

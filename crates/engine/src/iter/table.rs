@@ -1,0 +1,216 @@
+//! [`TableIter`]: the entries of one table. It remembers one block, and reads ahead when it goes from block to block.
+
+use std::sync::Arc;
+
+use level_party_format::Corruption;
+use level_party_format::block::BlockIter;
+use level_party_format::table::BlockHandle;
+
+use super::read_ahead::{ReadAhead, Step};
+use crate::error::{Error, Result};
+use crate::table::Table;
+
+/// An iterator over one table's entries.
+pub(crate) struct TableIter {
+    table: Arc<Table>,
+    /// The position in the index of the block it is in, or comes to next.
+    at: usize,
+    /// Kept from block to block for its memory.
+    block: Option<BlockIter>,
+    /// Whether `block` has the block at `at`.
+    loaded: bool,
+    valid: bool,
+    ahead: ReadAhead,
+}
+
+impl TableIter {
+    /// An iterator at no entry yet.
+    pub(crate) fn new(table: Arc<Table>) -> TableIter {
+        TableIter::with_read_ahead(table, ReadAhead::default())
+    }
+
+    /// As [`TableIter::new`], going on with the buffer of an iterator over the table before.
+    pub(crate) fn with_read_ahead(table: Arc<Table>, mut ahead: ReadAhead) -> TableIter {
+        ahead.change_file();
+        TableIter {
+            table,
+            at: 0,
+            block: None,
+            loaded: false,
+            valid: false,
+            ahead,
+        }
+    }
+
+    /// Ends the iterator, giving its buffer to the next.
+    pub(crate) fn into_read_ahead(self) -> ReadAhead {
+        self.ahead
+    }
+
+    #[inline]
+    pub(crate) fn valid(&self) -> bool {
+        self.valid
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        match &self.block {
+            Some(block) if self.valid => block.key(),
+            _ => &[],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        match &self.block {
+            Some(block) if self.valid => block.value(),
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn seek_to_first(&mut self) -> Result<()> {
+        self.first_from(0, Step::Seek)
+    }
+
+    pub(crate) fn seek_to_last(&mut self) -> Result<()> {
+        self.last_before(self.table.index().len(), Step::Seek)
+    }
+
+    /// To the first entry at or after an internal key.
+    pub(crate) fn seek(&mut self, internal_key: &[u8]) -> Result<()> {
+        self.valid = false;
+        let at = self
+            .table
+            .index()
+            .find(self.table.comparator(), internal_key);
+        if at >= self.table.index().len() {
+            return Ok(());
+        }
+        self.load(at, Step::Seek)?;
+        self.in_block(|block| block.seek(internal_key))?;
+        if self.valid {
+            return Ok(());
+        }
+        // The index key is after all of its block's keys, and may be after the one sought.
+        self.first_from(at + 1, Step::Forward)
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.in_block(BlockIter::next)?;
+        if self.valid {
+            return Ok(());
+        }
+        self.first_from(self.at + 1, Step::Forward)
+    }
+
+    #[inline]
+    pub(crate) fn prev(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.in_block(BlockIter::prev)?;
+        if self.valid {
+            return Ok(());
+        }
+        self.last_before(self.at, Step::Backward)
+    }
+
+    /// To the first entry in the blocks from `at` on.
+    fn first_from(&mut self, at: usize, step: Step) -> Result<()> {
+        self.valid = false;
+        for at in at..self.table.index().len() {
+            self.load(at, step)?;
+            self.in_block(BlockIter::seek_to_first)?;
+            if self.valid {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// To the last entry in the blocks before `at`.
+    fn last_before(&mut self, at: usize, step: Step) -> Result<()> {
+        self.valid = false;
+        for at in (0..at).rev() {
+            self.load(at, step)?;
+            self.in_block(BlockIter::seek_to_last)?;
+            if self.valid {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves inside the block and learns whether it is at an entry; a damaged block is forgotten.
+    #[inline]
+    fn in_block(
+        &mut self,
+        step: impl FnOnce(&mut BlockIter) -> Result<(), Corruption>,
+    ) -> Result<()> {
+        self.valid = false;
+        let Some(block) = &mut self.block else {
+            return Ok(());
+        };
+        match step(block) {
+            Ok(()) => {
+                self.valid = block.valid();
+                Ok(())
+            }
+            Err(error) => {
+                self.loaded = false;
+                Err(self.damaged(error))
+            }
+        }
+    }
+
+    /// Makes `block` the one at a position of the index.
+    fn load(&mut self, at: usize, step: Step) -> Result<()> {
+        if self.loaded && self.at == at {
+            return Ok(());
+        }
+        (self.at, self.loaded) = (at, false);
+        let table = &self.table;
+        let Some(handle) = table.index().handle(at) else {
+            return Ok(());
+        };
+        let block = match raw_block(&mut self.ahead, table, handle, step)? {
+            Some(raw) => table.decode_block(raw, handle)?,
+            None => table.read_block(handle)?,
+        };
+        match &mut self.block {
+            Some(iter) => iter.reset(block),
+            None => self.block = Some(block.iter(table.comparator().clone())),
+        }
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// The error for bad bytes in the block it is in.
+    #[cold]
+    pub(crate) fn damaged(&self, error: Corruption) -> Error {
+        let handle = self.table.index().handle(self.at);
+        match handle {
+            Some(handle) => self.table.damaged(error.at(handle.offset)),
+            None => self.table.damaged(error),
+        }
+    }
+}
+
+/// The raw block from what was read ahead, where that is worth while.
+fn raw_block<'a>(
+    ahead: &'a mut ReadAhead,
+    table: &Table,
+    handle: BlockHandle,
+    step: Step,
+) -> Result<Option<&'a [u8]>> {
+    let file = table.file();
+    if file.map().is_some() {
+        return Ok(None);
+    }
+    let len = table.raw_len(handle)?;
+    Ok(ahead.block(file, handle.offset, len, step, table.data_end()))
+}

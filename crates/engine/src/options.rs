@@ -1,0 +1,114 @@
+//! What an engine is opened with, and what it tells its owner.
+//!
+//! Promises: [`Options::default`] behaves as LevelDB 1.23 does by default.
+//! Must not know: where memtable regions live, or who listens.
+
+use std::fmt;
+use std::sync::Arc;
+
+use level_party_format::table::Compression;
+use level_party_format::{Comparator, Sequence};
+use level_party_memtable::{HeapRegions, RegionSource};
+
+use crate::Error;
+
+/// How recovery judges the end of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// Only processes died since the log was written, the system did not: a short last record is torn and ends the log;
+    /// a whole record with a bad checksum is corruption.
+    #[default]
+    SameBoot,
+    /// The system may have lost power: the first bad record ends recovery, later logs are set aside, and what was
+    /// dropped is reported.
+    AfterReboot,
+}
+
+/// Settings of an engine. All fields are public; start from the default.
+///
+/// ```
+/// use level_party_engine::Options;
+/// let options = Options { write_buffer_size: 1 << 20, ..Options::default() };
+/// assert_eq!(options.block_size, 4096);
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    /// Make the database if it does not exist.
+    pub create_if_missing: bool,
+    /// Fail if the database exists.
+    pub error_if_exists: bool,
+    /// The order of user keys. Its name is kept in the manifest and must stay the same.
+    pub comparator: Comparator,
+    /// Bytes of a memtable before it is frozen and flushed.
+    pub write_buffer_size: usize,
+    /// Bytes of a table's block before compression.
+    pub block_size: usize,
+    /// Keys between two whole keys in a block.
+    pub block_restart_interval: usize,
+    /// Bytes of a table before the next one is begun.
+    pub max_file_size: u64,
+    /// How new blocks are compressed. Blocks of any known kind are read.
+    pub compression: Compression,
+    /// Bits per key of the Bloom filters of new tables; `None` writes none. LevelDB's documentation suggests 10.
+    pub bloom_bits_per_key: Option<usize>,
+    /// Where the memory for memtables comes from.
+    pub regions: Arc<dyn RegionSource>,
+    /// How recovery judges the end of a log.
+    pub recovery: RecoveryMode,
+    /// No moment below this sequence can be pinned: an earlier opening may have dropped entries there.
+    pub drop_floor: Sequence,
+    /// Who is told of the engine's own events.
+    pub listener: Option<Arc<dyn Listener>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            create_if_missing: true,
+            error_if_exists: false,
+            comparator: Comparator::default(),
+            write_buffer_size: 4 << 20,
+            block_size: 4096,
+            block_restart_interval: 16,
+            max_file_size: 2 << 20,
+            compression: Compression::Snappy,
+            bloom_bits_per_key: None,
+            regions: Arc::new(HeapRegions::default()),
+            recovery: RecoveryMode::default(),
+            drop_floor: 0,
+            listener: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("create_if_missing", &self.create_if_missing)
+            .field("error_if_exists", &self.error_if_exists)
+            .field("comparator", &self.comparator.name())
+            .field("write_buffer_size", &self.write_buffer_size)
+            .field("block_size", &self.block_size)
+            .field("block_restart_interval", &self.block_restart_interval)
+            .field("max_file_size", &self.max_file_size)
+            .field("compression", &(self.compression as u8))
+            .field("bloom_bits_per_key", &self.bloom_bits_per_key)
+            .field("recovery", &self.recovery)
+            .field("drop_floor", &self.drop_floor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who is told of the engine's own events. Called on the engine's threads: answer quickly and don't call back.
+pub trait Listener: Send + Sync {
+    /// Called before a compaction may drop anything that a snapshot below `to` would need.
+    ///
+    /// # Errors
+    /// An error stops that compaction.
+    fn raise_drop_floor(&self, to: Sequence) -> std::io::Result<()>;
+
+    /// Called once when writing has ended for good.
+    fn poisoned(&self, error: &Error) {
+        let _ = error;
+    }
+}

@@ -1,0 +1,76 @@
+//! [`Index`]: a table's index block, decoded flat, so that a lookup is a binary search that allocates nothing.
+//!
+//! Must not know: files. Positions of blocks are believed here and checked where a block is read.
+
+use bytes::Bytes;
+use level_party_format::Corruption;
+use level_party_format::block::Block;
+use level_party_format::key::InternalComparator;
+use level_party_format::table::BlockHandle;
+
+/// The blocks of a table in order, each with a key at or after all of its keys and before all of the next block's.
+#[derive(Default)]
+pub(crate) struct Index {
+    keys: Vec<u8>,
+    blocks: Vec<BlockEntry>,
+}
+
+struct BlockEntry {
+    key_end: usize,
+    handle: BlockHandle,
+}
+
+impl Index {
+    /// Decodes an index block's contents.
+    pub(crate) fn decode(
+        contents: Vec<u8>,
+        comparator: &InternalComparator,
+    ) -> Result<Index, Corruption> {
+        let block = Block::new(Bytes::from(contents))?;
+        let mut index = Index::default();
+        let mut entries = block.iter(comparator.clone());
+        entries.seek_to_first()?;
+        while entries.valid() {
+            let handle = BlockHandle::decode(entries.value())?;
+            index.keys.extend_from_slice(entries.key());
+            let key_end = index.keys.len();
+            index.blocks.push(BlockEntry { key_end, handle });
+            entries.next()?;
+        }
+        index.keys.shrink_to_fit();
+        index.blocks.shrink_to_fit();
+        Ok(index)
+    }
+
+    /// The number of blocks.
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Where a block is; `None` beyond the last.
+    pub(crate) fn handle(&self, at: usize) -> Option<BlockHandle> {
+        self.blocks.get(at).map(|entry| entry.handle)
+    }
+
+    /// The first block that can hold `internal_key` or a later one; [`Index::len`] if none can.
+    pub(crate) fn find(&self, comparator: &InternalComparator, internal_key: &[u8]) -> usize {
+        let (mut low, mut high) = (0, self.blocks.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if comparator.compare(self.key(middle), internal_key).is_lt() {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn key(&self, at: usize) -> &[u8] {
+        let start = match at {
+            0 => 0,
+            _ => self.blocks[at - 1].key_end,
+        };
+        &self.keys[start..self.blocks[at].key_end]
+    }
+}

@@ -1,0 +1,220 @@
+//! [`Version`]: the table files of each level at one moment, immutable.
+//!
+//! Promises: of two entries for one user key the newer is found first, because level 0 is asked newest file first and
+//! every level holds only older writes than the level above it; inside a deeper level the file is chosen by internal
+//! key, so that versions of one user key may be split across its files (LevelDB before 1.21 did so).
+//! Must not know: how versions follow each other, or when files are removed. It is plainly droppable; whoever wants to
+//! know whether it is still read keeps a `Weak`.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use level_party_format::edit::LEVELS;
+use level_party_format::key::{self, InternalComparator};
+use level_party_format::{Comparator, Corruption, Sequence};
+
+use crate::entry::Lookup;
+use crate::error::Result;
+use crate::files::{FileMeta, Tables};
+use crate::iter::{InternalIter, LevelIter};
+use crate::seek_key::SeekKey;
+
+/// The table files of each level at one moment.
+pub struct Version {
+    /// The files of each level: level 0 newest first, the others by key.
+    pub levels: [Vec<Arc<FileMeta>>; LEVELS],
+    tables: Arc<Tables>,
+}
+
+impl Version {
+    /// A version of these files, which are put in order here: level 0 newest (highest number) first, the others by
+    /// their smallest key.
+    pub fn new(mut levels: [Vec<Arc<FileMeta>>; LEVELS], tables: Arc<Tables>) -> Version {
+        let comparator = tables.comparator();
+        levels[0].sort_by_key(|file| std::cmp::Reverse(file.number));
+        for files in &mut levels[1..] {
+            files.sort_by(|a, b| {
+                let keys = comparator.compare(&a.smallest, &b.smallest);
+                keys.then(a.number.cmp(&b.number))
+            });
+        }
+        Version { levels, tables }
+    }
+
+    /// A version with no files.
+    pub fn empty(tables: Arc<Tables>) -> Version {
+        Version::new(Default::default(), tables)
+    }
+
+    /// The files of a level, in order. A level beyond the last has none.
+    pub fn level(&self, level: usize) -> &[Arc<FileMeta>] {
+        self.levels.get(level).map_or(&[], Vec::as_slice)
+    }
+
+    /// All files, each with its level.
+    pub fn files(&self) -> impl Iterator<Item = (usize, &Arc<FileMeta>)> {
+        let levels = self.levels.iter().enumerate();
+        levels.flat_map(|(level, files)| files.iter().map(move |file| (level, file)))
+    }
+
+    /// The sum of the sizes of a level's files in bytes.
+    pub fn level_bytes(&self, level: usize) -> u64 {
+        self.level(level).iter().map(|file| file.size).sum()
+    }
+
+    /// What the tables are opened with.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// The order of the keys.
+    pub fn comparator(&self) -> &InternalComparator {
+        self.tables.comparator()
+    }
+
+    /// Checks what every read relies on: each file's smallest key is not above its largest, and the files of a level
+    /// below 0 don't overlap.
+    ///
+    /// # Errors
+    /// A sentence naming the level and the files that break it.
+    pub fn check_order(&self) -> Result<(), Corruption> {
+        let comparator = self.comparator();
+        for (level, file) in self.files() {
+            if comparator.compare(&file.smallest, &file.largest) == Ordering::Greater {
+                let number = file.number;
+                return Err(Corruption::new(format!(
+                    "the first key of table {number} on level {level} is after its last"
+                )));
+            }
+        }
+        for (level, files) in self.levels.iter().enumerate().skip(1) {
+            for pair in files.windows(2) {
+                if comparator.compare(&pair[0].largest, &pair[1].smallest) != Ordering::Less {
+                    let (a, b) = (pair[0].number, pair[1].number);
+                    return Err(Corruption::new(format!(
+                        "tables {a} and {b} overlap on level {level}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest write to a user key at or before `sequence`.
+    ///
+    /// # Errors
+    /// What keeps a table or block from being read that may hold the key.
+    pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
+        let seek_key = SeekKey::new(user_key, sequence);
+        let user = &self.comparator().user;
+        for file in &self.levels[0] {
+            if spans(user, file, user_key) {
+                match self.get_in(file, &seek_key)? {
+                    Lookup::Absent => {}
+                    known => return Ok(known),
+                }
+            }
+        }
+        for files in &self.levels[1..] {
+            let at = first_file_reaching(self.comparator(), files, seek_key.as_bytes());
+            let Some(file) = files.get(at) else { continue };
+            if user.compare(key::user_key(&file.smallest), user_key) != Ordering::Greater {
+                match self.get_in(file, &seek_key)? {
+                    Lookup::Absent => {}
+                    known => return Ok(known),
+                }
+            }
+        }
+        Ok(Lookup::Absent)
+    }
+
+    fn get_in(&self, file: &FileMeta, seek_key: &SeekKey) -> Result<Lookup> {
+        file.table(&self.tables)?.get(seek_key)
+    }
+
+    /// The files of a level with keys in `begin..=end` (user keys; `None` is unbounded). On level 0, whose files
+    /// overlap, the range grows by each file found until no more overlaps it (LevelDB's `GetOverlappingInputs`).
+    pub fn overlapping(
+        &self,
+        level: usize,
+        begin: Option<&[u8]>,
+        end: Option<&[u8]>,
+    ) -> Vec<Arc<FileMeta>> {
+        let user = &self.comparator().user;
+        let (mut begin, mut end) = (begin, end);
+        'widened: loop {
+            let mut found = Vec::new();
+            for file in self.level(level) {
+                if !overlaps(user, file, begin, end) {
+                    continue;
+                }
+                if level == 0 {
+                    let (first, last) = user_range(file);
+                    let before = begin.filter(|begin| user.compare(first, begin).is_lt());
+                    let after = end.filter(|end| user.compare(last, end).is_gt());
+                    if before.is_some() || after.is_some() {
+                        begin = before.map_or(begin, |_| Some(first));
+                        end = after.map_or(end, |_| Some(last));
+                        continue 'widened;
+                    }
+                }
+                found.push(Arc::clone(file));
+            }
+            return found;
+        }
+    }
+
+    /// Whether any file of a level has keys in `begin..=end` (user keys; `None` is unbounded).
+    pub fn overlaps(&self, level: usize, begin: Option<&[u8]>, end: Option<&[u8]>) -> bool {
+        let user = &self.comparator().user;
+        let mut files = self.level(level).iter();
+        files.any(|file| overlaps(user, file, begin, end))
+    }
+
+    /// Adds iterators over all files, newest data first: one for each file of level 0, one for each deeper level.
+    /// Nothing is opened before it is needed.
+    pub(crate) fn add_iters(self: &Arc<Self>, iters: &mut Vec<InternalIter>) {
+        let level_zero = (0..self.levels[0].len()).map(|at| (0, at..at + 1));
+        let deeper = (1..LEVELS).map(|level| (level, 0..self.levels[level].len()));
+        for (level, range) in level_zero.chain(deeper) {
+            if !range.is_empty() {
+                let iter = LevelIter::of_version(Arc::clone(self), level, range);
+                iters.push(InternalIter::Level(iter));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.levels).finish()
+    }
+}
+
+/// The position in `files` (of one level below 0) of the first whose largest key is not before `internal_key`.
+pub(crate) fn first_file_reaching(
+    comparator: &InternalComparator,
+    files: &[Arc<FileMeta>],
+    internal_key: &[u8],
+) -> usize {
+    files.partition_point(|file| comparator.compare(&file.largest, internal_key).is_lt())
+}
+
+/// The first and last user key of a file.
+fn user_range(file: &FileMeta) -> (&[u8], &[u8]) {
+    (key::user_key(&file.smallest), key::user_key(&file.largest))
+}
+
+fn spans(user: &Comparator, file: &FileMeta, user_key: &[u8]) -> bool {
+    overlaps(user, file, Some(user_key), Some(user_key))
+}
+
+fn overlaps(user: &Comparator, file: &FileMeta, begin: Option<&[u8]>, end: Option<&[u8]>) -> bool {
+    let (first, last) = user_range(file);
+    begin.is_none_or(|begin| user.compare(last, begin).is_ge())
+        && end.is_none_or(|end| user.compare(first, end).is_le())
+}
+
+#[cfg(test)]
+mod tests;

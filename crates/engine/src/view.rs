@@ -1,0 +1,90 @@
+//! [`View`]: all that a read needs, immutable: the active memtable, the frozen ones, and one version.
+//!
+//! Promises: a view together with its own last sequence is one consistent moment; writes go on into the active memtable
+//! with higher sequences, which such a read passes over. A view needs no lock and no write access, and keeps what it
+//! reads alive.
+//! Must not know: who made it, or that newer views exist.
+
+use std::sync::Arc;
+
+use level_party_format::Sequence;
+use level_party_format::key::InternalComparator;
+use level_party_memtable::{Lookup as MemLookup, MemTable};
+
+use crate::cursor::Cursor;
+use crate::entry::{Entry, Lookup};
+use crate::error::Result;
+use crate::iter::{InternalIter, MergingIter};
+use crate::version::Version;
+
+/// All that a read needs.
+pub struct View {
+    /// The memtable that writes go into.
+    pub mem: MemTable,
+    /// The memtables that are full and not in the version yet, newest first.
+    pub frozen: Vec<MemTable>,
+    /// The tables.
+    pub version: Arc<Version>,
+}
+
+impl View {
+    /// A view of these parts; `frozen` newest first.
+    pub fn new(mem: MemTable, frozen: Vec<MemTable>, version: Arc<Version>) -> View {
+        View {
+            mem,
+            frozen,
+            version,
+        }
+    }
+
+    /// The sequence up to which this view shows every write: the word in the active memtable.
+    pub fn last_sequence(&self) -> Sequence {
+        self.mem.last_sequence()
+    }
+
+    /// The order of the keys.
+    pub fn comparator(&self) -> &InternalComparator {
+        self.version.comparator()
+    }
+
+    /// The value of a user key at `sequence`.
+    ///
+    /// # Errors
+    /// What keeps a table or block from being read that may hold the key.
+    pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Result<Option<Entry>> {
+        self.lookup(user_key, sequence).map(Lookup::into_entry)
+    }
+
+    /// As [`View::get`], but telling a deleted key from one never written.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn lookup(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
+        for mem in std::iter::once(&self.mem).chain(&self.frozen) {
+            match mem.get(user_key, sequence) {
+                MemLookup::Absent => {}
+                MemLookup::Deleted { sequence } => return Ok(Lookup::Deleted { sequence }),
+                MemLookup::Value { sequence, value } => {
+                    let value = value.to_vec();
+                    return Ok(Lookup::Found(Entry { value, sequence }));
+                }
+            }
+        }
+        self.version.get(user_key, sequence)
+    }
+
+    /// A cursor over the user keys as they were at `sequence`. It keeps the view alive. Nothing is read yet.
+    pub fn cursor(self: &Arc<Self>, sequence: Sequence) -> Cursor {
+        Cursor::new(Arc::clone(self), sequence)
+    }
+
+    /// An iterator over all internal entries, newest memtable first in `iters`' order.
+    pub(crate) fn internal_iter(&self) -> MergingIter {
+        let mut iters = Vec::with_capacity(1 + self.frozen.len() + self.version.level(0).len() + 6);
+        for mem in std::iter::once(&self.mem).chain(&self.frozen) {
+            iters.push(InternalIter::Mem(mem.iter()));
+        }
+        self.version.add_iters(&mut iters);
+        MergingIter::new(iters, self.comparator().clone())
+    }
+}
