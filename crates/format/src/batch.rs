@@ -164,7 +164,10 @@ impl WriteBatch {
     }
 
     fn raise_count(&mut self, by: u32) {
-        let count = self.count().checked_add(by).expect("a batch holds at most u32::MAX operations");
+        let count = self
+            .count()
+            .checked_add(by)
+            .expect("a batch holds at most u32::MAX operations");
         self.rep[8..HEADER_LEN].copy_from_slice(&count.to_le_bytes());
     }
 }
@@ -199,8 +202,9 @@ impl<'a> BatchRef<'a> {
         let mut found = 0u64;
         while !rest.is_empty() {
             let offset = (bytes.len() - rest.len()) as u64;
-            let (_, after) = split_op(rest)
-                .ok_or_else(|| Corruption::new("a write batch holds a malformed operation").at(offset))?;
+            let (_, after) = split_op(rest).ok_or_else(|| {
+                Corruption::new("a write batch holds a malformed operation").at(offset)
+            })?;
             rest = after;
             found += 1;
         }
@@ -225,7 +229,9 @@ impl<'a> BatchRef<'a> {
 
     /// The number of operations.
     pub fn count(&self) -> u32 {
-        let bytes = self.bytes[8..].first_chunk().expect("a batch holds its header");
+        let bytes = self.bytes[8..]
+            .first_chunk()
+            .expect("a batch holds its header");
         u32::from_le_bytes(*bytes)
     }
 

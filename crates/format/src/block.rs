@@ -56,7 +56,9 @@ impl Block {
             return Err(Corruption::new("a block of 4 GiB or more"));
         };
         let Some((body, count)) = data.split_last_chunk::<4>() else {
-            return Err(Corruption::new("a block too short for its number of restarts"));
+            return Err(Corruption::new(
+                "a block too short for its number of restarts",
+            ));
         };
         let restarts = u32::from_le_bytes(*count);
         if restarts as usize > body.len() / 4 {
@@ -64,14 +66,20 @@ impl Block {
                 "a block of {len} bytes that says it has {restarts} restarts"
             )));
         }
-        let entries_len = if restarts == 0 { 0 } else { len - 4 - restarts * 4 };
+        let entries_len = if restarts == 0 {
+            0
+        } else {
+            len - 4 - restarts * 4
+        };
         let block = Block {
             data,
             entries_len,
             restarts,
         };
         if restarts > 0 && block.restart(0) != 0 {
-            return Err(Corruption::new("a block whose first restart is not its first entry"));
+            return Err(Corruption::new(
+                "a block whose first restart is not its first entry",
+            ));
         }
         Ok(block)
     }
@@ -101,7 +109,9 @@ impl Block {
     #[inline]
     fn restart(&self, index: u32) -> u32 {
         let at = self.entries_len as usize + index as usize * 4;
-        let word = self.data[at..].first_chunk().expect("the restart array fits in the block");
+        let word = self.data[at..]
+            .first_chunk()
+            .expect("the restart array fits in the block");
         u32::from_le_bytes(*word)
     }
 
@@ -111,9 +121,12 @@ impl Block {
         let entries = self.entries();
         let rest = entries.get(offset as usize..)?;
         let (shared, unshared, value_len, header_len) = match *rest {
-            [shared, unshared, value_len, ..] if (shared | unshared | value_len) < 0x80 => {
-                (u32::from(shared), u32::from(unshared), u32::from(value_len), 3)
-            }
+            [shared, unshared, value_len, ..] if (shared | unshared | value_len) < 0x80 => (
+                u32::from(shared),
+                u32::from(unshared),
+                u32::from(value_len),
+                3,
+            ),
             _ => long_header(rest)?,
         };
         let key_start = offset + header_len;
@@ -141,7 +154,12 @@ fn long_header(input: &[u8]) -> Option<(u32, u32, u32, u32)> {
     let (shared, rest) = varint::get_u32(input)?;
     let (unshared, rest) = varint::get_u32(rest)?;
     let (value_len, rest) = varint::get_u32(rest)?;
-    Some((shared, unshared, value_len, (input.len() - rest.len()) as u32))
+    Some((
+        shared,
+        unshared,
+        value_len,
+        (input.len() - rest.len()) as u32,
+    ))
 }
 
 #[cfg(test)]

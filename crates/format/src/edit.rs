@@ -139,8 +139,12 @@ impl VersionEdit {
                 self.comparator = Some(name.to_owned());
             }
             LOG_NUMBER => self.log_number = Some(fields.u64().ok_or("log number")?),
-            PREV_LOG_NUMBER => self.prev_log_number = Some(fields.u64().ok_or("previous log number")?),
-            NEXT_FILE_NUMBER => self.next_file_number = Some(fields.u64().ok_or("next file number")?),
+            PREV_LOG_NUMBER => {
+                self.prev_log_number = Some(fields.u64().ok_or("previous log number")?)
+            }
+            NEXT_FILE_NUMBER => {
+                self.next_file_number = Some(fields.u64().ok_or("next file number")?)
+            }
             LAST_SEQUENCE => self.last_sequence = Some(fields.u64().ok_or("last sequence")?),
             COMPACT_POINTER => {
                 let pointer = fields.compact_pointer().ok_or("compact pointer")?;

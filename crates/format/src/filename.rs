@@ -148,10 +148,34 @@ mod tests {
     #[test]
     fn other_names_do_not_parse() {
         for name in [
-            "", "foo", "foo-dx-100.log", ".log", "manifest", "CURREN", "CURRENTX", "MANIFES", "MANIFEST", "MANIFEST-",
-            "XMANIFEST-3", "MANIFEST-3x", "LOC", "LOCKx", "LO", "LOGx", "18446744073709551616.log",
-            "184467440737095516150.log", "100", "100.", "100.lop", "+1.log", "-1.log", "1 .log", "1.log.bak",
-            "level-party.state", "١.log", "MANIFEST-+1",
+            "",
+            "foo",
+            "foo-dx-100.log",
+            ".log",
+            "manifest",
+            "CURREN",
+            "CURRENTX",
+            "MANIFES",
+            "MANIFEST",
+            "MANIFEST-",
+            "XMANIFEST-3",
+            "MANIFEST-3x",
+            "LOC",
+            "LOCKx",
+            "LO",
+            "LOGx",
+            "18446744073709551616.log",
+            "184467440737095516150.log",
+            "100",
+            "100.",
+            "100.lop",
+            "+1.log",
+            "-1.log",
+            "1 .log",
+            "1.log.bak",
+            "level-party.state",
+            "١.log",
+            "MANIFEST-+1",
         ] {
             assert_eq!(parse(name), None, "{name:?}");
         }
@@ -176,7 +200,10 @@ mod tests {
     #[test]
     fn current_needs_its_newline_and_a_manifests_name() {
         assert_eq!(current_contents(5), "MANIFEST-000005\n");
-        assert_eq!(parse_current(b"MANIFEST-000005\n").unwrap(), "MANIFEST-000005");
+        assert_eq!(
+            parse_current(b"MANIFEST-000005\n").unwrap(),
+            "MANIFEST-000005"
+        );
         assert_eq!(parse_current(b"MANIFEST-5\n").unwrap(), "MANIFEST-5");
         for wrong in [
             &b""[..],

@@ -140,7 +140,8 @@ impl InternalComparator {
     /// both physically shorter and logically larger is taken; it gets the tag that sorts first among its own.
     pub fn find_shortest_separator(&self, start: &mut Vec<u8>, limit: &[u8]) {
         let mut short = user_key(start).to_vec();
-        self.user.find_shortest_separator(&mut short, user_key(limit));
+        self.user
+            .find_shortest_separator(&mut short, user_key(limit));
         self.take_if_shorter(start, short);
     }
 
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn known_bytes_and_round_trips() {
         assert_eq!(
-            ikey(b"foo", 0x0102_0304_0506_07, ValueType::Value),
+            ikey(b"foo", 0x0001_0203_0405_0607, ValueType::Value),
             b"foo\x01\x07\x06\x05\x04\x03\x02\x01"
         );
         for user in [&b""[..], b"k", b"hello", &[0xff; 40]] {
@@ -182,7 +183,10 @@ mod tests {
                 for kind in [ValueType::Deletion, ValueType::Value] {
                     let bytes = ikey(user, sequence, kind);
                     let parsed = parse(&bytes).unwrap();
-                    assert_eq!((parsed.user_key, parsed.sequence, parsed.kind), (user, sequence, kind));
+                    assert_eq!(
+                        (parsed.user_key, parsed.sequence, parsed.kind),
+                        (user, sequence, kind)
+                    );
                     assert_eq!(user_key(&bytes), user);
                     assert_eq!(tag(&bytes), pack_tag(sequence, kind));
                 }
@@ -239,7 +243,11 @@ mod tests {
             ikey(b"bar", 99, Value),
             ikey(b"foobar", 200, Value),
         ] {
-            assert_eq!(separator(foo.clone(), limit), foo, "nothing shorter is larger");
+            assert_eq!(
+                separator(foo.clone(), limit),
+                foo,
+                "nothing shorter is larger"
+            );
         }
         assert_eq!(
             separator(foo.clone(), ikey(b"hello", 200, Value)),
@@ -248,7 +256,11 @@ mod tests {
         let foobar = ikey(b"foobar", 100, Value);
         assert_eq!(separator(foobar.clone(), ikey(b"foo", 200, Value)), foobar);
         let one_byte = ikey(b"a", 7, Value);
-        assert_eq!(separator(one_byte.clone(), ikey(b"z", 7, Value)), one_byte, "not physically shorter");
+        assert_eq!(
+            separator(one_byte.clone(), ikey(b"z", 7, Value)),
+            one_byte,
+            "not physically shorter"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::*;
 
-const FIXTURE: &[u8] = b"\x64\0\0\0\0\0\0\0\x03\0\0\0\x01\x03foo\x03bar\x00\x03box\x01\x03baz\x03boo";
+const FIXTURE: &[u8] =
+    b"\x64\0\0\0\0\0\0\0\x03\0\0\0\x01\x03foo\x03bar\x00\x03box\x01\x03baz\x03boo";
 
 fn sample() -> WriteBatch {
     let mut batch = WriteBatch::new();
@@ -17,7 +18,10 @@ fn the_encoding_is_leveldbs_byte_for_byte() {
     assert_eq!(WriteBatch::new().as_bytes(), [0; 12]);
     let read = WriteBatch::from_bytes(FIXTURE.to_vec()).unwrap();
     assert_eq!(read, sample());
-    assert_eq!((read.sequence(), read.count(), read.byte_size()), (100, 3, FIXTURE.len()));
+    assert_eq!(
+        (read.sequence(), read.count(), read.byte_size()),
+        (100, 3, FIXTURE.len())
+    );
 }
 
 #[test]
@@ -25,9 +29,15 @@ fn operations_come_back_in_order() {
     let batch = sample();
     let ops: Vec<Op> = batch.iter().collect();
     let expected = [
-        Op::Put { key: b"foo", value: b"bar" },
+        Op::Put {
+            key: b"foo",
+            value: b"bar",
+        },
         Op::Delete { key: b"box" },
-        Op::Put { key: b"baz", value: b"boo" },
+        Op::Put {
+            key: b"baz",
+            value: b"boo",
+        },
     ];
     assert_eq!(ops, expected);
     assert_eq!(ops[1].key(), b"box");
@@ -47,7 +57,13 @@ fn empty_keys_and_values_are_legal() {
     batch.put(b"", b"");
     batch.delete(b"");
     let read = WriteBatch::from_bytes(batch.into_bytes()).unwrap();
-    assert_eq!(read.iter().next(), Some(Op::Put { key: b"", value: b"" }));
+    assert_eq!(
+        read.iter().next(),
+        Some(Op::Put {
+            key: b"",
+            value: b""
+        })
+    );
     assert_eq!(read.iter().nth(1), Some(Op::Delete { key: b"" }));
 }
 
@@ -69,7 +85,10 @@ fn appending_keeps_the_first_batchs_sequence_and_adds_the_counts() {
 #[test]
 fn every_truncation_is_corruption() {
     for cut in 0..FIXTURE.len() {
-        assert!(WriteBatch::from_bytes(FIXTURE[..cut].to_vec()).is_err(), "cut at {cut}");
+        assert!(
+            WriteBatch::from_bytes(FIXTURE[..cut].to_vec()).is_err(),
+            "cut at {cut}"
+        );
     }
     let mut longer = FIXTURE.to_vec();
     longer.push(0);

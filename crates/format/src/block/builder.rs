@@ -44,7 +44,10 @@ impl BlockBuilder {
     /// # Panics
     /// If the block is finished and was not [`reset`](Self::reset), or it, or the key or the value, exceeds 4 GiB.
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
-        assert!(!self.finished, "no entries may be added to a finished block");
+        assert!(
+            !self.finished,
+            "no entries may be added to a finished block"
+        );
         let mut shared = 0;
         if self.counter < self.restart_interval {
             shared = shared_prefix(&self.last_key, key);

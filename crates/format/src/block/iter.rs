@@ -110,6 +110,8 @@ impl BlockIter {
     }
 
     /// Goes to the next entry; to none after the last.
+    // LevelDB's name for it. Not the trait's: it lends, can fail, and has a way back.
+    #[allow(clippy::should_implement_trait)]
     #[inline]
     pub fn next(&mut self) -> Result<(), Corruption> {
         if !self.valid() {
@@ -160,7 +162,11 @@ impl BlockIter {
         while left < right {
             let middle = left + (right - left).div_ceil(2);
             let offset = self.block.restart(middle);
-            let entry = self.block.entry(offset).filter(|entry| entry.shared == 0).ok_or(offset)?;
+            let entry = self
+                .block
+                .entry(offset)
+                .filter(|entry| entry.shared == 0)
+                .ok_or(offset)?;
             let key = &self.block.data[entry.key_start as usize..entry.value_start as usize];
             if self.comparator.compare(key, target) == Ordering::Less {
                 left = middle;
@@ -246,12 +252,19 @@ impl Interval {
     /// The index of the entry before the one at `offset`, if both, or that one alone, are known here.
     #[inline]
     fn before(&self, offset: u32) -> Option<usize> {
-        if self.entries.get(self.at).is_some_and(|entry| entry.offset == offset) {
+        if self
+            .entries
+            .get(self.at)
+            .is_some_and(|entry| entry.offset == offset)
+        {
             return self.at.checked_sub(1);
         }
         // Forward steps came in between: look whether they stayed near.
         let index = self.entries.partition_point(|entry| entry.end < offset);
-        let known = self.entries.get(index).is_some_and(|entry| entry.end == offset);
+        let known = self
+            .entries
+            .get(index)
+            .is_some_and(|entry| entry.end == offset);
         known.then_some(index)
     }
 
@@ -292,10 +305,14 @@ impl Interval {
             return None;
         }
         let start = self.keys.len();
-        self.keys.extend_from_within(before.start..before.start + shared);
+        self.keys
+            .extend_from_within(before.start..before.start + shared);
         let unshared = entry.key_start as usize..entry.value_start as usize;
         self.keys.extend_from_slice(&block.data[unshared]);
         u32::try_from(self.keys.len()).ok()?;
         Some(start..self.keys.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

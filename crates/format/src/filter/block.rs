@@ -73,7 +73,8 @@ impl FilterBlockBuilder {
     fn generate(&mut self) {
         self.offsets.push(self.result_len());
         if !self.hashes.is_empty() {
-            self.policy.create_from_hashes(&self.hashes, &mut self.result);
+            self.policy
+                .create_from_hashes(&self.hashes, &mut self.result);
             self.hashes.clear();
         }
     }
@@ -133,7 +134,9 @@ impl FilterBlock {
     /// Word `index` of the array. `index` may be `filters`: the word behind the array.
     fn word(&self, index: usize) -> usize {
         let at = self.array + index * 4;
-        let word = self.data[at..].first_chunk().expect("the array and one more word fit in the block");
+        let word = self.data[at..]
+            .first_chunk()
+            .expect("the array and one more word fit in the block");
         u32::from_le_bytes(*word) as usize
     }
 }

@@ -90,9 +90,8 @@ impl BloomPolicy {
         match filter.split_last() {
             None | Some((_, [])) => false,
             Some((&probes, _)) if probes > MAX_PROBES => true,
-            Some((&probes, array)) => {
-                probe(hash, probes, array.len() * 8).all(|bit| array[bit / 8] & (1 << (bit % 8)) != 0)
-            }
+            Some((&probes, array)) => probe(hash, probes, array.len() * 8)
+                .all(|bit| array[bit / 8] & (1 << (bit % 8)) != 0),
         }
     }
 }

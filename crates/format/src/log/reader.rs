@@ -73,7 +73,11 @@ struct Chain {
 /// One step over the physical bytes.
 enum Fragment<'a> {
     /// A checked fragment of some type; ends at `end`.
-    Whole { kind: u8, data: &'a [u8], end: usize },
+    Whole {
+        kind: u8,
+        data: &'a [u8],
+        end: usize,
+    },
     /// The file ends here.
     End,
     /// The file ends inside a header, a fragment or zeroes.
@@ -156,7 +160,10 @@ impl<'a> LogReader<'a> {
 
     /// Drops the unfinished record, if any, and everything up to `end`.
     fn drop_to(&mut self, end: usize, what: impl Into<String>) -> LogItem<'a> {
-        let start = self.chain.take().map_or(self.position, |chain| chain.offset);
+        let start = self
+            .chain
+            .take()
+            .map_or(self.position, |chain| chain.offset);
         self.position = end;
         LogItem::Bad {
             offset: start as u64,
@@ -167,7 +174,10 @@ impl<'a> LogReader<'a> {
 
     /// Ends the log where the unfinished record, or the current position, starts.
     fn torn(&mut self) -> LogItem<'a> {
-        let start = self.chain.take().map_or(self.position, |chain| chain.offset);
+        let start = self
+            .chain
+            .take()
+            .map_or(self.position, |chain| chain.offset);
         self.position = self.file.len();
         LogItem::Torn {
             offset: start as u64,

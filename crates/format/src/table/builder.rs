@@ -91,13 +91,23 @@ impl TableBuilder {
     /// # Panics
     /// If the table is finished, or key or value exceed what a block can hold (4 GiB).
     pub fn add(&mut self, internal_key: &[u8], value: &[u8]) {
-        assert!(!self.finished, "no entries may be added to a finished table");
+        assert!(
+            !self.finished,
+            "no entries may be added to a finished table"
+        );
         debug_assert!(
-            self.entries == 0 || self.options.comparator.compare(&self.last_key, internal_key).is_lt(),
+            self.entries == 0
+                || self
+                    .options
+                    .comparator
+                    .compare(&self.last_key, internal_key)
+                    .is_lt(),
             "keys ascend"
         );
         if let Some(handle) = self.pending.take() {
-            self.options.comparator.find_shortest_separator(&mut self.last_key, internal_key);
+            self.options
+                .comparator
+                .find_shortest_separator(&mut self.last_key, internal_key);
             add_handle(&mut self.index, &self.last_key, handle);
         }
         if let Some(filter) = &mut self.filter {
@@ -126,7 +136,9 @@ impl TableBuilder {
         }
         let metaindex = self.sink.write_block(metaindex.finish());
         if let Some(handle) = self.pending.take() {
-            self.options.comparator.find_short_successor(&mut self.last_key);
+            self.options
+                .comparator
+                .find_short_successor(&mut self.last_key);
             add_handle(&mut self.index, &self.last_key, handle);
         }
         let index = self.sink.write_block(self.index.finish());
@@ -193,7 +205,12 @@ impl Sink {
             if let Ok(len) = compressed
                 && len < contents.len() - contents.len() / 8
             {
-                return append(&mut self.out, &mut self.offset, &self.compressed[..len], Compression::Snappy);
+                return append(
+                    &mut self.out,
+                    &mut self.offset,
+                    &self.compressed[..len],
+                    Compression::Snappy,
+                );
             }
         }
         self.write_raw(contents, Compression::None)
@@ -211,7 +228,12 @@ impl Sink {
 }
 
 /// Appends contents and trailer to `out`, and says where in the file they are.
-fn append(out: &mut Vec<u8>, offset: &mut u64, contents: &[u8], compression: Compression) -> BlockHandle {
+fn append(
+    out: &mut Vec<u8>,
+    offset: &mut u64,
+    contents: &[u8],
+    compression: Compression,
+) -> BlockHandle {
     let handle = BlockHandle {
         offset: *offset,
         size: contents.len() as u64,

@@ -23,7 +23,9 @@ impl TryFrom<u8> for Compression {
             0 => Ok(Compression::None),
             1 => Ok(Compression::Snappy),
             2 => Ok(Compression::Zstd),
-            other => Err(Corruption::new(format!("unknown block compression {other}"))),
+            other => Err(Corruption::new(format!(
+                "unknown block compression {other}"
+            ))),
         }
     }
 }
@@ -91,10 +93,14 @@ fn decompress(compression: Compression, contents: &[u8]) -> Result<Vec<u8>, Corr
 const SNAPPY_MAX_RATIO: usize = 22;
 
 fn decompress_snappy(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
-    let bad = |what: &dyn std::fmt::Display| Corruption::new(format!("corrupted snappy block: {what}"));
+    let bad =
+        |what: &dyn std::fmt::Display| Corruption::new(format!("corrupted snappy block: {what}"));
     let stated = snap::raw::decompress_len(contents).map_err(|error| bad(&error))?;
     if stated > contents.len().saturating_mul(SNAPPY_MAX_RATIO) {
-        return Err(bad(&format_args!("{} bytes that claim to be {stated}", contents.len())));
+        return Err(bad(&format_args!(
+            "{} bytes that claim to be {stated}",
+            contents.len()
+        )));
     }
     snap::raw::Decoder::new()
         .decompress_vec(contents)
@@ -107,12 +113,16 @@ const ZSTD_MAX_RATIO: u64 = 32 * 1024;
 const ZSTD_MAX_LEN: u64 = 100 * 1024 * 1024;
 
 fn decompress_zstd(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
-    let bad = |what: &dyn std::fmt::Display| Corruption::new(format!("corrupted zstd block: {what}"));
+    let bad =
+        |what: &dyn std::fmt::Display| Corruption::new(format!("corrupted zstd block: {what}"));
     // As in LevelDB, the frame must state its length, and not as 0.
     let stated = zstd_stated_len(contents).ok_or_else(|| bad(&"it does not state its length"))?;
     let limit = ZSTD_MAX_LEN.min((contents.len() as u64).saturating_mul(ZSTD_MAX_RATIO));
     if stated > limit {
-        return Err(bad(&format_args!("{} bytes that claim to be {stated}", contents.len())));
+        return Err(bad(&format_args!(
+            "{} bytes that claim to be {stated}",
+            contents.len()
+        )));
     }
     let mut out = vec![0; stated as usize];
     let written = ruzstd::decoding::FrameDecoder::new()
