@@ -12,7 +12,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode};
@@ -131,7 +131,7 @@ impl<'a> Spot<'a> {
             let socket = rustix::fs::openat(self.dir(), &self.name, flags, Mode::empty())?;
             let stat = rustix::fs::fstat(&socket)?;
             self.require_our_socket(&stat)?;
-            if let Some(path) = proc_path(socket.as_fd()) {
+            if let Some(path) = proc_path(std::os::fd::AsFd::as_fd(&socket)) {
                 return connect(&SocketAddrUnix::new(path)?);
             }
         }

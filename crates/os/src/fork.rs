@@ -146,6 +146,28 @@ impl GuardedFd {
         })
     }
 
+    /// As [`Self::open`], for two descriptors that are made together.
+    pub(crate) fn open_pair(
+        open: impl FnOnce() -> io::Result<(OwnedFd, OwnedFd)>,
+    ) -> io::Result<(Self, Self)> {
+        install_handlers();
+        let mut table = table();
+        let (one, two) = open()?;
+        enter(&mut table, one.as_raw_fd())?;
+        if let Err(error) = enter(&mut table, two.as_raw_fd()) {
+            leave(&mut table, one.as_raw_fd());
+            return Err(error);
+        }
+        Ok((
+            Self {
+                fd: ManuallyDrop::new(one),
+            },
+            Self {
+                fd: ManuallyDrop::new(two),
+            },
+        ))
+    }
+
     /// Closes what is behind the descriptor now, also for threads that are using it, and leaves an
     /// ended pipe under its number until it is dropped.
     pub(crate) fn end(&self) {

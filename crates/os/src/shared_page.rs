@@ -156,7 +156,7 @@ impl SharedRegion {
 }
 
 fn check_len(len: usize) -> io::Result<()> {
-    if len == 0 || len % 8 != 0 {
+    if len == 0 || !len.is_multiple_of(8) {
         let what = "shared memory is a multiple of eight bytes long";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }

@@ -47,7 +47,7 @@ impl Stream {
     }
 
     pub(crate) fn connect_at(spot: &Spot<'_>) -> io::Result<Self> {
-        let socket = GuardedFd::open(|| Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM)?))?;
+        let socket = GuardedFd::open(|| socket_with(AddressFamily::UNIX, SocketType::STREAM))?;
         // A blocking connect to a full queue waits for ever if its owner is stopped.
         rustix::io::ioctl_fionbio(&socket, true)?;
         spot.connect(|address| Ok(rustix::net::connect(&socket, address)?))?;
@@ -62,13 +62,7 @@ impl Stream {
     /// # Errors
     /// When descriptors run out.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let mut other = None;
-        let one = GuardedFd::open(|| {
-            let (one, two) = socket_pair()?;
-            other = Some(two);
-            Ok(one)
-        })?;
-        let two = GuardedFd::open(|| other.take().ok_or_else(|| io::ErrorKind::Other.into()))?;
+        let (one, two) = GuardedFd::open_pair(socket_pair)?;
         Ok((Self::from_socket(one)?, Self::from_socket(two)?))
     }
 

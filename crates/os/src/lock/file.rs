@@ -48,12 +48,11 @@ impl LockFile {
     }
 
     fn open(dir: &DataDir, how: OFlags) -> io::Result<Self> {
-        if let Some(identity) = Self::named_now(dir)? {
-            if let Some(opened) = take_kept(identity, how) {
-                return Ok(Self {
-                    opened: Some(opened),
-                });
-            }
+        let named = Self::named_now(dir)?;
+        if let Some(opened) = named.and_then(|identity| take_kept(identity, how)) {
+            return Ok(Self {
+                opened: Some(opened),
+            });
         }
         // Not to hang on a fifo, nor to become a terminal's process.
         let flags = how | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
