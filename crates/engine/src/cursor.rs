@@ -6,6 +6,7 @@
 //! and may be positioned anew.
 //! Must not know: pins, or where the view came from.
 
+use std::fmt;
 use std::sync::Arc;
 
 use level_party_format::key::{self, ValueType};
@@ -28,6 +29,27 @@ enum Direction {
 /// A cursor over user keys at one moment. It lends its key and value until it moves, and keeps its view alive.
 ///
 /// A new cursor is not valid until it is positioned. Moving a cursor that is not valid does nothing.
+///
+/// ```
+/// use std::sync::Arc;
+/// use level_party_engine::{Engine, MemFs, Options, Write};
+/// use level_party_format::batch::WriteBatch;
+///
+/// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+/// let mut batch = WriteBatch::new();
+/// batch.put(b"apple", b"red");
+/// batch.put(b"pear", b"green");
+/// engine.write(Write::new(batch))?;
+///
+/// let mut cursor = engine.cursor()?;
+/// cursor.seek(b"b")?;
+/// assert_eq!((cursor.key(), cursor.value(), cursor.sequence()), (&b"pear"[..], &b"green"[..], 2));
+/// cursor.prev()?;
+/// assert_eq!(cursor.key(), b"apple");
+/// cursor.prev()?;
+/// assert!(!cursor.valid());
+/// # Ok::<(), level_party_engine::Error>(())
+/// ```
 pub struct Cursor {
     merge: MergingIter,
     user: Comparator,
@@ -40,6 +62,8 @@ pub struct Cursor {
     saved_sequence: Sequence,
     /// The first of a row of entries that are too new, to tell many writes to one key from many keys.
     too_new: Vec<u8>,
+    /// The key last sought while looking for the next one to show; empty if none.
+    sought: Vec<u8>,
     view: Arc<View>,
 }
 
@@ -56,6 +80,7 @@ impl Cursor {
             saved_value: Vec::new(),
             saved_sequence: 0,
             too_new: Vec::new(),
+            sought: Vec::new(),
             view,
         }
     }
@@ -216,6 +241,7 @@ impl Cursor {
     fn find_next(&mut self, mut passing: bool) -> Result<()> {
         let mut hidden = 0;
         let mut too_new = 0;
+        self.sought.clear();
         while self.merge.valid() {
             let entry = match key::parse(self.merge.key()) {
                 Ok(entry) => entry,
@@ -229,22 +255,23 @@ impl Cursor {
                     too_new = 0;
                     if self.user.compare(entry.user_key, &self.too_new).is_eq() {
                         let target = SeekKey::new(entry.user_key, self.sequence);
-                        self.merge.seek(target.as_bytes())?;
-                        continue;
+                        if self.seek_on(&target)? {
+                            continue;
+                        }
                     }
                 }
             } else if passing && self.user.compare(entry.user_key, &self.saved_key).is_le() {
-                too_new = 0;
                 hidden += 1;
                 if hidden > STEPS_BEFORE_SEEK {
                     hidden = 0;
                     let target = SeekKey::after_all(&self.saved_key);
-                    self.merge.seek(target.as_bytes())?;
-                    continue;
+                    if self.seek_on(&target)? {
+                        continue;
+                    }
                 }
             } else if entry.kind == ValueType::Deletion {
                 save(&mut self.saved_key, entry.user_key);
-                (passing, hidden, too_new) = (true, 0, 0);
+                (passing, hidden) = (true, 0);
             } else {
                 self.valid = true;
                 return Ok(());
@@ -252,6 +279,19 @@ impl Cursor {
             self.merge.next()?;
         }
         Ok(())
+    }
+
+    /// Seeks a key further on. Within one search these keys only grow, so that entries out of order (in a damaged table
+    /// whose checksums are right) can't send it in a circle.
+    fn seek_on(&mut self, target: &SeekKey) -> Result<bool> {
+        let target = target.as_bytes();
+        let comparator = self.view.comparator();
+        if !self.sought.is_empty() && comparator.compare(target, &self.sought).is_le() {
+            return Ok(false);
+        }
+        save(&mut self.sought, target);
+        self.merge.seek(target)?;
+        Ok(true)
     }
 
     /// Goes backward until all entries of one key that has a value are passed, keeping its newest.
@@ -279,6 +319,16 @@ impl Cursor {
         }
         self.valid = kind == ValueType::Value;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor")
+            .field("at", &self.sequence)
+            .field("valid", &self.valid)
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
     }
 }
 

@@ -202,3 +202,61 @@ impl std::error::Error for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn a_damaged_file_is_named_with_the_offset() {
+        let error = Error::corruption("000007.ldb", Corruption::new("bad checksum").at(4096));
+        let sentence = "000007.ldb is damaged at offset 4096: bad checksum";
+        assert_eq!(error.to_string(), sentence);
+        assert_eq!(
+            (error.file(), error.offset()),
+            (Some("000007.ldb"), Some(4096))
+        );
+        assert!(error.source().is_some());
+        assert!(format!("{error:?}").contains("Corruption"));
+    }
+
+    #[test]
+    fn system_errors_become_what_a_caller_can_do_about_them() {
+        let cases = [
+            (io::ErrorKind::NotFound, ErrorKind::DoesNotExist),
+            (io::ErrorKind::PermissionDenied, ErrorKind::PermissionDenied),
+            (
+                io::ErrorKind::ReadOnlyFilesystem,
+                ErrorKind::PermissionDenied,
+            ),
+            (io::ErrorKind::StorageFull, ErrorKind::OutOfSpace),
+            (io::ErrorKind::QuotaExceeded, ErrorKind::OutOfSpace),
+            (io::ErrorKind::NotADirectory, ErrorKind::NotADirectory),
+            (io::ErrorKind::UnexpectedEof, ErrorKind::Corruption),
+            (io::ErrorKind::Other, ErrorKind::Io),
+        ];
+        for (system, kind) in cases {
+            let error = Error::io("sync", "CURRENT", io::Error::from(system));
+            assert_eq!(error.kind(), kind, "{system:?}");
+            let source = error.source().unwrap().downcast_ref::<io::Error>();
+            assert_eq!(source.unwrap().kind(), system);
+        }
+        let error = Error::read("a.log", 10, 20, io::Error::from(io::ErrorKind::Other));
+        assert!(
+            error
+                .to_string()
+                .starts_with("can't read 20 bytes of a.log at offset 10: ")
+        );
+        assert_eq!(error.offset(), Some(10));
+    }
+
+    #[test]
+    fn clones_share_the_cause() {
+        let cause = io::Error::other("cause");
+        let error = Error::with_source(ErrorKind::Poisoned, "writing has ended", cause);
+        let clone = error.clone();
+        assert_eq!(clone.to_string(), "writing has ended");
+        assert!(clone.source().is_some());
+    }
+}

@@ -84,6 +84,15 @@ impl Tables {
     }
 }
 
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables")
+            .field("comparator", &self.comparator.user.name())
+            .field("use_filters", &self.use_filters)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One table file of a version, by the manifest's words, with the table itself once it was read from.
 pub struct FileMeta {
     /// The file's number, from which its name is made.

@@ -5,6 +5,7 @@
 //! reads alive.
 //! Must not know: who made it, or that newer views exist.
 
+use std::fmt;
 use std::sync::Arc;
 
 use level_party_format::Sequence;
@@ -86,5 +87,15 @@ impl View {
         }
         self.version.add_iters(&mut iters);
         MergingIter::new(iters, self.comparator().clone())
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("last_sequence", &self.last_sequence())
+            .field("frozen", &self.frozen.len())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

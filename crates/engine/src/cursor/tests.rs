@@ -441,3 +441,113 @@ fn a_cursor_opens_only_the_tables_it_comes_to() {
     assert_eq!((cursor.key(), fs.opens()), (&b"000031"[..], 2));
     assert!(cursor.seek(b"000001").is_err());
 }
+
+#[test]
+fn readers_beside_a_writer_see_whole_groups_in_both_directions() {
+    // Every group of writes gives both keys the same value, and is published as one.
+    let (mut writer, mem) = memtable(&[Item::put("a", 1, "0"), Item::put("b", 2, "0")], 2);
+    let version = Arc::new(Version::empty(tables(&MemFs::new())));
+    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let last = 2 + 2 * 3000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for sequence in (3..=last).step_by(2) {
+                let value = sequence.to_string();
+                insert(&mut writer, &Item::put("a", sequence, &value));
+                insert(&mut writer, &Item::put("b", sequence + 1, &value));
+                writer.publish(sequence + 1);
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut at = 0;
+                while at < last {
+                    at = view.last_sequence();
+                    let mut cursor = view.cursor(at);
+                    cursor.seek_to_first().unwrap();
+                    let value = cursor.value().to_vec();
+                    assert_eq!((cursor.key(), cursor.sequence()), (&b"a"[..], at - 1));
+                    cursor.next().unwrap();
+                    assert_eq!((cursor.key(), cursor.value()), (&b"b"[..], &value[..]));
+                    cursor.prev().unwrap();
+                    assert_eq!((cursor.key(), cursor.value()), (&b"a"[..], &value[..]));
+                    cursor.seek_to_last().unwrap();
+                    assert_eq!((cursor.key(), cursor.sequence()), (&b"b"[..], at));
+                    let entry = view.get(b"b", at).unwrap().unwrap();
+                    assert_eq!((entry.value, entry.sequence), (value, at));
+                }
+            });
+        }
+    });
+}
+
+/// Changes a byte of a block and makes its checksum right again, as if it had been written so.
+fn forge(
+    bytes: &mut [u8],
+    at: usize,
+    block: level_party_format::table::BlockHandle,
+    rng: &mut Rng,
+) {
+    use level_party_format::crc;
+    bytes[at] = rng.next() as u8;
+    let (start, end) = (
+        block.offset as usize,
+        (block.offset + block.size) as usize + 1,
+    );
+    let sum = crc::mask(crc::crc32c(&bytes[start..end]));
+    bytes[end..end + 4].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn forged_blocks_give_wrong_answers_or_errors_but_every_walk_ends() {
+    let mut writes = Vec::new();
+    for sequence in 1..=400 {
+        writes.push(match sequence % 7 {
+            0 => Item::delete(&format!("k{}", sequence % 5), sequence),
+            _ => Item::put(&format!("k{}", sequence % 5), sequence, "value"),
+        });
+    }
+    sort(&mut writes);
+    for seed in 0..400 {
+        let rng = &mut Rng::new(seed);
+        let fs = MemFs::new();
+        let mut options = table_options(1000);
+        options.compression = level_party_format::table::Compression::None;
+        let meta = write_table(&fs, 4, options, &writes);
+        let tables = tables(&fs);
+        let table = Arc::clone(meta.table(&tables).unwrap());
+        for _ in 0..1 + rng.below(4) {
+            let block = table
+                .index()
+                .handle(rng.below(table.index().len()))
+                .unwrap();
+            let at = block.offset as usize + rng.below(block.size as usize);
+            fs.change("000004.ldb", |bytes| forge(bytes, at, block, rng))
+                .unwrap();
+        }
+        let mut levels = <[Vec<Arc<FileMeta>>; 7]>::default();
+        levels[1].push(meta);
+        let version = Arc::new(Version::new(levels, tables));
+        let (_writer, mem) = memtable(&[], 400);
+        let view = Arc::new(View::new(mem, Vec::new(), version));
+        for sequence in [0, 60, 200, 400] {
+            let mut cursor = view.cursor(sequence);
+            let mut forward = cursor.seek_to_first();
+            let mut steps = 0;
+            while forward.is_ok() && cursor.valid() {
+                steps += 1;
+                assert!(steps <= writes.len());
+                forward = cursor.next();
+            }
+            let mut backward = cursor.seek_to_last();
+            while backward.is_ok() && cursor.valid() {
+                steps += 1;
+                assert!(steps <= 2 * writes.len());
+                backward = cursor.prev();
+            }
+            for key in 0..5 {
+                let _ = view.get(format!("k{key}").as_bytes(), sequence);
+            }
+        }
+    }
+}

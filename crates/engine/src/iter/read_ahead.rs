@@ -10,8 +10,9 @@ use crate::fs::ReadFile;
 const ROW: u32 = 2;
 /// The first larger read, in bytes; each further one is twice as large up to [`MAX_WINDOW`].
 const MIN_WINDOW: usize = 16 << 10;
-/// The largest read: at 256 KiB the cost of the call itself no longer shows.
-const MAX_WINDOW: usize = 256 << 10;
+/// The largest read. The cost of the call itself hardly shows any more, and a cursor over the files of many levels, each
+/// with such a buffer, stays near a MiB.
+const MAX_WINDOW: usize = 64 << 10;
 
 /// Which way an iterator goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
