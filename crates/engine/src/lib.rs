@@ -48,6 +48,7 @@ mod engine;
 mod flush;
 mod health;
 mod manifest;
+mod memory;
 mod obsolete;
 mod recovery;
 mod snapshots;
@@ -69,3 +70,7 @@ pub use table::Table;
 pub use version::Version;
 pub use view::View;
 pub use write::{CommitHook, Write};
+
+pub use level_party_format::batch::{Op, WriteBatch};
+pub use level_party_format::table::Compression;
+pub use level_party_format::{Comparator, Sequence};

@@ -1,0 +1,303 @@
+//! The background thread: flush first, then compaction; it alone changes the manifest and removes files.
+//!
+//! Promises: a frozen memtable is flushed before any compaction begins or goes on; a step that failed is tried again when
+//! somebody needs it, not before; a panic here ends writing instead of hanging the writers.
+//! Must not know: who waits, or how a group is committed.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use level_party_memtable::MemTable;
+
+use crate::compaction;
+use crate::engine::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::{TableWriting, write_memtable};
+use crate::manifest::{Change, Manifest};
+use crate::obsolete::Obsolete;
+use crate::version::Version;
+
+/// Memtables that wait for their flush, beside the active one. Two, so that a burst can go on during one flush.
+pub(crate) const MAX_FROZEN: usize = 2;
+
+/// A full memtable on its way to a table.
+#[derive(Clone)]
+pub(crate) struct Frozen {
+    pub(crate) mem: MemTable,
+    /// The log that has its entries.
+    pub(crate) log_number: u64,
+}
+
+/// What the background thread is to do, and how it fared. Guarded by one lock with the replacing of the view.
+pub(crate) struct State {
+    /// Oldest first.
+    frozen: VecDeque<Frozen>,
+    active_log: u64,
+    manual: VecDeque<Arc<Manual>>,
+    flush_error: Option<Error>,
+    compaction_error: Option<Error>,
+    /// How often a step has failed.
+    failures: u64,
+    /// Somebody needs what failed.
+    called: bool,
+}
+
+impl State {
+    pub(crate) fn new(active_log: u64) -> State {
+        State {
+            frozen: VecDeque::new(),
+            active_log,
+            manual: VecDeque::new(),
+            flush_error: None,
+            compaction_error: None,
+            failures: 0,
+            called: true,
+        }
+    }
+
+    /// A memtable is full; what follows it goes to the log `active_log`.
+    pub(crate) fn freeze(&mut self, frozen: Frozen, active_log: u64) {
+        self.frozen.push_back(frozen);
+        self.active_log = active_log;
+    }
+
+    /// The oldest frozen memtable is in a table.
+    pub(crate) fn unfreeze(&mut self) {
+        self.frozen.pop_front();
+    }
+
+    pub(crate) fn frozen_count(&self) -> usize {
+        self.frozen.len()
+    }
+
+    pub(crate) fn frozen_newest_first(&self) -> Vec<MemTable> {
+        self.frozen
+            .iter()
+            .rev()
+            .map(|frozen| frozen.mem.clone())
+            .collect()
+    }
+
+    /// The oldest frozen memtable, and the log that holds what follows it.
+    fn oldest_frozen(&self) -> Option<(Frozen, u64)> {
+        let oldest = self.frozen.front()?.clone();
+        let next = self
+            .frozen
+            .get(1)
+            .map_or(self.active_log, |next| next.log_number);
+        Some((oldest, next))
+    }
+
+    pub(crate) fn call(&mut self) {
+        self.called = true;
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// What failed last and was not done since; a flush comes first, because it holds up the writers first.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.flush_error.as_ref().or(self.compaction_error.as_ref())
+    }
+
+    pub(crate) fn request(&mut self, manual: Arc<Manual>) {
+        self.manual.push_back(manual);
+        self.called = true;
+    }
+
+    pub(crate) fn refuse(&mut self, error: &Error) {
+        for manual in self.manual.drain(..) {
+            manual.answer(Err(error.clone()));
+        }
+    }
+}
+
+/// A compaction that somebody asked for and waits for.
+pub(crate) struct Manual {
+    pub(crate) begin: Option<Vec<u8>>,
+    pub(crate) end: Option<Vec<u8>>,
+    result: OnceLock<Result<()>>,
+}
+
+impl Manual {
+    pub(crate) fn new(begin: Option<&[u8]>, end: Option<&[u8]>) -> Manual {
+        Manual {
+            begin: begin.map(<[u8]>::to_vec),
+            end: end.map(<[u8]>::to_vec),
+            result: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn result(&self) -> Option<Result<()>> {
+        self.result.get().cloned()
+    }
+
+    fn answer(&self, result: Result<()>) {
+        // There is one who answers.
+        let _ = self.result.set(result);
+    }
+}
+
+enum Task {
+    Flush,
+    Manual(Arc<Manual>),
+    Compact,
+}
+
+/// The background thread's own things.
+pub(crate) struct Background {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) manifest: Manifest,
+    pub(crate) obsolete: Obsolete,
+    pub(crate) writing: Arc<TableWriting>,
+}
+
+impl Background {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        manifest: Manifest,
+        mut obsolete: Obsolete,
+    ) -> Background {
+        let (options, tables, health) = (&shared.options, &shared.tables, &shared.health);
+        let writing = TableWriting::new(options, tables, shared.next_file(), health);
+        obsolete.watch(manifest.version());
+        Background {
+            shared,
+            manifest,
+            obsolete,
+            writing: Arc::new(writing),
+        }
+    }
+
+    /// Works until the engine is closed.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(task) = self.next_task() {
+                self.perform(task);
+            }
+        }));
+        if worked.is_err() {
+            let message = "panicked in the background";
+            shared.health.poison(Error::new(ErrorKind::Io, message));
+        }
+        shared.refuse_manual(&mut shared.state.lock());
+    }
+
+    /// Waits for the next thing to do; nothing when the engine is being closed.
+    fn next_task(&mut self) -> Option<Task> {
+        let shared = Arc::clone(&self.shared);
+        let mut retry = false;
+        loop {
+            self.obsolete.sweep(shared.fs.as_ref(), &shared.health);
+            let mut state = shared.state.lock();
+            retry |= std::mem::take(&mut state.called);
+            if shared.health.is_closing() {
+                return None;
+            }
+            if shared.health.is_poisoned() {
+                shared.refuse_manual(&mut state);
+                shared.wait_for_work(&mut state);
+                continue;
+            }
+            if !state.frozen.is_empty() && (retry || state.flush_error.is_none()) {
+                return Some(Task::Flush);
+            }
+            if let Some(manual) = state.manual.pop_front() {
+                return Some(Task::Manual(manual));
+            }
+            let may_compact = retry || state.compaction_error.is_none();
+            if may_compact && compaction::is_needed(self.manifest.version(), &shared.options) {
+                return Some(Task::Compact);
+            }
+            retry = false;
+            shared.wait_for_work(&mut state);
+        }
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Flush => self.flush(),
+            Task::Manual(manual) => {
+                let result = self.compact_range(&manual);
+                self.shared.report(|_| manual.answer(result));
+            }
+            Task::Compact => {
+                let result = self.compact_once();
+                self.shared.report(|state| {
+                    state.failures += u64::from(result.is_err());
+                    state.compaction_error = result.err();
+                });
+            }
+        }
+    }
+
+    /// Flushes the oldest frozen memtable, and records how that went.
+    fn flush(&mut self) {
+        let result = self.flush_oldest();
+        self.shared.report(|state| {
+            state.failures += u64::from(result.is_err());
+            state.flush_error = result.err();
+        });
+    }
+
+    /// Flushes what was frozen since a compaction began: the writers don't wait for its end.
+    pub(crate) fn flush_meanwhile(&mut self) {
+        self.shared.clear_flush_wanted();
+        while self.may_flush() {
+            self.flush();
+        }
+    }
+
+    fn may_flush(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        let retry = std::mem::take(&mut state.called);
+        !state.frozen.is_empty() && (retry || state.flush_error.is_none())
+    }
+
+    fn flush_oldest(&mut self) -> Result<()> {
+        let Some((frozen, next_log)) = self.shared.state.lock().oldest_frozen() else {
+            return Ok(());
+        };
+        let table = write_memtable(&self.writing, &frozen.mem)?;
+        let change = Change {
+            added: table.into_iter().map(|table| (0, table)).collect(),
+            flushed: Some((next_log, frozen.mem.last_sequence())),
+            ..Change::default()
+        };
+        self.apply(change, Some(next_log))?;
+        self.obsolete.add_log(frozen.log_number);
+        self.obsolete
+            .sweep(self.shared.fs.as_ref(), &self.shared.health);
+        Ok(())
+    }
+
+    /// Puts a change into the manifest, and then its version before the readers. Tables that go are removed as soon as
+    /// nobody reads them; tables that came in vain too.
+    pub(crate) fn apply(&mut self, change: Change, log_number: Option<u64>) -> Result<()> {
+        let added: Vec<u64> = change.added.iter().map(|(_, file)| file.number).collect();
+        let removed: Vec<u64> = change.removed.iter().map(|(_, number)| *number).collect();
+        let applied = self
+            .manifest
+            .apply(change, self.shared.next_file(), &self.shared.health);
+        let version: Arc<Version> = match applied {
+            Ok(version) => version,
+            Err(error) => {
+                added
+                    .iter()
+                    .for_each(|number| self.obsolete.add_table(*number));
+                return Err(error);
+            }
+        };
+        self.obsolete.watch(&version);
+        self.shared.install(&version, log_number);
+        for number in removed {
+            if !added.contains(&number) {
+                self.obsolete.add_table(number);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,478 @@
+//! [`Engine`]: the public face, and what its halves and threads share.
+//!
+//! Promises: reads share no lock with writers; every call ends in an answer, also while another thread closes the engine
+//! or after writing has ended; the last handle dropped closes the engine.
+//! Must not know: how groups are committed, or when tables are compacted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use level_party_format::Sequence;
+use level_party_format::key::InternalComparator;
+use parking_lot::{Condvar, Mutex};
+
+use crate::background::{Background, Manual, State};
+use crate::cursor::Cursor;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Tables;
+use crate::fs::Fs;
+use crate::health::{Health, closed};
+use crate::options::Options;
+use crate::recovery::{self, Recovered};
+use crate::snapshots::{Pin, Snapshots, check_readable};
+use crate::stats::Stats;
+use crate::view::View;
+use crate::write::{Committer, Job, Write, WriteQueue};
+
+/// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
+/// with the first progress.
+const SLOWDOWN: Duration = Duration::from_millis(1);
+
+/// A LevelDB database, open for reading and writing. Clones are handles of the same engine; the last one dropped closes
+/// it. See the crate's page for an example.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    lifeline: Arc<Lifeline>,
+}
+
+/// What the engine's handles, the committing caller and the background thread share.
+pub(crate) struct Shared {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) options: Options,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    /// What reads read from. Replaced only under `state`.
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) state: Mutex<State>,
+    /// Signalled when the background thread has something to do.
+    work: Condvar,
+    /// Signalled when the background thread got on, or failed to.
+    progress: Condvar,
+    queue: WriteQueue,
+    recovered: Recovered,
+    next_file: Arc<AtomicU64>,
+    log_number: AtomicU64,
+    level_zero: AtomicUsize,
+    flush_wanted: AtomicBool,
+}
+
+/// Dropped with the last handle; the background thread has none.
+struct Lifeline {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens the database in a directory, or makes one, after recovering what the last opening left. The caller holds
+    /// the directory's `LOCK` until the engine is closed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DoesNotExist`], [`ErrorKind::AlreadyExists`] as the options ask;
+    /// [`ErrorKind::ComparatorMismatch`]; [`ErrorKind::Corruption`] where data is missing or damaged beyond what
+    /// [`RecoveryMode`](crate::RecoveryMode) allows; or the system's error.
+    pub fn open(fs: Arc<dyn Fs>, options: Options) -> Result<Engine> {
+        let health = Arc::new(Health::new(options.listener.clone()));
+        let order = InternalComparator {
+            user: options.comparator.clone(),
+        };
+        let bloom = options.bloom_bits_per_key.is_some();
+        let tables = Arc::new(Tables::new(Arc::clone(&fs), order, bloom));
+        let next_file = Arc::new(AtomicU64::new(0));
+        let opened = recovery::open(&options, &tables, &next_file, &health)?;
+
+        let last = opened.recovered.last_sequence;
+        // After a loss of power less may be there than was promised; no pin of that time is left.
+        let floor = options.drop_floor.min(last);
+        let version = Arc::clone(opened.manifest.version());
+        let level_zero = version.level(0).len();
+        let view = View::new(opened.mem.reader(), Vec::new(), version);
+        let log_number = opened.wal.number();
+        let committer = Committer::new(opened.wal, opened.mem, last);
+        let shared = Arc::new(Shared {
+            fs,
+            tables,
+            health,
+            snapshots: Snapshots::new(floor, options.listener.clone()),
+            view: ArcSwap::from_pointee(view),
+            state: Mutex::new(State::new(log_number)),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            queue: WriteQueue::new(committer),
+            recovered: opened.recovered,
+            next_file,
+            log_number: AtomicU64::new(log_number),
+            level_zero: AtomicUsize::new(level_zero),
+            flush_wanted: AtomicBool::new(false),
+            options,
+        });
+        let background = Background::new(Arc::clone(&shared), opened.manifest, opened.obsolete);
+        let thread = thread::Builder::new()
+            .name("level-party-bg".to_owned())
+            .spawn(move || background.run())
+            .map_err(|error| Error::with_source(ErrorKind::Io, "can't start a thread", error))?;
+        let lifeline = Arc::new(Lifeline {
+            shared: Arc::clone(&shared),
+            thread: Mutex::new(Some(thread)),
+        });
+        Ok(Engine { shared, lifeline })
+    }
+
+    /// What the opening found.
+    pub fn recovered(&self) -> &Recovered {
+        &self.shared.recovered
+    }
+
+    /// All that a read needs, as of now. Its last sequence goes on until the next view; its files are kept while it lives.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
+    }
+
+    /// The last published sequence: every write up to it is seen by every read that begins now.
+    pub fn last_sequence(&self) -> Sequence {
+        self.shared.last_sequence()
+    }
+
+    /// The newest value of a key.
+    ///
+    /// # Errors
+    /// What keeps a table from being read that may hold the key; [`ErrorKind::Closed`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Entry>> {
+        self.shared.health.check_open()?;
+        let view = self.shared.view.load();
+        view.get(key, view.last_sequence())
+    }
+
+    /// The value of a key as it was at a sequence that the caller has pinned.
+    ///
+    /// # Errors
+    /// As [`Engine::get`]; [`ErrorKind::SnapshotLost`] below the drop floor, [`ErrorKind::InvalidArgument`] above the
+    /// last sequence.
+    pub fn get_at(&self, key: &[u8], sequence: Sequence) -> Result<Option<Entry>> {
+        let view = self.view_for(sequence)?;
+        view.get(key, sequence)
+    }
+
+    /// A cursor over the database as it is now. It stands nowhere at first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn cursor(&self) -> Result<Cursor> {
+        self.shared.health.check_open()?;
+        let view = self.view();
+        let sequence = view.last_sequence();
+        Ok(view.cursor(sequence))
+    }
+
+    /// A cursor over the database as it was at a sequence that the caller has pinned. The cursor keeps that moment by
+    /// itself: the pin may go.
+    ///
+    /// # Errors
+    /// As [`Engine::get_at`].
+    pub fn cursor_at(&self, sequence: Sequence) -> Result<Cursor> {
+        Ok(self.view_for(sequence)?.cursor(sequence))
+    }
+
+    /// A view that shows the moment `sequence`. The floor is asked after the view is loaded: what a compaction dropped
+    /// below a later floor is still in this view.
+    fn view_for(&self, sequence: Sequence) -> Result<Arc<View>> {
+        self.shared.health.check_open()?;
+        let view = self.view();
+        let floor = self.shared.snapshots.floor();
+        check_readable(sequence, floor, view.last_sequence())?;
+        Ok(view)
+    }
+
+    /// Pins the present moment.
+    pub fn pin(&self) -> Pin {
+        self.shared.snapshots.pin(|| self.shared.last_sequence())
+    }
+
+    /// Pins an earlier moment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SnapshotLost`] below the drop floor, [`ErrorKind::InvalidArgument`] above the last sequence.
+    pub fn pin_at(&self, sequence: Sequence) -> Result<Pin> {
+        let now = || self.shared.last_sequence();
+        self.shared.snapshots.pin_at(sequence, now)
+    }
+
+    /// The lowest sequence that can be pinned; it never sinks.
+    pub fn drop_floor(&self) -> Sequence {
+        self.shared.snapshots.floor()
+    }
+
+    /// Commits one write, and gives the sequence of its last operation.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Cancelled`] if the hook withdrew it; [`ErrorKind::InvalidArgument`] if no memtable can hold it;
+    ///   [`ErrorKind::OutOfSpace`], [`ErrorKind::Io`] if no room could be made: it has no effect, and may be tried again.
+    /// - [`ErrorKind::Poisoned`] once writing has ended for good. If this very write's append or sync failed, it may be
+    ///   there after the next opening; its hook was told of its sequence then.
+    /// - [`ErrorKind::Closed`].
+    pub fn write(&self, write: Write) -> Result<Sequence> {
+        let mut answers = self.submit(Job::writes(std::iter::once(write)));
+        answers.pop().expect("every write is answered")
+    }
+
+    /// Commits writes in this order, as one entry of the queue: in one group, with one record in the log. Each has its
+    /// own answer, but if the log fails, it fails for all.
+    pub fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Sequence>> {
+        if writes.is_empty() {
+            return Vec::new();
+        }
+        self.submit(Job::writes(writes.into_iter()))
+    }
+
+    fn submit(&self, job: Job) -> Vec<Result<Sequence>> {
+        self.shared.queue.submit(&self.shared, job)
+    }
+
+    /// Writes the memtable to a table of level 0. On return everything written before the call is in synced tables.
+    ///
+    /// # Errors
+    /// What keeps the table from being written: it may be tried again, unless it is [`ErrorKind::Poisoned`].
+    pub fn flush(&self) -> Result<()> {
+        let mut answers = self.submit(Job::Freeze);
+        let log_number = answers.pop().expect("a freeze is answered")?;
+        self.shared.wait_until_flushed(log_number)
+    }
+
+    /// Flushes, and compacts the tables that have keys in `begin..=end` (`None` is unbounded) level by level down to the
+    /// deepest that has any.
+    ///
+    /// # Errors
+    /// What kept a compaction from being done.
+    pub fn compact_range(&self, begin: Option<&[u8]>, end: Option<&[u8]>) -> Result<()> {
+        self.flush()?;
+        self.shared.compact(Arc::new(Manual::new(begin, end)))
+    }
+
+    /// The engine's figures at this moment.
+    pub fn stats(&self) -> Stats {
+        let view = self.view();
+        let (pins, oldest_pin) = self.shared.snapshots.count();
+        let mems = std::iter::once(&view.mem).chain(&view.frozen);
+        Stats {
+            files_per_level: std::array::from_fn(|level| view.version.level(level).len()),
+            bytes_per_level: std::array::from_fn(|level| view.version.level_bytes(level)),
+            memtable_bytes: mems.map(|mem| mem.bytes_used() as u64).sum(),
+            pins,
+            oldest_pin,
+            last_sequence: view.last_sequence(),
+            background_error: self
+                .shared
+                .background_error()
+                .map(|error| error.to_string()),
+        }
+    }
+
+    /// Ends all work: on return no thread of the engine runs, and no file is written or removed any more. Calls that
+    /// wait are answered with [`ErrorKind::Closed`], later calls too. Views, cursors and pins stay usable. The memtable
+    /// is not flushed: it is in the log.
+    ///
+    /// # Errors
+    /// None at present; a close after a failure is a close.
+    pub fn close(&self) -> Result<()> {
+        self.lifeline.close();
+        Ok(())
+    }
+}
+
+impl Lifeline {
+    fn close(&self) {
+        if self.shared.health.begin_close() {
+            {
+                // Under the lock, so that nobody looks just before and sleeps just after.
+                let _state = self.shared.state.lock();
+                self.shared.work.notify_all();
+                self.shared.progress.notify_all();
+            }
+            self.shared.queue.submit(&self.shared, Job::Close);
+        }
+        let mut thread = self.thread.lock();
+        // The last handle may be dropped by a listener, on the background thread itself; it ends right after.
+        if thread
+            .as_ref()
+            .is_some_and(|t| t.thread().id() == thread::current().id())
+        {
+            return;
+        }
+        if let Some(thread) = thread.take() {
+            // A panic there has poisoned the engine already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    pub(crate) fn last_sequence(&self) -> Sequence {
+        self.view.load().last_sequence()
+    }
+
+    /// A file number that no file had.
+    pub(crate) fn next_file_number(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(crate) fn next_file(&self) -> &Arc<AtomicU64> {
+        &self.next_file
+    }
+
+    /// Logs below this number are in synced tables.
+    pub(crate) fn log_number(&self) -> u64 {
+        self.log_number.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn level_zero_files(&self) -> usize {
+        self.level_zero.load(Ordering::Relaxed)
+    }
+
+    /// Whether a memtable was frozen since the background thread last looked.
+    pub(crate) fn flush_wanted(&self) -> bool {
+        self.flush_wanted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clear_flush_wanted(&self) {
+        self.flush_wanted.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes `version` what reads read from, without the memtables that it has as tables now.
+    pub(crate) fn install(&self, version: &Arc<crate::Version>, log_number: Option<u64>) {
+        let mut state = self.state.lock();
+        if let Some(log_number) = log_number {
+            state.unfreeze();
+            self.log_number.store(log_number, Ordering::SeqCst);
+        }
+        let mem = self.view.load().mem.clone();
+        let view = View::new(mem, state.frozen_newest_first(), Arc::clone(version));
+        self.level_zero
+            .store(version.level(0).len(), Ordering::Relaxed);
+        self.view.store(Arc::new(view));
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Tells the background thread that there is something to do, or to try again.
+    pub(crate) fn call_background(&self) {
+        self.flush_wanted.store(true, Ordering::Relaxed);
+        self.state.lock().call();
+        self.work.notify_all();
+    }
+
+    /// Waits as the background thread until it is called.
+    pub(crate) fn wait_for_work(&self, state: &mut parking_lot::MutexGuard<'_, State>) {
+        self.work.wait(state);
+    }
+
+    /// Records how the background thread fared, and wakes those who wait for it.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.progress.notify_all();
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.health.check_open()?;
+        self.health.check()
+    }
+
+    /// Waits for one step of the background's progress, for a short time at most.
+    pub(crate) fn slow_down(&self) {
+        let mut state = self.state.lock();
+        if self.check_writable().is_ok() && state.error().is_none() {
+            self.progress.wait_for(&mut state, SLOWDOWN);
+        }
+    }
+
+    /// Waits until another memtable may be frozen.
+    ///
+    /// # Errors
+    /// What keeps the background thread from getting on, after it was asked to try once more.
+    pub(crate) fn wait_for_room(&self, has_room: impl Fn(usize, usize) -> bool) -> Result<()> {
+        let mut state = self.state.lock();
+        let failures = state.failures();
+        loop {
+            self.check_writable()?;
+            if has_room(state.frozen_count(), self.level_zero_files()) {
+                return Ok(());
+            }
+            self.wait_for_progress(&mut state, failures)?;
+        }
+    }
+
+    fn wait_until_flushed(&self, log_number: u64) -> Result<()> {
+        let mut state = self.state.lock();
+        let failures = state.failures();
+        loop {
+            if self.log_number() >= log_number {
+                return Ok(());
+            }
+            self.check_writable()?;
+            self.wait_for_progress(&mut state, failures)?;
+        }
+    }
+
+    /// Asks the background thread to go on and waits for it; fails if it has failed since `failures` were counted.
+    fn wait_for_progress(
+        &self,
+        state: &mut parking_lot::MutexGuard<'_, State>,
+        failures: u64,
+    ) -> Result<()> {
+        if state.failures() > failures
+            && let Some(error) = state.error()
+        {
+            return Err(error.clone());
+        }
+        state.call();
+        self.work.notify_all();
+        self.progress.wait(state);
+        Ok(())
+    }
+
+    fn compact(&self, manual: Arc<Manual>) -> Result<()> {
+        let mut state = self.state.lock();
+        self.check_writable()?;
+        state.request(Arc::clone(&manual));
+        self.work.notify_all();
+        loop {
+            if let Some(result) = manual.result() {
+                return result;
+            }
+            self.progress.wait(&mut state);
+        }
+    }
+
+    /// Answers everyone who waits for a compaction that will not come.
+    pub(crate) fn refuse_manual(&self, state: &mut State) {
+        let error = self.health.poisoned().unwrap_or_else(closed);
+        state.refuse(&error);
+        self.progress.notify_all();
+    }
+
+    fn background_error(&self) -> Option<Error> {
+        let poisoned = self.health.poisoned();
+        poisoned.or_else(|| self.state.lock().error().cloned())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Writing tables: [`TableFile`], one table being written, and [`write_memtable`], a memtable as one table.
+//!
+//! Promises: a finished table is synced; a failure to append leaves the engine healthy, so that the table can be tried
+//! again under another number; a failed sync ends writing for good, because the disk's state is unknown after it.
+//! Must not know: levels, versions, or where the entries come from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use level_party_format::filename;
+use level_party_format::filter::BloomPolicy;
+use level_party_format::table::{TableBuilder, TableOptions};
+use level_party_memtable::MemTable;
+
+use crate::error::{Error, Result};
+use crate::files::{FileMeta, Tables};
+use crate::fs::{Fs, WriteFile};
+use crate::health::Health;
+use crate::options::Options;
+
+/// Bytes gathered for one write to a table.
+const WRITE_SIZE: usize = 256 << 10;
+
+/// All that is needed to write tables.
+pub(crate) struct TableWriting {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) options: TableOptions,
+    pub(crate) next_file: Arc<AtomicU64>,
+    pub(crate) health: Arc<Health>,
+}
+
+impl TableWriting {
+    pub(crate) fn new(
+        options: &Options,
+        tables: &Arc<Tables>,
+        next_file: &Arc<AtomicU64>,
+        health: &Arc<Health>,
+    ) -> TableWriting {
+        TableWriting {
+            fs: Arc::clone(tables.fs()),
+            tables: Arc::clone(tables),
+            options: TableOptions {
+                comparator: tables.comparator().clone(),
+                block_size: options.block_size,
+                block_restart_interval: options.block_restart_interval,
+                compression: options.compression,
+                filter: options.bloom_bits_per_key.map(BloomPolicy::new),
+            },
+            next_file: Arc::clone(next_file),
+            health: Arc::clone(health),
+        }
+    }
+
+    /// Begins a table under a number no file had.
+    pub(crate) fn begin(&self) -> Result<TableFile<'_>> {
+        let number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let name = filename::table(number);
+        let file = self
+            .fs
+            .create(&name)
+            .map_err(|error| Error::io("create", &name, error))?;
+        Ok(TableFile {
+            writing: self,
+            number,
+            name,
+            file,
+            builder: TableBuilder::new(self.options.clone()),
+            smallest: Vec::new(),
+            largest: Vec::new(),
+            done: false,
+        })
+    }
+}
+
+/// A table being written. Dropped before it is finished, it removes its file.
+pub(crate) struct TableFile<'a> {
+    writing: &'a TableWriting,
+    number: u64,
+    name: String,
+    file: Box<dyn WriteFile>,
+    builder: TableBuilder,
+    smallest: Vec<u8>,
+    largest: Vec<u8>,
+    done: bool,
+}
+
+impl TableFile<'_> {
+    /// Adds an entry; internal keys ascend.
+    pub(crate) fn add(&mut self, internal_key: &[u8], value: &[u8]) -> Result<()> {
+        if self.builder.entries() == 0 {
+            self.smallest.extend_from_slice(internal_key);
+        }
+        self.largest.clear();
+        self.largest.extend_from_slice(internal_key);
+        self.builder.add(internal_key, value);
+        if self.builder.output().len() >= WRITE_SIZE {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the table so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.builder.file_size()
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        let bytes = self.builder.output();
+        let appended = self.file.append(bytes);
+        bytes.clear();
+        appended.map_err(|error| Error::io("append to", &self.name, error))
+    }
+
+    /// Ends the table, syncs it, and opens it to see that it can be read.
+    pub(crate) fn finish(mut self) -> Result<Arc<FileMeta>> {
+        self.builder.finish();
+        self.write_out()?;
+        let health = &self.writing.health;
+        health.check()?;
+        self.file
+            .sync()
+            .map_err(|error| health.poison(Error::io("sync", &self.name, error)))?;
+        let (smallest, largest) = (
+            std::mem::take(&mut self.smallest),
+            std::mem::take(&mut self.largest),
+        );
+        let meta = FileMeta::new(self.number, self.builder.file_size(), smallest, largest);
+        meta.table(&self.writing.tables)?;
+        self.done = true;
+        Ok(Arc::new(meta))
+    }
+}
+
+impl Drop for TableFile<'_> {
+    fn drop(&mut self) {
+        // No manifest names it: what can't be removed now is removed by the next opening.
+        if !self.done && !self.writing.health.is_poisoned() {
+            let _ = self.writing.fs.remove(&self.name);
+        }
+    }
+}
+
+/// Writes all entries of a memtable into one table, dropping none; nothing for an empty memtable.
+pub(crate) fn write_memtable(
+    writing: &TableWriting,
+    mem: &MemTable,
+) -> Result<Option<Arc<FileMeta>>> {
+    let mut entries = mem.iter();
+    entries.seek_to_first();
+    if !entries.valid() {
+        return Ok(None);
+    }
+    let mut table = writing.begin()?;
+    while entries.valid() {
+        table.add(entries.key(), entries.value())?;
+        entries.next();
+    }
+    entries
+        .status()
+        .map_err(|error| Error::corruption("a memtable", error))?;
+    table.finish().map(Some)
+}

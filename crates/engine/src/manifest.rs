@@ -1,0 +1,367 @@
+//! The manifest: which tables make up the database (LevelDB `doc/impl.md`, Manifest).
+//!
+//! Promises: a [`Change`] is in the manifest and synced, after the directory entries of the tables it names, before the
+//! version it makes is seen by anyone; the last sequence it carries is that of the flushed logs, never one that was not
+//! published; after any failure here writing has ended for good.
+//! Must not know: why the files change, or who reads the versions.
+//!
+//! One thread changes the manifest: the one that opens the engine, and after that the background thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use level_party_format::edit::{LEVELS, NewFile, VersionEdit};
+use level_party_format::filename::{self, CURRENT};
+use level_party_format::log::{LogItem, LogReader, LogWriter};
+use level_party_format::{Corruption, Sequence};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileMeta, Tables};
+use crate::fs::{Fs, WriteFile};
+use crate::health::Health;
+use crate::options::RecoveryMode;
+use crate::version::Version;
+
+/// What a manifest says, all its edits applied.
+pub(crate) struct Contents {
+    pub(crate) log_number: u64,
+    pub(crate) prev_log_number: u64,
+    pub(crate) next_file_number: u64,
+    pub(crate) last_sequence: Sequence,
+    pub(crate) compact_pointers: [Vec<u8>; LEVELS],
+    pub(crate) files: BTreeMap<(usize, u64), NewFile>,
+    /// What was dropped at the manifest's end, as sentences.
+    pub(crate) dropped: Vec<String>,
+}
+
+impl Contents {
+    /// What the manifest of a database just made says: numbers start at 2, as after LevelDB's own first step.
+    pub(crate) fn of_new_database() -> Contents {
+        Contents {
+            log_number: 0,
+            prev_log_number: 0,
+            next_file_number: 2,
+            last_sequence: 0,
+            compact_pointers: Default::default(),
+            files: BTreeMap::new(),
+            dropped: Vec::new(),
+        }
+    }
+
+    /// Reads the manifest that `CURRENT` names.
+    ///
+    /// A torn last record was never relied on, and is left out. A bad record is corruption; but after a loss of power,
+    /// where nothing good follows it, it is as good as torn.
+    pub(crate) fn read(fs: &dyn Fs, comparator: &str, mode: RecoveryMode) -> Result<Contents> {
+        let current = fs
+            .read(CURRENT)
+            .map_err(|error| Error::io("read", CURRENT, error))?;
+        let name = filename::parse_current(&current).map_err(|e| Error::corruption(CURRENT, e))?;
+        let bytes = fs.read(&name).map_err(|error| {
+            let message = format!("CURRENT names {name}, which can't be read: {error}");
+            Error::with_source(ErrorKind::Corruption, message, error)
+        })?;
+        let mut state = Replay::default();
+        let mut bad: Option<Corruption> = None;
+        let mut dropped = Vec::new();
+        for item in LogReader::new(&bytes) {
+            match item {
+                LogItem::Record {
+                    payload, offset, ..
+                } => {
+                    if let Some(bad) = bad {
+                        return Err(Error::corruption(&name, bad));
+                    }
+                    state
+                        .apply(&payload, comparator)
+                        .map_err(|error| at(error, &name, offset))?;
+                }
+                LogItem::Torn { offset, bytes } => {
+                    dropped.push(format!(
+                        "{bytes} bytes of a torn edit at the end of {name}, offset {offset}"
+                    ));
+                }
+                LogItem::Bad { offset, what, .. } => {
+                    let error = Corruption::new(what).at(offset);
+                    if mode == RecoveryMode::SameBoot {
+                        return Err(Error::corruption(&name, error));
+                    }
+                    dropped.push(format!(
+                        "a damaged edit at the end of {name}, offset {offset}: {}",
+                        error.what
+                    ));
+                    bad.get_or_insert(error);
+                }
+            }
+        }
+        let mut contents = state.finish().map_err(|e| Error::corruption(&name, e))?;
+        contents.dropped = dropped;
+        Ok(contents)
+    }
+
+    /// The version of these files.
+    pub(crate) fn version(&self, tables: &Arc<Tables>) -> Result<Arc<Version>> {
+        let mut levels: [Vec<Arc<FileMeta>>; LEVELS] = Default::default();
+        for ((level, _), file) in &self.files {
+            levels[*level].push(Arc::new(FileMeta::from(file.clone())));
+        }
+        let version = Version::new(levels, Arc::clone(tables));
+        version
+            .check_order()
+            .map_err(|error| Error::corruption("the manifest", error))?;
+        Ok(Arc::new(version))
+    }
+}
+
+/// Places a bad edit in its file, unless it is not the bytes that are wrong.
+fn at(error: EditError, name: &str, offset: u64) -> Error {
+    match error {
+        EditError::Bytes(corruption) => {
+            Error::corruption(name, Corruption::new(corruption.what).at(offset))
+        }
+        EditError::Comparator(message) => Error::new(ErrorKind::ComparatorMismatch, message),
+    }
+}
+
+enum EditError {
+    Bytes(Corruption),
+    Comparator(String),
+}
+
+/// The edits of a manifest, one after the other.
+#[derive(Default)]
+struct Replay {
+    log_number: Option<u64>,
+    prev_log_number: Option<u64>,
+    next_file_number: Option<u64>,
+    last_sequence: Option<Sequence>,
+    compact_pointers: [Vec<u8>; LEVELS],
+    files: BTreeMap<(usize, u64), NewFile>,
+}
+
+impl Replay {
+    fn apply(&mut self, payload: &[u8], comparator: &str) -> Result<(), EditError> {
+        let edit = VersionEdit::decode(payload).map_err(EditError::Bytes)?;
+        if let Some(name) = &edit.comparator
+            && name != comparator
+        {
+            return Err(EditError::Comparator(format!(
+                "the database was made with the comparator {name}, not {comparator}"
+            )));
+        }
+        self.log_number = edit.log_number.or(self.log_number);
+        self.prev_log_number = edit.prev_log_number.or(self.prev_log_number);
+        self.next_file_number = edit.next_file_number.or(self.next_file_number);
+        self.last_sequence = edit.last_sequence.or(self.last_sequence);
+        for (level, key) in edit.compact_pointers {
+            self.compact_pointers[level] = key;
+        }
+        for place in &edit.deleted_files {
+            self.files.remove(place);
+        }
+        for (level, file) in edit.new_files {
+            self.files.insert((level, file.number), file);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Contents, Corruption> {
+        let missing = |what: &str| Corruption::new(format!("it has no {what}"));
+        Ok(Contents {
+            log_number: self.log_number.ok_or_else(|| missing("log number"))?,
+            prev_log_number: self.prev_log_number.unwrap_or(0),
+            next_file_number: self
+                .next_file_number
+                .ok_or_else(|| missing("next file number"))?,
+            last_sequence: self.last_sequence.ok_or_else(|| missing("last sequence"))?,
+            compact_pointers: self.compact_pointers,
+            files: self.files,
+            dropped: Vec::new(),
+        })
+    }
+}
+
+/// A step from one version to the next.
+#[derive(Default)]
+pub(crate) struct Change {
+    /// Tables that go, by level and number.
+    pub(crate) removed: Vec<(usize, u64)>,
+    /// Tables that come, by level.
+    pub(crate) added: Vec<(usize, Arc<FileMeta>)>,
+    /// Where the next compaction of a level begins.
+    pub(crate) compact_pointer: Option<(usize, Vec<u8>)>,
+    /// Logs below this number are in tables now, up to this sequence.
+    pub(crate) flushed: Option<(u64, Sequence)>,
+}
+
+/// The manifest in use, open for appending.
+pub(crate) struct Manifest {
+    fs: Arc<dyn Fs>,
+    name: String,
+    number: u64,
+    file: Box<dyn WriteFile>,
+    writer: LogWriter,
+    buffer: Vec<u8>,
+    version: Arc<Version>,
+    log_number: u64,
+    last_sequence: Sequence,
+    compact_pointers: [Vec<u8>; LEVELS],
+}
+
+impl Manifest {
+    /// Writes a new manifest with `contents` for `version`, and makes `CURRENT` name it. On return all of it is
+    /// durable, and so are the directory entries of every file made before.
+    pub(crate) fn create(
+        fs: &Arc<dyn Fs>,
+        number: u64,
+        contents: &Contents,
+        version: Arc<Version>,
+    ) -> Result<Manifest> {
+        let name = filename::manifest(number);
+        let file = fs
+            .create(&name)
+            .map_err(|error| Error::io("create", &name, error))?;
+        let mut manifest = Manifest {
+            fs: Arc::clone(fs),
+            name,
+            number,
+            file,
+            writer: LogWriter::new(),
+            buffer: Vec::new(),
+            version,
+            log_number: contents.log_number,
+            last_sequence: contents.last_sequence,
+            compact_pointers: contents.compact_pointers.clone(),
+        };
+        manifest.append(&manifest.snapshot())?;
+        manifest.append(&VersionEdit {
+            log_number: Some(contents.log_number),
+            prev_log_number: Some(0),
+            next_file_number: Some(contents.next_file_number),
+            last_sequence: Some(contents.last_sequence),
+            ..VersionEdit::default()
+        })?;
+        manifest.sync()?;
+        manifest.sync_dir()?;
+        manifest.set_current()?;
+        Ok(manifest)
+    }
+
+    /// The first record: all files and pointers.
+    fn snapshot(&self) -> VersionEdit {
+        let pointers = self.compact_pointers.iter().enumerate();
+        let files = self.version.files();
+        VersionEdit {
+            comparator: Some(self.version.comparator().user.name().to_owned()),
+            compact_pointers: pointers
+                .filter(|(_, key)| !key.is_empty())
+                .map(|(level, key)| (level, key.clone()))
+                .collect(),
+            new_files: files
+                .map(|(level, file)| (level, file.to_new_file()))
+                .collect(),
+            ..VersionEdit::default()
+        }
+    }
+
+    /// Makes `CURRENT` name this manifest: in one step, and durably before anything old may be removed.
+    fn set_current(&self) -> Result<()> {
+        let temp = filename::temp(self.number);
+        let fs = &self.fs;
+        let write = || {
+            let mut file = fs.create(&temp)?;
+            file.append(filename::current_contents(self.number).as_bytes())?;
+            file.sync()?;
+            fs.rename(&temp, CURRENT)
+        };
+        write().map_err(|error| Error::io("write", CURRENT, error))?;
+        self.sync_dir()
+    }
+
+    /// Appends a change, syncs it, and gives the version it makes, which nobody has seen yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corruption`] if the change would break the order of a level: nothing was written. Any other error
+    /// has ended writing for good.
+    pub(crate) fn apply(
+        &mut self,
+        change: Change,
+        next_file_number: &AtomicU64,
+        health: &Health,
+    ) -> Result<Arc<Version>> {
+        let version = Arc::new(self.next_version(&change));
+        version
+            .check_order()
+            .map_err(|error| Error::corruption("a new version", error))?;
+        health.check()?;
+        let (log_number, last_sequence) = change
+            .flushed
+            .unwrap_or((self.log_number, self.last_sequence));
+        let edit = VersionEdit {
+            log_number: Some(log_number),
+            prev_log_number: Some(0),
+            next_file_number: Some(next_file_number.load(Ordering::SeqCst)),
+            last_sequence: Some(last_sequence),
+            compact_pointers: change.compact_pointer.iter().cloned().collect(),
+            deleted_files: change.removed,
+            new_files: change
+                .added
+                .iter()
+                .map(|(level, file)| (*level, file.to_new_file()))
+                .collect(),
+            ..VersionEdit::default()
+        };
+        // The names of the tables must be durable before the edit that relies on them.
+        self.sync_dir()
+            .and_then(|()| self.append(&edit))
+            .and_then(|()| self.sync())
+            .map_err(|error| health.poison(error))?;
+        self.log_number = log_number;
+        self.last_sequence = last_sequence;
+        if let Some((level, key)) = change.compact_pointer {
+            self.compact_pointers[level] = key;
+        }
+        self.version = Arc::clone(&version);
+        Ok(version)
+    }
+
+    fn next_version(&self, change: &Change) -> Version {
+        let mut levels: [Vec<Arc<FileMeta>>; LEVELS] =
+            std::array::from_fn(|level| self.version.level(level).to_vec());
+        for (level, number) in &change.removed {
+            levels[*level].retain(|file| file.number != *number);
+        }
+        for (level, file) in &change.added {
+            levels[*level].push(Arc::clone(file));
+        }
+        Version::new(levels, Arc::clone(self.version.tables()))
+    }
+
+    fn append(&mut self, edit: &VersionEdit) -> Result<()> {
+        self.buffer.clear();
+        self.writer.add_record(&edit.encode(), &mut self.buffer);
+        let appended = self.file.append(&self.buffer);
+        appended.map_err(|error| Error::io("append to", &self.name, error))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let synced = self.file.sync();
+        synced.map_err(|error| Error::io("sync", &self.name, error))
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        let synced = self.fs.sync_dir();
+        synced.map_err(|error| Error::io("sync the directory of", &self.name, error))
+    }
+
+    /// The version that the manifest says.
+    pub(crate) fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// Where the next compaction of a level begins; empty is the level's start.
+    pub(crate) fn compact_pointer(&self, level: usize) -> &[u8] {
+        &self.compact_pointers[level]
+    }
+}

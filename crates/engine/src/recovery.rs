@@ -1,0 +1,394 @@
+//! Recovery: from what is in the directory to an engine that may answer.
+//!
+//! Promises: on return everything recovered is in tables, which the manifest names, all of it durable; the new log is
+//! empty, and no log of an earlier opening is ever appended to. A number that any file in the directory has is not used
+//! again. Nothing old is removed here.
+//! Must not know: who asks, or how he learned whether the system was restarted.
+//!
+//! The end of a log is judged by [`RecoveryMode`]. After a loss of power the first record that is missing, torn or bad
+//! ends recovery: what comes behind it was never acknowledged with `sync`, because a sync of one log waits for the ones
+//! before it. A gap in the sequences is such a missing record: logs are written without gaps, and the manifest carries
+//! the sequence up to which they are in tables. Logs behind that point, and the damaged one itself, are set aside as
+//! `level-party.aside-NNNNNN.log`, a name that LevelDB ignores; nothing removes them but their owner.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use level_party_format::batch::BatchRef;
+use level_party_format::filename::{self, CURRENT, FileKind};
+use level_party_format::log::{LogItem, LogReader};
+use level_party_format::{Corruption, Sequence};
+use level_party_memtable::MemTableWriter;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileMeta, Tables};
+use crate::flush::{TableWriting, write_memtable};
+use crate::fs::Fs;
+use crate::health::Health;
+use crate::manifest::{Contents, Manifest};
+use crate::memory;
+use crate::obsolete::Obsolete;
+use crate::options::{Options, RecoveryMode};
+use crate::wal::Wal;
+
+/// No file of a sound database has a number as high as this; far below where numbers would overflow.
+const MAX_FILE_NUMBER: u64 = 1 << 56;
+
+/// What an opening found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The last sequence recovered: every write up to it is there, none above it.
+    pub last_sequence: Sequence,
+    /// What was left out or set aside, one sentence each.
+    pub dropped: Vec<String>,
+    /// The database did not exist before.
+    pub created: bool,
+}
+
+/// The parts of an engine after recovery.
+pub(crate) struct Opened {
+    pub(crate) recovered: Recovered,
+    pub(crate) manifest: Manifest,
+    pub(crate) wal: Wal,
+    pub(crate) mem: MemTableWriter,
+    pub(crate) obsolete: Obsolete,
+}
+
+/// Recovers the database in the directory of `tables`, or makes it.
+pub(crate) fn open(
+    options: &Options,
+    tables: &Arc<Tables>,
+    next_file: &Arc<AtomicU64>,
+    health: &Arc<Health>,
+) -> Result<Opened> {
+    let fs = tables.fs();
+    let names = list(fs.as_ref())?;
+    let created = !names.iter().any(|name| name == CURRENT);
+    let mut contents = if created {
+        check_may_create(fs.as_ref(), options, &names)?;
+        Contents::of_new_database()
+    } else if options.error_if_exists {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "the database exists already",
+        ));
+    } else {
+        Contents::read(fs.as_ref(), options.comparator.name(), options.recovery)?
+    };
+    check_tables_exist(&contents, &names)?;
+    next_file.store(first_free_number(&contents, &names)?, Ordering::SeqCst);
+    let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
+
+    let writing = TableWriting::new(options, tables, next_file, health);
+    let mut replay = Replay::new(&writing, options, &contents);
+    if !created {
+        replay.run(&logs_to_replay(&contents, &names)?)?;
+    }
+    let Replay {
+        last,
+        flushed,
+        dropped,
+        aside,
+        ..
+    } = replay;
+
+    for file in flushed {
+        contents.files.insert((0, file.number), file.to_new_file());
+    }
+    let version = contents.version(tables)?;
+    let mut wal = Wal::create(fs.as_ref(), next_file.fetch_add(1, Ordering::SeqCst))?;
+    contents.log_number = wal.number();
+    contents.last_sequence = last;
+    contents.next_file_number = next_file.load(Ordering::SeqCst);
+    let manifest = Manifest::create(fs, manifest_number, &contents, version)?;
+    wal.set_linked();
+    contents.dropped.extend(dropped);
+    if let Some(number) = aside {
+        contents.dropped.push(set_aside(fs.as_ref(), number)?);
+    }
+
+    let obsolete = Obsolete::scan(
+        fs.as_ref(),
+        manifest.version(),
+        manifest_number,
+        wal.number(),
+    )
+    .map_err(|error| Error::io("list", "the directory", error))?;
+    let mem = memory::allocate(options, tables.comparator(), 0, last)?;
+    let recovered = Recovered {
+        last_sequence: last,
+        dropped: contents.dropped,
+        created,
+    };
+    Ok(Opened {
+        recovered,
+        manifest,
+        wal,
+        mem,
+        obsolete,
+    })
+}
+
+fn list(fs: &dyn Fs) -> Result<Vec<String>> {
+    fs.list()
+        .map_err(|error| Error::io("list", "the directory", error))
+}
+
+/// Without `CURRENT` there is no database; but where there are tables or a log with entries, one was here, and making a
+/// new one would destroy what is left of it (LevelDB does).
+fn check_may_create(fs: &dyn Fs, options: &Options, names: &[String]) -> Result<()> {
+    for name in names {
+        let holds_data = match filename::parse(name) {
+            Some((FileKind::Table, _)) => true,
+            Some((FileKind::Log, _)) => {
+                let file = fs
+                    .open_read(name)
+                    .map_err(|error| Error::io("open", name, error))?;
+                !file.is_empty()
+            }
+            _ => false,
+        };
+        if holds_data {
+            let message = format!("CURRENT is missing, but {name} holds data of a database");
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
+    }
+    if !options.create_if_missing {
+        return Err(Error::new(
+            ErrorKind::DoesNotExist,
+            "there is no database here, and it was not asked to make one",
+        ));
+    }
+    Ok(())
+}
+
+fn check_tables_exist(contents: &Contents, names: &[String]) -> Result<()> {
+    let there: BTreeSet<u64> = names
+        .iter()
+        .filter_map(|name| match filename::parse(name) {
+            Some((FileKind::Table, number)) => Some(number),
+            _ => None,
+        })
+        .collect();
+    let mut missing = contents
+        .files
+        .keys()
+        .filter(|(_, number)| !there.contains(number));
+    if let Some((_, number)) = missing.next() {
+        let message = format!(
+            "{} tables that the manifest names are missing, the first is {}",
+            1 + missing.count(),
+            filename::table(*number)
+        );
+        return Err(Error::new(ErrorKind::Corruption, message));
+    }
+    Ok(())
+}
+
+/// Above the manifest's word and above every number in the directory: a process that still reads a file left over from
+/// before a crash must not see it change.
+fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
+    let in_use = names.iter().filter_map(|name| match filename::parse(name) {
+        Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => {
+            Some(number.saturating_add(1))
+        }
+        _ => None,
+    });
+    let aside = names.iter().filter_map(|name| {
+        let (kind, number) = filename::parse(name.strip_prefix(ASIDE_PREFIX)?)?;
+        (kind == FileKind::Log).then_some(number.saturating_add(1))
+    });
+    let first = in_use
+        .chain(aside)
+        .filter(|number| *number < MAX_FILE_NUMBER)
+        .chain([
+            contents.next_file_number,
+            contents.log_number.saturating_add(1),
+            contents.prev_log_number.saturating_add(1),
+        ])
+        .max()
+        .unwrap_or(contents.next_file_number);
+    if first >= MAX_FILE_NUMBER {
+        let message =
+            format!("the manifest says that {first} is the next file number, which can't be");
+        return Err(Error::new(ErrorKind::Corruption, message));
+    }
+    Ok(first)
+}
+
+/// The logs that are not in tables yet, in order, also those that no manifest ever named.
+fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Vec<u64>> {
+    let numbers: BTreeSet<u64> = names
+        .iter()
+        .filter_map(|name| match filename::parse(name) {
+            Some((FileKind::Log, number)) => Some(number),
+            _ => None,
+        })
+        .collect();
+    // Number 0 is what the manifest of a database says that was never opened after it was made or repaired.
+    if contents.log_number != 0 && !numbers.contains(&contents.log_number) {
+        let name = filename::log(contents.log_number);
+        let message = format!("{name} is missing: the manifest says that it holds the last writes");
+        return Err(Error::new(ErrorKind::Corruption, message));
+    }
+    let is_needed = |number: &u64| {
+        *number >= contents.log_number
+            || (*number == contents.prev_log_number && contents.prev_log_number != 0)
+    };
+    Ok(numbers.into_iter().filter(is_needed).collect())
+}
+
+/// Names of logs that were set aside begin so.
+const ASIDE_PREFIX: &str = "level-party.aside-";
+
+/// Gives a log a name that no recovery looks at, and says so.
+fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
+    let name = filename::log(number);
+    let mut aside = format!("{ASIDE_PREFIX}{name}");
+    let exists = |name: &str| {
+        fs.exists(name)
+            .map_err(|error| Error::io("look for", name, error))
+    };
+    while exists(&aside)? {
+        aside.push_str(".more");
+    }
+    fs.rename(&name, &aside)
+        .map_err(|error| Error::io("set aside", &name, error))?;
+    Ok(format!("{name} was set aside as {aside}"))
+}
+
+/// Why a log's replay ended before its end.
+enum End {
+    /// The file ends inside a record.
+    Torn { offset: u64, bytes: u64 },
+    /// A record that is whole but wrong, or missing.
+    Bad { offset: u64, what: String },
+}
+
+/// Logs being replayed into memtables and from there into tables of level 0.
+struct Replay<'a> {
+    writing: &'a TableWriting,
+    options: &'a Options,
+    mem: Option<MemTableWriter>,
+    flushed: Vec<Arc<FileMeta>>,
+    last: Sequence,
+    dropped: Vec<String>,
+    /// The log to be set aside once it is not needed.
+    aside: Option<u64>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(writing: &'a TableWriting, options: &'a Options, contents: &Contents) -> Replay<'a> {
+        Replay {
+            writing,
+            options,
+            mem: None,
+            flushed: Vec::new(),
+            last: contents.last_sequence,
+            dropped: Vec::new(),
+            aside: None,
+        }
+    }
+
+    fn run(&mut self, logs: &[u64]) -> Result<()> {
+        let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
+        for (at, &number) in logs.iter().enumerate() {
+            let name = filename::log(number);
+            let bytes =
+                (self.writing.fs.read(&name)).map_err(|error| Error::io("read", &name, error))?;
+            match self.replay(&bytes)? {
+                None => continue,
+                Some(End::Torn { offset, bytes }) => {
+                    let what = format!(
+                        "{bytes} bytes of a torn record at the end of {name}, offset {offset}"
+                    );
+                    self.dropped.push(what);
+                }
+                Some(End::Bad { offset, what }) => {
+                    if !after_reboot {
+                        let error = Corruption::new(what).at(offset);
+                        return Err(Error::corruption(&name, error));
+                    }
+                    let lost = bytes.len() as u64 - offset;
+                    self.dropped.push(format!(
+                        "{lost} bytes of {name} from offset {offset} on: {what}"
+                    ));
+                    self.aside = Some(number);
+                }
+            }
+            if after_reboot {
+                self.set_later_aside(&logs[at + 1..])?;
+                break;
+            }
+        }
+        self.flush()
+    }
+
+    /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.
+    fn set_later_aside(&mut self, logs: &[u64]) -> Result<()> {
+        let fs = self.writing.fs.as_ref();
+        for &number in logs {
+            self.dropped.push(set_aside(fs, number)?);
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, bytes: &[u8]) -> Result<Option<End>> {
+        for item in LogReader::new(bytes) {
+            match item {
+                LogItem::Record {
+                    payload, offset, ..
+                } => {
+                    let batch = match BatchRef::parse(&payload) {
+                        Ok(batch) => batch,
+                        Err(error) => {
+                            let what = error.what;
+                            return Ok(Some(End::Bad { offset, what }));
+                        }
+                    };
+                    let gap = batch.sequence() > self.last + 1;
+                    if gap && self.options.recovery == RecoveryMode::AfterReboot {
+                        let (next, last) = (batch.sequence(), self.last);
+                        let what =
+                            format!("the writes between sequence {last} and {next} are missing");
+                        return Ok(Some(End::Bad { offset, what }));
+                    }
+                    self.insert(&batch)?;
+                }
+                LogItem::Torn { offset, bytes } => return Ok(Some(End::Torn { offset, bytes })),
+                LogItem::Bad { offset, what, .. } => return Ok(Some(End::Bad { offset, what })),
+            }
+        }
+        Ok(None)
+    }
+
+    fn insert(&mut self, batch: &BatchRef<'_>) -> Result<()> {
+        let needed = memory::bytes_for(batch.iter());
+        if self
+            .mem
+            .as_ref()
+            .is_some_and(|mem| mem.remaining() < needed)
+        {
+            self.flush()?;
+        }
+        if self.mem.is_none() {
+            let order = self.writing.tables.comparator();
+            self.mem = Some(memory::allocate(self.options, order, needed, self.last)?);
+        }
+        let mem = self.mem.as_mut().expect("made just above");
+        let next = memory::insert_all(mem, batch.iter(), batch.sequence())?;
+        self.last = self.last.max(next.saturating_sub(1));
+        Ok(())
+    }
+
+    /// The memtable as a table of level 0. Later memtables get higher numbers, which on level 0 means newer.
+    fn flush(&mut self) -> Result<()> {
+        if let Some(mem) = self.mem.take() {
+            mem.publish(self.last);
+            self.flushed
+                .extend(write_memtable(self.writing, &mem.reader())?);
+        }
+        Ok(())
+    }
+}

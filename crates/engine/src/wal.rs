@@ -1,0 +1,83 @@
+//! [`Wal`]: one write-ahead log, appended to only by the engine that created it.
+//!
+//! Promises: one plain write for each record; a sync is acknowledged only when the file's name is durable too.
+//! Must not know: batches, sequences, or other logs. After any error here the owner never appends to the file again.
+
+use level_party_format::filename;
+use level_party_format::log::LogWriter;
+
+use crate::error::{Error, Result};
+use crate::fs::{Fs, WriteFile};
+
+/// Bytes of the record buffer that are kept from one record to the next.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// One write-ahead log (LevelDB `doc/log_format.md`), open for appending.
+pub(crate) struct Wal {
+    number: u64,
+    name: String,
+    file: Box<dyn WriteFile>,
+    writer: LogWriter,
+    buffer: Vec<u8>,
+    /// Bytes were appended since the last sync.
+    dirty: bool,
+    /// The directory was synced since the file was created.
+    linked: bool,
+}
+
+impl Wal {
+    /// Creates the log with this number, which no file had before.
+    pub(crate) fn create(fs: &dyn Fs, number: u64) -> Result<Wal> {
+        let name = filename::log(number);
+        let file = fs
+            .create(&name)
+            .map_err(|error| Error::io("create", &name, error))?;
+        Ok(Wal {
+            number,
+            name,
+            file,
+            writer: LogWriter::new(),
+            buffer: Vec::new(),
+            dirty: false,
+            linked: false,
+        })
+    }
+
+    /// The number in its name.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Appends one record with one write.
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
+        self.buffer.clear();
+        self.writer.add_record(payload, &mut self.buffer);
+        self.dirty = true;
+        let appended = self.file.append(&self.buffer);
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        appended.map_err(|error| Error::io("append to", &self.name, error))
+    }
+
+    /// Makes every record durable, and before the first time the name too.
+    pub(crate) fn sync(&mut self, fs: &dyn Fs) -> Result<()> {
+        if !self.linked {
+            fs.sync_dir()
+                .map_err(|error| Error::io("sync the directory of", &self.name, error))?;
+            self.linked = true;
+        }
+        if self.dirty {
+            self.file
+                .sync()
+                .map_err(|error| Error::io("sync", &self.name, error))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// The owner has synced the directory after the creation.
+    pub(crate) fn set_linked(&mut self) {
+        self.linked = true;
+    }
+}

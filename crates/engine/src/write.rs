@@ -1,0 +1,362 @@
+//! Writes: what a caller hands in, and the queue by which callers commit for each other.
+//!
+//! Promises: entries take effect in the order in which they came; a caller that finds nobody committing commits by
+//! itself, with no hand-over to another thread; whoever commits takes the waiting entries along as one group, up to
+//! LevelDB's limits on its size.
+//! Must not know: how a group is committed ([`commit`]), or what the hooks do.
+//!
+//! The right to commit is a value, the `Committer`: it lies in the queue when nobody commits, and is handed from
+//! the caller that is done to the one that has waited longest.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+
+use level_party_format::Sequence;
+use level_party_format::batch::WriteBatch;
+use parking_lot::Mutex;
+
+use crate::engine::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
+
+mod commit;
+
+pub(crate) use commit::Committer;
+
+/// A group that is larger than this takes no further entry along.
+const MAX_GROUP: usize = 1 << 20;
+/// A small first entry waits for no more than this beside it.
+const SMALL_GROUP: usize = 128 << 10;
+/// How often a waiting caller looks before it sleeps: a few microseconds, as long as a group without sync takes, while
+/// being woken costs many times that.
+const SPINS: usize = 200;
+
+/// A batch, and how it is to be committed.
+///
+/// ```
+/// use level_party_engine::Write;
+/// use level_party_format::batch::WriteBatch;
+/// let mut batch = WriteBatch::new();
+/// batch.delete(b"colour");
+/// let write = Write::new(batch).sync(true);
+/// assert!(write.sync);
+/// ```
+pub struct Write {
+    /// What is written, all of it or nothing. An empty batch is a barrier: it gets the sequence before it.
+    pub batch: WriteBatch,
+    /// The answer waits until this write and all before it survive a loss of power.
+    pub sync: bool,
+    /// Who is told of the steps of the commit.
+    pub hook: Option<Box<dyn CommitHook>>,
+}
+
+impl Write {
+    /// A write of this batch, without sync, without a hook.
+    pub fn new(batch: WriteBatch) -> Write {
+        Write {
+            batch,
+            sync: false,
+            hook: None,
+        }
+    }
+
+    /// Sets [`Write::sync`].
+    pub fn sync(mut self, sync: bool) -> Write {
+        self.sync = sync;
+        self
+    }
+
+    /// Sets [`Write::hook`].
+    pub fn hook(mut self, hook: Box<dyn CommitHook>) -> Write {
+        self.hook = Some(hook);
+        self
+    }
+}
+
+/// Is told of the steps of one write's commit, by whichever thread commits. It must be quick, and must not call the
+/// engine: the other writers wait.
+pub trait CommitHook: Send {
+    /// Whether the write is still wanted. `false` drops it from the group: it has no effect, and its answer is
+    /// [`ErrorKind::Cancelled`]. After `true` it can fail, but not be cancelled.
+    fn claim(&mut self) -> bool;
+
+    /// The sequence of the write's last operation (for an empty batch, of the operation before it). Nothing has been
+    /// appended yet; the room for it has been made.
+    fn assigned(&mut self, last_sequence: Sequence);
+
+    /// The write is done and published; its caller is answered next.
+    fn decided(&mut self, last_sequence: Sequence) {
+        let _ = last_sequence;
+    }
+}
+
+/// One write of an entry, and its answer once there is one.
+pub(crate) struct Pending {
+    pub(crate) write: Write,
+    pub(crate) answer: Option<Result<Sequence>>,
+    /// Bytes it needs in the memtable at most.
+    pub(crate) demand: usize,
+}
+
+/// What a caller hands in as one entry of the queue.
+pub(crate) enum Job {
+    /// Writes, in order, in one group.
+    Writes(Vec<Pending>),
+    /// Freeze the active memtable, if it has entries; the answer is the number of the log then in use.
+    Freeze,
+    /// The last entry: when it is answered, nothing is being committed, and nothing will be.
+    Close,
+}
+
+impl Job {
+    pub(crate) fn writes(writes: impl Iterator<Item = Write>) -> Job {
+        Job::Writes(writes.map(prepare).collect())
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Job::Writes(writes) => writes.iter().map(|w| w.write.batch.byte_size()).sum(),
+            Job::Freeze | Job::Close => 0,
+        }
+    }
+
+    fn syncs(&self) -> bool {
+        match self {
+            Job::Writes(writes) => writes.iter().any(|w| w.write.sync),
+            Job::Freeze | Job::Close => false,
+        }
+    }
+
+    fn is_writes(&self) -> bool {
+        matches!(self, Job::Writes(_))
+    }
+}
+
+/// Answers a write that no memtable can hold before it comes into a group.
+fn prepare(write: Write) -> Pending {
+    let demand = memory::bytes_for(write.batch.iter());
+    let answer = (demand > memory::MAX_DEMAND).then(|| {
+        let size = write.batch.byte_size();
+        let message = format!("a batch of {size} bytes is more than a memtable can hold");
+        Err(Error::new(ErrorKind::InvalidArgument, message))
+    });
+    Pending {
+        write,
+        answer,
+        demand,
+    }
+}
+
+/// Entries waiting to be committed.
+pub(crate) struct WriteQueue {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    waiting: VecDeque<Arc<Ticket>>,
+    /// Invariant: if it is here, nobody commits and nobody waits.
+    idle: Option<Box<Committer>>,
+}
+
+/// A waiting caller.
+struct Ticket {
+    /// `slot` was changed by another: the caller need not wait any longer.
+    called: AtomicBool,
+    thread: Thread,
+    slot: Mutex<Slot>,
+}
+
+enum Slot {
+    /// Waiting.
+    Waiting(Job),
+    /// The caller is to commit its own entry, and what waits behind it.
+    Commit(Job, Box<Committer>),
+    /// Somebody committed the entry.
+    Done(Answer),
+    /// Taken.
+    Empty,
+}
+
+/// The answers of an entry's writes, in order; one for other jobs.
+pub(crate) type Answer = Vec<Result<Sequence>>;
+
+/// One entry of a group being committed.
+pub(crate) struct Entry {
+    pub(crate) job: Job,
+    /// Who waits for it; `None` is the committing caller itself.
+    ticket: Option<Arc<Ticket>>,
+    /// The answer of a job that is not writes.
+    pub(crate) other: Option<Result<Sequence>>,
+}
+
+impl Entry {
+    fn answer(self) -> (Option<Arc<Ticket>>, Answer) {
+        let unanswered = || Err(Error::new(ErrorKind::Io, "the write was left unanswered"));
+        let answer = match self.job {
+            Job::Writes(writes) => {
+                let answers = writes.into_iter().map(|w| w.answer);
+                answers
+                    .map(|answer| answer.unwrap_or_else(unanswered))
+                    .collect()
+            }
+            Job::Freeze | Job::Close => vec![self.other.unwrap_or_else(unanswered)],
+        };
+        (self.ticket, answer)
+    }
+}
+
+impl WriteQueue {
+    pub(crate) fn new(committer: Committer) -> WriteQueue {
+        WriteQueue {
+            inner: Mutex::new(Inner {
+                waiting: VecDeque::new(),
+                idle: Some(Box::new(committer)),
+            }),
+        }
+    }
+
+    /// Puts an entry in the queue and returns its answer once it is committed, by this thread or another.
+    pub(crate) fn submit(&self, shared: &Shared, job: Job) -> Answer {
+        let (job, committer, waited) = {
+            let mut inner = self.inner.lock();
+            match inner.idle.take() {
+                Some(committer) => (job, committer, false),
+                None => {
+                    let ticket = Arc::new(Ticket::new(job));
+                    inner.waiting.push_back(Arc::clone(&ticket));
+                    drop(inner);
+                    match ticket.wait() {
+                        Slot::Commit(job, committer) => (job, committer, true),
+                        Slot::Done(answer) => return answer,
+                        Slot::Waiting(_) | Slot::Empty => {
+                            unreachable!("a called ticket has an outcome")
+                        }
+                    }
+                }
+            }
+        };
+        self.commit(shared, job, committer, waited)
+    }
+
+    fn commit(
+        &self,
+        shared: &Shared,
+        job: Job,
+        mut committer: Box<Committer>,
+        waited: bool,
+    ) -> Answer {
+        let mut group = Vec::with_capacity(1);
+        group.push(Entry {
+            job,
+            ticket: None,
+            other: None,
+        });
+        if waited {
+            self.take_along(&mut group);
+        }
+        let committed = catch_unwind(AssertUnwindSafe(|| committer.commit(shared, &mut group)));
+        if committed.is_err() {
+            // A hook panicked: what the group left behind is unknown, so nothing may follow it.
+            let error = Error::new(ErrorKind::Io, "panicked in the middle of a commit");
+            let poisoned = shared.health.poison(error);
+            commit::fail(&mut group, &poisoned);
+        }
+        self.hand_over(committer);
+        let mut own = None;
+        for entry in group {
+            let (ticket, answer) = entry.answer();
+            match ticket {
+                Some(ticket) => ticket.call(Slot::Done(answer)),
+                None => own = Some(answer),
+            }
+        }
+        if let Err(panic) = committed {
+            resume_unwind(panic);
+        }
+        own.expect("the committing caller's entry is in its group")
+    }
+
+    /// Adds waiting entries to the group, as LevelDB's `BuildBatchGroup` does: a small write is not kept waiting by
+    /// much larger ones, nor one without sync by one with.
+    fn take_along(&self, group: &mut Vec<Entry>) {
+        let first = &group[0].job;
+        if !first.is_writes() {
+            return;
+        }
+        let mut size = first.bytes();
+        let syncs = first.syncs();
+        let limit = if size <= SMALL_GROUP {
+            size + SMALL_GROUP
+        } else {
+            MAX_GROUP
+        };
+        let mut inner = self.inner.lock();
+        while let Some(ticket) = inner.waiting.front() {
+            let mut slot = ticket.slot.lock();
+            let Slot::Waiting(job) = &*slot else { break };
+            size += job.bytes();
+            if !job.is_writes() || size > limit || (job.syncs() && !syncs) {
+                break;
+            }
+            let Slot::Waiting(job) = std::mem::replace(&mut *slot, Slot::Empty) else {
+                break;
+            };
+            drop(slot);
+            let ticket = inner.waiting.pop_front();
+            group.push(Entry {
+                job,
+                ticket,
+                other: None,
+            });
+        }
+    }
+
+    /// Gives the right to commit to the caller that has waited longest, or lays it down.
+    fn hand_over(&self, committer: Box<Committer>) {
+        let mut inner = self.inner.lock();
+        match inner.waiting.pop_front() {
+            None => inner.idle = Some(committer),
+            Some(next) => {
+                drop(inner);
+                let job = match std::mem::replace(&mut *next.slot.lock(), Slot::Empty) {
+                    Slot::Waiting(job) => job,
+                    _ => unreachable!("an entry in the queue waits"),
+                };
+                next.call(Slot::Commit(job, committer));
+            }
+        }
+    }
+}
+
+impl Ticket {
+    fn new(job: Job) -> Ticket {
+        Ticket {
+            called: AtomicBool::new(false),
+            thread: thread::current(),
+            slot: Mutex::new(Slot::Waiting(job)),
+        }
+    }
+
+    fn call(&self, slot: Slot) {
+        *self.slot.lock() = slot;
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    fn wait(&self) -> Slot {
+        for _ in 0..SPINS {
+            if self.called.load(Ordering::Acquire) {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        while !self.called.load(Ordering::Acquire) {
+            thread::park();
+        }
+        std::mem::replace(&mut *self.slot.lock(), Slot::Empty)
+    }
+}
+

@@ -1,0 +1,282 @@
+//! [`Committer`]: commits one group at a time.
+//!
+//! Promises, in this order: each hook is asked whether its write is still wanted; room is made in the log and the
+//! memtable; sequences are assigned and the hooks told; the group goes to the log as one record with one write; it is
+//! synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the sequences
+//! are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
+//! Must not know: who waits for the answers.
+
+use std::sync::Arc;
+
+use level_party_format::batch::WriteBatch;
+use level_party_format::{MAX_SEQUENCE, Sequence};
+use level_party_memtable::MemTableWriter;
+
+use super::{Entry, Job, Pending};
+use crate::background::{Frozen, MAX_FROZEN};
+use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
+use crate::engine::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
+use crate::view::View;
+use crate::wal::Wal;
+
+/// Bytes of the group's batch that are kept from one group to the next.
+const KEPT_BATCH: usize = 1 << 20;
+
+/// The right to commit, with all that only the committing caller may touch.
+pub(crate) struct Committer {
+    wal: Wal,
+    /// Logs that may hold unsynced entries not in tables yet.
+    older: Vec<Wal>,
+    mem: MemTableWriter,
+    /// The last sequence assigned, which is published as soon as its group is inserted.
+    last: Sequence,
+    /// The batches of a group as one.
+    merged: WriteBatch,
+}
+
+impl Committer {
+    pub(crate) fn new(wal: Wal, mem: MemTableWriter, last: Sequence) -> Committer {
+        Committer {
+            wal,
+            older: Vec::new(),
+            mem,
+            last,
+            merged: WriteBatch::new(),
+        }
+    }
+
+    /// Commits the group: afterwards every write in it has its answer.
+    pub(super) fn commit(&mut self, shared: &Shared, group: &mut [Entry]) {
+        let other = match &group[0].job {
+            Job::Writes(_) => None,
+            Job::Freeze => Some(self.freeze(shared)),
+            Job::Close => Some(Ok(self.last)),
+        };
+        if other.is_some() {
+            group[0].other = other;
+        } else if let Err(error) = self.commit_writes(shared, group) {
+            fail(group, &error);
+        }
+    }
+
+    fn commit_writes(&mut self, shared: &Shared, group: &mut [Entry]) -> Result<()> {
+        shared.health.check_open()?;
+        shared.health.check()?;
+        claim(group);
+        let demand = undecided(group).map(|w| w.demand).sum();
+        self.make_room(shared, demand)?;
+        shared.health.check()?;
+
+        let first = self.last + 1;
+        let last = self.assign(group)?;
+        let written = self.log(shared, group, first, last);
+        written.map_err(|error| shared.health.poison(error))?;
+        for write in undecided(group) {
+            let batch = &write.write.batch;
+            memory::insert_all(&mut self.mem, batch.iter(), batch.sequence())
+                .map_err(|error| shared.health.poison(error))?;
+        }
+        self.last = last;
+        self.mem.publish(last);
+        for write in undecided(group) {
+            let sequence = last_of(&write.write.batch);
+            if let Some(hook) = &mut write.write.hook {
+                hook.decided(sequence);
+            }
+            write.answer = Some(Ok(sequence));
+        }
+        Ok(())
+    }
+
+    /// Gives each batch its sequences, and tells the hooks. Gives the group's last sequence.
+    fn assign(&mut self, group: &mut [Entry]) -> Result<Sequence> {
+        let total: u64 = undecided(group)
+            .map(|w| u64::from(w.write.batch.count()))
+            .sum();
+        if total > MAX_SEQUENCE - self.last {
+            let message = "the database has used up all its sequence numbers";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let mut next = self.last + 1;
+        for write in undecided(group) {
+            let batch = &mut write.write.batch;
+            batch.set_sequence(next);
+            next += u64::from(batch.count());
+        }
+        for write in undecided(group) {
+            let sequence = last_of(&write.write.batch);
+            if let Some(hook) = &mut write.write.hook {
+                hook.assigned(sequence);
+            }
+        }
+        Ok(next - 1)
+    }
+
+    /// Appends the group as one record, and syncs if any write asks for it.
+    fn log(
+        &mut self,
+        shared: &Shared,
+        group: &mut [Entry],
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<()> {
+        if last >= first {
+            let mut batches = undecided(group)
+                .map(|w| &w.write.batch)
+                .filter(|b| !b.is_empty());
+            let single = batches
+                .next()
+                .expect("sequences were assigned to operations");
+            match batches.next() {
+                None => self.wal.append(single.as_bytes())?,
+                Some(second) => {
+                    self.merged.clear();
+                    self.merged.append(single);
+                    self.merged.append(second);
+                    batches.for_each(|batch| self.merged.append(batch));
+                    self.merged.set_sequence(first);
+                    self.wal.append(self.merged.as_bytes())?;
+                    if self.merged.byte_size() > KEPT_BATCH {
+                        self.merged = WriteBatch::new();
+                    }
+                }
+            }
+        }
+        if undecided(group).any(|w| w.write.sync) {
+            self.sync(shared)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything committed so far durable: older logs first, unless they are in synced tables by now.
+    fn sync(&mut self, shared: &Shared) -> Result<()> {
+        self.forget_flushed(shared);
+        for wal in &mut self.older {
+            wal.sync(shared.fs.as_ref())?;
+        }
+        self.older.clear();
+        self.wal.sync(shared.fs.as_ref())
+    }
+
+    fn forget_flushed(&mut self, shared: &Shared) {
+        let log_number = shared.log_number();
+        self.older.retain(|wal| wal.number() >= log_number);
+    }
+
+    /// Waits until the tables keep up, and until the memtable has `demand` bytes free, in a new one if need be.
+    fn make_room(&mut self, shared: &Shared, demand: usize) -> Result<()> {
+        if shared.level_zero_files() >= SLOWDOWN_FILES {
+            shared.slow_down();
+        }
+        if self.mem.remaining() >= demand {
+            return Ok(());
+        }
+        if self.mem.reader().entries() == 0 {
+            return self.replace_memtable(shared, demand);
+        }
+        self.rotate(shared, demand)
+    }
+
+    fn freeze(&mut self, shared: &Shared) -> Result<Sequence> {
+        shared.health.check_open()?;
+        shared.health.check()?;
+        if self.mem.reader().entries() > 0 {
+            self.rotate(shared, 0)?;
+        }
+        Ok(self.wal.number())
+    }
+
+    /// A larger memtable instead of an empty one; the log stays.
+    fn replace_memtable(&mut self, shared: &Shared, demand: usize) -> Result<()> {
+        self.mem = memory::allocate(
+            &shared.options,
+            shared.tables.comparator(),
+            demand,
+            self.last,
+        )?;
+        let _state = shared.state.lock();
+        let view = shared.view.load();
+        let view = View::new(
+            self.mem.reader(),
+            view.frozen.clone(),
+            Arc::clone(&view.version),
+        );
+        shared.view.store(Arc::new(view));
+        Ok(())
+    }
+
+    /// A new log and a new memtable; the full one is frozen, and the background thread told. If this fails, nothing has
+    /// changed.
+    fn rotate(&mut self, shared: &Shared, demand: usize) -> Result<()> {
+        shared
+            .wait_for_room(|frozen, level_zero| frozen < MAX_FROZEN && level_zero < STOP_FILES)?;
+        let mem = memory::allocate(
+            &shared.options,
+            shared.tables.comparator(),
+            demand,
+            self.last,
+        )?;
+        let wal = Wal::create(shared.fs.as_ref(), shared.next_file_number())?;
+        let old_wal = std::mem::replace(&mut self.wal, wal);
+        let old_mem = std::mem::replace(&mut self.mem, mem);
+
+        let mut state = shared.state.lock();
+        state.freeze(
+            Frozen {
+                mem: old_mem.reader(),
+                log_number: old_wal.number(),
+            },
+            self.wal.number(),
+        );
+        let view = shared.view.load();
+        let version = Arc::clone(&view.version);
+        let next = View::new(self.mem.reader(), state.frozen_newest_first(), version);
+        shared.view.store(Arc::new(next));
+        drop(state);
+        shared.call_background();
+
+        self.forget_flushed(shared);
+        self.older.push(old_wal);
+        Ok(())
+    }
+}
+
+/// The writes of a group that have no answer yet, in order.
+fn undecided(group: &mut [Entry]) -> impl Iterator<Item = &mut Pending> {
+    let writes = group.iter_mut().flat_map(|entry| match &mut entry.job {
+        Job::Writes(writes) => writes.as_mut_slice(),
+        Job::Freeze | Job::Close => &mut [],
+    });
+    writes.filter(|write| write.answer.is_none())
+}
+
+/// Asks each hook whether its write is still wanted.
+fn claim(group: &mut [Entry]) {
+    for write in undecided(group) {
+        if let Some(hook) = &mut write.write.hook
+            && !hook.claim()
+        {
+            let message = "the write was cancelled before it was taken up";
+            write.answer = Some(Err(Error::new(ErrorKind::Cancelled, message)));
+        }
+    }
+}
+
+/// The sequence of a batch's last operation; of the one before it, if the batch is empty.
+fn last_of(batch: &WriteBatch) -> Sequence {
+    (batch.sequence() + u64::from(batch.count())).saturating_sub(1)
+}
+
+/// Answers all writes that have no answer with this error.
+pub(super) fn fail(group: &mut [Entry], error: &Error) {
+    for entry in group.iter_mut() {
+        if !matches!(entry.job, Job::Writes(_)) && entry.other.is_none() {
+            entry.other = Some(Err(error.clone()));
+        }
+    }
+    for write in undecided(group) {
+        write.answer = Some(Err(error.clone()));
+    }
+}
