@@ -101,9 +101,11 @@ impl BloomPolicy {
 fn probe(hash: u32, probes: u8, bits: usize) -> impl Iterator<Item = usize> {
     let delta = hash.rotate_right(17);
     let mut h = hash;
+    // A hash is below any larger number of bits; and to divide 32-bit numbers is faster.
+    let modulus = u32::try_from(bits).ok();
     (0..probes).map(move |_| {
-        let bit = h as usize % bits;
+        let bit = modulus.map_or(h, |bits| h % bits);
         h = h.wrapping_add(delta);
-        bit
+        bit as usize
     })
 }

@@ -1,7 +1,8 @@
 //! Bytes to records.
 //!
-//! Follows LevelDB's reader, and is stricter in two places where LevelDB loses records without a word: zeroes in the
-//! middle of a log, and a length no block could hold, are [`LogItem::Bad`] here.
+//! Gives the records that LevelDB's reader gives, and says more about the rest. It differs in three places, where LevelDB
+//! loses records without a word: zeroes in the middle of a log, and a length no block could hold, are [`LogItem::Bad`]
+//! here; and a fragment of type 5 is one of unknown type, where LevelDB takes it for its own mark of the file's end.
 
 use std::borrow::Cow;
 
