@@ -43,6 +43,7 @@ mod version;
 mod view;
 
 mod background;
+mod bell;
 mod compaction;
 mod engine;
 mod flush;

@@ -1,1 +1,52 @@
-//! Placeholder head.
+//! Open one LevelDB directory from any number of processes at once.
+//!
+//! The first process to open a directory becomes its **leader**: it takes LevelDB's `LOCK` and alone writes files.
+//! Every other process becomes a **follower** and works through the leader over a local socket. When the leader
+//! closes or dies, a follower takes over: calls in flight complete, streams go on after the last key they had, and
+//! no write is lost or applied twice. There is no daemon and nothing to configure.
+//!
+//! ```
+//! # fn main() -> level_party::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! let db = level_party::Db::open(dir.path())?; // in as many processes as you like, in any order
+//! db.put(b"a", b"1")?;
+//! assert_eq!(db.get(b"a")?.as_deref(), Some(&b"1"[..]));
+//! for entry in db.range("a".."m") {
+//!     let (key, value) = entry?; // goes on if the leader dies in the middle
+//!     println!("{key:?} = {value:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The code's map is `ARCHITECTURE.md`; what travels between processes is `docs/PROTOCOL.md`.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod alarm;
+mod batch;
+mod db;
+mod election;
+mod epoch;
+mod error;
+mod follower;
+mod leader;
+mod node;
+mod options;
+mod page;
+mod protocol;
+mod range;
+mod registry;
+mod session;
+mod snapshot;
+mod state;
+mod status;
+
+pub use batch::{Batch, WriteBatch, WriteOptions};
+pub use db::Db;
+pub use error::{Error, ErrorKind, Result};
+pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Options};
+pub use protocol::{MAX_BATCH_BYTES, MAX_KEY_BYTES};
+pub use range::Range;
+pub use snapshot::Snapshot;
+pub use status::{LeaderStatus, Role, Status};

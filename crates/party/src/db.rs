@@ -1,0 +1,160 @@
+//! `Db`: the handle.
+
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::error::Result;
+use crate::node::Handle;
+use crate::options::Options;
+use crate::range::{Bounds, Range};
+use crate::snapshot::Snapshot;
+use crate::status::{Role, Status};
+
+/// One LevelDB directory, shared with every other process that opens it.
+///
+/// A handle behaves the same whether this process leads or follows. Clones are cheap and share one connection; the
+/// database is left when the last clone is dropped or [`closed`](Db::close). All calls block; all may be made from
+/// any thread.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// let db = level_party::Db::open(dir.path())?;
+/// db.put("a", "1")?;
+/// assert_eq!(db.get("a")?.as_deref(), Some(&b"1"[..]));
+/// db.delete("a")?;
+/// assert_eq!(db.get("a")?, None);
+/// # Ok::<(), level_party::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+impl Db {
+    /// Opens the database in `path` with the default [`Options`], creating it if there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Db> {
+        Options::default().open(path)
+    }
+
+    /// Settings to open a database with.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    pub(crate) fn open_with(path: &Path, options: Options) -> Result<Db> {
+        Ok(Db {
+            handle: Arc::new(Handle::open(path, options)?),
+        })
+    }
+
+    /// The value of `key`, or `None` where there is none.
+    ///
+    /// Linearizable: every write acknowledged in any process before this call is seen.
+    ///
+    /// # Errors
+    /// `Timeout`, `ConnectionLost` (only with `retry(false)`), `Corruption`, `Closed`, `Io`.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.handle.get(key.as_ref(), None)
+    }
+
+    /// Sets `key` to `value`.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.put(key.as_ref(), value.as_ref());
+        self.write(&batch, WriteOptions::default())
+    }
+
+    /// Removes `key`; it is no error when there is none.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete(key.as_ref());
+        self.write(&batch, WriteOptions::default())
+    }
+
+    /// A chained batch.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// Applies `batch`: all of it or none, in the order it was built.
+    ///
+    /// # Errors
+    /// - `Timeout`: not applied, and it never will be.
+    /// - `OutcomeUnknown`: it may have been applied once; it is never applied later than this answer's cause.
+    /// - `ConnectionLost` (only with `retry(false)`): the leader went; it may have been applied once.
+    /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES).
+    pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
+        self.handle.write(batch, options.sync).map(drop)
+    }
+
+    /// The entries whose keys lie in `bounds`, in key order (bytewise), of one moment: that of the first step.
+    ///
+    /// The iterator is double-ended. It goes on at the same moment when the leader dies; where that moment is gone
+    /// it ends with `SnapshotLost`.
+    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
+        Range::new(self.handle.clone(), None, Bounds::from_range(bounds))
+    }
+
+    /// All entries, in key order.
+    pub fn iter(&self) -> Range {
+        Range::new(self.handle.clone(), None, Bounds::all())
+    }
+
+    /// The entries whose keys begin with `prefix`, in key order.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
+        Range::new(self.handle.clone(), None, Bounds::prefix(prefix.as_ref()))
+    }
+
+    /// A frozen moment of the whole database, which later writes do not touch.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::take(self.handle.clone())
+    }
+
+    /// What this process is for the directory at the moment.
+    pub fn role(&self) -> Role {
+        self.handle.role()
+    }
+
+    /// Who leads, who follows, and how the database is.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn status(&self) -> Result<Status> {
+        self.handle.status()
+    }
+
+    /// Leaves the directory. A leader finishes what is queued and hands over first.
+    ///
+    /// Later calls on any clone of this handle answer `Closed`. Handles opened separately go on. Dropping the last
+    /// clone does the same.
+    ///
+    /// # Errors
+    /// None today; the result leaves room for what closing may have to report.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close();
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db")
+            .field("path", &self.handle.path())
+            .field("role", &self.role())
+            .finish()
+    }
+}

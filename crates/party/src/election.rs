@@ -1,0 +1,304 @@
+//! The elector: one thread a node that finds a leader, or becomes it, again and again until the node closes.
+//!
+//! One attempt: connect, and follow whoever serves the endpoint; if nobody does, try `LOCK`, and lead; if somebody
+//! has it, wait a little. A lock is never stolen: a leader that is stopped or slow keeps its followers waiting, until
+//! their deadlines, with its name in the error.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use level_party_os::{DirLock, Hangup, LockError, Stream};
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::follower::{Greeted, Link, Reception};
+use crate::leader::Leadership;
+use crate::node::Node;
+use crate::registry;
+use crate::session::{Tenure, Trouble};
+
+/// The first pause between attempts. The end of a dead leader's connections can be seen some milliseconds before
+/// its lock is free, so the first pauses are short.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a leadership that could not go on, or a takeover that failed.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+
+/// A node with its thread, and the number of handles that keep it.
+pub(crate) struct Elector {
+    node: Arc<Node>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Changed under the registry's lock only.
+    handles: AtomicUsize,
+    created: Arc<AtomicBool>,
+}
+
+impl Elector {
+    /// Starts a node's thread. One handle keeps it.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn start(node: Arc<Node>) -> Result<Arc<Self>> {
+        let created = Arc::new(AtomicBool::new(false));
+        let seat = Seat {
+            node: node.clone(),
+            created: created.clone(),
+            pause: FIRST_PAUSE,
+        };
+        let thread = std::thread::Builder::new()
+            .name("level-party-elector".into())
+            .spawn(move || seat.run())
+            .map_err(|error| Error::io("cannot start a thread", error))?;
+        Ok(Arc::new(Elector {
+            node,
+            thread: Mutex::new(Some(thread)),
+            handles: AtomicUsize::new(1),
+            created,
+        }))
+    }
+
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Whether this node created the database. True once, for the handle that did it.
+    pub fn created_here(&self) -> bool {
+        self.created.swap(false, Ordering::AcqRel)
+    }
+
+    /// One more handle, under the registry's lock.
+    pub fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One handle less, under the registry's lock. True: it was the last.
+    pub fn remove_handle(&self) -> bool {
+        self.handles.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// A handle was closed. With the last one the node leaves the directory, before this returns.
+    pub fn handle_closed(self: &Arc<Self>) {
+        if registry::leave(self) {
+            self.node.begin_closing();
+            if let Some(thread) = self.thread.lock().take() {
+                // A panic in it has been reported by the panic hook; there is nothing left to leave.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// The elector thread's own state.
+struct Seat {
+    node: Arc<Node>,
+    created: Arc<AtomicBool>,
+    pause: Duration,
+}
+
+/// How an attempt ended well.
+enum Place {
+    Follower(Arc<Link>, Tenure),
+    Leader(Arc<Leadership>),
+}
+
+/// Why an attempt ended without a leader.
+enum Obstacle {
+    /// It may pass by itself.
+    Passing(Trouble),
+    /// This process can't serve or be served here.
+    Lasting(Error),
+}
+
+impl Seat {
+    fn run(mut self) {
+        let mut served = false;
+        loop {
+            self.node.alarm.hear();
+            if self.node.is_closing() {
+                break;
+            }
+            match self.attempt() {
+                Ok(place) => {
+                    served = true;
+                    self.pause = FIRST_PAUSE;
+                    match place {
+                        Place::Follower(link, tenure) => self.follow(&link, tenure),
+                        Place::Leader(leadership) => self.lead(leadership),
+                    }
+                }
+                Err(Obstacle::Lasting(error)) if !served => {
+                    self.node.fail(error);
+                    break;
+                }
+                Err(Obstacle::Lasting(error)) => {
+                    self.node.session.set_trouble(Trouble {
+                        what: error.message().to_string(),
+                        pid: None,
+                        kind: Some(error.kind()),
+                    });
+                    self.node.alarm.wait(Some(jittered(FAILURE_PAUSE)));
+                }
+                Err(Obstacle::Passing(trouble)) => {
+                    self.node.session.set_trouble(trouble);
+                    self.node.alarm.wait(Some(jittered(self.pause)));
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+        self.node.session.close();
+    }
+
+    fn attempt(&self) -> std::result::Result<Place, Obstacle> {
+        use std::io::ErrorKind as K;
+        match Stream::connect(&self.node.dir) {
+            Ok(stream) => self.join(stream),
+            Err(error) if matches!(error.kind(), K::NotFound | K::ConnectionRefused) => {
+                self.stand()
+            }
+            Err(error) if matches!(error.kind(), K::PermissionDenied | K::AlreadyExists) => Err(
+                Obstacle::Lasting(Error::io("cannot use the directory's endpoint", error)),
+            ),
+            Err(error) => Err(passing(format!("connecting to the leader failed: {error}"))),
+        }
+    }
+
+    /// Somebody serves the endpoint: follow.
+    fn join(&self, stream: Stream) -> std::result::Result<Place, Obstacle> {
+        let node = &*self.node;
+        let stream = Arc::new(stream);
+        let pid = stream.peer().ok().and_then(|peer| peer.pid);
+        let trouble = |what: &str| Trouble {
+            what: what.into(),
+            pid,
+            kind: None,
+        };
+        node.session
+            .set_trouble(trouble("the leader has not greeted this process yet"));
+        if !node.begin_handshake(&stream) {
+            return Err(passing("the handle is closing".into()));
+        }
+        let greeting = node.session.greeting(node.options.engine.clone());
+        let met = Greeted::greet(
+            stream,
+            &node.dir,
+            node.session.page(),
+            greeting.hello.clone(),
+        );
+        let attached = met.and_then(|mut greeted| {
+            loop {
+                match greeted.next()? {
+                    Reception::Recovering(again) => {
+                        greeted = again;
+                        node.session
+                            .set_trouble(trouble("the new leader is still recovering"));
+                    }
+                    Reception::Welcome(link, welcome) => {
+                        let link = Arc::new(link);
+                        *node.differing_options.lock() =
+                            node.options.engine.differences(&welcome.options);
+                        let tenure = node.session.attach(link.clone(), &greeting, &welcome)?;
+                        return Ok(Place::Follower(link, tenure));
+                    }
+                }
+            }
+        });
+        node.end_handshake();
+        attached.map_err(|error| match error.kind() {
+            ErrorKind::IncompatibleVersion | ErrorKind::InvalidArgument => Obstacle::Lasting(error),
+            _ => passing(format!("attaching to the leader failed: {error}")),
+        })
+    }
+
+    /// Nobody serves the endpoint: lead, if the lock is free.
+    fn stand(&self) -> std::result::Result<Place, Obstacle> {
+        let node = &*self.node;
+        node.check_database_exists().map_err(Obstacle::Lasting)?;
+        let lock = match DirLock::try_acquire(&node.dir) {
+            Ok(lock) => lock,
+            Err(LockError::Held(holder)) => {
+                return Err(Obstacle::Passing(Trouble {
+                    what: format!(
+                        "{} is locked by {holder}, which does not answer as a party member; close that program",
+                        node.path.display()
+                    ),
+                    pid: None,
+                    kind: Some(ErrorKind::Locked),
+                }));
+            }
+            Err(LockError::Io(error)) => {
+                let what = format!("cannot lock {}", node.path.display());
+                return Err(Obstacle::Lasting(Error::io(what, error)));
+            }
+        };
+        node.session.set_trouble(Trouble {
+            what: "this process is recovering the database".into(),
+            ..Trouble::default()
+        });
+        let alarm = node.alarm.clone();
+        let leadership = Leadership::take_over(&node.dir, &node.path, lock, &node.options, alarm)
+            .map_err(Obstacle::Lasting)?;
+        if leadership.created() {
+            self.created.store(true, Ordering::Release);
+        }
+        node.differing_options.lock().clear();
+        match node.session.promote(leadership.clone()) {
+            Ok(_) => Ok(Place::Leader(leadership)),
+            Err(error) => {
+                leadership.leave();
+                Err(passing(format!("leading ended at once: {error}")))
+            }
+        }
+    }
+
+    fn follow(&self, link: &Link, tenure: Tenure) {
+        while self.node.session.is_current(tenure) && !self.node.is_closing() {
+            self.node.alarm.hear();
+            if !self.node.session.is_current(tenure) || self.node.is_closing() {
+                break;
+            }
+            match link.stream().wait_hangup(self.node.alarm.waker()) {
+                Ok(Hangup::Woken) => {}
+                Ok(Hangup::PeerGone) | Err(_) => self.node.session.lose(tenure),
+            }
+        }
+    }
+
+    fn lead(&self, leadership: Arc<Leadership>) {
+        loop {
+            self.node.alarm.hear();
+            if self.node.is_closing() || leadership.is_over() {
+                break;
+            }
+            self.node.alarm.wait(leadership.grace_left(Instant::now()));
+        }
+        let failed = leadership.is_over();
+        match self.node.is_closing() {
+            true => self.node.session.close(),
+            false => self.node.session.step_down(),
+        }
+        leadership.leave();
+        if failed && !self.node.is_closing() {
+            self.node.session.set_trouble(Trouble {
+                what: "the last leadership of this process could write no more".into(),
+                pid: None,
+                kind: Some(ErrorKind::Io),
+            });
+            self.node.alarm.wait(Some(jittered(FAILURE_PAUSE)));
+        }
+    }
+}
+
+fn passing(what: String) -> Obstacle {
+    Obstacle::Passing(Trouble {
+        what,
+        ..Trouble::default()
+    })
+}
+
+/// Between half and all of `pause`, so that many followers of one dead leader do not knock in step.
+fn jittered(pause: Duration) -> Duration {
+    let random = crate::epoch::random_words().map_or(0, |[word, _]| word as u32);
+    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}

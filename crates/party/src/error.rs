@@ -1,0 +1,208 @@
+//! The one public error: a kind that a caller can act on, a sentence that says what to do next, and the cause.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a caller can do about an [`Error`].
+///
+/// The order of the variants is part of the wire protocol (`docs/PROTOCOL.md`): new ones go at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no database at the path, and `create_if_missing` is off.
+    NotFound,
+    /// There is a database already, and `error_if_exists` is on.
+    AlreadyExists,
+    /// The path names a file, not a directory.
+    NotADirectory,
+    /// The operating system does not let this user read or write the directory.
+    PermissionDenied,
+    /// The directory is held by a program that is not a party member; the message names it.
+    Locked,
+    /// The directory lies on a filesystem whose locks or sockets cannot be trusted.
+    UnsupportedFilesystem,
+    /// The peer or the directory speaks another version of the protocol or layout.
+    IncompatibleVersion,
+    /// No answer came within the deadline, and the call had no effect.
+    Timeout,
+    /// `retry(false)`: the leader went while the call was in flight.
+    ConnectionLost,
+    /// A write was under way and nobody can tell whether it took effect.
+    OutcomeUnknown,
+    /// The moment that a snapshot or iterator shows can no longer be read.
+    SnapshotLost,
+    /// Stored bytes are not what they must be; the message names file and offset.
+    Corruption,
+    /// The call's arguments can never work.
+    InvalidArgument,
+    /// No space is left on the device.
+    OutOfSpace,
+    /// The handle was closed.
+    Closed,
+    /// The handle was used in a child process after `fork`.
+    Forked,
+    /// The peer broke the protocol.
+    Protocol,
+    /// Any other failure of the operating system; see [`std::error::Error::source`].
+    Io,
+}
+
+impl ErrorKind {
+    /// The kind's name as it stands in this documentation, for logs and machine-read output.
+    ///
+    /// ```
+    /// assert_eq!(level_party::ErrorKind::OutcomeUnknown.as_str(), "OutcomeUnknown");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::NotFound => "NotFound",
+            ErrorKind::AlreadyExists => "AlreadyExists",
+            ErrorKind::NotADirectory => "NotADirectory",
+            ErrorKind::PermissionDenied => "PermissionDenied",
+            ErrorKind::Locked => "Locked",
+            ErrorKind::UnsupportedFilesystem => "UnsupportedFilesystem",
+            ErrorKind::IncompatibleVersion => "IncompatibleVersion",
+            ErrorKind::Timeout => "Timeout",
+            ErrorKind::ConnectionLost => "ConnectionLost",
+            ErrorKind::OutcomeUnknown => "OutcomeUnknown",
+            ErrorKind::SnapshotLost => "SnapshotLost",
+            ErrorKind::Corruption => "Corruption",
+            ErrorKind::InvalidArgument => "InvalidArgument",
+            ErrorKind::OutOfSpace => "OutOfSpace",
+            ErrorKind::Closed => "Closed",
+            ErrorKind::Forked => "Forked",
+            ErrorKind::Protocol => "Protocol",
+            ErrorKind::Io => "Io",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What any fallible call of this crate returns on failure.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let error = level_party::Db::options()
+///     .create_if_missing(false)
+///     .open(dir.path())
+///     .unwrap_err();
+/// assert_eq!(error.kind(), level_party::ErrorKind::NotFound);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of a call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error {
+            inner: Box::new(Inner {
+                kind,
+                message: message.into(),
+                source: None,
+            }),
+        }
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// An error of the operating system met while doing `what`.
+    pub(crate) fn io(what: impl fmt::Display, error: std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::PermissionDenied
+            }
+            std::io::ErrorKind::NotADirectory => ErrorKind::NotADirectory,
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                ErrorKind::OutOfSpace
+            }
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, format!("{what}: {error}")).with_source(error)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Error::new(
+            ErrorKind::Closed,
+            "this handle was closed; open the database again",
+        )
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Protocol, message)
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The sentence that [`fmt::Display`] prints.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("message", &self.inner.message)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<level_party_engine::Error> for Error {
+    fn from(error: level_party_engine::Error) -> Self {
+        use level_party_engine::ErrorKind as E;
+        let kind = match error.kind() {
+            E::DoesNotExist => ErrorKind::NotFound,
+            E::AlreadyExists => ErrorKind::AlreadyExists,
+            E::NotADirectory => ErrorKind::NotADirectory,
+            E::PermissionDenied => ErrorKind::PermissionDenied,
+            E::ComparatorMismatch | E::InvalidArgument => ErrorKind::InvalidArgument,
+            E::Corruption => ErrorKind::Corruption,
+            E::SnapshotLost => ErrorKind::SnapshotLost,
+            E::OutOfSpace => ErrorKind::OutOfSpace,
+            E::Closed => ErrorKind::Closed,
+            E::Cancelled => ErrorKind::Timeout,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, error.to_string()).with_source(error)
+    }
+}

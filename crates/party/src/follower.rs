@@ -1,0 +1,203 @@
+//! A link to a leader: the follower's end of one connection.
+//!
+//! It connects, proves to both sides that they mean the same directory, and then moves frames. What the frames are
+//! for, and what happens when the link breaks, is the session's business.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use level_party_os::{DataDir, Stream};
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::page::Page;
+use crate::protocol::{
+    Answer, ClientMessage, FrameBuffer, Hello, MAX_REPLY_FRAME, PREAMBLE_BYTES, Preamble,
+    ServerMessage, Welcome, decode, encode_frame,
+};
+
+/// A blocked read or write looks at its deadline this often. (Setting the exact time for each call costs a system
+/// call more.)
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The follower's end of a connection.
+pub(crate) struct Link {
+    stream: Arc<Stream>,
+    leader_pid: u32,
+    received: Mutex<FrameBuffer>,
+}
+
+/// What a read brought.
+pub(crate) enum Received {
+    Replies(Vec<(u64, Result<Answer>)>),
+    /// The deadline passed.
+    Nothing,
+}
+
+/// Why a frame was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendError {
+    /// The deadline passed before its first byte went out.
+    NothingSent,
+    /// The link ended, or ended here with a frame sent in part.
+    Broken,
+}
+
+/// A connection before the leader's welcome.
+pub(crate) struct Greeted {
+    stream: Arc<Stream>,
+    received: FrameBuffer,
+}
+
+/// What a leader says before its welcome.
+pub(crate) enum Reception {
+    /// The welcome is still to come, over the same connection.
+    Recovering(Greeted),
+    Welcome(Link, Welcome),
+}
+
+impl Greeted {
+    /// Says hello over a new connection.
+    ///
+    /// # Errors
+    /// The connection broke, or the other side is no level-party of a version that understands us.
+    pub fn greet(stream: Arc<Stream>, dir: &DataDir, page: &Page, hello: Hello) -> Result<Self> {
+        let io = |error| Error::io("the leader went during the handshake", error);
+        stream.set_read_timeout(None).map_err(io)?;
+        stream
+            .send_handles(&Preamble::ours().encode(), &[dir.as_fd(), page.as_handle()])
+            .map_err(io)?;
+        let mut frame = Vec::new();
+        encode_frame(&ClientMessage::Hello(hello), &mut frame);
+        (&*stream).write_all(&frame).map_err(io)?;
+        let mut preamble = [0; PREAMBLE_BYTES];
+        io::Read::read_exact(&mut &*stream, &mut preamble).map_err(io)?;
+        Preamble::decode(&preamble)?.check()?;
+        Ok(Greeted {
+            stream,
+            received: FrameBuffer::new(MAX_REPLY_FRAME),
+        })
+    }
+
+    /// Waits for what the leader says next.
+    ///
+    /// # Errors
+    /// The connection broke; what the leader refuses us for.
+    pub fn next(mut self) -> Result<Reception> {
+        let io = |error| Error::io("the leader went during the handshake", error);
+        loop {
+            if let Some(frame) = self.received.next_frame()? {
+                return match decode(frame)? {
+                    ServerMessage::Recovering => Ok(Reception::Recovering(self)),
+                    ServerMessage::Refused(failure) => Err(failure.into()),
+                    ServerMessage::Welcome(welcome) => {
+                        let link = self.into_link(welcome.leader_pid).map_err(io)?;
+                        Ok(Reception::Welcome(link, welcome))
+                    }
+                    ServerMessage::Reply { .. } => {
+                        Err(Error::protocol("a reply before the welcome"))
+                    }
+                };
+            }
+            if self.received.fill(&*self.stream).map_err(io)? == 0 {
+                return Err(io(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    fn into_link(self, leader_pid: u32) -> io::Result<Link> {
+        self.stream.set_read_timeout(Some(SLICE))?;
+        self.stream.set_write_timeout(Some(SLICE))?;
+        Ok(Link {
+            stream: self.stream,
+            leader_pid,
+            received: Mutex::new(self.received),
+        })
+    }
+}
+
+impl Link {
+    pub fn leader_pid(&self) -> u32 {
+        self.leader_pid
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Ends the connection, for whoever reads or writes it.
+    pub fn shutdown(&self) {
+        // Where it ended already there is nothing to do.
+        let _ = self.stream.shutdown();
+    }
+
+    /// Sends a whole frame. The caller holds the session's sender lock.
+    pub fn send(&self, frame: &[u8], deadline: Instant) -> std::result::Result<(), SendError> {
+        let mut sent = 0;
+        while sent < frame.len() {
+            match (&*self.stream).write(&frame[sent..]) {
+                Ok(0) => return Err(SendError::Broken),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if Instant::now() >= deadline {
+                        return Err(match sent {
+                            0 => SendError::NothingSent,
+                            _ => SendError::Broken,
+                        });
+                    }
+                }
+                Err(_) => return Err(SendError::Broken),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends small frames that nobody waits for.
+    pub fn try_send(&self, frames: &[u8]) -> std::result::Result<(), SendError> {
+        match self.send(frames, Instant::now()) {
+            // Giving a pin back may not be lost: without it the leader would keep the moment for ever.
+            Err(_) => Err(SendError::Broken),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Waits for replies until `deadline`.
+    ///
+    /// # Errors
+    /// The link ended, or what came is not a reply.
+    pub fn receive(&self, deadline: Instant) -> Result<Received> {
+        let io = |error| Error::io("the leader went", error);
+        let mut received = self.received.lock();
+        loop {
+            let mut replies = Vec::new();
+            while let Some(frame) = received.next_frame()? {
+                match decode(frame)? {
+                    ServerMessage::Reply { id, result } => {
+                        let answer = result.map_err(Error::from).and_then(Answer::from_response);
+                        replies.push((id, answer));
+                    }
+                    _ => return Err(Error::protocol("only replies follow the welcome")),
+                }
+            }
+            if !replies.is_empty() {
+                return Ok(Received::Replies(replies));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left < SLICE && !self.stream.wait_readable(Some(left)).map_err(io)? {
+                return Ok(Received::Nothing);
+            }
+            match received.fill(&*self.stream) {
+                Ok(0) => return Err(io(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(io(error)),
+            }
+        }
+    }
+}

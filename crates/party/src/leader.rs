@@ -1,0 +1,259 @@
+//! Leading: this process holds `LOCK`, owns the engine, and answers everybody.
+//!
+//! Order of a takeover (each step is safe to die after):
+//! 1. `LOCK` is held (the caller's [`DirLock`]).
+//! 2. Bind the endpoint; whoever connects is told "recovering".
+//! 3. Look at the tripwire: a missing one means that another program had the directory since the last epoch.
+//! 4. Recover. What was recovered is on stable storage before the engine is open, so a resolved `sync` write is too.
+//! 5. Write how far the last epoch was recovered. 6. Set the tripwire. 7. Raise the epoch. 8. Answer.
+//!
+//! Order of a leave: no new call reaches the engine (the session has stepped down); connections finish what came and
+//! end; their threads are joined; the endpoint is unlinked; the engine closes; `LOCK` is released last.
+
+mod connection;
+mod grants;
+mod server;
+mod service;
+mod tripwire;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use level_party_engine::{Engine, Listener as EngineListener, Pin, RecoveryMode, StdFs};
+use level_party_os::{DataDir, DirLock, Listener, process};
+use parking_lot::Mutex;
+
+use crate::alarm::Alarm;
+use crate::epoch::Epoch;
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::page::Page;
+use crate::protocol::{Answer, RecoveredThrough, Request};
+use crate::state::StateFile;
+use grants::Grants;
+use server::Server;
+pub(crate) use service::Stop;
+use service::{Service, into_engine_options};
+
+/// How long after a takeover the moments that its predecessor kept are kept for sessions that have not come back.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// One leadership of this process.
+pub(crate) struct Leadership {
+    service: Arc<Service>,
+    state: Arc<StateFile>,
+    server: Server,
+    /// The moments that this process's own handles hold.
+    own: Mutex<Grants>,
+    /// Everything the epoch before kept readable, until [`GRACE`] is over.
+    inherited: Mutex<Option<Pin>>,
+    created: bool,
+    ending: Arc<Ending>,
+    /// Released last.
+    lock: DirLock,
+}
+
+/// Says that a leadership cannot go on.
+pub(crate) struct Ending {
+    over: AtomicBool,
+    elector: Arc<Alarm>,
+}
+
+impl Ending {
+    fn begin(&self) {
+        self.over.store(true, Ordering::Release);
+        self.elector.ring();
+    }
+}
+
+/// The engine's owner, as the engine sees it.
+struct Owner {
+    state: Arc<StateFile>,
+    ending: Arc<Ending>,
+}
+
+impl EngineListener for Owner {
+    fn raise_drop_floor(&self, to: u64) -> std::io::Result<()> {
+        self.state.raise_drop_floor(to)
+    }
+
+    fn poisoned(&self, _error: &level_party_engine::Error) {
+        self.ending.begin();
+    }
+}
+
+impl Leadership {
+    /// Takes the directory over. On failure the endpoint is gone and `lock` released again.
+    ///
+    /// # Errors
+    /// What keeps this process from serving: the endpoint, the state file, recovery.
+    pub fn take_over(
+        dir: &DataDir,
+        path: &Path,
+        lock: DirLock,
+        options: &Options,
+        elector: Arc<Alarm>,
+    ) -> Result<Arc<Self>> {
+        let listener = Listener::bind(dir, &lock)
+            .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
+        let server = Server::start(listener, dir.identity())?;
+        match Self::recover(path, options, elector) {
+            Ok(recovered) => {
+                let leadership = Arc::new(Leadership {
+                    service: recovered.service.clone(),
+                    state: recovered.state.clone(),
+                    server,
+                    own: Mutex::new(Grants::default()),
+                    inherited: Mutex::new(recovered.inherited),
+                    created: recovered.created,
+                    ending: recovered.ending,
+                    lock,
+                });
+                leadership.server.serve(recovered.service, recovered.state);
+                Ok(leadership)
+            }
+            Err(error) => {
+                server.stop();
+                drop(lock);
+                Err(error)
+            }
+        }
+    }
+
+    fn recover(path: &Path, options: &Options, elector: Arc<Alarm>) -> Result<Recovered> {
+        let state = Arc::new(StateFile::open(path)?);
+        let boot_id = process::boot_id();
+        let prior = state.prior(boot_id);
+        let foreign = prior.tripwire && !tripwire::is_set(path)?;
+        let ending = Arc::new(Ending {
+            over: AtomicBool::new(false),
+            elector,
+        });
+        let owner = Owner {
+            state: state.clone(),
+            ending: ending.clone(),
+        };
+        let mut engine_options = into_engine_options(options);
+        engine_options.recovery = match prior.same_boot {
+            true => RecoveryMode::SameBoot,
+            false => RecoveryMode::AfterReboot,
+        };
+        engine_options.drop_floor = if foreign { 0 } else { prior.drop_floor };
+        engine_options.listener = Some(Arc::new(owner));
+        let engine = Engine::open(Arc::new(StdFs::new(path)), engine_options)?;
+        let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
+        let through = engine.recovered().last_sequence;
+        if let Some(epoch) = prior.epoch {
+            state
+                .record_recovered(epoch, through, foreign)
+                .map_err(context)?;
+        }
+        tripwire::set(path)?;
+        let epoch = Epoch::after(prior.epoch.map_or(0, |epoch| epoch.number)).map_err(context)?;
+        let floor = if foreign { through } else { prior.drop_floor };
+        state.raise(epoch, boot_id, floor).map_err(context)?;
+        // Sessions that hold moments live only as long as the boot, and lose them to another program.
+        let inherited = match prior.epoch.is_some() && prior.same_boot && !foreign {
+            true => engine.pin_at(floor.min(through)).ok(),
+            false => None,
+        };
+        let created = engine.recovered().created;
+        let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());
+        Ok(Recovered {
+            service: Arc::new(service),
+            state,
+            inherited,
+            created,
+            ending,
+        })
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.service.epoch()
+    }
+
+    /// Whether this leadership created the database.
+    pub fn created(&self) -> bool {
+        self.created
+    }
+
+    /// Whether it has to end: its engine writes no more.
+    pub fn is_over(&self) -> bool {
+        self.ending.over.load(Ordering::Acquire)
+    }
+
+    /// What is left of [`GRACE`]; `None` once it is over.
+    pub fn grace_left(&self, now: Instant) -> Option<Duration> {
+        let mut inherited = self.inherited.lock();
+        inherited.as_ref()?;
+        let left = GRACE.saturating_sub(now.duration_since(self.service.since()));
+        if left.is_zero() {
+            *inherited = None;
+            return None;
+        }
+        Some(left)
+    }
+
+    /// Makes a call of this process's own.
+    pub fn execute(&self, request: &Request<'_>) -> std::result::Result<Answer, Stop> {
+        match request {
+            Request::Get { key, at: None } => self.service.get(key),
+            Request::Write { sync, batch, .. } => self.service.write(batch, *sync),
+            Request::Status => Ok(self.service.status(self.server.followers())),
+            _ => self.service.execute(request, &mut self.own.lock()),
+        }
+    }
+
+    /// Makes a write that this process's own session began under another leader.
+    pub fn write_for_page(
+        &self,
+        page: &Arc<Page>,
+        number: u64,
+        sync: bool,
+        batch: &[u8],
+    ) -> std::result::Result<Answer, Stop> {
+        self.service.write_for_page(page, number, sync, batch)
+    }
+
+    /// Pins a moment that this process held under another leader. False: it is gone.
+    pub fn adopt_pin(&self, sequence: u64) -> bool {
+        self.service.adopt(sequence, &mut self.own.lock())
+    }
+
+    /// Gives one grant of this process's own back.
+    pub fn unpin(&self, sequence: u64) {
+        self.own.lock().release(sequence);
+    }
+
+    /// How far a past epoch was recovered.
+    pub fn recovered(&self, epoch: Epoch) -> RecoveredThrough {
+        self.service.recovered(&self.state, epoch)
+    }
+
+    /// Whether only party members had the directory since `epoch`.
+    pub fn follows_unbroken(&self, epoch: Epoch) -> bool {
+        self.service.follows_unbroken(&self.state, epoch)
+    }
+
+    /// Ends the leadership. The session has stepped down, so no call of this process is on its way.
+    pub fn leave(self: Arc<Self>) {
+        self.server.stop();
+        // Closing joins the background work; what it may report was reported to whom it concerned.
+        let _ = self.service.close();
+        match Arc::try_unwrap(self) {
+            Ok(leadership) => drop(leadership.lock),
+            // A late call still looks at it: its engine is closed, and the lock goes with its last holder.
+            Err(shared) => drop(shared),
+        }
+    }
+}
+
+struct Recovered {
+    service: Arc<Service>,
+    state: Arc<StateFile>,
+    inherited: Option<Pin>,
+    created: bool,
+    ending: Arc<Ending>,
+}

@@ -1,0 +1,270 @@
+//! One follower's connection, from its preamble to its end.
+//!
+//! Requests are answered in the order they came. All whole frames that one read brought are taken together: writes
+//! that follow each other become one group for the engine, and their answers one write to the socket.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use level_party_engine::Write;
+use level_party_os::{DirIdentity, Stream};
+
+use super::grants::Grants;
+use super::server::Shared;
+use super::service::{Served, Service, Stop};
+use crate::error::{Error, ErrorKind, Result};
+use crate::page::Page;
+use crate::protocol::{
+    ClientMessage, Failure, FrameBuffer, Hello, MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble,
+    Request, ServerMessage, Welcome, decode, encode_frame,
+};
+use crate::state::StateFile;
+
+/// How long a peer may take to say who it is.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Answers are written out when this many bytes have gathered.
+const ANSWER_BYTES: usize = 256 << 10;
+/// Writes of one connection are committed together up to this size.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// Serves one connection until it ends.
+pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
+    let io = |error| Error::io("the follower went", error);
+    stream.set_read_timeout(Some(HANDSHAKE_LIMIT)).map_err(io)?;
+    let (hello, page, buffer) = match meet(shared, stream) {
+        Ok(met) => met,
+        Err(error) => return refuse(stream, error),
+    };
+    stream.set_read_timeout(None).map_err(io)?;
+    if !shared.take_session(id, hello.session, hello.pid) {
+        return Ok(());
+    }
+    if shared.is_recovering() {
+        send(stream, &ServerMessage::Recovering)?;
+    }
+    let Some((service, state)) = shared.wait_for_service() else {
+        return Ok(());
+    };
+    let mut grants = Grants::default();
+    let welcome = welcome(&service, &state, &hello, &mut grants);
+    send(stream, &ServerMessage::Welcome(welcome))?;
+    Conversation {
+        service,
+        stream,
+        page,
+        grants,
+        answers: Vec::new(),
+        group: Group::default(),
+    }
+    .run(buffer)
+}
+
+/// Reads preamble and hello, and answers the preamble.
+fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuffer)> {
+    let io = |error| Error::io("the follower went during the handshake", error);
+    let mut preamble = [0; PREAMBLE_BYTES];
+    let mut handles = Vec::new();
+    let mut read = 0;
+    while read < PREAMBLE_BYTES {
+        let (count, more) = stream.recv_handles(&mut preamble[read..]).map_err(io)?;
+        if count == 0 {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        read += count;
+        handles.extend(more);
+    }
+    (&*stream)
+        .write_all(&Preamble::ours().encode())
+        .map_err(io)?;
+    Preamble::decode(&preamble)?.check()?;
+    let [directory, page] = <[_; 2]>::try_from(handles)
+        .map_err(|_| Error::protocol("the preamble must bring two handles"))?;
+    let theirs = DirIdentity::of(std::os::fd::AsFd::as_fd(&directory)).map_err(io)?;
+    if theirs != shared.directory {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "this endpoint belongs to another directory (was the directory copied with its socket?)",
+        ));
+    }
+    let page = Page::from_handle(page)
+        .map_err(|error| Error::protocol("the session page is not in order").with_source(error))?;
+    let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
+    loop {
+        if let Some(frame) = buffer.next_frame()? {
+            return match decode(frame)? {
+                ClientMessage::Hello(hello) => Ok((hello, Arc::new(page), buffer)),
+                _ => Err(Error::protocol("the first message must be a hello")),
+            };
+        }
+        if buffer.fill(stream).map_err(io)? == 0 {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &mut Grants) -> Welcome {
+    let unbroken = hello
+        .last_epoch
+        .is_some_and(|epoch| service.follows_unbroken(state, epoch));
+    Welcome {
+        epoch: service.epoch(),
+        leader_pid: std::process::id(),
+        options: service.options().clone(),
+        recovered: hello
+            .unresolved
+            .iter()
+            .map(|e| service.recovered(state, *e))
+            .collect(),
+        pins_held: hello
+            .pins
+            .iter()
+            .map(|s| unbroken && service.adopt(*s, grants))
+            .collect(),
+    }
+}
+
+fn refuse(stream: &Stream, error: Error) -> Result<()> {
+    // A peer that has gone needs no reason.
+    let _ = send(stream, &ServerMessage::Refused(Failure::from(&error)));
+    Err(error)
+}
+
+fn send(stream: &Stream, message: &ServerMessage<'_>) -> Result<()> {
+    let mut frame = Vec::new();
+    encode_frame(message, &mut frame);
+    (&*stream)
+        .write_all(&frame)
+        .map_err(|error| Error::io("the follower went", error))
+}
+
+struct Conversation<'a> {
+    service: Arc<Service>,
+    stream: &'a Stream,
+    page: Arc<Page>,
+    grants: Grants,
+    answers: Vec<u8>,
+    group: Group,
+}
+
+/// Writes that follow each other.
+#[derive(Default)]
+struct Group {
+    ids: Vec<u64>,
+    writes: Vec<Write>,
+    bytes: usize,
+}
+
+/// The conversation ends: the peer has gone or broke the protocol, or the leadership is over.
+enum End {
+    Peer(Error),
+    Leadership,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        End::Peer(error)
+    }
+}
+
+impl Conversation<'_> {
+    fn run(mut self, mut buffer: FrameBuffer) -> Result<()> {
+        loop {
+            match self.turn(&mut buffer) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(End::Peer(error)) => return Err(error),
+                Err(End::Leadership) => {
+                    self.service.end();
+                    return self.write_answers();
+                }
+            }
+        }
+    }
+
+    /// Answers all whole frames and reads once more. False: the peer has gone.
+    fn turn(&mut self, buffer: &mut FrameBuffer) -> std::result::Result<bool, End> {
+        while let Some(frame) = buffer.next_frame()? {
+            match decode(frame)? {
+                ClientMessage::Call {
+                    id,
+                    request:
+                        Request::Write {
+                            number,
+                            sync,
+                            batch,
+                        },
+                } => {
+                    match self.service.page_write(&self.page, number, sync, batch) {
+                        Ok(write) => self.group.push(id, write, batch.len()),
+                        Err(stop) => {
+                            self.commit()?;
+                            self.answer(id, Err(stop))?;
+                        }
+                    }
+                    if self.group.bytes >= GROUP_BYTES {
+                        self.commit()?;
+                    }
+                }
+                ClientMessage::Call { id, request } => {
+                    self.commit()?;
+                    let served = self.service.execute(&request, &mut self.grants);
+                    self.answer(id, served)?;
+                }
+                ClientMessage::Unpin { sequence } => self.grants.release(sequence),
+                ClientMessage::Hello(_) => {
+                    return Err(Error::protocol("a second hello on one connection").into());
+                }
+            }
+        }
+        self.commit()?;
+        self.write_answers()?;
+        let read = buffer
+            .fill(self.stream)
+            .map_err(|e| Error::io("the follower went", e))?;
+        Ok(read > 0)
+    }
+
+    /// Commits the writes that came, and answers them.
+    fn commit(&mut self) -> std::result::Result<(), End> {
+        if self.group.ids.is_empty() {
+            return Ok(());
+        }
+        let Group { ids, writes, .. } = std::mem::take(&mut self.group);
+        for (id, served) in ids.into_iter().zip(self.service.write_group(writes)) {
+            self.answer(id, served)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, id: u64, served: Served) -> std::result::Result<(), End> {
+        let result = match &served {
+            Ok(answer) => Ok(answer.as_response()),
+            Err(Stop::Failed(error)) => Err(Failure::from(error)),
+            // No answer of this leadership counts any more: the follower asks the next one.
+            Err(Stop::Over | Stop::Unknown(_)) => return Err(End::Leadership),
+        };
+        encode_frame(&ServerMessage::Reply { id, result }, &mut self.answers);
+        if self.answers.len() >= ANSWER_BYTES {
+            self.write_answers()?;
+        }
+        Ok(())
+    }
+
+    fn write_answers(&mut self) -> Result<()> {
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        let written = (&*self.stream).write_all(&self.answers);
+        self.answers.clear();
+        written.map_err(|error| Error::io("the follower went", error))
+    }
+}
+
+impl Group {
+    fn push(&mut self, id: u64, write: Write, bytes: usize) {
+        self.ids.push(id);
+        self.writes.push(write);
+        self.bytes += bytes;
+    }
+}

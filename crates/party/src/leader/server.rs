@@ -1,0 +1,258 @@
+//! Who is connected: accepting, one thread a connection, and the way out.
+//!
+//! A thread a connection means that a follower's call is made by the thread that reads it and answered by the same:
+//! no hand-over between threads on the way, which would cost more than the call.
+//!
+//! Invariant: a connection is in the table until its thread touches the engine no more. So when
+//! [`Server::stop`] returns, no request of a follower is under way, and a session's new connection is welcomed only
+//! after the old one has finished what it had begun.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use level_party_os::{DirIdentity, Listener, Stream};
+use parking_lot::{Condvar, Mutex};
+
+use super::connection;
+use super::service::Service;
+use crate::error::{Error, Result};
+use crate::state::StateFile;
+
+/// Connections at one time. Each costs a thread; a process of the same user could open any number.
+const MAX_CONNECTIONS: usize = 4096;
+/// How long a leaving leader waits for followers to take the answers it has for them.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// How long accepting rests after an error of the system (no descriptors are left, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The endpoint's server side.
+pub(super) struct Server {
+    shared: Arc<Shared>,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What connections share with the server.
+pub(super) struct Shared {
+    listener: Listener,
+    pub directory: DirIdentity,
+    table: Mutex<Table>,
+    /// The phase changed, or a connection ended.
+    changed: Condvar,
+}
+
+struct Table {
+    phase: Phase,
+    next: u64,
+    connections: BTreeMap<u64, Entry>,
+}
+
+#[derive(Clone)]
+enum Phase {
+    Recovering,
+    Serving(Arc<Service>, Arc<StateFile>),
+    Leaving,
+}
+
+struct Entry {
+    stream: Arc<Stream>,
+    /// Known once it has said hello.
+    follower: Option<Follower>,
+}
+
+struct Follower {
+    session: [u64; 2],
+    pid: u32,
+}
+
+impl Server {
+    /// Begins to accept; whoever comes is told that recovery is under way.
+    pub fn start(listener: Listener, directory: DirIdentity) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            listener,
+            directory,
+            table: Mutex::new(Table {
+                phase: Phase::Recovering,
+                next: 0,
+                connections: BTreeMap::new(),
+            }),
+            changed: Condvar::new(),
+        });
+        let server = Server {
+            shared: shared.clone(),
+            acceptor: Mutex::new(None),
+        };
+        let acceptor = std::thread::Builder::new()
+            .name("level-party-accept".into())
+            .spawn(move || accept(&shared));
+        match acceptor {
+            Ok(thread) => {
+                *server.acceptor.lock() = Some(thread);
+                Ok(server)
+            }
+            Err(error) => {
+                server.stop();
+                Err(Error::io("cannot start a thread", error))
+            }
+        }
+    }
+
+    /// Recovery is done: followers are welcome.
+    pub fn serve(&self, service: Arc<Service>, state: Arc<StateFile>) {
+        let mut table = self.shared.table.lock();
+        if matches!(table.phase, Phase::Recovering) {
+            table.phase = Phase::Serving(service, state);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Pids of the followers that are attached.
+    pub fn followers(&self) -> Vec<u32> {
+        let table = self.shared.table.lock();
+        table
+            .connections
+            .values()
+            .filter_map(|c| c.follower.as_ref().map(|f| f.pid))
+            .collect()
+    }
+
+    /// Accepts no more, lets every connection finish what it has read, and removes the endpoint.
+    pub fn stop(&self) {
+        self.shared.listener.close();
+        let mut table = self.shared.table.lock();
+        table.phase = Phase::Leaving;
+        self.shared.changed.notify_all();
+        for connection in table.connections.values() {
+            // Where it ended already there is nothing to do.
+            let _ = connection.stream.shutdown_read();
+        }
+        let deadline = Instant::now() + FAREWELL_LIMIT;
+        while !table.connections.is_empty() {
+            if self
+                .shared
+                .changed
+                .wait_until(&mut table, deadline)
+                .timed_out()
+            {
+                break;
+            }
+        }
+        for connection in table.connections.values() {
+            // Whoever does not take his answers learns what became of his calls from the next leader.
+            let _ = connection.stream.shutdown();
+        }
+        while !table.connections.is_empty() {
+            self.shared.changed.wait(&mut table);
+        }
+        drop(table);
+        if let Some(acceptor) = self.acceptor.lock().take() {
+            // It ends by itself once the listener is closed; a panic in it has been reported by the panic hook.
+            let _ = acceptor.join();
+        }
+        // A leftover socket is replaced by the next leader.
+        let _ = self.shared.listener.unlink();
+    }
+}
+
+impl Shared {
+    /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
+    /// engine. False: the leader is leaving.
+    pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32) -> bool {
+        let mut table = self.table.lock();
+        if let Some(entry) = table.connections.get_mut(&id) {
+            entry.follower = Some(Follower { session, pid });
+        }
+        loop {
+            if matches!(table.phase, Phase::Leaving) {
+                return false;
+            }
+            let older = table.connections.range(..id).find(|(_, other)| {
+                other
+                    .follower
+                    .as_ref()
+                    .is_some_and(|follower| follower.session == session)
+            });
+            let Some((_, older)) = older else { return true };
+            let _ = older.stream.shutdown();
+            self.changed.wait(&mut table);
+        }
+    }
+
+    /// Whether recovery is under way.
+    pub fn is_recovering(&self) -> bool {
+        matches!(self.table.lock().phase, Phase::Recovering)
+    }
+
+    /// Waits until recovery is done. `None`: the leader is leaving.
+    pub fn wait_for_service(&self) -> Option<(Arc<Service>, Arc<StateFile>)> {
+        let mut table = self.table.lock();
+        loop {
+            match &table.phase {
+                Phase::Recovering => self.changed.wait(&mut table),
+                Phase::Serving(service, state) => return Some((service.clone(), state.clone())),
+                Phase::Leaving => return None,
+            }
+        }
+    }
+
+    fn remove(&self, id: u64) {
+        self.table.lock().connections.remove(&id);
+        self.changed.notify_all();
+    }
+}
+
+/// Takes a connection out of the table however its thread ends.
+struct Registered {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shared.remove(self.id);
+    }
+}
+
+fn accept(shared: &Arc<Shared>) {
+    loop {
+        let stream = match shared.listener.accept() {
+            Ok(stream) => Arc::new(stream),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => return,
+            Err(_) => {
+                let mut table = shared.table.lock();
+                if !matches!(table.phase, Phase::Leaving) {
+                    shared.changed.wait_for(&mut table, ACCEPT_PAUSE);
+                }
+                continue;
+            }
+        };
+        let mut table = shared.table.lock();
+        if matches!(table.phase, Phase::Leaving) || table.connections.len() >= MAX_CONNECTIONS {
+            continue;
+        }
+        table.next += 1;
+        let id = table.next;
+        table.connections.insert(
+            id,
+            Entry {
+                stream: stream.clone(),
+                follower: None,
+            },
+        );
+        drop(table);
+        let registered = Registered {
+            shared: shared.clone(),
+            id,
+        };
+        // Without a thread the connection is dropped, and its follower tries again.
+        let _ = std::thread::Builder::new()
+            .name("level-party-serve".into())
+            .spawn(move || {
+                // What ends a connection is the follower's to learn: it sees the end and asks again.
+                let _ = connection::run(&registered.shared, registered.id, &stream);
+                let _ = stream.shutdown();
+                drop(registered);
+            });
+    }
+}

@@ -1,0 +1,339 @@
+//! What a leader does for a request: the one place where calls of this process and of all others meet the engine.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Instant;
+
+use level_party_engine::{
+    CommitHook, Compression, Cursor, Engine, ErrorKind as EngineErrorKind,
+    Options as EngineOptions, Write, WriteBatch,
+};
+
+use super::Ending;
+use super::grants::Grants;
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind};
+use crate::options::Options;
+use crate::page::Page;
+use crate::protocol::{Answer, Entries, EntriesBuilder, RecoveredThrough, Request, Scan};
+use crate::state::StateFile;
+use crate::status::LeaderStatus;
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The leadership is over, and the request had no effect: ask the next leader.
+    Over,
+    /// The request failed for good.
+    Failed(Error),
+    /// A write was under way when the engine stopped writing.
+    Unknown(Error),
+}
+
+impl From<level_party_engine::Error> for Stop {
+    fn from(error: level_party_engine::Error) -> Self {
+        match error.kind() {
+            EngineErrorKind::Closed => Stop::Over,
+            EngineErrorKind::Poisoned => Stop::Unknown(error.into()),
+            _ => Stop::Failed(error.into()),
+        }
+    }
+}
+
+pub(crate) type Served = Result<Answer, Stop>;
+
+/// The engine of one leadership, and how requests are put to it.
+pub(crate) struct Service {
+    engine: Engine,
+    epoch: Epoch,
+    options: crate::options::EngineOptions,
+    since: Instant,
+    ending: Arc<Ending>,
+}
+
+impl Service {
+    pub fn new(
+        engine: Engine,
+        epoch: Epoch,
+        options: crate::options::EngineOptions,
+        ending: Arc<Ending>,
+    ) -> Self {
+        Service {
+            engine,
+            epoch,
+            options,
+            since: Instant::now(),
+            ending,
+        }
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub fn options(&self) -> &crate::options::EngineOptions {
+        &self.options
+    }
+
+    /// Answers anything but a write from another process, which goes through [`Service::write_group`].
+    pub fn execute(&self, request: &Request<'_>, grants: &mut Grants) -> Served {
+        match *request {
+            Request::Get { key, at: None } => self.get(key),
+            Request::Get {
+                key,
+                at: Some(sequence),
+            } => {
+                check_held(grants, sequence)?;
+                let entry = self.engine.get_at(key, sequence)?;
+                Ok(Answer::Value(entry.map(|entry| entry.value)))
+            }
+            Request::Write { sync, batch, .. } => self.write(batch, sync),
+            Request::Scan(scan) => self.scan(&scan, grants),
+            Request::Pin => {
+                let pin = self.engine.pin();
+                let sequence = pin.sequence();
+                grants.add(pin);
+                Ok(Answer::Pinned { sequence })
+            }
+            Request::Status => Ok(self.status(Vec::new())),
+        }
+    }
+
+    pub fn get(&self, key: &[u8]) -> Served {
+        Ok(Answer::Value(
+            self.engine.get(key)?.map(|entry| entry.value),
+        ))
+    }
+
+    /// A write of this process's own.
+    pub fn write(&self, batch: &[u8], sync: bool) -> Served {
+        let write = Write::new(checked_batch(batch)?).sync(sync);
+        Ok(Answer::Written {
+            sequence: self.engine.write(write)?,
+        })
+    }
+
+    /// A write whose outcome a session page keeps.
+    pub fn write_for_page(
+        &self,
+        page: &Arc<Page>,
+        number: u64,
+        sync: bool,
+        batch: &[u8],
+    ) -> Served {
+        let write = self.page_write(page, number, sync, batch)?;
+        Ok(Answer::Written {
+            sequence: self.engine.write(write)?,
+        })
+    }
+
+    /// Writes that came together over one connection, committed together and in their order.
+    pub fn write_group(&self, writes: Vec<Write>) -> Vec<Served> {
+        let results = self.engine.write_all(writes);
+        let served = |result: Result<u64, level_party_engine::Error>| match result {
+            Ok(sequence) => Ok(Answer::Written { sequence }),
+            Err(error) => Err(Stop::from(error)),
+        };
+        results.into_iter().map(served).collect()
+    }
+
+    /// A write that tells `page` what becomes of it.
+    pub fn page_write(
+        &self,
+        page: &Arc<Page>,
+        number: u64,
+        sync: bool,
+        batch: &[u8],
+    ) -> Result<Write, Stop> {
+        let hook = PageHook {
+            page: page.clone(),
+            number,
+            epoch: self.epoch,
+        };
+        Ok(Write::new(checked_batch(batch)?)
+            .sync(sync)
+            .hook(Box::new(hook)))
+    }
+
+    /// Pins a moment that a session held under another leader. False: it is gone.
+    pub fn adopt(&self, sequence: u64, grants: &mut Grants) -> bool {
+        let pin = self.engine.pin_at(sequence);
+        pin.map(|pin| grants.add(pin)).is_ok()
+    }
+
+    pub fn recovered(&self, state: &StateFile, epoch: Epoch) -> RecoveredThrough {
+        if epoch == self.epoch {
+            return RecoveredThrough::Current;
+        }
+        state.recovered(epoch).unwrap_or(RecoveredThrough::Unknown)
+    }
+
+    pub fn follows_unbroken(&self, state: &StateFile, epoch: Epoch) -> bool {
+        epoch == self.epoch || state.is_unbroken_since(epoch).unwrap_or(false)
+    }
+
+    pub fn status(&self, followers: Vec<u32>) -> Answer {
+        let stats = self.engine.stats();
+        let pid = std::process::id();
+        Answer::Status(Box::new(LeaderStatus {
+            leader_pid: pid,
+            leader_program: level_party_os::process::describe(pid).program,
+            epoch: self.epoch.number,
+            leading_for: self.since.elapsed(),
+            last_sequence: stats.last_sequence,
+            followers,
+            pins: stats.pins as u64,
+            oldest_pin: stats.oldest_pin,
+            files_per_level: stats.files_per_level.iter().map(|&n| n as u64).collect(),
+            bytes_per_level: stats.bytes_per_level.to_vec(),
+            memtable_bytes: stats.memtable_bytes as u64,
+            background_error: stats.background_error,
+        }))
+    }
+
+    /// Says that this leadership cannot go on.
+    pub fn end(&self) {
+        self.ending.begin();
+    }
+
+    pub fn close(&self) -> Result<(), level_party_engine::Error> {
+        self.engine.close()
+    }
+
+    fn scan(&self, scan: &Scan<'_>, grants: &mut Grants) -> Served {
+        match scan.at {
+            Some(sequence) => {
+                check_held(grants, sequence)?;
+                let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
+                Ok(Answer::Entries {
+                    sequence,
+                    pinned: false,
+                    entries,
+                })
+            }
+            None => {
+                let pin = self.engine.pin();
+                let sequence = pin.sequence();
+                let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
+                let pinned = entries.more();
+                if pinned {
+                    grants.add(pin);
+                }
+                Ok(Answer::Entries {
+                    sequence,
+                    pinned,
+                    entries,
+                })
+            }
+        }
+    }
+}
+
+fn check_held(grants: &Grants, sequence: u64) -> Result<(), Stop> {
+    if grants.holds(sequence) {
+        return Ok(());
+    }
+    Err(Stop::Failed(Error::new(
+        ErrorKind::SnapshotLost,
+        "the moment of this snapshot or iterator can no longer be read; take a new one",
+    )))
+}
+
+fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
+    WriteBatch::from_bytes(bytes.to_vec()).map_err(|error| {
+        Stop::Failed(
+            Error::new(ErrorKind::InvalidArgument, "the batch is malformed").with_source(error),
+        )
+    })
+}
+
+/// One chunk: from the bound that the scan begins at until the chunk is full or the range ends.
+fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> level_party_engine::Result<Entries> {
+    let mut chunk = EntriesBuilder::new(scan.limit_bytes);
+    position(&mut cursor, scan)?;
+    while cursor.valid() && within(cursor.key(), scan) {
+        if chunk.is_full() || !chunk.fits(cursor.key(), cursor.value()) {
+            return Ok(chunk.finish(true));
+        }
+        chunk.push(cursor.key(), cursor.value());
+        match scan.reverse {
+            false => cursor.next()?,
+            true => cursor.prev()?,
+        }
+    }
+    Ok(chunk.finish(false))
+}
+
+fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<()> {
+    match (scan.reverse, scan.lower, scan.upper) {
+        (false, Bound::Unbounded, _) => cursor.seek_to_first(),
+        (false, Bound::Included(key), _) => cursor.seek(key),
+        (false, Bound::Excluded(key), _) => {
+            cursor.seek(key)?;
+            match cursor.valid() && cursor.key() == key.as_ref() {
+                true => cursor.next(),
+                false => Ok(()),
+            }
+        }
+        (true, _, Bound::Unbounded) => cursor.seek_to_last(),
+        (true, _, Bound::Excluded(key)) => cursor.seek_before(key),
+        (true, _, Bound::Included(key)) => {
+            cursor.seek(key)?;
+            match cursor.valid() && cursor.key() == key.as_ref() {
+                true => Ok(()),
+                false => cursor.seek_before(key),
+            }
+        }
+    }
+}
+
+/// Whether `key` has not passed the bound at which the scan ends.
+fn within(key: &[u8], scan: &Scan<'_>) -> bool {
+    match (scan.reverse, scan.lower, scan.upper) {
+        (false, _, Bound::Included(upper)) => key <= upper.as_ref(),
+        (false, _, Bound::Excluded(upper)) => key < upper.as_ref(),
+        (true, Bound::Included(lower), _) => key >= lower.as_ref(),
+        (true, Bound::Excluded(lower), _) => key > lower.as_ref(),
+        (false, _, Bound::Unbounded) | (true, Bound::Unbounded, _) => true,
+    }
+}
+
+/// Keeps a session page's entry of one write true.
+struct PageHook {
+    page: Arc<Page>,
+    number: u64,
+    epoch: Epoch,
+}
+
+impl CommitHook for PageHook {
+    fn claim(&mut self) -> bool {
+        self.page.claim(self.number)
+    }
+
+    fn assigned(&mut self, last_sequence: u64) {
+        self.page.assign(self.number, self.epoch, last_sequence);
+    }
+
+    fn decided(&mut self, _last_sequence: u64) {
+        self.page.applied(self.number);
+    }
+}
+
+pub(super) fn into_engine_options(options: &Options) -> EngineOptions {
+    EngineOptions {
+        create_if_missing: options.create_if_missing,
+        write_buffer_size: options.engine.write_buffer_size as usize,
+        block_size: options.engine.block_size as usize,
+        max_file_size: options.engine.max_file_size,
+        compression: match options.engine.compression {
+            true => Compression::Snappy,
+            false => Compression::None,
+        },
+        bloom_bits_per_key: options.engine.bloom_bits_per_key.map(|bits| bits as usize),
+        ..EngineOptions::default()
+    }
+}

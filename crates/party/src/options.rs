@@ -1,0 +1,179 @@
+//! How a database is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::Db;
+use crate::error::Result;
+
+/// How long `open` waits by default for a leader or for the directory's lock.
+pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call waits by default for its answer.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Settings of a handle and, where this process leads, of the engine. Made by [`Db::options`].
+///
+/// The engine's settings count in the process that leads; a follower whose settings differ from the leader's is
+/// told so in [`Status::differing_options`](crate::Status::differing_options).
+///
+/// ```
+/// use std::time::Duration;
+/// let dir = tempfile::tempdir()?;
+/// let db = level_party::Db::options()
+///     .timeout(Duration::from_secs(5))
+///     .bloom_bits_per_key(10)
+///     .open(dir.path())?;
+/// db.put(b"a", b"1")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) retry: bool,
+    pub(crate) create_if_missing: bool,
+    pub(crate) error_if_exists: bool,
+    pub(crate) open_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) engine: EngineOptions,
+}
+
+/// The engine's settings, compared between a follower and its leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EngineOptions {
+    pub write_buffer_size: u64,
+    pub block_size: u64,
+    pub max_file_size: u64,
+    pub compression: bool,
+    pub bloom_bits_per_key: Option<u32>,
+}
+
+impl EngineOptions {
+    /// One sentence for each setting in which `self` (asked for) differs from `leader` (in force).
+    pub fn differences(&self, leader: &EngineOptions) -> Vec<String> {
+        let mut list = Vec::new();
+        let mut note = |name: &str, asked: String, in_force: String| {
+            if asked != in_force {
+                list.push(format!("{name}: asked {asked}, the leader has {in_force}"));
+            }
+        };
+        let bloom = |bits: Option<u32>| bits.map_or("off".to_string(), |b| b.to_string());
+        note(
+            "write_buffer_size",
+            self.write_buffer_size.to_string(),
+            leader.write_buffer_size.to_string(),
+        );
+        note(
+            "block_size",
+            self.block_size.to_string(),
+            leader.block_size.to_string(),
+        );
+        note(
+            "max_file_size",
+            self.max_file_size.to_string(),
+            leader.max_file_size.to_string(),
+        );
+        note(
+            "compression",
+            self.compression.to_string(),
+            leader.compression.to_string(),
+        );
+        note(
+            "bloom_bits_per_key",
+            bloom(self.bloom_bits_per_key),
+            bloom(leader.bloom_bits_per_key),
+        );
+        list
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            retry: true,
+            create_if_missing: true,
+            error_if_exists: false,
+            open_timeout: DEFAULT_OPEN_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
+            engine: EngineOptions {
+                write_buffer_size: 4 << 20,
+                block_size: 4096,
+                max_file_size: 2 << 20,
+                compression: true,
+                bloom_bits_per_key: None,
+            },
+        }
+    }
+}
+
+impl Options {
+    /// Whether calls and streams in flight go on with the next leader (default), or end with
+    /// [`ConnectionLost`](crate::ErrorKind::ConnectionLost) when the leader goes.
+    pub fn retry(mut self, yes: bool) -> Self {
+        self.retry = yes;
+        self
+    }
+
+    /// Whether a missing directory or database is created (default yes).
+    pub fn create_if_missing(mut self, yes: bool) -> Self {
+        self.create_if_missing = yes;
+        self
+    }
+
+    /// Whether it is an error that the database exists (default no).
+    pub fn error_if_exists(mut self, yes: bool) -> Self {
+        self.error_if_exists = yes;
+        self
+    }
+
+    /// How long `open` waits for a leader or the lock (default 10 s).
+    pub fn open_timeout(mut self, limit: Duration) -> Self {
+        self.open_timeout = limit;
+        self
+    }
+
+    /// How long each call waits for its answer (default 30 s).
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Bytes of writes kept in memory before they go to a table (LevelDB's `write_buffer_size`, default 4 MiB).
+    pub fn write_buffer_size(mut self, bytes: usize) -> Self {
+        self.engine.write_buffer_size = bytes as u64;
+        self
+    }
+
+    /// Bytes of user data in a table's block before compression (LevelDB's `block_size`, default 4 KiB).
+    pub fn block_size(mut self, bytes: usize) -> Self {
+        self.engine.block_size = bytes as u64;
+        self
+    }
+
+    /// Bytes in a table before a compaction starts the next (LevelDB's `max_file_size`, default 2 MiB).
+    pub fn max_file_size(mut self, bytes: usize) -> Self {
+        self.engine.max_file_size = bytes as u64;
+        self
+    }
+
+    /// Whether blocks are compressed with snappy (default yes).
+    pub fn compression(mut self, snappy: bool) -> Self {
+        self.engine.compression = snappy;
+        self
+    }
+
+    /// Bits a key of a Bloom filter in each new table (LevelDB's `filter_policy`, default none; 10 gives 1 % false hits).
+    pub fn bloom_bits_per_key(mut self, bits: u32) -> Self {
+        self.engine.bloom_bits_per_key = Some(bits);
+        self
+    }
+
+    /// Opens the database in `path`, in as many processes as you like and in any order.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
+    /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer).
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Db> {
+        Db::open_with(path.as_ref(), self)
+    }
+}

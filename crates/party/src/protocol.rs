@@ -1,0 +1,269 @@
+//! What travels between a follower and its leader. The byte table is `docs/PROTOCOL.md`.
+//!
+//! A connection begins with a fixed preamble from each side (so that any two versions can tell each other apart; the
+//! follower's carries two handles: the data directory, and its session page). After it come frames: a length and one
+//! message in postcard's encoding. Every [`Call`](ClientMessage::Call) gets exactly one
+//! [`Reply`](ServerMessage::Reply) with its id, in order, or the connection ends.
+//!
+//! This module knows bytes only; who sends what when is in `follower` and `leader`.
+
+mod entries;
+mod frame;
+
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
+
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::EngineOptions;
+use crate::status::LeaderStatus;
+
+pub(crate) use entries::{Entries, EntriesBuilder};
+pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
+
+/// The largest key, in bytes. LevelDB has no limit below 4 GiB; this one keeps a key within a few table blocks.
+pub const MAX_KEY_BYTES: usize = 1 << 20;
+/// The largest write (a batch with its keys, values and about 10 bytes an entry), in bytes.
+pub const MAX_BATCH_BYTES: usize = 64 << 20;
+/// A request's frame: the largest batch or a scan with two bounds, and the message around it.
+pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
+/// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
+pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
+/// The version of the messages below. A change of meaning or shape raises it.
+pub(crate) const VERSION: u16 = 1;
+
+/// What a follower sends.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ClientMessage<'a> {
+    /// Always first.
+    Hello(Hello),
+    /// A request, answered by a reply with the same id.
+    Call {
+        id: u64,
+        #[serde(borrow)]
+        request: Request<'a>,
+    },
+    /// One grant of a pinned moment is given back. No reply.
+    Unpin { sequence: u64 },
+}
+
+/// Who a follower is and what it brings along from earlier leaders.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// 128 random bits, the same for the life of the follower's node.
+    pub session: [u64; 2],
+    pub pid: u32,
+    pub options: EngineOptions,
+    /// The leadership it was attached to last.
+    pub last_epoch: Option<Epoch>,
+    /// Leaderships that assigned sequences to its unanswered writes.
+    pub unresolved: Vec<Epoch>,
+    /// Moments it holds, one for each grant.
+    pub pins: Vec<u64>,
+}
+
+/// What the leader answers a [`Hello`] with, once it has recovered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    pub epoch: Epoch,
+    pub leader_pid: u32,
+    pub options: EngineOptions,
+    /// One for each of [`Hello::unresolved`].
+    pub recovered: Vec<RecoveredThrough>,
+    /// One for each of [`Hello::pins`]: whether that moment can still be read.
+    pub pins_held: Vec<bool>,
+}
+
+/// How much of a past leadership's writes its successor found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RecoveredThrough {
+    /// Nobody knows that leadership any more.
+    Unknown,
+    /// The leadership goes on: it is the one that answers.
+    Current,
+    /// Sequences up to this one were recovered, and none above.
+    Sequence(u64),
+    /// The same, but another program had the directory in between: sequences above what that leadership is known
+    /// to have published say nothing.
+    SequenceBeforeForeign(u64),
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Request<'a> {
+    Get {
+        #[serde(borrow)]
+        key: &'a Bytes,
+        at: Option<u64>,
+    },
+    /// `batch` in LevelDB's batch form (its sequence field is ignored).
+    Write {
+        number: u64,
+        sync: bool,
+        #[serde(borrow)]
+        batch: &'a Bytes,
+    },
+    Scan(#[serde(borrow)] Scan<'a>),
+    Pin,
+    Status,
+}
+
+/// One chunk of a range.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Scan<'a> {
+    /// The moment, which must be pinned by this session; `None`: the newest, pinned by the answer if more is left.
+    pub at: Option<u64>,
+    #[serde(borrow)]
+    pub lower: Bound<&'a Bytes>,
+    #[serde(borrow)]
+    pub upper: Bound<&'a Bytes>,
+    pub reverse: bool,
+    /// The chunk ends with the entry that reaches this size.
+    pub limit_bytes: u32,
+}
+
+/// What the leader sends.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ServerMessage<'a> {
+    /// The leader holds the lock and recovers; the welcome follows.
+    Recovering,
+    Welcome(Welcome),
+    /// Instead of a welcome: the connection ends.
+    Refused(Failure),
+    Reply {
+        id: u64,
+        #[serde(borrow)]
+        result: std::result::Result<Response<'a>, Failure>,
+    },
+}
+
+/// An answer as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Response<'a> {
+    Value(#[serde(borrow)] Option<&'a Bytes>),
+    Written {
+        sequence: u64,
+    },
+    Entries {
+        sequence: u64,
+        pinned: bool,
+        more: bool,
+        #[serde(borrow)]
+        packed: &'a Bytes,
+    },
+    Pinned {
+        sequence: u64,
+    },
+    Status(LeaderStatus),
+}
+
+/// An error as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Failure {
+            kind: error.kind(),
+            message: error.message().to_string(),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Error::new(failure.kind, failure.message)
+    }
+}
+
+/// An answer as a caller gets it, in both roles.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Value(Option<Vec<u8>>),
+    Written {
+        sequence: u64,
+    },
+    Entries {
+        sequence: u64,
+        pinned: bool,
+        entries: Entries,
+    },
+    Pinned {
+        sequence: u64,
+    },
+    Status(Box<LeaderStatus>),
+}
+
+impl Answer {
+    /// How it travels.
+    pub fn as_response(&self) -> Response<'_> {
+        match self {
+            Answer::Value(value) => Response::Value(value.as_deref().map(Bytes::new)),
+            Answer::Written { sequence } => Response::Written {
+                sequence: *sequence,
+            },
+            Answer::Entries {
+                sequence,
+                pinned,
+                entries,
+            } => Response::Entries {
+                sequence: *sequence,
+                pinned: *pinned,
+                more: entries.more(),
+                packed: Bytes::new(entries.packed()),
+            },
+            Answer::Pinned { sequence } => Response::Pinned {
+                sequence: *sequence,
+            },
+            Answer::Status(status) => Response::Status(LeaderStatus::clone(status)),
+        }
+    }
+
+    /// Checks and copies what came.
+    pub fn from_response(response: Response<'_>) -> Result<Self> {
+        Ok(match response {
+            Response::Value(value) => Answer::Value(value.map(|v| v.to_vec())),
+            Response::Written { sequence } => Answer::Written { sequence },
+            Response::Entries {
+                sequence,
+                pinned,
+                more,
+                packed,
+            } => Answer::Entries {
+                sequence,
+                pinned,
+                entries: Entries::from_packed(packed.to_vec(), more)?,
+            },
+            Response::Pinned { sequence } => Answer::Pinned { sequence },
+            Response::Status(status) => Answer::Status(Box::new(status)),
+        })
+    }
+
+    /// The moment this answer granted a pin of.
+    pub fn granted_pin(&self) -> Option<u64> {
+        match self {
+            Answer::Pinned { sequence }
+            | Answer::Entries {
+                sequence,
+                pinned: true,
+                ..
+            } => Some(*sequence),
+            _ => None,
+        }
+    }
+}
+
+/// What to say when an answer is of another form than its request asks for.
+pub(crate) fn unexpected(answer: &Answer) -> Error {
+    Error::protocol(format!(
+        "the leader sent an answer of another form: {answer:?}"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! A chunk of entries: packed bytes and an index into them.
+//!
+//! Packed form, for each entry in the order of the scan: key length and value length (u32 little-endian), key, value.
+
+use crate::error::{Error, Result};
+
+const HEADER: usize = 8;
+
+/// Entries of one chunk, taken from either end.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    packed: Vec<u8>,
+    /// For each entry where its key begins, its value begins, its value ends.
+    index: Vec<[u32; 3]>,
+    front: usize,
+    back: usize,
+    more: bool,
+}
+
+impl Entries {
+    /// Checks `packed` whole; every later access is then within it.
+    pub fn from_packed(packed: Vec<u8>, more: bool) -> Result<Self> {
+        let mut index = Vec::new();
+        let mut at = 0usize;
+        let malformed = || Error::protocol("the leader sent a malformed chunk of entries");
+        if packed.len() > u32::MAX as usize {
+            return Err(malformed());
+        }
+        while at < packed.len() {
+            let header = packed.get(at..at + HEADER).ok_or_else(malformed)?;
+            let word = |i: usize| {
+                u32::from_le_bytes(header[i..i + 4].try_into().expect("four bytes")) as usize
+            };
+            let key = at + HEADER;
+            let value = key + word(0);
+            let end = value + word(4);
+            if end > packed.len() {
+                return Err(malformed());
+            }
+            index.push([key as u32, value as u32, end as u32]);
+            at = end;
+        }
+        Ok(Entries {
+            packed,
+            back: index.len(),
+            index,
+            front: 0,
+            more,
+        })
+    }
+
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// Whether the range goes on after the last entry.
+    pub fn more(&self) -> bool {
+        self.more
+    }
+
+    /// The key of the last entry in the order of the scan.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        let [key, value, _] = *self.index.last()?;
+        Some(&self.packed[key as usize..value as usize])
+    }
+
+    fn entry(&self, at: usize) -> (Vec<u8>, Vec<u8>) {
+        let [key, value, end] = self.index[at].map(|n| n as usize);
+        (
+            self.packed[key..value].to_vec(),
+            self.packed[value..end].to_vec(),
+        )
+    }
+
+    /// Takes the first entry that is left, in the order of the scan.
+    pub fn pop(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        (self.front < self.back).then(|| {
+            self.front += 1;
+            self.entry(self.front - 1)
+        })
+    }
+
+    /// Takes the last entry that is left, in the order of the scan.
+    pub fn pop_last(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        (self.front < self.back).then(|| {
+            self.back -= 1;
+            self.entry(self.back)
+        })
+    }
+}
+
+/// Collects a chunk up to a size.
+pub(crate) struct EntriesBuilder {
+    packed: Vec<u8>,
+    index: Vec<[u32; 3]>,
+    limit: usize,
+}
+
+impl EntriesBuilder {
+    pub fn new(limit_bytes: u32) -> Self {
+        EntriesBuilder {
+            packed: Vec::new(),
+            index: Vec::new(),
+            limit: limit_bytes as usize,
+        }
+    }
+
+    /// Whether the chunk has reached its size.
+    pub fn is_full(&self) -> bool {
+        self.packed.len() >= self.limit && !self.index.is_empty()
+    }
+
+    /// Whether one more entry can be named by the chunk's 32-bit offsets and still fits a reply.
+    pub fn fits(&self, key: &[u8], value: &[u8]) -> bool {
+        self.packed.len() + HEADER + key.len() + value.len() <= super::MAX_REPLY_FRAME - 4096
+    }
+
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.packed
+            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.packed
+            .extend_from_slice(&(value.len() as u32).to_le_bytes());
+        let start = self.packed.len();
+        self.packed.extend_from_slice(key);
+        self.packed.extend_from_slice(value);
+        let value_at = start + key.len();
+        self.index.push([
+            start as u32,
+            value_at as u32,
+            (value_at + value.len()) as u32,
+        ]);
+    }
+
+    pub fn finish(self, more: bool) -> Entries {
+        Entries {
+            packed: self.packed,
+            back: self.index.len(),
+            index: self.index,
+            front: 0,
+            more,
+        }
+    }
+}

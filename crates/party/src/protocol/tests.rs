@@ -1,0 +1,141 @@
+use std::ops::Bound;
+
+use serde_bytes::Bytes;
+
+use super::*;
+
+fn frames(bytes: &[u8], largest: usize) -> (FrameBuffer, usize) {
+    let mut buffer = FrameBuffer::new(largest);
+    let mut from = bytes;
+    let mut read = 0;
+    loop {
+        match buffer.fill(&mut from).expect("a slice reads") {
+            0 => return (buffer, read),
+            count => read += count,
+        }
+    }
+}
+
+#[test]
+fn a_call_arrives_as_it_was_sent_in_whatever_pieces() {
+    let scan = Scan {
+        at: Some(9),
+        lower: Bound::Included(Bytes::new(b"")),
+        upper: Bound::Excluded(Bytes::new(b"z\xff")),
+        reverse: true,
+        limit_bytes: 4096,
+    };
+    let mut bytes = Vec::new();
+    encode_frame(
+        &ClientMessage::Call {
+            id: 7,
+            request: Request::Scan(scan),
+        },
+        &mut bytes,
+    );
+    encode_frame(&ClientMessage::Unpin { sequence: 3 }, &mut bytes);
+    for cut in 0..bytes.len() {
+        let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
+        let mut seen = Vec::new();
+        for mut piece in [&bytes[..cut], &bytes[cut..]] {
+            while buffer.fill(&mut piece).unwrap() > 0 {}
+            while let Some(frame) = buffer.next_frame().unwrap() {
+                seen.push(format!("{:?}", decode::<ClientMessage<'_>>(frame).unwrap()));
+            }
+        }
+        assert_eq!(seen.len(), 2, "cut at {cut}");
+        assert!(
+            seen[0].contains("id: 7") && seen[0].contains("at: Some(9)"),
+            "{}",
+            seen[0]
+        );
+        assert!(seen[1].contains("Unpin"), "{}", seen[1]);
+    }
+}
+
+#[test]
+fn a_frame_over_the_limit_is_refused_before_its_bytes_come() {
+    let (mut buffer, _) = frames(&u32::MAX.to_le_bytes(), 1 << 20);
+    assert_eq!(buffer.next_frame().unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn no_bytes_make_a_decoder_panic() {
+    let mut bytes = Vec::new();
+    let request = Request::Write {
+        number: 300,
+        sync: true,
+        batch: Bytes::new(b"0123456789ab"),
+    };
+    encode_frame(&ClientMessage::Call { id: 300, request }, &mut bytes);
+    for at in 0..bytes.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut broken = bytes.clone();
+            broken[at] ^= flip;
+            let (mut buffer, _) = frames(&broken, MAX_REQUEST_FRAME);
+            while let Ok(Some(frame)) = buffer.next_frame() {
+                let _ = decode::<ClientMessage<'_>>(frame);
+                let _ = decode::<ServerMessage<'_>>(frame);
+            }
+        }
+    }
+    for length in 0..bytes.len() {
+        let _ = decode::<ClientMessage<'_>>(&bytes[4..][..length.min(bytes.len() - 4)]);
+    }
+}
+
+#[test]
+fn bytes_after_a_message_are_an_error() {
+    let mut bytes = Vec::new();
+    encode_frame(&ClientMessage::Unpin { sequence: 3 }, &mut bytes);
+    bytes.push(0);
+    assert!(decode::<ClientMessage<'_>>(&bytes[4..]).is_err());
+}
+
+#[test]
+fn a_chunk_is_taken_from_both_ends_and_each_entry_once() {
+    let mut builder = EntriesBuilder::new(1 << 20);
+    for i in 0..5u8 {
+        builder.push(&[i], &[i; 3]);
+    }
+    let sent = builder.finish(true);
+    let mut chunk = Entries::from_packed(sent.packed().to_vec(), true).unwrap();
+    assert_eq!(chunk.last_key(), Some(&[4u8][..]));
+    assert_eq!(chunk.pop().unwrap(), (vec![0], vec![0; 3]));
+    assert_eq!(chunk.pop_last().unwrap(), (vec![4], vec![4; 3]));
+    let middle: Vec<_> = std::iter::from_fn(|| chunk.pop())
+        .map(|(k, _)| k[0])
+        .collect();
+    assert_eq!(middle, [1, 2, 3]);
+    assert!(chunk.pop_last().is_none());
+}
+
+#[test]
+fn a_chunk_whose_lengths_lie_is_refused() {
+    let mut builder = EntriesBuilder::new(1 << 20);
+    builder.push(b"key", b"value");
+    let good = builder.finish(false).packed().to_vec();
+    for at in 0..8 {
+        let mut bad = good.clone();
+        bad[at] ^= 0x41;
+        let refused = Entries::from_packed(bad.clone(), false).is_err();
+        assert!(refused, "byte {at}: {bad:?}");
+    }
+    assert!(Entries::from_packed(good[..good.len() - 1].to_vec(), false).is_err());
+}
+
+#[test]
+fn versions_that_do_not_overlap_are_told_apart() {
+    let theirs = Preamble {
+        oldest: VERSION + 1,
+        newest: VERSION + 4,
+    };
+    let heard = Preamble::decode(&theirs.encode()).unwrap();
+    assert_eq!(heard, theirs);
+    assert_eq!(
+        heard.check().unwrap_err().kind(),
+        ErrorKind::IncompatibleVersion
+    );
+    assert!(Preamble::ours().check().is_ok());
+    assert!(Preamble::decode(b"GET / HTTP/1.1\r\n").is_err());
+}

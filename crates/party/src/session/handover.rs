@@ -1,0 +1,430 @@
+//! From one tenure to the next: what is in flight is resolved, sent again, or told that it is lost.
+//!
+//! | the page says of a write | the leadership that assigned it | then |
+//! |---|---|---|
+//! | not assigned | - | it is not in the log: send it again |
+//! | assigned | goes on, and made it visible | applied |
+//! | assigned | goes on, and did not | that leadership is ending: wait for the next |
+//! | assigned s | was recovered through r >= s | applied |
+//! | assigned s | was recovered through r < s | it is not in the log: send it again |
+//! | assigned s | is followed by another program's | applied if s was known to be visible, else `OutcomeUnknown` |
+//! | assigned | nobody knows it any more | `OutcomeUnknown` |
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+
+use super::calls::{connection_lost, outcome_unknown};
+use super::{Inner, Local, PinId, Session, Tenure, Via};
+use crate::epoch::Epoch;
+use crate::error::{Error, Result};
+use crate::follower::Link;
+use crate::leader::{Leadership, Stop};
+use crate::options::EngineOptions;
+use crate::page::{Page, Trace};
+use crate::protocol::{
+    Answer, ClientMessage, FrameBuffer, Hello, MAX_REQUEST_FRAME, RecoveredThrough, Request,
+    Welcome, decode,
+};
+
+/// How long a new leader may take to read what is sent again before the link is given up and tried anew.
+const RESEND_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is done with a write that was in flight when its leader went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    Resend,
+    Applied { sequence: u64 },
+    Unknown,
+    NotYet,
+}
+
+fn resolve(
+    trace: Trace,
+    recovered: impl Fn(Epoch) -> RecoveredThrough,
+    published: u64,
+) -> Resolution {
+    let Trace::Assigned {
+        epoch,
+        last_sequence,
+        applied,
+    } = trace
+    else {
+        return Resolution::Resend;
+    };
+    let through = |known: bool, otherwise| match known {
+        true => Resolution::Applied {
+            sequence: last_sequence,
+        },
+        false => otherwise,
+    };
+    match recovered(epoch) {
+        RecoveredThrough::Current => through(applied, Resolution::NotYet),
+        RecoveredThrough::Sequence(r) => through(last_sequence <= r, Resolution::Resend),
+        RecoveredThrough::SequenceBeforeForeign(_) => {
+            through(last_sequence <= published, Resolution::Unknown)
+        }
+        RecoveredThrough::Unknown => Resolution::Unknown,
+    }
+}
+
+/// What a session says of itself to a leader, and what it must remember to understand the welcome.
+pub(crate) struct Greeting {
+    pub hello: Hello,
+    pins: Vec<PinId>,
+}
+
+impl Session {
+    /// The greeting for a leader that is about to be attached to.
+    pub fn greeting(&self, options: EngineOptions) -> Greeting {
+        let mut inner = self.inner.lock();
+        inner.pins.forget_returned();
+        let mut unresolved: Vec<Epoch> = inner.last_epoch.into_iter().collect();
+        for call in inner.pending.values() {
+            if let Some(Trace::Assigned { epoch, .. }) = call.write.map(|n| self.page.trace(n)) {
+                if !unresolved.contains(&epoch) {
+                    unresolved.push(epoch);
+                }
+            }
+        }
+        let (pins, moments) = inner.pins.readable().unzip();
+        let hello = Hello {
+            session: self.id,
+            pid: std::process::id(),
+            options,
+            last_epoch: inner.last_epoch,
+            unresolved,
+            pins: moments,
+        };
+        Greeting { hello, pins }
+    }
+
+    /// A leader welcomed this session: from here on calls go through `link`.
+    ///
+    /// # Errors
+    /// The link broke, the leader is about to leave, or the session was closed. The session is as before.
+    pub fn attach(
+        &self,
+        link: Arc<Link>,
+        greeting: &Greeting,
+        welcome: &Welcome,
+    ) -> Result<Tenure> {
+        let mut inner = self.inner.lock();
+        if matches!(inner.via, Via::Closed) {
+            return Err(Error::closed());
+        }
+        for (id, held) in greeting.pins.iter().zip(&welcome.pins_held) {
+            if !held {
+                inner.pins.lose(*id);
+            }
+        }
+        let recovered = |epoch| {
+            if epoch == welcome.epoch {
+                return RecoveredThrough::Current;
+            }
+            let asked = greeting.hello.unresolved.iter().position(|e| *e == epoch);
+            let told = asked.and_then(|at| welcome.recovered.get(at).copied());
+            told.unwrap_or(RecoveredThrough::Unknown)
+        };
+        let again = self.settle(&mut inner, &recovered)?;
+        let tenure = inner.begin(welcome.epoch, &recovered);
+        inner.via = Via::Link(link.clone());
+        inner.catching_up = true;
+        inner.wake_callers();
+        for (_, frame) in again {
+            let sent = MutexGuard::unlocked(&mut inner, || {
+                link.send(&frame, Instant::now() + RESEND_LIMIT)
+            });
+            if sent.is_err() {
+                drop(inner);
+                self.lose(tenure);
+                return Err(connection_lost(false));
+            }
+        }
+        if inner.tenure == tenure {
+            inner.catching_up = false;
+            self.changed.notify_all();
+        }
+        drop(inner);
+        self.flush_returned();
+        Ok(tenure)
+    }
+
+    /// This process leads from here on.
+    pub fn promote(&self, leadership: Arc<Leadership>) -> Result<Tenure> {
+        let mut inner = self.inner.lock();
+        if matches!(inner.via, Via::Closed) {
+            return Err(Error::closed());
+        }
+        inner.pins.forget_returned();
+        let continuous = inner
+            .last_epoch
+            .is_some_and(|epoch| leadership.follows_unbroken(epoch));
+        for (id, sequence) in inner.pins.readable().collect::<Vec<_>>() {
+            if !continuous || !leadership.adopt_pin(sequence) {
+                inner.pins.lose(id);
+            }
+        }
+        let recovered = |epoch| leadership.recovered(epoch);
+        let again = self.settle(&mut inner, &recovered)?;
+        let tenure = inner.begin(leadership.epoch(), &recovered);
+        for (id, frame) in again {
+            let result = MutexGuard::unlocked(&mut inner, || {
+                execute_frame(&leadership, &self.page, &frame)
+            });
+            match result {
+                Ok(answer) => self.deliver(&mut inner, id, Ok(answer)),
+                Err(Stop::Failed(error)) => self.deliver(&mut inner, id, Err(error)),
+                // It ended at once; the next leader resolves what is left.
+                Err(Stop::Over | Stop::Unknown(_)) => break,
+            }
+        }
+        if matches!(inner.via, Via::Closed) {
+            return Err(Error::closed());
+        }
+        let local = Arc::new(Local { leadership, tenure });
+        inner.via = Via::Local(local.clone());
+        self.leading.store(Some(local));
+        self.changed.notify_all();
+        Ok(tenure)
+    }
+
+    /// The calls to be made again, in order; what can be answered is answered.
+    fn settle(
+        &self,
+        inner: &mut Inner,
+        recovered: &dyn Fn(Epoch) -> RecoveredThrough,
+    ) -> Result<Vec<(u64, Arc<Vec<u8>>)>> {
+        let open: Vec<_> = inner
+            .pending
+            .iter()
+            .filter(|(_, call)| call.answer.is_none())
+            .map(|(id, call)| (*id, call.write, call.caller.is_some(), call.frame.clone()))
+            .collect();
+        let published = inner.published;
+        let resolution = |write: Option<u64>| match write {
+            None => Resolution::Resend,
+            Some(number) => resolve(self.page.trace(number), recovered, published),
+        };
+        if open
+            .iter()
+            .any(|(_, write, ..)| resolution(*write) == Resolution::NotYet)
+        {
+            return Err(connection_lost(false));
+        }
+        let mut again = Vec::new();
+        for (id, write, wanted, frame) in open {
+            let result = match resolution(write) {
+                Resolution::Resend | Resolution::NotYet if wanted => {
+                    if let Some(number) = write {
+                        self.page.begin(number);
+                    }
+                    again.push((id, frame));
+                    continue;
+                }
+                Resolution::Applied { sequence } => Ok(Answer::Written { sequence }),
+                // Nobody wants the outcome any more where it is not applied: the answer reaches no caller.
+                _ => Err(outcome_unknown(
+                    "nothing is left that tells what became of it",
+                )),
+            };
+            self.deliver(inner, id, result);
+        }
+        Ok(again)
+    }
+
+    /// The leader of `tenure` has gone.
+    pub fn lose(&self, tenure: Tenure) {
+        let mut inner = self.inner.lock();
+        if inner.tenure != tenure {
+            return;
+        }
+        if let Via::Link(link) = &inner.via {
+            link.shutdown();
+        }
+        self.end_tenure(&mut inner, Via::Nobody);
+        drop(inner);
+        self.elector.ring();
+    }
+
+    /// This process is about to leave leadership: no call reaches the engine after those under way.
+    pub fn step_down(&self) {
+        self.end_tenure(&mut self.inner.lock(), Via::Nobody);
+    }
+
+    /// The node closes: every call in flight is answered now, and every later one with `Closed`.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        if let Via::Link(link) = &inner.via {
+            link.shutdown();
+        }
+        self.end_tenure(&mut inner, Via::Closed);
+        self.answer_all(
+            &mut inner,
+            |_| true,
+            |without_effect| match without_effect {
+                true => Error::closed(),
+                false => outcome_unknown("the handle was closed meanwhile"),
+            },
+        );
+    }
+
+    fn end_tenure(&self, inner: &mut Inner, via: Via) {
+        self.leading.store(None);
+        inner.via = via;
+        inner.tenure.0 += 1;
+        inner.reading = false;
+        inner.catching_up = false;
+        inner.pins.forget_returned();
+        self.answer_all(inner, |retry| !retry, connection_lost);
+        inner.wake_callers();
+        self.changed.notify_all();
+    }
+
+    /// Ends the open calls whose `retry` is `chosen` with `error(whether it certainly had no effect)`.
+    fn answer_all(
+        &self,
+        inner: &mut Inner,
+        chosen: impl Fn(bool) -> bool,
+        error: impl Fn(bool) -> Error,
+    ) {
+        for call in inner.pending.values_mut() {
+            if call.answer.is_some() || call.caller.is_none() || !chosen(call.retry) {
+                continue;
+            }
+            let without_effect = call.write.is_none_or(|number| self.page.cancel(number));
+            if let Some(number) = call.write {
+                inner.unfinished.remove(&number);
+            }
+            call.answer = Some(Err(error(without_effect)));
+            if let Some(caller) = &call.caller {
+                caller.notify_one();
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// A tenure of the leadership `epoch` begins.
+    fn begin(&mut self, epoch: Epoch, recovered: &dyn Fn(Epoch) -> RecoveredThrough) -> Tenure {
+        let unbroken = self.last_epoch.is_some_and(|last| {
+            matches!(
+                recovered(last),
+                RecoveredThrough::Current | RecoveredThrough::Sequence(_)
+            )
+        });
+        if !unbroken {
+            self.published = 0;
+        }
+        self.last_epoch = Some(epoch);
+        self.tenure.0 += 1;
+        self.reading = false;
+        self.tenure
+    }
+
+    /// Wakes every caller that waits for an answer: one of them will read.
+    fn wake_callers(&self) {
+        for call in self.pending.values() {
+            if let Some(caller) = &call.caller {
+                caller.notify_one();
+            }
+        }
+    }
+}
+
+/// A call that was meant for another leader, made here.
+fn execute_frame(
+    leadership: &Leadership,
+    page: &Arc<Page>,
+    frame: &[u8],
+) -> std::result::Result<Answer, Stop> {
+    let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
+    let mut bytes = frame;
+    loop {
+        let read = buffer
+            .fill(&mut bytes)
+            .map_err(|e| Stop::Failed(Error::io("own frame", e)))?;
+        if let Some(message) = buffer.next_frame().map_err(Stop::Failed)? {
+            return match decode(message).map_err(Stop::Failed)? {
+                ClientMessage::Call {
+                    request:
+                        Request::Write {
+                            number,
+                            sync,
+                            batch,
+                        },
+                    ..
+                } => leadership.write_for_page(page, number, sync, batch),
+                ClientMessage::Call { request, .. } => leadership.execute(&request),
+                _ => Err(Stop::Failed(Error::protocol("only calls are made again"))),
+            };
+        }
+        if read == 0 {
+            return Err(Stop::Failed(Error::protocol("a kept frame is not whole")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch {
+        number: 4,
+        random: [1, 2],
+    };
+
+    fn assigned(last_sequence: u64, applied: bool) -> Trace {
+        Trace::Assigned {
+            epoch: EPOCH,
+            last_sequence,
+            applied,
+        }
+    }
+
+    #[test]
+    fn a_write_no_leader_assigned_is_sent_again() {
+        let never = |_| -> RecoveredThrough { panic!("no epoch to ask about") };
+        assert_eq!(resolve(Trace::NotAssigned, never, 0), Resolution::Resend);
+    }
+
+    #[test]
+    fn what_was_recovered_decides_over_an_assigned_write() {
+        let recovered = |_| RecoveredThrough::Sequence(100);
+        let applied = Resolution::Applied { sequence: 100 };
+        assert_eq!(resolve(assigned(100, false), recovered, 0), applied);
+        assert_eq!(
+            resolve(assigned(101, false), recovered, 0),
+            Resolution::Resend
+        );
+    }
+
+    #[test]
+    fn a_leader_that_goes_on_answers_only_for_what_it_made_visible() {
+        let current = |_| RecoveredThrough::Current;
+        let applied = Resolution::Applied { sequence: 7 };
+        assert_eq!(resolve(assigned(7, true), current, 0), applied);
+        assert_eq!(resolve(assigned(7, false), current, 0), Resolution::NotYet);
+    }
+
+    #[test]
+    fn after_another_program_only_what_was_seen_visible_counts() {
+        let foreign = |_| RecoveredThrough::SequenceBeforeForeign(150);
+        let applied = Resolution::Applied { sequence: 100 };
+        assert_eq!(resolve(assigned(100, false), foreign, 100), applied);
+        assert_eq!(
+            resolve(assigned(105, false), foreign, 100),
+            Resolution::Unknown
+        );
+    }
+
+    #[test]
+    fn a_forgotten_epoch_is_never_a_reason_to_send_again() {
+        let forgotten = |_| RecoveredThrough::Unknown;
+        assert_eq!(
+            resolve(assigned(1, false), forgotten, 9),
+            Resolution::Unknown
+        );
+    }
+}

@@ -1,0 +1,444 @@
+//! `level-party.state`: what each leadership leaves for the next.
+//!
+//! Invariants:
+//! - Created once, never renamed, unlinked or shrunk; written in place, by the holder of `LOCK` only.
+//! - A slot is believed only if its checksum is right; of two the one written later counts. A kill in the middle of
+//!   a slot's write leaves the other.
+//! - The row of a past epoch (how far it was recovered) is written before the epoch after it is raised.
+//! - Once a row says that another program came in between, it says so for good.
+//!
+//! Layout (little-endian; page 0 holds what changes, rows follow):
+//!
+//! | offset | bytes | is |
+//! |---|---|---|
+//! | 0, 2,000 | 2,000 each | slots: magic 8, layout version u32, length u32, crc32c u32, then [`Body`] in postcard |
+//! | 4,088 | 8 | the number of the current epoch, written last |
+//! | 4,096 | 48 x 1,024 | rows: epoch number, two random words, last recovered sequence, flags, crc32c of the five |
+//!
+//! It holds nothing that survives a reboot but the epoch's number and the drop floor: sessions die with the boot.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::RecoveredThrough;
+
+/// The file's name in the data directory.
+pub(crate) const STATE_NAME: &str = "level-party.state";
+
+const MAGIC: [u8; 8] = *b"lvlpstat";
+const LAYOUT_VERSION: u32 = 1;
+const SLOT_BYTES: usize = 2000;
+const SLOT_HEADER: usize = 20;
+const EPOCH_WORD_AT: u64 = 4088;
+const ROWS_AT: u64 = 4096;
+const ROW_BYTES: usize = 48;
+/// Past leaderships remembered: a follower that missed more than these gets `OutcomeUnknown`.
+const ROWS: u64 = 1024;
+const FILE_BYTES: u64 = ROWS_AT + ROWS * ROW_BYTES as u64;
+const FLAG_FOREIGN: u64 = 1;
+const PROGRAM_BYTES: usize = 255;
+
+/// What a slot holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Body {
+    /// Counts slot writes: the higher one is the later.
+    written: u64,
+    /// 128 random bits, drawn when the file is created.
+    database: [u64; 2],
+    epoch: Option<Epoch>,
+    boot_id: Option<[u8; 16]>,
+    leader_pid: u32,
+    leader_program: Option<String>,
+    leader_since_unix_ms: u64,
+    /// Moments below this one may be gone.
+    drop_floor: u64,
+    /// The tripwire was set by the current epoch.
+    tripwire: bool,
+}
+
+/// What the leadership before this one left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prior {
+    pub epoch: Option<Epoch>,
+    pub drop_floor: u64,
+    pub tripwire: bool,
+    /// Whether it was written since the machine came up.
+    pub same_boot: bool,
+}
+
+/// The open state file of a leader.
+pub(crate) struct StateFile {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    file: File,
+    body: Body,
+    /// The slot that `body` does not stand in.
+    next_slot: usize,
+}
+
+impl StateFile {
+    /// Opens the file in `dir`, creating it if there is none. The caller holds `LOCK`.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(STATE_NAME);
+        let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
+        let meta = std::fs::symlink_metadata(&path);
+        if meta.as_ref().is_ok_and(|m| !m.file_type().is_file()) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("{} is not a regular file; remove it", path.display()),
+            ));
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(context)?;
+        if file.metadata().map_err(context)?.len() < FILE_BYTES {
+            file.set_len(FILE_BYTES).map_err(context)?;
+        }
+        let mut slots = [read_slot(&mut file, 0)?, read_slot(&mut file, 1)?];
+        let newest = (0..2).max_by_key(|&i| slots[i].as_ref().map_or(0, |b| b.written + 1));
+        let newest = newest.expect("two slots");
+        let body = match slots[newest].take() {
+            Some(body) => body,
+            None => Body {
+                database: crate::epoch::random_words().map_err(context)?,
+                ..Body::default()
+            },
+        };
+        Ok(StateFile {
+            inner: Mutex::new(Inner {
+                file,
+                body,
+                next_slot: 1 - newest,
+            }),
+        })
+    }
+
+    /// What the leadership before this one left; `boot_id` is that of the running system.
+    pub fn prior(&self, boot_id: Option<[u8; 16]>) -> Prior {
+        let inner = self.inner.lock();
+        Prior {
+            epoch: inner.body.epoch,
+            drop_floor: inner.body.drop_floor,
+            tripwire: inner.body.tripwire,
+            same_boot: boot_id.is_some() && inner.body.boot_id == boot_id,
+        }
+    }
+
+    /// Writes how far `epoch` was recovered, and whether another program had the directory since.
+    pub fn record_recovered(&self, epoch: Epoch, through: u64, foreign: bool) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        let before = read_row(&mut inner.file, epoch)?;
+        let foreign = foreign || matches!(before, RecoveredThrough::SequenceBeforeForeign(_));
+        let words = [
+            epoch.number,
+            epoch.random[0],
+            epoch.random[1],
+            through,
+            foreign as u64,
+        ];
+        let mut row = Vec::with_capacity(ROW_BYTES);
+        for word in words {
+            row.extend_from_slice(&word.to_le_bytes());
+        }
+        let crc = u64::from(crc32c::crc32c(&row));
+        row.extend_from_slice(&crc.to_le_bytes());
+        write_at(&mut inner.file, row_offset(epoch.number), &row)
+    }
+
+    /// How far `epoch` was recovered by its successor.
+    pub fn recovered(&self, epoch: Epoch) -> io::Result<RecoveredThrough> {
+        read_row(&mut self.inner.lock().file, epoch)
+    }
+
+    /// Whether each leadership from `epoch` on was recovered by the next with no other program in between.
+    pub fn is_unbroken_since(&self, epoch: Epoch) -> io::Result<bool> {
+        let mut inner = self.inner.lock();
+        let Some(current) = inner.body.epoch else {
+            return Ok(false);
+        };
+        let first = read_row(&mut inner.file, epoch)?;
+        if !matches!(first, RecoveredThrough::Sequence(_))
+            || current.number.saturating_sub(epoch.number) > ROWS
+        {
+            return Ok(false);
+        }
+        for number in epoch.number + 1..current.number {
+            let row = read_raw_row(&mut inner.file, number)?;
+            if !row.is_some_and(|row| row[0] == number && row[4] & FLAG_FOREIGN == 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes `epoch` the current one, led by this process. From here on no older epoch may answer.
+    pub fn raise(
+        &self,
+        epoch: Epoch,
+        boot_id: Option<[u8; 16]>,
+        drop_floor: u64,
+    ) -> io::Result<()> {
+        let program = level_party_os::process::describe(std::process::id()).program;
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let mut inner = self.inner.lock();
+        let body = Body {
+            epoch: Some(epoch),
+            boot_id,
+            leader_pid: std::process::id(),
+            leader_program: program.map(|p| p.chars().take(PROGRAM_BYTES / 4).collect()),
+            leader_since_unix_ms: since.map_or(0, |d| d.as_millis() as u64),
+            drop_floor,
+            tripwire: true,
+            ..inner.body.clone()
+        };
+        inner.write_body(body)?;
+        write_at(&mut inner.file, EPOCH_WORD_AT, &epoch.number.to_le_bytes())
+    }
+
+    /// Says that moments below `floor` may be gone from now on.
+    pub fn raise_drop_floor(&self, floor: u64) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        if floor <= inner.body.drop_floor {
+            return Ok(());
+        }
+        let body = Body {
+            drop_floor: floor,
+            ..inner.body.clone()
+        };
+        inner.write_body(body)
+    }
+}
+
+impl Inner {
+    fn write_body(&mut self, mut body: Body) -> io::Result<()> {
+        body.written = self.body.written + 1;
+        let bytes = postcard::to_allocvec(&body).map_err(io::Error::other)?;
+        let mut slot = Vec::with_capacity(SLOT_HEADER + bytes.len());
+        slot.extend_from_slice(&MAGIC);
+        slot.extend_from_slice(&LAYOUT_VERSION.to_le_bytes());
+        slot.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        slot.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        slot.extend_from_slice(&bytes);
+        debug_assert!(slot.len() <= SLOT_BYTES);
+        write_at(&mut self.file, (self.next_slot * SLOT_BYTES) as u64, &slot)?;
+        self.body = body;
+        self.next_slot = 1 - self.next_slot;
+        Ok(())
+    }
+}
+
+fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
+fn row_offset(number: u64) -> u64 {
+    ROWS_AT + number % ROWS * ROW_BYTES as u64
+}
+
+/// The words of the row where epoch `number` stands or stood; `None` where it is not whole.
+fn read_raw_row(file: &mut File, number: u64) -> io::Result<Option<[u64; 5]>> {
+    let mut row = [0; ROW_BYTES];
+    file.seek(SeekFrom::Start(row_offset(number)))?;
+    file.read_exact(&mut row)?;
+    let word =
+        |i: usize| u64::from_le_bytes(row[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
+    let intact = word(5) == u64::from(crc32c::crc32c(&row[..ROW_BYTES - 8]));
+    Ok(intact.then(|| std::array::from_fn(word)))
+}
+
+fn read_row(file: &mut File, epoch: Epoch) -> io::Result<RecoveredThrough> {
+    let [number, low, high] = [epoch.number, epoch.random[0], epoch.random[1]];
+    Ok(match read_raw_row(file, number)? {
+        Some([n, l, h, through, flags]) if [n, l, h] == [number, low, high] => {
+            match flags & FLAG_FOREIGN {
+                0 => RecoveredThrough::Sequence(through),
+                _ => RecoveredThrough::SequenceBeforeForeign(through),
+            }
+        }
+        _ => RecoveredThrough::Unknown,
+    })
+}
+
+/// The slot's body; `None` where it was never written or not written whole.
+fn read_slot(file: &mut File, slot: usize) -> Result<Option<Body>> {
+    let mut bytes = [0; SLOT_BYTES];
+    file.seek(SeekFrom::Start((slot * SLOT_BYTES) as u64))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|error| Error::io(format_args!("cannot read {STATE_NAME}"), error))?;
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    if bytes[..8] != MAGIC {
+        return Ok(None);
+    }
+    if word(8) > LAYOUT_VERSION {
+        return Err(Error::new(
+            ErrorKind::IncompatibleVersion,
+            format!(
+                "{STATE_NAME} has layout {}, this level-party knows {LAYOUT_VERSION}; use the newer release",
+                word(8)
+            ),
+        ));
+    }
+    let length = word(12) as usize;
+    let Some(body) = bytes.get(SLOT_HEADER..SLOT_HEADER + length) else {
+        return Ok(None);
+    };
+    if crc32c::crc32c(body) != word(16) {
+        return Ok(None);
+    }
+    Ok(postcard::from_bytes(body).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: Option<[u8; 16]> = Some([7; 16]);
+
+    #[test]
+    fn a_leadership_reads_what_the_one_before_it_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let epoch = Epoch::after(0).unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        assert_eq!(state.prior(BOOT).epoch, None);
+        state.raise(epoch, BOOT, 3).unwrap();
+        state.raise_drop_floor(12).unwrap();
+        state.raise_drop_floor(5).unwrap();
+        let next = StateFile::open(dir.path()).unwrap();
+        let left = Prior {
+            epoch: Some(epoch),
+            drop_floor: 12,
+            tripwire: true,
+            same_boot: true,
+        };
+        assert_eq!(next.prior(BOOT), left);
+        assert!(!next.prior(Some([8; 16])).same_boot, "another boot");
+        assert!(
+            !next.prior(None).same_boot,
+            "an unknown boot is not the same one"
+        );
+    }
+
+    #[test]
+    fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        let first = Epoch::after(0).unwrap();
+        state.raise(first, BOOT, 0).unwrap();
+        state.raise(Epoch::after(1).unwrap(), BOOT, 0).unwrap();
+        let torn = 1 - state.inner.lock().next_slot;
+        write_at(
+            &mut state.inner.lock().file,
+            (torn * SLOT_BYTES + 30) as u64,
+            &[0xff; 8],
+        )
+        .unwrap();
+        assert_eq!(
+            StateFile::open(dir.path()).unwrap().prior(BOOT).epoch,
+            Some(first)
+        );
+    }
+
+    #[test]
+    fn only_the_very_epoch_finds_its_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        let epoch = Epoch {
+            number: 5,
+            random: [1, 2],
+        };
+        state.record_recovered(epoch, 77, false).unwrap();
+        assert_eq!(
+            state.recovered(epoch).unwrap(),
+            RecoveredThrough::Sequence(77)
+        );
+        let namesake = Epoch {
+            number: 5,
+            random: [1, 3],
+        };
+        assert_eq!(
+            state.recovered(namesake).unwrap(),
+            RecoveredThrough::Unknown
+        );
+        let same_row = Epoch {
+            number: 5 + ROWS,
+            random: [1, 2],
+        };
+        assert_eq!(
+            state.recovered(same_row).unwrap(),
+            RecoveredThrough::Unknown
+        );
+    }
+
+    #[test]
+    fn a_row_that_says_foreign_says_so_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        let epoch = Epoch {
+            number: 5,
+            random: [1, 2],
+        };
+        state.record_recovered(epoch, 77, true).unwrap();
+        state.record_recovered(epoch, 90, false).unwrap();
+        assert_eq!(
+            state.recovered(epoch).unwrap(),
+            RecoveredThrough::SequenceBeforeForeign(90)
+        );
+    }
+
+    #[test]
+    fn one_foreign_or_missing_row_breaks_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        let epochs: Vec<_> = (1..=5)
+            .map(|number| Epoch {
+                number,
+                random: [number, 0],
+            })
+            .collect();
+        state.raise(epochs[4], BOOT, 0).unwrap();
+        for epoch in &epochs[..4] {
+            state
+                .record_recovered(*epoch, 10, epoch.number == 2)
+                .unwrap();
+        }
+        let unbroken: Vec<_> = epochs[..4]
+            .iter()
+            .map(|e| state.is_unbroken_since(*e).unwrap())
+            .collect();
+        assert_eq!(unbroken, [false, false, true, true]);
+        let stranger = Epoch {
+            number: 3,
+            random: [9, 9],
+        };
+        assert!(!state.is_unbroken_since(stranger).unwrap());
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        state.raise(Epoch::after(0).unwrap(), BOOT, 0).unwrap();
+        let slot = 1 - state.inner.lock().next_slot;
+        write_at(
+            &mut state.inner.lock().file,
+            (slot * SLOT_BYTES + 8) as u64,
+            &[9],
+        )
+        .unwrap();
+        let error = StateFile::open(dir.path()).err().expect("refused");
+        assert_eq!(error.kind(), ErrorKind::IncompatibleVersion);
+    }
+}
