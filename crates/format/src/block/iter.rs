@@ -8,17 +8,19 @@ use crate::key::InternalComparator;
 
 /// Walks over the entries of a block that it owns.
 ///
-/// Invariants: `current` is the offset of the entry it stands at, or [`NOWHERE`]. If it stands at one, `key` holds that
-/// entry's whole key, and `value_start..next` is its value. `interval`, if not empty, holds consecutive entries.
-/// After an error it stands nowhere; every move from nowhere but the seeks is a no-op.
+/// After an error, and beyond either end, it stands at no entry; from there every move but the seeks is a no-op.
 #[derive(Debug, Clone)]
 pub struct BlockIter {
     block: Block,
     comparator: InternalComparator,
+    /// Offset of the entry it stands at, or `NOWHERE`.
     current: u32,
+    /// Invariant: `value_start..next` is the current entry's value, and lies in the block; empty if nowhere.
     value_start: u32,
     next: u32,
+    /// Invariant: the current entry's whole key; empty if nowhere, but for the start of a seek.
     key: Vec<u8>,
+    /// Invariant: consecutive entries of this block, or none.
     interval: Interval,
 }
 
@@ -59,8 +61,7 @@ impl BlockIter {
     /// Goes over to another block, at no entry yet, keeping its memory. A table's iterator need not allocate per block.
     pub fn reset(&mut self, block: Block) {
         self.block = block;
-        self.current = NOWHERE;
-        self.key.clear();
+        self.go_nowhere();
         self.interval.clear();
     }
 
@@ -73,14 +74,12 @@ impl BlockIter {
     /// The key of the current entry; empty if there is none.
     #[inline]
     pub fn key(&self) -> &[u8] {
-        debug_assert!(self.valid());
         &self.key
     }
 
     /// The value of the current entry; empty if there is none.
     #[inline]
     pub fn value(&self) -> &[u8] {
-        debug_assert!(self.valid());
         &self.block.data[self.value_start as usize..self.next as usize]
     }
 

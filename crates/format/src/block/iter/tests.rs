@@ -49,8 +49,10 @@ fn steps_reuse_the_key_buffers() {
         iter.prev().unwrap();
     }
     let (key, keys) = (iter.key.capacity(), iter.interval.keys.capacity());
+    iter.seek_to_last().unwrap();
     iter.reset(block);
     assert!(!iter.valid());
+    assert_eq!((iter.key(), iter.value()), (&b""[..], &b""[..]));
     iter.seek_to_last().unwrap();
     while iter.valid() {
         iter.prev().unwrap();
@@ -63,4 +65,21 @@ fn steps_reuse_the_key_buffers() {
         (key, keys),
         (iter.key.capacity(), iter.interval.keys.capacity())
     );
+}
+
+#[test]
+fn an_iterator_given_a_shorter_block_keeps_nothing_of_the_longer_one() {
+    let (_, long) = numbered(200);
+    let (keys, short) = numbered(1);
+    let mut iter = long.iter(InternalComparator::default());
+    iter.seek_to_last().unwrap();
+    iter.reset(short);
+    assert_eq!((iter.key(), iter.value()), (&b""[..], &b""[..]));
+    iter.prev().unwrap();
+    iter.next().unwrap();
+    assert!(!iter.valid());
+    iter.seek_to_last().unwrap();
+    assert_eq!(iter.key(), keys[0]);
+    iter.prev().unwrap();
+    assert!(!iter.valid());
 }
