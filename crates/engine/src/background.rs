@@ -174,6 +174,7 @@ impl Background {
     /// Works until the engine is closed.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        shared.bell().answer_here();
         let worked = catch_unwind(AssertUnwindSafe(|| {
             while let Some(task) = self.next_task() {
                 self.perform(task);
@@ -199,7 +200,8 @@ impl Background {
             }
             if shared.health.is_poisoned() {
                 shared.refuse_manual(&mut state);
-                shared.wait_for_work(&mut state);
+                drop(state);
+                shared.bell().rest();
                 continue;
             }
             if !state.frozen.is_empty() && (retry || state.flush_error.is_none()) {
@@ -213,7 +215,8 @@ impl Background {
                 return Some(Task::Compact);
             }
             retry = false;
-            shared.wait_for_work(&mut state);
+            drop(state);
+            shared.bell().rest();
         }
     }
 

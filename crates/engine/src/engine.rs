@@ -15,6 +15,7 @@ use level_party_format::key::InternalComparator;
 use parking_lot::{Condvar, Mutex};
 
 use crate::background::{Background, Manual, State};
+use crate::bell::Bell;
 use crate::cursor::Cursor;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -50,8 +51,8 @@ pub(crate) struct Shared {
     /// What reads read from. Replaced only under `state`.
     pub(crate) view: ArcSwap<View>,
     pub(crate) state: Mutex<State>,
-    /// Signalled when the background thread has something to do.
-    work: Condvar,
+    /// Wakes the background thread.
+    bell: Arc<Bell>,
     /// Signalled when the background thread got on, or failed to.
     progress: Condvar,
     queue: WriteQueue,
@@ -84,7 +85,8 @@ impl Engine {
         let bloom = options.bloom_bits_per_key.is_some();
         let tables = Arc::new(Tables::new(Arc::clone(&fs), order, bloom));
         let next_file = Arc::new(AtomicU64::new(0));
-        let opened = recovery::open(&options, &tables, &next_file, &health)?;
+        let bell = Arc::new(Bell::default());
+        let opened = recovery::open(&options, &tables, &next_file, &health, &bell)?;
 
         let last = opened.recovered.last_sequence;
         // After a loss of power less may be there than was promised; no pin of that time is left.
@@ -101,7 +103,7 @@ impl Engine {
             snapshots: Snapshots::new(floor, options.listener.clone()),
             view: ArcSwap::from_pointee(view),
             state: Mutex::new(State::new(log_number)),
-            work: Condvar::new(),
+            bell,
             progress: Condvar::new(),
             queue: WriteQueue::new(committer),
             recovered: opened.recovered,
@@ -290,7 +292,7 @@ impl Lifeline {
             {
                 // Under the lock, so that nobody looks just before and sleeps just after.
                 let _state = self.shared.state.lock();
-                self.shared.work.notify_all();
+                self.shared.bell.ring();
                 self.shared.progress.notify_all();
             }
             self.shared.queue.submit(&self.shared, Job::Close);
@@ -359,8 +361,9 @@ impl Shared {
         let view = View::new(mem, state.frozen_newest_first(), Arc::clone(version));
         self.level_zero
             .store(version.level(0).len(), Ordering::Relaxed);
-        self.view.store(Arc::new(view));
+        let old = self.view.swap(Arc::new(view));
         drop(state);
+        drop(old);
         self.progress.notify_all();
     }
 
@@ -368,12 +371,12 @@ impl Shared {
     pub(crate) fn call_background(&self) {
         self.flush_wanted.store(true, Ordering::Relaxed);
         self.state.lock().call();
-        self.work.notify_all();
+        self.bell.ring();
     }
 
-    /// Waits as the background thread until it is called.
-    pub(crate) fn wait_for_work(&self, state: &mut parking_lot::MutexGuard<'_, State>) {
-        self.work.wait(state);
+    /// What wakes the background thread.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Records how the background thread fared, and wakes those who wait for it.
@@ -435,7 +438,7 @@ impl Shared {
             return Err(error.clone());
         }
         state.call();
-        self.work.notify_all();
+        self.bell.ring();
         self.progress.wait(state);
         Ok(())
     }
@@ -444,7 +447,7 @@ impl Shared {
         let mut state = self.state.lock();
         self.check_writable()?;
         state.request(Arc::clone(&manual));
-        self.work.notify_all();
+        self.bell.ring();
         loop {
             if let Some(result) = manual.result() {
                 return result;
@@ -473,6 +476,3 @@ impl std::fmt::Debug for Engine {
             .finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,6 +16,7 @@ use level_party_format::filename::{self, CURRENT};
 use level_party_format::log::{LogItem, LogReader, LogWriter};
 use level_party_format::{Corruption, Sequence};
 
+use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::fs::{Fs, WriteFile};
@@ -101,12 +102,12 @@ impl Contents {
     }
 
     /// The version of these files.
-    pub(crate) fn version(&self, tables: &Arc<Tables>) -> Result<Arc<Version>> {
+    pub(crate) fn version(&self, tables: &Arc<Tables>, bell: &Arc<Bell>) -> Result<Arc<Version>> {
         let mut levels: [Vec<Arc<FileMeta>>; LEVELS] = Default::default();
         for ((level, _), file) in &self.files {
             levels[*level].push(Arc::new(FileMeta::from(file.clone())));
         }
-        let version = Version::new(levels, Arc::clone(tables));
+        let version = Version::new(levels, Arc::clone(tables)).with_guard(bell.ring_on_drop());
         version
             .check_order()
             .map_err(|error| Error::corruption("the manifest", error))?;
@@ -204,6 +205,8 @@ pub(crate) struct Manifest {
     writer: LogWriter,
     buffer: Vec<u8>,
     version: Arc<Version>,
+    /// Rung when the last reader of a version is gone: its tables may be removed.
+    bell: Arc<Bell>,
     log_number: u64,
     last_sequence: Sequence,
     compact_pointers: [Vec<u8>; LEVELS],
@@ -217,6 +220,7 @@ impl Manifest {
         number: u64,
         contents: &Contents,
         version: Arc<Version>,
+        bell: &Arc<Bell>,
     ) -> Result<Manifest> {
         let name = filename::manifest(number);
         let file = fs
@@ -230,6 +234,7 @@ impl Manifest {
             writer: LogWriter::new(),
             buffer: Vec::new(),
             version,
+            bell: Arc::clone(bell),
             log_number: contents.log_number,
             last_sequence: contents.last_sequence,
             compact_pointers: contents.compact_pointers.clone(),
@@ -335,7 +340,7 @@ impl Manifest {
         for (level, file) in &change.added {
             levels[*level].push(Arc::clone(file));
         }
-        Version::new(levels, Arc::clone(self.version.tables()))
+        Version::new(levels, Arc::clone(self.version.tables())).with_guard(self.bell.ring_on_drop())
     }
 
     fn append(&mut self, edit: &VersionEdit) -> Result<()> {

@@ -21,6 +21,7 @@ use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Corruption, Sequence};
 use level_party_memtable::MemTableWriter;
 
+use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::flush::{TableWriting, write_memtable};
@@ -61,6 +62,7 @@ pub(crate) fn open(
     tables: &Arc<Tables>,
     next_file: &Arc<AtomicU64>,
     health: &Arc<Health>,
+    bell: &Arc<Bell>,
 ) -> Result<Opened> {
     let fs = tables.fs();
     let names = list(fs.as_ref())?;
@@ -96,12 +98,12 @@ pub(crate) fn open(
     for file in flushed {
         contents.files.insert((0, file.number), file.to_new_file());
     }
-    let version = contents.version(tables)?;
+    let version = contents.version(tables, bell)?;
     let mut wal = Wal::create(fs.as_ref(), next_file.fetch_add(1, Ordering::SeqCst))?;
     contents.log_number = wal.number();
     contents.last_sequence = last;
     contents.next_file_number = next_file.load(Ordering::SeqCst);
-    let manifest = Manifest::create(fs, manifest_number, &contents, version)?;
+    let manifest = Manifest::create(fs, manifest_number, &contents, version, bell)?;
     wal.set_linked();
     contents.dropped.extend(dropped);
     if let Some(number) = aside {

@@ -3,9 +3,10 @@
 //! Promises: of two entries for one user key the newer is found first, because level 0 is asked newest file first and
 //! every level holds only older writes than the level above it; inside a deeper level the file is chosen by internal
 //! key, so that versions of one user key may be split across its files (LevelDB before 1.21 did so).
-//! Must not know: how versions follow each other, or when files are removed. It is plainly droppable; whoever wants to
-//! know whether it is still read keeps a `Weak`.
+//! Must not know: how versions follow each other, or when files are removed. Whoever wants to know whether it is still
+//! read keeps a `Weak`, and may give it something to be dropped along with it.
 
+use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Version {
     /// The files of each level: level 0 newest first, the others by key.
     pub levels: [Vec<Arc<FileMeta>>; LEVELS],
     tables: Arc<Tables>,
+    /// Its drop tells the version's maker that the last reader is gone. The last field: it is dropped last.
+    _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Version {
@@ -39,7 +42,19 @@ impl Version {
                 keys.then(a.number.cmp(&b.number))
             });
         }
-        Version { levels, tables }
+        Version {
+            levels,
+            tables,
+            _guard: None,
+        }
+    }
+
+    /// This version with something that is dropped when its last reader drops it.
+    pub(crate) fn with_guard(self, guard: Box<dyn Any + Send + Sync>) -> Version {
+        Version {
+            _guard: Some(guard),
+            ..self
+        }
     }
 
     /// A version with no files.
