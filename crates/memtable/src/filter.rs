@@ -102,8 +102,10 @@ mod tests {
                 .concat()
             },
         ];
+        // The same memory again and again: it is not clean.
+        let regions = HeapRegions::new();
         for key in shapes {
-            let arena = Arena::new(HeapRegions::new().allocate(1 << 20).unwrap()).unwrap();
+            let arena = Arena::new(regions.allocate(1 << 20).unwrap()).unwrap();
             clear(&arena);
             assert!(!may_contain(&arena, b""));
             // As many as a memtable of 4 MiB holds.

@@ -86,8 +86,6 @@ impl MemTable {
 
     /// A reader of an arena whose header is known to be right.
     pub(crate) fn over(arena: Arena, order: InternalComparator, filtered: bool) -> MemTable {
-        // Equal keys of another order may have unequal bytes.
-        let filtered = filtered && matches!(order.user, Comparator::Bytewise);
         MemTable {
             arena,
             order,

@@ -47,11 +47,18 @@ fn write_all(mut writer: MemTableWriter, entries: u64, rounds: &AtomicU64) {
     }
 }
 
-/// Reads random published entries, each at its own sequence: it must be there, whole.
+/// Reads published entries, the newest and random ones, each at its own sequence: it must be there, whole.
 fn check_gets(table: &MemTable, random: &mut Random) {
-    let published = table.last_sequence();
-    for _ in 0..published.min(50) {
-        let sequence = 1 + random.below(published);
+    for turn in 0..100 {
+        let published = table.last_sequence();
+        if published == 0 {
+            break;
+        }
+        let sequence = if turn % 4 == 0 {
+            1 + random.below(published)
+        } else {
+            published
+        };
         let expected = value(sequence);
         match table.get(&user_key(sequence), sequence) {
             Lookup::Value {
@@ -115,8 +122,18 @@ fn check_seeks(table: &MemTable, random: &mut Random) {
             // The entry before may be one inserted since, between the two.
             while iter.key() != wanted {
                 iter.prev();
+                assert!(iter.valid());
             }
         }
+    }
+}
+
+/// Lets the writer go on without readers once one of them ends, be it by a failure.
+struct Leaving<'a>(&'a AtomicU64);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1 << 32, Ordering::Relaxed);
     }
 }
 
@@ -128,6 +145,7 @@ fn read_beside(table: &MemTable, writer: MemTableWriter, entries: u64) {
         for reader in 0..READERS {
             scope.spawn(move || {
                 let mut random = Random(reader);
+                let _leaving = Leaving(rounds);
                 loop {
                     let done = table.last_sequence() == entries;
                     check_gets(table, &mut random);

@@ -8,7 +8,7 @@ use level_party_memtable::{
     RegionSource,
 };
 
-use crate::support::{Bytes, Random, image, writer};
+use crate::support::{Bytes, Random, Watched, bytes_of, image, writer};
 
 fn walk(table: &MemTable) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut iter = table.iter();
@@ -177,6 +177,24 @@ fn whatever_was_in_a_region_a_new_memtable_is_empty() {
                 .insert(&n.to_be_bytes(), n, ValueType::Value, &round.to_be_bytes())
                 .unwrap();
         }
+    }
+}
+
+#[test]
+fn a_used_region_starts_with_a_clean_filter() {
+    let regions = HeapRegions::new();
+    for _ in 0..2 {
+        let memory = regions.allocate(1 << 20).unwrap();
+        let watched = Arc::new(Watched(memory.clone()));
+        let mut writer = MemTableWriter::create(watched, InternalComparator::default(), 0).unwrap();
+        let filter = |bytes: Vec<u8>| bytes[256..256 + 65_536].iter().any(|byte| *byte != 0);
+        assert!(!filter(bytes_of(&*memory)));
+        for n in 0..1_000_u64 {
+            writer
+                .insert(&n.to_be_bytes(), n, ValueType::Value, b"")
+                .unwrap();
+        }
+        assert!(filter(bytes_of(&*memory)));
     }
 }
 

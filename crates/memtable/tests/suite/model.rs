@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use level_party_format::key::{InternalComparator, ValueType};
 use level_party_format::{Comparator, CustomComparator, MAX_SEQUENCE};
@@ -197,6 +199,53 @@ fn any_order_of_arrival_gives_the_same_list() {
 }
 
 #[test]
+fn sorted_runs_of_any_length_land_in_the_right_places() {
+    let order = InternalComparator::default();
+    for seed in 0..400 {
+        let mut random = Random(seed);
+        let mut writer = writer(64 << 10);
+        let table = writer.reader();
+        let mut sequence = 0;
+        let mut keys = Vec::new();
+        for _ in 0..1 + random.below(20) {
+            let mut run: Vec<u64> = (0..random.below(20)).map(|_| random.below(1_000)).collect();
+            run.sort_unstable();
+            for key in run {
+                sequence += 1;
+                writer
+                    .insert(&key.to_be_bytes(), sequence, ValueType::Value, b"")
+                    .unwrap();
+                keys.push((key, sequence));
+            }
+        }
+        for (key, sequence) in &keys {
+            let expected = Lookup::Value {
+                sequence: *sequence,
+                value: b"",
+            };
+            assert_eq!(
+                table.get(&key.to_be_bytes(), *sequence),
+                expected,
+                "seed {seed}"
+            );
+        }
+        let mut iter = table.iter();
+        iter.seek_to_last();
+        let last = iter.key().to_vec();
+        let mut before: Option<Vec<u8>> = None;
+        let mut count = 0;
+        iter.seek_to_first();
+        while iter.valid() {
+            assert!(before.is_none_or(|before| order.compare(&before, iter.key()).is_lt()));
+            before = Some(iter.key().to_vec());
+            count += 1;
+            iter.next();
+        }
+        assert_eq!((count, before.unwrap_or_default()), (keys.len(), last));
+    }
+}
+
+#[test]
 fn the_newest_version_at_or_below_a_sequence_is_found() {
     let mut writer = writer(64 << 10);
     writer.insert(b"k", 10, ValueType::Value, b"ten").unwrap();
@@ -325,4 +374,79 @@ fn a_comparator_of_the_caller_gives_order_and_equality() {
         iter.next();
     }
     assert_eq!(seen, [&b""[..], b"A", b"b", b"bb", b"ccc"]);
+}
+
+/// The bytewise order, which panics when its fuse has burnt down.
+struct Fused(AtomicU64);
+
+impl CustomComparator for Fused {
+    fn name(&self) -> &str {
+        "test.Fused"
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+        let left = self.0.load(Relaxed);
+        if left == 0 {
+            // A panic without the message: there will be hundreds.
+            std::panic::resume_unwind(Box::new("the fuse has burnt down"));
+        }
+        self.0.store(left - 1, Relaxed);
+        a.cmp(b)
+    }
+}
+
+#[test]
+fn an_insert_cut_short_by_a_panicking_comparator_leaves_a_sound_list() {
+    let fuse = Arc::new(Fused(AtomicU64::new(u64::MAX)));
+    let order = InternalComparator::new(Comparator::Custom(fuse.clone()));
+    let region = HeapRegions::new().allocate(1 << 20).unwrap();
+    let mut writer = MemTableWriter::create(region, order, 0).unwrap();
+    let mut random = Random(5);
+    let mut kept = Vec::new();
+    let mut cut = 0;
+    let mut base = 0;
+    for sequence in 1..=4_000 {
+        base = if random.below(5) == 0 {
+            random.below(1_000_000)
+        } else {
+            base + random.below(300)
+        };
+        let key = base.to_be_bytes();
+        let burning = random.below(3) == 0;
+        fuse.0
+            .store(if burning { random.below(12) } else { u64::MAX }, Relaxed);
+        let insert = || {
+            writer
+                .insert(&key, sequence, ValueType::Value, b"v")
+                .unwrap()
+        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)) {
+            Ok(()) => kept.push((key, sequence)),
+            Err(_) => cut += 1,
+        }
+    }
+    fuse.0.store(u64::MAX, Relaxed);
+    assert!(
+        cut > 100 && kept.len() > 2_000,
+        "{cut} cut, {} kept",
+        kept.len()
+    );
+    let table = writer.reader();
+    for (key, sequence) in &kept {
+        assert_eq!(
+            table.get(key, *sequence),
+            Lookup::Value {
+                sequence: *sequence,
+                value: b"v"
+            }
+        );
+    }
+    kept.sort_by_key(|(key, sequence)| (*key, Reverse(*sequence)));
+    let mut iter = table.iter();
+    iter.seek_to_first();
+    for (key, sequence) in kept {
+        assert_eq!(iter.key(), internal_key(&key, sequence, ValueType::Value));
+        iter.next();
+    }
+    assert!(!iter.valid());
 }
