@@ -121,8 +121,9 @@ impl Listener {
             }
             match GuardedFd::open(|| Ok(accept_now(&self.socket)?)) {
                 Ok(socket) => {
-                    let stream = Stream::from_socket(socket)?;
-                    if stream.check_peer().is_ok() {
+                    if let Ok(stream) = Stream::from_socket(socket)
+                        && stream.check_peer().is_ok()
+                    {
                         return Ok(stream);
                     }
                 }

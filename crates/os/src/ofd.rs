@@ -46,7 +46,7 @@ pub(crate) fn unlock(fd: BorrowedFd<'_>, range: Range) -> io::Result<()> {
 /// Who would refuse us a write lock through this descriptor. Doesn't lock anything.
 pub(crate) fn conflict(fd: BorrowedFd<'_>, range: Range) -> io::Result<Option<Conflict>> {
     let found = call(fd, libc::F_OFD_GETLK, libc::F_WRLCK, range)?;
-    if i32::from(found.l_type) == i32::from(libc::F_UNLCK as i16) {
+    if i64::from(found.l_type) == i64::from(libc::F_UNLCK) {
         return Ok(None);
     }
     Ok(Some(match u32::try_from(found.l_pid) {

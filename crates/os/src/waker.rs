@@ -3,8 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::fork::GuardedFd;
+
 /// Ends other threads' waits. Once woken it stays so, for every waiter, until [`Waker::reset`].
-/// Share it with an `Arc`.
+/// Share it with an `Arc`. A forked child's wakes don't reach its parent.
 ///
 /// ```
 /// use level_party_os::{Hangup, Stream, Waker};
@@ -16,9 +18,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// ```
 #[derive(Debug)]
 pub struct Waker {
-    read: OwnedFd,
+    read: GuardedFd,
     /// The pipe's other end; an eventfd has only one.
-    write: Option<OwnedFd>,
+    write: Option<GuardedFd>,
 }
 
 impl Waker {
@@ -31,14 +33,12 @@ impl Waker {
         {
             use rustix::event::EventfdFlags;
             let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-            Ok(Self {
-                read: rustix::event::eventfd(0, flags)?,
-                write: None,
-            })
+            let read = GuardedFd::open(|| Ok(rustix::event::eventfd(0, flags)?))?;
+            Ok(Self { read, write: None })
         }
         #[cfg(not(target_os = "linux"))]
         {
-            let (read, write) = pipe()?;
+            let (read, write) = GuardedFd::open_pair(pipe)?;
             rustix::io::ioctl_fionbio(&read, true)?;
             rustix::io::ioctl_fionbio(&write, true)?;
             Ok(Self {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use level_party_os::process::{self, ProcessState};
 use level_party_os::{ByteLock, DirLock, Hangup, Listener, LockError, Stream, Waker};
@@ -45,7 +46,7 @@ fn a_forked_child_keeps_neither_lock_nor_connection_of_its_killed_parent() -> Ou
     assert!(ByteLock::is_locked(&file, BYTE).expect("locks work"));
     assert!(
         !stream
-            .wait_readable(Some(std::time::Duration::ZERO))
+            .wait_readable(Some(Duration::ZERO))
             .expect("it is open")
     );
 
@@ -74,15 +75,21 @@ pub fn holder_that_forks(path: &Path) {
     // SAFETY: this process has one thread.
     let child = unsafe { libc::fork() };
     if child != 0 {
-        // Both now wait on one pipe; only the child's end of it matters.
         assert!(child > 0);
         assert_eq!(process::fork_generation(), generation);
-        loop {
-            std::thread::park();
-        }
+        // The test kills us. Only if the child fails, it ends before.
+        let mut status = 0;
+        // SAFETY: waits for our child; the status is a local.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        std::process::exit(1);
     }
     say(&std::process::id().to_string());
     assert_eq!(process::fork_generation(), generation + 1);
+    assert!(
+        stream
+            .wait_readable(Some(Duration::ZERO))
+            .expect("it can be asked")
+    );
     assert_eq!((&stream).read(&mut [0; 8]).expect("ended"), 0);
     assert_eq!(stream.recv_handles(&mut [0; 8]).expect("ended").0, 0);
     assert!((&stream).write(b"x").is_err());
