@@ -1,0 +1,195 @@
+//! What the program can be asked: shared flags and the list of commands.
+//!
+//! Each command's own arguments stand in its file under [`crate::commands`]. Keys and values are taken as the bytes
+//! that the shell passed, so that on Unix any byte but NUL can be given.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use level_party::{Db, Options};
+
+use crate::commands;
+use crate::failure::Result;
+
+/// One LevelDB directory, shared by any number of processes.
+///
+/// The first process on a directory leads and alone writes files; every other one works through it, and one of
+/// them takes over when it goes. Each command below may run while others have the directory open.
+#[derive(Parser, Debug)]
+#[command(name = "level-party", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order `--help` shows them; each one's words stand at its own arguments.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    Get(commands::get::Get),
+    Put(commands::put::Put),
+    Del(commands::del::Del),
+    Scan(commands::scan::Scan),
+    Import(commands::import::Import),
+    Export(commands::export::Export),
+    Status(commands::status::StatusCommand),
+    Exec(commands::exec::Exec),
+    Demo(commands::demo::Demo),
+}
+
+/// The directory, and how it is opened: the flags that every command takes.
+#[derive(Args, Debug, Clone)]
+pub struct Target {
+    /// The LevelDB directory
+    pub dir: PathBuf,
+
+    /// Go on with the next leader when the leader goes; with `false`, calls in flight end with ConnectionLost
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Opening")]
+    pub retry: bool,
+
+    /// Wait so many seconds for each call's answer
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Opening")]
+    pub timeout: Duration,
+
+    /// Wait so many seconds for a leader or for the directory's lock
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Opening")]
+    pub open_timeout: Duration,
+}
+
+impl Target {
+    fn options(&self) -> Options {
+        Db::options()
+            .retry(self.retry)
+            .timeout(self.timeout)
+            .open_timeout(self.open_timeout)
+    }
+
+    /// Opens a database that must be there.
+    pub fn open_existing(&self) -> Result<Db> {
+        Ok(self.options().create_if_missing(false).open(&self.dir)?)
+    }
+
+    /// Opens a database, creating it where `creating` says so.
+    pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
+        Ok(self
+            .options()
+            .create_if_missing(creating.create)
+            .open(&self.dir)?)
+    }
+}
+
+/// Whether a command that writes creates a missing database.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Creating {
+    /// Create the directory and the database if they are missing
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Opening")]
+    pub create: bool,
+}
+
+/// Whether a command's writes are synced.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Syncing {
+    /// Have each write on stable storage before it counts as done
+    #[arg(long)]
+    pub sync: bool,
+}
+
+/// The entries that a command walks over.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Window {
+    /// Only keys after this one
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub gt: Option<ByteArg>,
+    /// Only this key and keys after it
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub gte: Option<ByteArg>,
+    /// Only keys before this one
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub lt: Option<ByteArg>,
+    /// Only this key and keys before it
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub lte: Option<ByteArg>,
+    /// Only keys that begin so
+    #[arg(long, value_name = "PREFIX", value_parser = bytes(), help_heading = "Range")]
+    pub prefix: Option<ByteArg>,
+    /// From the last key to the first
+    #[arg(long, help_heading = "Range")]
+    pub reverse: bool,
+    /// Stop after so many entries
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    pub limit: Option<u64>,
+}
+
+impl From<Window> for crate::bounds::Walk {
+    fn from(window: Window) -> Self {
+        let take = |bytes: Option<ByteArg>| bytes.map(|b| b.0);
+        crate::bounds::Walk {
+            gt: take(window.gt),
+            gte: take(window.gte),
+            lt: take(window.lt),
+            lte: take(window.lte),
+            prefix: take(window.prefix),
+            reverse: window.reverse,
+            limit: window.limit,
+        }
+    }
+}
+
+/// A key or value given as an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByteArg(pub Vec<u8>);
+
+/// The parser of a [`ByteArg`].
+pub fn bytes() -> impl TypedValueParser<Value = ByteArg> {
+    OsStringValueParser::new().try_map(|text| argument_bytes(&text).map(ByteArg))
+}
+
+#[cfg(unix)]
+fn argument_bytes(text: &OsStr) -> std::result::Result<Vec<u8>, &'static str> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(text.as_bytes().to_vec())
+}
+
+#[cfg(not(unix))]
+fn argument_bytes(text: &OsStr) -> std::result::Result<Vec<u8>, &'static str> {
+    let text = text
+        .to_str()
+        .ok_or("it is not valid Unicode; `import` and `exec` take any bytes as base64")?;
+    Ok(text.as_bytes().to_vec())
+}
+
+/// A positive number of seconds, such as `5` or `0.25`.
+pub fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "give a number of seconds, such as 5 or 0.25".to_string())?;
+    match Duration::try_from_secs_f64(number) {
+        Ok(limit) if !limit.is_zero() => Ok(limit),
+        _ => Err("give a number of seconds above 0".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_take_fractions_and_refuse_nonsense() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0", "-1", "nan", "inf", "soon", ""] {
+            assert!(seconds(bad).is_err(), "{bad} was taken");
+        }
+    }
+}

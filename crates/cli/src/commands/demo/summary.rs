@@ -1,0 +1,157 @@
+//! What is said at the end: counts, and one sentence.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use super::layout::OPS_PER_BATCH;
+use super::referee::{Outcome, Verdict};
+use super::{READERS, Stage, WRITERS};
+use crate::failure::{Failure, Result, say};
+use crate::output::Output;
+use crate::text::{count, counted, millis};
+
+/// Troubles told word for word.
+const TROUBLES_TOLD: usize = 10;
+
+/// Prints the summary; fails with a difference unless all is as it must be.
+pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<()> {
+    let ledger = &stage.ledger;
+    let (writes, reads) = (ledger.writes.load(SeqCst), ledger.reads.load(SeqCst));
+    let (errors, stale) = (ledger.errors.load(SeqCst), ledger.stale.load(SeqCst));
+    let doubled = doubled(verdict, stage.private);
+    let lost = verdict.found.lost;
+    let mut output = Output::stdout();
+    let mut row = |name: &str, text: String| output.line(format_args!("  {name:<22}{text}"));
+    row("leaders killed", count(ledger.kills.load(SeqCst)))?;
+    row("failover", failover(&outcome.failovers))?;
+    row(
+        "writes acknowledged",
+        format!(
+            "{} by {WRITERS} processes, {}",
+            count(writes),
+            rate(writes, outcome.span)
+        ),
+    )?;
+    row(
+        "reads",
+        format!(
+            "{} by {READERS} processes, {}, {} stale",
+            count(reads),
+            rate(reads, outcome.span),
+            count(stale)
+        ),
+    )?;
+    for pass in ledger.passes().iter().take(1) {
+        let over = counted(pass.kills, "change of leader", "changes of leader");
+        row(
+            "stream",
+            format!(
+                "{} of one moment, over {over}",
+                counted(pass.entries, "entry", "entries")
+            ),
+        )?;
+    }
+    row("errors seen", count(errors))?;
+    row(
+        "read back at the end",
+        counted(verdict.found.entries, "entry", "entries"),
+    )?;
+    output.line("")?;
+    output.line(format_args!(
+        "{} lost, {} doubled",
+        count(lost),
+        count(doubled)
+    ))?;
+    output.flush()?;
+
+    let troubles = ledger.troubles();
+    let mut told = verdict.found.faults.iter().chain(&troubles);
+    for trouble in told.by_ref().take(TROUBLES_TOLD) {
+        say(format_args!("trouble: {trouble}"));
+    }
+    let more = told.count();
+    if more > 0 {
+        say(format_args!("and {more} more"));
+    }
+    if !stage.private && verdict.extra_operations != 0 {
+        say(format_args!(
+            "note: {} operations in this directory were not the demo's; another program wrote meanwhile",
+            verdict.extra_operations
+        ));
+    }
+    let clean = lost == 0 && doubled == 0 && stale == 0 && errors == 0;
+    match clean && verdict.found.fault_count == 0 && troubles.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Difference),
+    }
+}
+
+/// Batches applied more than once: those that left their mark, and those that only the sequence number shows. In a
+/// directory that others know, the sequence number counts their writes too and shows nothing.
+fn doubled(verdict: &Verdict, private: bool) -> u64 {
+    let extra = if private {
+        verdict.extra_operations.unsigned_abs()
+    } else {
+        0
+    };
+    let batches = u64::try_from(extra.div_ceil(OPS_PER_BATCH.into())).unwrap_or(u64::MAX);
+    verdict.found.doubled.max(batches)
+}
+
+fn failover(times: &[Duration]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    match sorted.as_slice() {
+        [] => "none".into(),
+        [only] => format!(
+            "{} from the kill to the next acknowledged write",
+            millis(*only)
+        ),
+        [.., worst] => format!(
+            "{} in the middle, {} at worst, from the kill to the next acknowledged write",
+            millis(sorted[sorted.len() / 2]),
+            millis(*worst)
+        ),
+    }
+}
+
+fn rate(number: u64, span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    if seconds > 0.0 {
+        format!("{} a second", count((number as f64 / seconds) as u64))
+    } else {
+        "at once".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::demo::check::Findings;
+
+    fn verdict(doubled: u64, extra_operations: i128) -> Verdict {
+        Verdict {
+            found: Findings {
+                doubled,
+                ..Findings::default()
+            },
+            extra_operations,
+        }
+    }
+
+    #[test]
+    fn a_sequence_number_too_far_is_a_doubled_batch() {
+        assert_eq!(doubled(&verdict(0, 0), true), 0);
+        assert_eq!(doubled(&verdict(0, 3), true), 1);
+        assert_eq!(doubled(&verdict(0, 4), true), 2);
+        assert_eq!(doubled(&verdict(1, 3), true), 1);
+        assert_eq!(doubled(&verdict(1, 30), false), 1);
+    }
+
+    #[test]
+    fn failover_times_have_a_middle_and_a_worst() {
+        let times: Vec<Duration> = [30, 10, 20].map(Duration::from_millis).to_vec();
+        assert!(failover(&times).starts_with("20 ms in the middle, 30 ms at worst"));
+        assert_eq!(failover(&[]), "none");
+    }
+}

@@ -1,0 +1,231 @@
+//! A request line, read strictly: an unknown operation, an unknown or missing field and a field given twice are
+//! refused with a sentence that says what to send instead. A misspelt `limit` must not silently mean "everything".
+
+use std::fmt;
+
+use level_party::WriteBatch;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::bounds::Walk;
+use crate::json::{ByteBuf, complaint};
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Operation {
+    Get {
+        key: Vec<u8>,
+    },
+    /// `put`, `delete` and `batch`; `sync` where the request says it.
+    Write {
+        batch: WriteBatch,
+        sync: Option<bool>,
+    },
+    Scan(Walk),
+    Status,
+}
+
+/// A request and the id to answer it with.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub id: Option<&'a RawValue>,
+    pub operation: Operation,
+}
+
+/// Why a request is not understood: a sentence for its author.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl Refusal {
+    pub fn new(message: impl Into<String>) -> Self {
+        Refusal(message.into())
+    }
+}
+
+/// No operation has as many; it bounds what looking for a field can cost.
+const MOST_FIELDS: usize = 64;
+
+const OPERATIONS: &str = "get, put, delete, batch, scan or status";
+
+impl<'a> Request<'a> {
+    /// Reads a line. A refusal carries the id, where there is one to be seen.
+    pub fn parse(line: &'a [u8]) -> Result<Self, (Option<&'a RawValue>, Refusal)> {
+        let mut fields: Fields<'a> =
+            serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
+                let what = complaint(&error);
+                (
+                    None,
+                    Refusal(format!(
+                        "not a request: {what}; send one JSON object a line, with an \"op\""
+                    )),
+                )
+            })?;
+        let id = fields.take_raw("id");
+        match operation(fields) {
+            Ok(operation) => Ok(Request { id, operation }),
+            Err(refusal) => Err((id, refusal)),
+        }
+    }
+}
+
+fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
+    if let Some(name) = &fields.twice {
+        return Err(Refusal(format!("the field {name:?} is given twice")));
+    }
+    let op: String = fields
+        .take("op")?
+        .ok_or_else(|| Refusal(format!("a request needs an \"op\": {OPERATIONS}")))?;
+    let operation = match op.as_str() {
+        "get" => Operation::Get {
+            key: fields.need::<ByteBuf>(&op, "key")?.0,
+        },
+        "put" => {
+            let (key, value): (ByteBuf, ByteBuf) =
+                (fields.need(&op, "key")?, fields.need(&op, "value")?);
+            let mut batch = WriteBatch::new();
+            batch.put(&key.0, &value.0);
+            Operation::Write {
+                batch,
+                sync: fields.take("sync")?,
+            }
+        }
+        "delete" => {
+            let mut batch = WriteBatch::new();
+            batch.delete(&fields.need::<ByteBuf>(&op, "key")?.0);
+            Operation::Write {
+                batch,
+                sync: fields.take("sync")?,
+            }
+        }
+        "batch" => {
+            let OpList(batch) = fields.need(&op, "ops")?;
+            Operation::Write {
+                batch,
+                sync: fields.take("sync")?,
+            }
+        }
+        "scan" => Operation::Scan(walk(&mut fields)?),
+        "status" => Operation::Status,
+        _ => return Err(Refusal(format!("unknown op {op:?}: use {OPERATIONS}"))),
+    };
+    fields.end(&op)?;
+    Ok(operation)
+}
+
+fn walk(fields: &mut Fields<'_>) -> Result<Walk, Refusal> {
+    let mut key = |name| fields.take::<ByteBuf>(name).map(|bytes| bytes.map(|b| b.0));
+    Ok(Walk {
+        gt: key("gt")?,
+        gte: key("gte")?,
+        lt: key("lt")?,
+        lte: key("lte")?,
+        prefix: key("prefix")?,
+        reverse: fields.take("reverse")?.unwrap_or(false),
+        limit: fields.take("limit")?,
+    })
+}
+
+/// The fields of one JSON object, as they stand in the line.
+struct Fields<'a> {
+    list: Vec<(String, &'a RawValue)>,
+    twice: Option<String>,
+}
+
+impl<'a> Fields<'a> {
+    fn take_raw(&mut self, name: &str) -> Option<&'a RawValue> {
+        let at = self.list.iter().position(|(field, _)| field == name)?;
+        Some(self.list.swap_remove(at).1)
+    }
+
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        let Some(raw) = self.take_raw(name) else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(raw.get());
+        value
+            .map(Some)
+            .map_err(|error| Refusal(format!("the field {name:?}: {}", complaint(&error))))
+    }
+
+    fn need<T: DeserializeOwned>(&mut self, op: &str, name: &str) -> Result<T, Refusal> {
+        self.take(name)?
+            .ok_or_else(|| Refusal(format!("{op:?} needs the field {name:?}")))
+    }
+
+    fn end(self, op: &str) -> Result<(), Refusal> {
+        match self.list.first() {
+            Some((name, _)) => Err(Refusal(format!("{op:?} has no field {name:?}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldVisitor;
+        impl<'de> Visitor<'de> for FieldVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields {
+                    list: Vec::new(),
+                    twice: None,
+                };
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    if fields.list.len() == MOST_FIELDS {
+                        return Err(A::Error::custom("too many fields"));
+                    }
+                    if fields.list.iter().any(|(field, _)| *field == name) {
+                        fields.twice.get_or_insert(name);
+                    } else {
+                        fields.list.push((name, value));
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(FieldVisitor)
+    }
+}
+
+/// The `ops` of a batch, read straight into a batch.
+struct OpList(WriteBatch);
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum BatchOp {
+    Put { key: ByteBuf, value: ByteBuf },
+    Del { key: ByteBuf },
+}
+
+impl<'de> Deserialize<'de> for OpList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OpVisitor;
+        impl<'de> Visitor<'de> for OpVisitor {
+            type Value = OpList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    r#"a list of {"type":"put","key":..,"value":..} and {"type":"del","key":..}"#,
+                )
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OpList, A::Error> {
+                let mut batch = WriteBatch::new();
+                while let Some(op) = list.next_element::<BatchOp>()? {
+                    match op {
+                        BatchOp::Put { key, value } => batch.put(&key.0, &value.0),
+                        BatchOp::Del { key } => batch.delete(&key.0),
+                    };
+                }
+                Ok(OpList(batch))
+            }
+        }
+        deserializer.deserialize_seq(OpVisitor)
+    }
+}

@@ -1,0 +1,240 @@
+//! `import`: write entries from JSON lines.
+//!
+//! What it promises: entries are written in the order of the lines, in batches; when a line is wrong, all lines before
+//! it have been written, none after it, and the message says so. To import the same lines again is harmless.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use level_party::{Db, WriteBatch, WriteOptions};
+
+use crate::args::{Creating, Syncing, Target};
+use crate::failure::{Failure, Result, say};
+use crate::json::{OwnedEntry, complaint};
+use crate::text::{count, counted};
+
+/// Entries in a batch at most: enough to make the round trip cheap, few enough to let other writers in.
+const BATCH_ENTRIES: u32 = 1_000;
+/// Bytes of keys and values after which a batch is written.
+const BATCH_BYTES: usize = 1 << 20;
+/// The longest line taken: the largest batch in its longest JSON form (`\u0000` for a byte) would be longer, but
+/// base64 serves there. It bounds what one line without an end can cost.
+const LINE_BYTES: u64 = 256 << 20;
+
+/// Write entries from JSON lines.
+///
+/// A line is {"key":..,"value":..}, as `export` prints it. Keys and values are strings (UTF-8) or {"base64":".."}; blank lines are skipped. Several imports may run at once.
+#[derive(Args, Debug)]
+pub struct Import {
+    #[command(flatten)]
+    target: Target,
+
+    /// The file to read; `-` or nothing is standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    creating: Creating,
+    #[command(flatten)]
+    syncing: Syncing,
+}
+
+impl Import {
+    /// Writes the entries.
+    pub fn run(self) -> Result<()> {
+        let (input, bytes): (Box<dyn Read>, Option<u64>) =
+            match self.file.filter(|file| file.as_os_str() != "-") {
+                None => (Box::new(std::io::stdin()), None),
+                Some(path) => {
+                    let unreadable = |error| {
+                        Failure::Usage(format!("{} cannot be read: {error}", path.display()))
+                    };
+                    let file = File::open(&path).map_err(unreadable)?;
+                    let facts = file.metadata().map_err(unreadable)?;
+                    (Box::new(file), facts.is_file().then_some(facts.len()))
+                }
+            };
+        let db = self.target.open_for_writing(self.creating)?;
+        let mut importer = Importer::new(Sink {
+            db,
+            options: WriteOptions::default().sync(self.syncing.sync),
+        });
+        let bar = progress(bytes);
+        let outcome = importer.read(BufReader::with_capacity(128 << 10, input), &bar);
+        bar.finish_and_clear();
+        outcome.map_err(|failure| failure.and(importer.standing()))?;
+        importer.sink.db.close()?;
+        say(format_args!(
+            "imported {}",
+            counted(importer.written, "entry", "entries")
+        ));
+        Ok(())
+    }
+}
+
+/// A bar on a terminal's standard error: over `bytes`, or a counter of entries. Elsewhere nothing.
+pub fn progress(bytes: Option<u64>) -> ProgressBar {
+    let (bar, form) = match bytes {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{bar:30} {binary_bytes}/{binary_total_bytes} {msg} ({elapsed}, {eta} left)",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {human_pos} {msg} ({elapsed})",
+        ),
+    };
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template(form).expect("the template is a constant"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Where batches go.
+trait Batches {
+    fn write(&mut self, batch: &WriteBatch) -> Result<()>;
+}
+
+struct Sink {
+    db: Db,
+    options: WriteOptions,
+}
+
+impl Batches for Sink {
+    fn write(&mut self, batch: &WriteBatch) -> Result<()> {
+        Ok(self.db.write(batch, self.options)?)
+    }
+}
+
+/// Reads lines, gathers batches, and knows at any time what has been written.
+struct Importer<S> {
+    sink: S,
+    batch: WriteBatch,
+    /// Entries written for certain.
+    written: u64,
+    /// Lines read, the present one included.
+    line: u64,
+    /// The line of the batch's first entry.
+    batch_line: u64,
+    /// Whether a batch has failed, so that its entries are in doubt.
+    batch_failed: bool,
+}
+
+impl<S: Batches> Importer<S> {
+    fn new(sink: S) -> Self {
+        Importer {
+            sink,
+            batch: WriteBatch::new(),
+            written: 0,
+            line: 0,
+            batch_line: 1,
+            batch_failed: false,
+        }
+    }
+
+    fn read(&mut self, mut input: impl BufRead, bar: &ProgressBar) -> Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            self.line += 1;
+            let read = (&mut input)
+                .take(LINE_BYTES)
+                .read_until(b'\n', &mut line)
+                .map_err(|error| {
+                    Failure::Usage(format!("line {} cannot be read: {error}", self.line))
+                });
+            let entry = match read {
+                Ok(0) => return self.flush(),
+                Ok(n) if n as u64 == LINE_BYTES && line.last() != Some(&b'\n') => {
+                    Err(Failure::Usage(format!(
+                        "line {} is over {} bytes",
+                        self.line,
+                        count(LINE_BYTES)
+                    )))
+                }
+                Ok(_) if line.trim_ascii().is_empty() => continue,
+                Ok(_) => {
+                    parse(&line).map_err(|why| Failure::Usage(format!("line {}: {why}", self.line)))
+                }
+                Err(failure) => Err(failure),
+            };
+            match entry {
+                Ok(entry) => self.add(&entry)?,
+                Err(failure) => {
+                    self.flush()?;
+                    return Err(failure);
+                }
+            }
+            self.advance(bar, line.len());
+        }
+    }
+
+    fn advance(&self, bar: &ProgressBar, bytes: usize) {
+        if bar.length().is_some() {
+            bar.inc(bytes as u64);
+        } else {
+            bar.inc(1);
+        }
+    }
+
+    fn add(&mut self, entry: &OwnedEntry) -> Result<()> {
+        if self.batch.is_empty() {
+            self.batch_line = self.line;
+        }
+        self.batch.put(&entry.key.0, &entry.value.0);
+        if self.batch.count() >= BATCH_ENTRIES || self.batch.byte_size() >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if let Err(failure) = self.sink.write(&self.batch) {
+            self.batch_failed = true;
+            return Err(failure);
+        }
+        self.written += u64::from(self.batch.count());
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// What stands in the database after a failure.
+    fn standing(&self) -> String {
+        let entries = counted(self.written, "entry was", "entries were");
+        if self.batch_failed {
+            let first = self.batch_line;
+            return format!(
+                "{entries} imported before line {first}; of the {} from that line on, all or none may have been. \
+                 To import the same lines again is harmless.",
+                count(self.batch.count().into())
+            );
+        }
+        format!(
+            "{entries} imported before this line and nothing after it. Correct the line and import again: \
+             to import the same lines twice is harmless."
+        )
+    }
+}
+
+/// The entry on a line, or what is wrong with it.
+fn parse(line: &[u8]) -> std::result::Result<OwnedEntry, String> {
+    if std::str::from_utf8(line).is_err() {
+        return Err(r#"it is not UTF-8; write such a key or value as {"base64":".."}"#.to_string());
+    }
+    serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
+        format!(
+            r#"{}; a line is {{"key":..,"value":..}}"#,
+            complaint(&error)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! `put`: set keys to values.
+
+use clap::Args;
+use level_party::{WriteBatch, WriteOptions};
+
+use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
+use crate::failure::{Failure, Result};
+use crate::text::printable;
+
+/// Set keys to values.
+///
+/// Several pairs are one batch, which takes effect as a whole or not at all.
+#[derive(Args, Debug)]
+pub struct Put {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    creating: Creating,
+    #[command(flatten)]
+    syncing: Syncing,
+
+    /// Keys and values in turn
+    #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"], value_parser = bytes())]
+    pairs: Vec<ByteArg>,
+}
+
+impl Put {
+    /// Writes the pairs.
+    pub fn run(self) -> Result<()> {
+        let (pairs, rest) = self.pairs.as_chunks::<2>();
+        if let [ByteArg(key)] = rest {
+            return Err(Failure::Usage(format!(
+                "the key {:?} has no value; give keys and values in turn, nothing was written",
+                printable(key, &[])
+            )));
+        }
+        let mut batch = WriteBatch::new();
+        for [ByteArg(key), ByteArg(value)] in pairs {
+            batch.put(key, value);
+        }
+        let db = self.target.open_for_writing(self.creating)?;
+        db.write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
+        Ok(db.close()?)
+    }
+}

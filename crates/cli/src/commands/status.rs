@@ -1,0 +1,140 @@
+//! `status`: who leads, who follows, and how the database is.
+
+use clap::Args;
+use level_party::{Role, Status};
+use serde_json::{Map, Value};
+
+use crate::args::Target;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::text::{count, counted, size};
+
+/// Say who leads, who follows, and how the database is.
+///
+/// The command joins the party to ask: where nobody else has the database open, it leads for that moment.
+#[derive(Args, Debug)]
+pub struct StatusCommand {
+    #[command(flatten)]
+    target: Target,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusCommand {
+    /// Prints the status.
+    pub fn run(self) -> Result<()> {
+        let db = self.target.open_existing()?;
+        let status = db.status()?;
+        let mut output = Output::stdout();
+        if self.json {
+            output.json(&fields(&status)?)?;
+        } else {
+            for (name, text) in lines(&status) {
+                output.line(format_args!("{name:<12}{text}"))?;
+            }
+        }
+        output.flush()?;
+        Ok(db.close()?)
+    }
+}
+
+/// The status as JSON, for `--json` and for `exec`; spans of time are whole milliseconds.
+pub fn fields(status: &Status) -> Result<Map<String, Value>> {
+    let value = serde_json::to_value(status)
+        .map_err(|e| Failure::Database(format!("status has no JSON form: {e}")))?;
+    let Value::Object(mut fields) = value else {
+        return Err(Failure::Database("status has no JSON form".into()));
+    };
+    fields.remove("leading_for");
+    let ms = u64::try_from(status.leader.leading_for.as_millis()).unwrap_or(u64::MAX);
+    fields.insert("leading_for_ms".into(), ms.into());
+    Ok(fields)
+}
+
+fn lines(status: &Status) -> Vec<(&'static str, String)> {
+    let leader = &status.leader;
+    let mut lines = Vec::new();
+    lines.push(match (status.role, leader.followers.is_empty()) {
+        (Role::Leader, true) => (
+            "leader",
+            format!("this command (pid {}): nobody else has it open", status.pid),
+        ),
+        (Role::Leader, false) => ("leader", format!("this command (pid {})", status.pid)),
+        _ => {
+            let program = leader
+                .leader_program
+                .as_ref()
+                .map_or(String::new(), |program| format!(", {program}"));
+            ("leader", format!("pid {}{program}", leader.leader_pid))
+        }
+    });
+    lines.push((
+        "epoch",
+        format!(
+            "{}, for {:.1} s",
+            leader.epoch,
+            leader.leading_for.as_secs_f64()
+        ),
+    ));
+    lines.push(("followers", followers(status)));
+    lines.push(("sequence", count(leader.last_sequence)));
+    lines.push(match leader.oldest_pin {
+        Some(oldest) => (
+            "snapshots",
+            format!("{}, the oldest at {}", count(leader.pins), count(oldest)),
+        ),
+        None => ("snapshots", count(leader.pins)),
+    });
+    lines.push(("memory", size(leader.memtable_bytes)));
+    let tables = leader
+        .files_per_level
+        .iter()
+        .zip(&leader.bytes_per_level)
+        .enumerate();
+    let levels: Vec<String> = tables
+        .filter(|(_, (files, _))| **files > 0)
+        .map(|(level, (files, bytes))| {
+            format!(
+                "L{level}: {}, {}",
+                counted(*files, "table", "tables"),
+                size(*bytes)
+            )
+        })
+        .collect();
+    lines.push((
+        "levels",
+        if levels.is_empty() {
+            "no tables yet".into()
+        } else {
+            levels.join("; ")
+        },
+    ));
+    for difference in &status.differing_options {
+        lines.push(("option", difference.clone()));
+    }
+    if let Some(error) = &leader.background_error {
+        lines.push(("problem", error.clone()));
+    }
+    lines
+}
+
+fn followers(status: &Status) -> String {
+    let pids = &status.leader.followers;
+    if pids.is_empty() {
+        return "none".into();
+    }
+    let name = |pid: &u32| {
+        if *pid == status.pid {
+            format!("{pid} (this command)")
+        } else {
+            pid.to_string()
+        }
+    };
+    format!(
+        "{}: pid {}",
+        pids.len(),
+        pids.iter().map(name).collect::<Vec<_>>().join(", ")
+    )
+}

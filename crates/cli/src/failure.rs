@@ -1,0 +1,118 @@
+//! How a command fails: a sentence for people, and an exit code for scripts.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use level_party::ErrorKind;
+
+/// The result of everything in this program that can fail.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Why the program ends without having done what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// A key was not there, or what was compared differs; the command has already said what.
+    Difference,
+    /// The caller's arguments or input are wrong.
+    Usage(String),
+    /// The database or the system failed.
+    Database(String),
+    /// The reader of standard output has gone: nobody is left to tell.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// The exit code, which is part of the program's interface.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::BrokenPipe => 0,
+            Failure::Difference => 1,
+            Failure::Usage(_) => 2,
+            Failure::Database(_) => 3,
+        }
+    }
+
+    /// Says the failure on standard error and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        if let Failure::Usage(message) | Failure::Database(message) = self {
+            say(format_args!("error: {message}"));
+        }
+        ExitCode::from(self.code())
+    }
+
+    /// Puts `what` in front of the message.
+    pub fn context(self, what: impl std::fmt::Display) -> Self {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{what}: {message}")),
+            Failure::Database(message) => Failure::Database(format!("{what}: {message}")),
+            quiet => quiet,
+        }
+    }
+
+    /// Adds a sentence behind the message.
+    pub fn and(self, sentence: impl std::fmt::Display) -> Self {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{message}\n{sentence}")),
+            Failure::Database(message) => Failure::Database(format!("{message}\n{sentence}")),
+            quiet => quiet,
+        }
+    }
+
+    /// A failure to write to standard output.
+    pub fn output(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::Database(format!("standard output could not be written: {error}")),
+        }
+    }
+}
+
+impl From<level_party::Error> for Failure {
+    fn from(error: level_party::Error) -> Self {
+        let message = match hint(error.kind()) {
+            Some(hint) => format!("{error}\n{hint}"),
+            None => error.to_string(),
+        };
+        Failure::Database(message)
+    }
+}
+
+/// What can be done about an error with this program's own means, where the error itself cannot know them.
+fn hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::NotFound => {
+            Some("hint: check the path; `put`, `import` and `exec` create a database")
+        }
+        ErrorKind::Timeout => Some("hint: `--timeout` and `--open-timeout` set how long to wait"),
+        ErrorKind::ConnectionLost => {
+            Some("hint: with `--retry true` calls go on with the next leader")
+        }
+        _ => None,
+    }
+}
+
+/// Writes a line to standard error, if anybody still reads it.
+pub fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        assert_eq!(Failure::BrokenPipe.code(), 0);
+        assert_eq!(Failure::Difference.code(), 1);
+        assert_eq!(Failure::Usage(String::new()).code(), 2);
+        assert_eq!(Failure::Database(String::new()).code(), 3);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_a_full_disk() {
+        let broken = Failure::output(std::io::ErrorKind::BrokenPipe.into());
+        assert!(matches!(broken, Failure::BrokenPipe));
+        let full = Failure::output(std::io::ErrorKind::StorageFull.into());
+        assert_eq!(full.code(), 3);
+    }
+}

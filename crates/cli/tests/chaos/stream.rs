@@ -1,0 +1,67 @@
+//! A stream over the whole range while its leaders die.
+
+use std::process::{Command, Stdio};
+
+use level_party_testkit::{ExecChild, Line, Lines, PATIENCE, find_leader, run_with_input};
+
+use crate::PROGRAM;
+
+const ENTRIES: usize = 20_000;
+const KILLS: usize = 5;
+
+fn value(n: usize) -> String {
+    format!("{n:0>400}")
+}
+
+fn stream(flags: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut lines = String::new();
+    for n in 0..ENTRIES {
+        lines += &format!("{{\"key\":\"{n:06}\",\"value\":\"{}\"}}\n", value(n));
+    }
+    let import = ["import", dir.path().to_str().expect("a path in UTF-8")];
+    run_with_input(PROGRAM, import, lines).success();
+
+    let mut party: Vec<ExecChild> = (0..3).map(|_| ExecChild::spawn(PROGRAM, dir.path())).collect();
+    find_leader(&mut party);
+    let mut scan = Command::new(PROGRAM)
+        .arg("scan")
+        .arg(dir.path())
+        .arg("--keys")
+        .args(flags)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    // A channel that holds little and a pipe that is full hold the scan back: it cannot run ahead of the kills.
+    let output = Lines::of(scan.stdout.take().expect("a pipe"));
+    let mut keys = Vec::new();
+    for kill in 0..KILLS {
+        while keys.len() < (kill + 1) * ENTRIES / (KILLS + 2) {
+            match output.next_within(PATIENCE) {
+                Line::Text(key) => keys.push(key),
+                other => panic!("the stream ended after {} entries: {other:?}", keys.len()),
+            }
+        }
+        // What is written and removed behind its back does not show: it reads one moment.
+        let leader = find_leader(&mut party);
+        party[leader].put(&format!("{:06}-new", keys.len() + kill), "later");
+        party[leader].delete(&format!("{:06}", ENTRIES / 2 + kill));
+        party.remove(leader).kill();
+        party.push(ExecChild::spawn(PROGRAM, dir.path()));
+    }
+    keys.extend(output.rest());
+    assert!(scan.wait().expect("the scan").success());
+    keys
+}
+
+#[test]
+fn a_stream_goes_on_after_the_last_key_it_had() {
+    let keys = stream(&[]);
+    assert_eq!(keys, (0..ENTRIES).map(|n| format!("{n:06}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reverse_stream_goes_on_before_the_last_key_it_had() {
+    let keys = stream(&["--reverse"]);
+    assert_eq!(keys, (0..ENTRIES).rev().map(|n| format!("{n:06}")).collect::<Vec<_>>());
+}

@@ -1,0 +1,147 @@
+//! The form of `exec` (`docs/EXEC.md`), spoken with real child processes.
+
+use level_party_testkit::{ExecChild, Finished, run_with_input};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+
+fn dialogue(requests: &[u8]) -> (Finished, Vec<Value>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let done =
+        run_with_input(PROGRAM, ["exec".as_ref(), dir.path().as_os_str()], requests).success();
+    let answers = done
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    (done, answers)
+}
+
+#[test]
+fn the_documented_dialogue_is_answered_word_for_word() {
+    let (done, _) = dialogue(
+        br#"{"id":1,"op":"put","key":"a","value":"1"}
+{"id":2,"op":"get","key":"a"}
+{"id":3,"op":"get","key":"none"}
+{"id":4,"op":"batch","ops":[{"type":"put","key":"b","value":"2"},{"type":"del","key":"a"}]}
+{"id":5,"op":"scan"}
+{"id":6,"op":"delete","key":"b","sync":true}
+{"id":7,"op":"scan","prefix":"b"}
+"#,
+    );
+    let expected = r#"{"id":1,"ok":true}
+{"id":2,"ok":true,"value":"1"}
+{"id":3,"ok":true,"value":null}
+{"id":4,"ok":true}
+{"id":5,"ok":true,"entries":[["b","2"]]}
+{"id":6,"ok":true}
+{"id":7,"ok":true,"entries":[]}
+"#;
+    assert_eq!(done.text(), expected);
+    assert_eq!(done.stderr, "");
+}
+
+#[test]
+fn wrong_lines_are_answered_and_the_dialogue_goes_on() {
+    let mut input = b"{\"id\":1,\"op\":\"fly\"}\nnot json\n{\"id\":3}\n\xff\xfe\n".to_vec();
+    input.extend_from_slice(b"{\"id\":5,\"op\":\"put\",\"key\":\"a\",\"value\":5}\n{\"id\":6,\"op\":\"get\",\"key\":\"a\"}\n");
+    let (_, answers) = dialogue(&input);
+    assert_eq!(answers.len(), 6);
+    for answer in &answers[..5] {
+        assert_eq!(answer["ok"], false, "{answer}");
+        assert_eq!(answer["error"]["kind"], "InvalidArgument", "{answer}");
+        assert!(
+            answer["error"]["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{answer}"
+        );
+    }
+    let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+    assert_eq!(json!(ids), json!([1, null, 3, null, 5, 6]));
+    assert_eq!(answers[5], json!({"id": 6, "ok": true, "value": null}));
+}
+
+#[test]
+fn keys_and_values_of_any_bytes_go_in_and_out() {
+    let (_, answers) = dialogue(
+        br#"{"op":"put","key":{"base64":"/wA="},"value":{"base64":"AP8="}}
+{"op":"put","key":"t\u0000\n","value":""}
+{"op":"get","key":{"base64":"/wA="}}
+{"op":"get","key":{"base64":"dAAK"}}
+{"op":"scan"}
+"#,
+    );
+    assert_eq!(answers[2]["value"], json!({"base64": "AP8="}));
+    assert_eq!(answers[3]["value"], "");
+    assert_eq!(
+        answers[4]["entries"],
+        json!([["t\0\n", ""], [{"base64": "/wA="}, {"base64": "AP8="}]])
+    );
+}
+
+#[test]
+fn a_scan_takes_every_bound() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = ExecChild::spawn(PROGRAM, dir.path());
+    for key in ["a", "b1", "b2", "b3", "c"] {
+        child.put(key, "v");
+    }
+    let mut keys = |mut request: Value| -> Vec<String> {
+        request["op"] = "scan".into();
+        let entries = child.ok(&request)["entries"].clone();
+        let entries: Vec<(String, String)> =
+            serde_json::from_value(entries).expect("entries of text");
+        entries.into_iter().map(|(key, _)| key).collect()
+    };
+    assert_eq!(keys(json!({})), ["a", "b1", "b2", "b3", "c"]);
+    assert_eq!(keys(json!({"reverse": true, "limit": 2})), ["c", "b3"]);
+    assert_eq!(keys(json!({"gt": "b1", "lt": "c"})), ["b2", "b3"]);
+    assert_eq!(keys(json!({"gte": "b1", "lte": "b2"})), ["b1", "b2"]);
+    assert_eq!(
+        keys(json!({"prefix": "b", "reverse": true})),
+        ["b3", "b2", "b1"]
+    );
+    assert_eq!(keys(json!({"prefix": "b", "gt": "b1", "limit": 1})), ["b2"]);
+    assert_eq!(keys(json!({"limit": 0})), [""; 0]);
+    assert_eq!(keys(json!({"gt": "x", "lt": "b"})), [""; 0]);
+    assert!(child.close().success());
+}
+
+#[test]
+fn status_says_who_leads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = ExecChild::spawn(PROGRAM, dir.path());
+    let status = first.status();
+    assert_eq!(status["role"], "leader", "{status}");
+    assert_eq!(status["pid"], first.pid(), "{status}");
+    assert_eq!(status["leader_pid"], first.pid(), "{status}");
+    assert!(
+        status["epoch"].is_u64() && status["leading_for_ms"].is_u64(),
+        "{status}"
+    );
+
+    let mut second = ExecChild::spawn(PROGRAM, dir.path());
+    let status = second.status();
+    assert_eq!(status["role"], "follower", "{status}");
+    assert_eq!(status["leader_pid"], first.pid(), "{status}");
+}
+
+#[test]
+fn many_requests_may_be_sent_ahead() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = ExecChild::spawn(PROGRAM, dir.path());
+    for n in 0..2_000 {
+        child.send(&json!({"id": n, "op": "put", "key": format!("{n:04}"), "value": "v"}));
+    }
+    for n in 0..2_000 {
+        assert_eq!(child.answer(), json!({"id": n, "ok": true}));
+    }
+    assert_eq!(child.scan("").len(), 2_000);
+}
+
+#[test]
+fn a_last_line_without_a_newline_is_served() {
+    let (_, answers) = dialogue(b"{\"id\":1,\"op\":\"get\",\"key\":\"a\"}");
+    assert_eq!(answers, [json!({"id": 1, "ok": true, "value": null})]);
+}

@@ -1,0 +1,153 @@
+//! Exit codes, and what is said when something cannot be done.
+
+use std::path::Path;
+
+use level_party_testkit::{Finished, run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+
+fn command(words: &[&str]) -> Finished {
+    run(PROGRAM, words)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str()
+        .expect("a temporary directory has a plain name")
+}
+
+/// Runs a command that must fail with `code`, print no data, and say each of `words`.
+fn fails(code: i32, arguments: &[&str], words: &[&str]) {
+    let done = command(arguments);
+    assert_eq!(done.code(), code, "{arguments:?} said: {}", done.stderr);
+    assert!(
+        done.stdout.is_empty(),
+        "{arguments:?} printed {:?}",
+        String::from_utf8_lossy(&done.stdout)
+    );
+    for word in words {
+        assert!(
+            done.stderr.contains(word),
+            "{arguments:?} does not say {word:?} but: {}",
+            done.stderr
+        );
+    }
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+}
+
+#[test]
+fn a_missing_key_is_1_and_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = text(dir.path());
+    command(&["put", db, "a", "1"]).success();
+    fails(1, &["get", db, "b\x1b"], &["not found: b\\x1b"]);
+}
+
+#[test]
+fn a_missing_database_is_said_and_never_created_by_a_reader() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for db in [
+        dir.path().join("none"),
+        dir.path().join("none/deeper"),
+        dir.path().to_path_buf(),
+    ] {
+        let db = text(&db);
+        for arguments in [
+            vec!["get", db, "a"],
+            vec!["del", db, "a"],
+            vec!["scan", db],
+            vec!["export", db],
+            vec!["status", db],
+            vec!["put", db, "a", "1", "--create", "false"],
+            vec!["import", db, "--create", "false"],
+            vec!["exec", db, "--create", "false"],
+        ] {
+            fails(3, &arguments, &[db, "hint: check the path"]);
+        }
+    }
+    assert!(!dir.path().join("none").exists());
+    assert!(!dir.path().join("CURRENT").exists());
+}
+
+#[test]
+fn a_file_is_no_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "not a database").expect("written");
+    for arguments in [
+        vec!["put", text(&file), "a", "1"],
+        vec!["get", text(&file), "a"],
+        vec!["exec", text(&file)],
+    ] {
+        fails(3, &arguments, &[text(&file)]);
+    }
+    assert_eq!(
+        std::fs::read(&file).expect("still there"),
+        b"not a database"
+    );
+}
+
+#[test]
+fn a_spoiled_current_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    command(&["put", text(dir.path()), "a", "1"]).success();
+    std::fs::write(dir.path().join("CURRENT"), "nonsense").expect("written");
+    fails(3, &["get", text(dir.path()), "a"], &["CURRENT"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_held_by_another_program_names_that_program() {
+    let dir = tempfile::tempdir().expect("a directory");
+    command(&["put", text(dir.path()), "a", "1"]).success();
+    let _held = level_party_testkit::ForeignLock::take(dir.path());
+    let pid = std::process::id().to_string();
+    fails(
+        3,
+        &["get", "--open-timeout", "0.2", text(dir.path()), "a"],
+        &[&pid],
+    );
+}
+
+#[test]
+fn wrong_usage_is_2_and_touches_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let new = dir.path().join("new");
+    let db = text(&new);
+    fails(2, &[], &["Usage:"]);
+    fails(2, &["fly", db], &["unrecognized subcommand"]);
+    fails(2, &["put", db, "a"], &["value"]);
+    fails(
+        2,
+        &["put", db, "a", "1", "b"],
+        &["the key \"b\" has no value"],
+    );
+    fails(2, &["put", db, "a", "1", "--timeout", "0"], &["above 0"]);
+    fails(2, &["put", db, "a", "1", "--retry", "maybe"], &["--retry"]);
+    fails(
+        2,
+        &["scan", db, "--keys", "--values"],
+        &["cannot be used with"],
+    );
+    fails(2, &["scan", db, "--limit", "-1"], &["--limit"]);
+    fails(
+        2,
+        &["import", db, text(&dir.path().join("absent"))],
+        &["absent", "cannot be read"],
+    );
+    assert!(!new.exists());
+}
+
+#[test]
+fn an_export_that_cannot_be_written_says_where() {
+    let dir = tempfile::tempdir().expect("a directory");
+    command(&["put", text(dir.path()), "a", "1"]).success();
+    fails(
+        2,
+        &[
+            "export",
+            text(dir.path()),
+            text(&dir.path().join("no/such/file")),
+        ],
+        &["no/such/file", "cannot be written"],
+    );
+}
