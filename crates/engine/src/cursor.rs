@@ -183,6 +183,10 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek_to_first`].
     #[inline]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends, as no Iterator can, and prev is its twin"
+    )]
     pub fn next(&mut self) -> Result<()> {
         if !self.valid {
             return Ok(());
@@ -218,16 +222,9 @@ impl Cursor {
         }
         self.valid = false;
         if self.direction == Direction::Forward {
-            // Newer entries of the key shown may come before the merge's place.
-            save(&mut self.saved_key, key::user_key(self.merge.key()));
+            // What is left before the merge of the key shown is too new, and passed over like all that is.
             self.direction = Direction::Backward;
-            loop {
-                self.merge.prev()?;
-                let here = key::user_key(self.merge.key());
-                if !self.merge.valid() || self.user.compare(here, &self.saved_key).is_lt() {
-                    break;
-                }
-            }
+            self.merge.prev()?;
         }
         self.find_prev()
     }

@@ -93,7 +93,7 @@ impl Error {
         }))
     }
 
-    /// An operating system error met while doing `action` (a verb: "open", "sync") to `file`, classified by [`classify`].
+    /// An operating system error met while doing `action` (a verb: "open", "sync") to `file`, with the kind that fits it.
     pub fn io(action: &str, file: &str, source: io::Error) -> Error {
         let kind = classify(&source);
         Error(Arc::new(Inner {

@@ -291,6 +291,7 @@ impl ReadFile for WatchedFile {
             && *name == self.name
             && (offset..offset + buf.len() as u64).contains(bad)
         {
+            buf.fill(0xee);
             return Err(io::Error::other("the disk can't read this"));
         }
         self.file.read_at(buf, offset)

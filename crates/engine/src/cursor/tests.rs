@@ -44,11 +44,15 @@ impl World {
         let mut levels = <[Vec<Arc<FileMeta>>; 7]>::default();
         levels[2] = split(&fs, age(), 100, rng);
         levels[1] = split(&fs, age(), 200, rng);
-        for number in 300..303 {
+        for number in [300, 302, 304] {
             let mut items = age();
             sort(&mut items);
             if !items.is_empty() {
                 levels[0].push(write_table(&fs, number, options(rng), &items));
+            }
+            // As if the same log had been replayed twice.
+            if !items.is_empty() && rng.one_in(4) {
+                levels[0].push(write_table(&fs, number + 1, options(rng), &items));
             }
         }
         let version = Version::new(levels, tables(&fs));
@@ -550,4 +554,35 @@ fn forged_blocks_give_wrong_answers_or_errors_but_every_walk_ends() {
             }
         }
     }
+}
+
+#[test]
+fn a_key_far_from_where_the_manifest_says_cannot_send_a_search_in_a_circle() {
+    let fs = MemFs::new();
+    let versions = |from: Sequence| {
+        let newest_first = (from..from + 40).rev();
+        newest_first
+            .map(|sequence| Item::put("k1", sequence, "x"))
+            .collect::<Vec<_>>()
+    };
+    let mut levels = <[Vec<Arc<FileMeta>>; 7]>::default();
+    // The second file says it begins with another key, but has more of the first one's.
+    for (number, items, first, last) in [
+        (1, versions(200), "k1", "k1"),
+        (2, versions(100), "k2", "k3"),
+    ] {
+        let size = write_table(&fs, number, table_options(100), &items).size;
+        let (smallest, largest) = (
+            key::seek_key(first.as_bytes(), 300),
+            key::seek_key(last.as_bytes(), 1),
+        );
+        levels[1].push(Arc::new(FileMeta::new(number, size, smallest, largest)));
+    }
+    let version = Arc::new(Version::new(levels, tables(&fs)));
+    version.check_order().unwrap();
+    let (_writer, mem) = memtable(&[], 300);
+    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let mut cursor = view.cursor(5);
+    cursor.seek_to_first().unwrap();
+    assert!(!cursor.valid());
 }

@@ -322,6 +322,10 @@ fn a_place_the_disk_cannot_read_fails_only_the_block_it_is_in() {
         iter.next().is_ok() && !iter.valid(),
         "moving on from nowhere does nothing"
     );
+    for item in items.iter().rev().filter(|item| at(item) != bad) {
+        iter.seek(&item.internal_key()).unwrap();
+        assert_eq!(iter.key(), item.internal_key());
+    }
     let after = items.iter().position(|item| at(item) == bad + 1).unwrap();
     iter.seek(&items[after].internal_key()).unwrap();
     for item in &items[after..] {
