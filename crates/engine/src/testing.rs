@@ -167,13 +167,16 @@ pub(crate) fn memtable(items: &[Item], last_sequence: Sequence) -> (MemTableWrit
 
 pub(crate) fn insert(writer: &mut MemTableWriter, item: &Item) {
     let inserted = writer.insert(&item.key, item.sequence, item.kind(), item.value());
-    inserted.ok().expect("the region is large enough");
+    inserted.expect("the region is large enough");
 }
+
+/// What one write made of its key, and when.
+type Change = (Sequence, Option<Vec<u8>>);
 
 /// All writes ever made, from which what any moment shows can be told.
 #[derive(Default)]
 pub(crate) struct History {
-    writes: BTreeMap<Vec<u8>, Vec<(Sequence, Option<Vec<u8>>)>>,
+    writes: BTreeMap<Vec<u8>, Vec<Change>>,
 }
 
 impl History {
@@ -184,7 +187,7 @@ impl History {
     }
 
     /// The newest write to a key at a moment.
-    pub(crate) fn newest(&self, key: &[u8], at: Sequence) -> Option<&(Sequence, Option<Vec<u8>>)> {
+    pub(crate) fn newest(&self, key: &[u8], at: Sequence) -> Option<&Change> {
         let writes = self.writes.get(key)?;
         writes.iter().rev().find(|(sequence, _)| *sequence <= at)
     }
