@@ -115,7 +115,7 @@ fn wrong_usage_is_2_and_touches_nothing() {
     let db = text(&new);
     fails(2, &[], &["Usage:"]);
     fails(2, &["fly", db], &["unrecognized subcommand"]);
-    fails(2, &["put", db, "a"], &["value"]);
+    fails(2, &["put", db, "a"], &["values required"]);
     fails(
         2,
         &["put", db, "a", "1", "b"],
@@ -128,7 +128,7 @@ fn wrong_usage_is_2_and_touches_nothing() {
         &["scan", db, "--keys", "--values"],
         &["cannot be used with"],
     );
-    fails(2, &["scan", db, "--limit", "-1"], &["--limit"]);
+    fails(2, &["scan", db, "--limit=-1"], &["--limit"]);
     fails(
         2,
         &["import", db, text(&dir.path().join("absent"))],

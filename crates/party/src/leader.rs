@@ -201,8 +201,11 @@ impl Leadership {
         match request {
             Request::Get { key, at: None } => self.service.get(key),
             Request::Write { sync, batch, .. } => self.service.write(batch, *sync),
-            Request::Status => Ok(self.service.status(self.server.followers())),
-            _ => self.service.execute(request, &mut self.own.lock()),
+            _ => {
+                let followers = || self.server.followers();
+                self.service
+                    .execute(request, &mut self.own.lock(), &followers)
+            }
         }
     }
 

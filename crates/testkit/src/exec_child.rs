@@ -169,11 +169,20 @@ impl ExecChild {
     /// # Panics
     /// If a living child gives no answer within [`PATIENCE`].
     pub fn try_ask(&mut self, request: &Value) -> Option<Value> {
-        let stdin = self.stdin.as_mut().expect("the child's standard input was closed");
-        writeln!(stdin, "{request}").and_then(|()| stdin.flush()).ok()?;
+        let stdin = self
+            .stdin
+            .as_mut()
+            .expect("the child's standard input was closed");
+        writeln!(stdin, "{request}")
+            .and_then(|()| stdin.flush())
+            .ok()?;
         match self.answers.next_within(PATIENCE) {
             Line::End => None,
-            Line::Late => panic!("exec child {} gave no answer within {PATIENCE:?}; {}", self.pid(), self.words()),
+            Line::Late => panic!(
+                "exec child {} gave no answer within {PATIENCE:?}; {}",
+                self.pid(),
+                self.words()
+            ),
             // A child that is killed while it writes leaves half a line.
             Line::Text(line) => serde_json::from_str(&line).ok(),
         }

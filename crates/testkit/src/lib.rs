@@ -25,13 +25,21 @@
 mod exec_child;
 #[cfg(unix)]
 mod foreign_lock;
+#[cfg(unix)]
+mod kills;
 mod lines;
+mod load;
+mod peer;
 mod program;
 
 pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
 pub use foreign_lock::ForeignLock;
+#[cfg(unix)]
+pub use kills::{READERS, kill_under_load};
 pub use lines::{Line, Lines};
+pub use load::{Load, Written, check};
+pub use peer::CppLevelDb;
 pub use program::{Finished, run, run_with_input};
 
 use std::time::Duration;

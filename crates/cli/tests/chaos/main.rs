@@ -1,7 +1,6 @@
 //! Real processes on one directory, and `kill -9` for their leaders, again and again.
 
 mod kills;
-mod load;
 mod stopped;
 mod stream;
 mod without_retry;

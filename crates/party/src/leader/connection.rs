@@ -50,6 +50,7 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     let welcome = welcome(&service, &state, &hello, &mut grants);
     send(stream, &ServerMessage::Welcome(welcome))?;
     Conversation {
+        shared,
         service,
         stream,
         page,
@@ -139,6 +140,7 @@ fn send(stream: &Stream, message: &ServerMessage<'_>) -> Result<()> {
 }
 
 struct Conversation<'a> {
+    shared: &'a Shared,
     service: Arc<Service>,
     stream: &'a Stream,
     page: Arc<Page>,
@@ -208,7 +210,8 @@ impl Conversation<'_> {
                 }
                 ClientMessage::Call { id, request } => {
                     self.commit()?;
-                    let served = self.service.execute(&request, &mut self.grants);
+                    let followers = || self.shared.followers();
+                    let served = self.service.execute(&request, &mut self.grants, &followers);
                     self.answer(id, served)?;
                 }
                 ClientMessage::Unpin { sequence } => self.grants.release(sequence),

@@ -109,12 +109,7 @@ impl Server {
 
     /// Pids of the followers that are attached.
     pub fn followers(&self) -> Vec<u32> {
-        let table = self.shared.table.lock();
-        table
-            .connections
-            .values()
-            .filter_map(|c| c.follower.as_ref().map(|f| f.pid))
-            .collect()
+        self.shared.followers()
     }
 
     /// Accepts no more, lets every connection finish what it has read, and removes the endpoint.
@@ -156,6 +151,16 @@ impl Server {
 }
 
 impl Shared {
+    /// Pids of the followers that are attached.
+    pub fn followers(&self) -> Vec<u32> {
+        let table = self.table.lock();
+        table
+            .connections
+            .values()
+            .filter_map(|c| c.follower.as_ref().map(|f| f.pid))
+            .collect()
+    }
+
     /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
     /// engine. False: the leader is leaving.
     pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32) -> bool {

@@ -80,7 +80,13 @@ impl Service {
     }
 
     /// Answers anything but a write from another process, which goes through [`Service::write_group`].
-    pub fn execute(&self, request: &Request<'_>, grants: &mut Grants) -> Served {
+    /// `followers` names the pids that are attached, for a status.
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        grants: &mut Grants,
+        followers: &dyn Fn() -> Vec<u32>,
+    ) -> Served {
         match *request {
             Request::Get { key, at: None } => self.get(key),
             Request::Get {
@@ -99,7 +105,7 @@ impl Service {
                 grants.add(pin);
                 Ok(Answer::Pinned { sequence })
             }
-            Request::Status => Ok(self.status(Vec::new())),
+            Request::Status => Ok(self.status(followers())),
         }
     }
 
@@ -176,7 +182,7 @@ impl Service {
         epoch == self.epoch || state.is_unbroken_since(epoch).unwrap_or(false)
     }
 
-    pub fn status(&self, followers: Vec<u32>) -> Answer {
+    fn status(&self, followers: Vec<u32>) -> Answer {
         let stats = self.engine.stats();
         let pid = std::process::id();
         Answer::Status(Box::new(LeaderStatus {

@@ -16,10 +16,14 @@ pub struct Checker<'a> {
     found: Findings,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Seen {
+    /// What `last` is in the present moment.
     last: Option<u64>,
+    /// The entry that comes next.
     next: u64,
+    /// Whether `last` was seen in an earlier moment than the entries are.
+    resumed: bool,
 }
 
 /// What came out.
@@ -95,7 +99,7 @@ impl<'a> Checker<'a> {
     }
 
     fn numbered(&mut self, writer: usize, n: u64, value: &str) {
-        let Seen { last, next } = self.writers[writer].clone();
+        let Seen { last, next, .. } = self.writers[writer];
         self.missing(&format!("writer {}'s entries", writer + 1), next, n);
         self.writers[writer].next = n + 1;
         let Some(last) = last else { return };
@@ -131,13 +135,49 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// The entries from here on are of a later moment, before which `floors` was acknowledged. Nothing that was there
+    /// may be gone; only whether a batch is whole can no longer be told for the writer that was being read.
+    pub fn resume(&mut self, floors: Vec<u64>) {
+        self.floors = floors;
+        for (seen, floor) in self.writers.iter_mut().zip(&mut self.floors) {
+            if let Some(last) = seen.last.take() {
+                *floor = last.max(*floor);
+                seen.resumed = true;
+            }
+        }
+        // A writer that was read to its end has no more entries: what it wrote since lies behind the walk.
+        for (writer, seen) in self.writers.iter().enumerate() {
+            let passed = self
+                .previous
+                .as_deref()
+                .is_some_and(|key| self.layout.last_key(writer + 1).as_str() <= key);
+            if passed {
+                self.floors[writer] = seen.next.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The key after which a new process goes on.
+    pub fn previous(&self) -> Option<&str> {
+        self.previous.as_deref()
+    }
+
+    /// Entries seen so far.
+    pub fn entries(&self) -> u64 {
+        self.found.entries
+    }
+
     /// There are no more entries.
     pub fn finish(mut self) -> Findings {
         self.missing("base entries", self.next_base, self.layout.base_entries);
         for writer in 0..self.layout.writers {
-            let Seen { last, next } = self.writers[writer].clone();
+            let Seen {
+                last,
+                next,
+                resumed,
+            } = self.writers[writer];
             let name = format!("writer {}'s entries", writer + 1);
-            if last.is_none() {
+            if last.is_none() && !resumed {
                 self.found
                     .fault(format_args!("writer {}: no last batch", writer + 1));
             }
@@ -235,6 +275,50 @@ mod tests {
         store.insert(layout.last_key(0), "5".into());
         let found = findings(&layout, &store, [5, 4]);
         assert_eq!((found.lost, found.doubled), (0, 1), "{found:?}");
+    }
+
+    /// The findings of a walk that is cut after so many entries and goes on in a later store.
+    fn resumed(
+        layout: &Layout,
+        before: &Store,
+        cut: usize,
+        after: &Store,
+        floors: [u64; 2],
+    ) -> Findings {
+        let mut checker = Checker::new(layout, vec![0, 0]);
+        for (key, value) in before.iter().take(cut) {
+            checker.entry(key, value);
+        }
+        checker.resume(floors.to_vec());
+        let previous = checker.previous().unwrap_or_default().to_string();
+        for (key, value) in after.iter().filter(|(key, _)| **key > previous) {
+            checker.entry(key, value);
+        }
+        checker.finish()
+    }
+
+    #[test]
+    fn a_walk_that_goes_on_at_a_later_moment_finds_nothing_wrong_in_a_whole_store() {
+        let layout = layout();
+        let (before, after) = (store(&layout, [5, 4]), store(&layout, [9, 7]));
+        for cut in 0..=before.len() {
+            let found = resumed(&layout, &before, cut, &after, [8, 6]);
+            assert_eq!(found.fault_count, 0, "cut at {cut}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_walk_that_goes_on_at_a_later_moment_still_finds_what_is_lost() {
+        let layout = layout();
+        let before = store(&layout, [5, 4]);
+        let mut after = store(&layout, [9, 7]);
+        after.remove(&layout.entry_key(0, 7));
+        for cut in 0..8 {
+            let found = resumed(&layout, &before, cut, &after, [8, 6]);
+            assert_eq!(found.lost, 1, "cut at {cut}: {found:?}");
+        }
+        let found = resumed(&layout, &before, 6, &store(&layout, [7, 7]), [8, 6]);
+        assert_eq!(found.lost, 1, "{found:?}");
     }
 
     #[test]

@@ -1,29 +1,20 @@
-//! What a writer, a reader and a stream do: each a thread that drives its child process, and starts it again when it
-//! was killed.
+//! What a writer and a reader do: each a thread that drives its child process, and starts it again when it was killed.
 
-use std::io::BufRead;
-use std::process::ChildStdout;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Stage;
-use super::check::{Checker, Findings};
-use super::ledger::{Leader, Pass};
+use super::ledger::Leader;
 use super::member::{Member, Role, Talk};
 use super::referee::Event;
-use crate::json::OwnedEntry;
+use super::{Stage, stream};
 
 /// Errors after which a member gives up.
 const MOST_ERRORS: u32 = 20;
 /// How often a reader asks who leads.
 const STATUS_EVERY: Duration = Duration::from_millis(5);
-/// The part of the run over which the stream's first pass is spread, so that it lives through the kills.
-const STREAM_SHARE: f64 = 0.9;
-/// A stream that is ahead by less than this reads on.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a conversation ended.
 enum End {
@@ -38,7 +29,7 @@ enum End {
 /// Plays a member's part until the show is over.
 pub fn play(stage: &Stage<'_>, member: &Member, events: &Sender<Event>) {
     match member.role {
-        Role::Stream => stream(stage, member, events),
+        Role::Stream => stream::walk_again_and_again(stage, member, events),
         _ => converse(stage, member, events),
     }
     // The referee may have left already, when it failed; then nobody needs to know.
@@ -207,85 +198,4 @@ fn failed(stage: &Stage<'_>, role: Role, answer: &Value, errors: &mut u32) -> bo
         .ledger
         .trouble(format_args!("{role} was answered {answer}"));
     *errors >= MOST_ERRORS
-}
-
-/// Walks over everything, again and again, each pass a process of its own.
-fn stream(stage: &Stage<'_>, member: &Member, events: &Sender<Event>) {
-    let ledger = &stage.ledger;
-    let mut up = false;
-    while !ledger.stopped() {
-        let kills = ledger.kills.load(SeqCst);
-        let floors = ledger.floors();
-        let output = match member.start_scan(stage) {
-            Ok(output) => output,
-            Err(error) => {
-                return ledger.trouble(format_args!("the stream cannot be started: {error}"));
-            }
-        };
-        let first_pass = ledger.passes().is_empty();
-        let passed = pass(
-            stage,
-            Checker::new(&stage.layout, floors),
-            output,
-            first_pass,
-            || {
-                if !std::mem::replace(&mut up, true) {
-                    let _ = events.send(Event::Up(Role::Stream));
-                }
-            },
-        );
-        let words = member.end();
-        if member.was_killed() {
-            continue; // it led, and begins again at another moment
-        }
-        match passed {
-            Ok(found) if words == "exit code 0" => {
-                for fault in &found.faults {
-                    ledger.trouble(format_args!("the stream: {fault}"));
-                }
-                ledger.passed(Pass {
-                    entries: found.entries,
-                    kills: ledger.kills.load(SeqCst) - kills,
-                });
-            }
-            Ok(_) => return ledger.trouble(format_args!("the stream ended early, {words}")),
-            Err(why) => {
-                return ledger.trouble(format_args!(
-                    "the stream gave a line that is none: {why}; {words}"
-                ));
-            }
-        }
-    }
-}
-
-/// One walk over everything; the first is slowed down so that it lives as long as the show.
-fn pass(
-    stage: &Stage<'_>,
-    mut checker: Checker<'_>,
-    output: std::io::BufReader<ChildStdout>,
-    slowly: bool,
-    mut seen: impl FnMut(),
-) -> Result<Findings, String> {
-    let start = Instant::now();
-    let span = stage.ledger.time_left().mul_f64(STREAM_SHARE);
-    let mut count = 0;
-    for line in output.split(b'\n') {
-        let Ok(line) = line else { break };
-        let Ok(entry) = serde_json::from_slice::<OwnedEntry>(&line) else {
-            // The last line of a process that was killed is cut.
-            return Err(String::from_utf8_lossy(&line).into_owned());
-        };
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|error| error.to_string());
-        checker.entry(&text(entry.key.0)?, &text(entry.value.0)?);
-        count += 1;
-        stage.ledger.streamed.store(count, SeqCst);
-        seen();
-        if slowly && count <= stage.layout.base_entries {
-            let due = start + span.mul_f64(count as f64 / stage.layout.base_entries as f64);
-            if due > Instant::now() + SHORTEST_PAUSE {
-                stage.ledger.pause_until(due);
-            }
-        }
-    }
-    Ok(checker.finish())
 }

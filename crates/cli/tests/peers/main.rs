@@ -1,0 +1,8 @@
+//! Beside programs that must be installed: C++ LevelDB (Python's `plyvel`) and Debian's `apt-cache`.
+//!
+//! `cargo test -p level-party-cli --features peers --test peers`
+
+mod cpp_leveldb;
+mod packages;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
