@@ -3,7 +3,8 @@
 pub use level_party_engine::WriteBatch;
 
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{MAX_BATCH_BYTES, MAX_KEY_BYTES};
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Batch<'a> {
     db: &'a Db,
     batch: WriteBatch,
     options: WriteOptions,
+    /// The first entry that can never be written.
+    problem: Option<Error>,
 }
 
 impl<'a> Batch<'a> {
@@ -42,18 +45,27 @@ impl<'a> Batch<'a> {
             db,
             batch: WriteBatch::new(),
             options: WriteOptions::default(),
+            problem: None,
         }
     }
 
     /// Adds or replaces the entry of `key`.
     pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.batch.put(key.as_ref(), value.as_ref());
+        let (key, value) = (key.as_ref(), value.as_ref());
+        match check_entry(key, value) {
+            Ok(()) => self.batch.put(key, value),
+            Err(error) => self.problem = self.problem.or(Some(error)),
+        }
         self
     }
 
     /// Removes the entry of `key`, if there is one.
     pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.batch.delete(key.as_ref());
+        let key = key.as_ref();
+        match check_entry(key, b"") {
+            Ok(()) => self.batch.delete(key),
+            Err(error) => self.problem = self.problem.or(Some(error)),
+        }
         self
     }
 
@@ -68,6 +80,52 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// As [`Db::write`].
     pub fn write(self) -> Result<()> {
-        self.db.write(&self.batch, self.options)
+        match self.problem {
+            Some(error) => Err(error),
+            None => self.db.write(&self.batch, self.options),
+        }
     }
+}
+
+/// Refuses a key over its limit, alike in both roles.
+pub(crate) fn check_key(key: &[u8]) -> Result<()> {
+    if key.len() <= MAX_KEY_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "a key of {} bytes is over the limit of {MAX_KEY_BYTES}",
+            key.len()
+        ),
+    ))
+}
+
+/// Refuses an entry that no batch can hold.
+pub(crate) fn check_entry(key: &[u8], value: &[u8]) -> Result<()> {
+    check_key(key)?;
+    if value.len() <= MAX_BATCH_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "a value of {} bytes is over the limit of {MAX_BATCH_BYTES}",
+            value.len()
+        ),
+    ))
+}
+
+/// Refuses a batch that cannot travel.
+pub(crate) fn check_batch(batch: &WriteBatch) -> Result<()> {
+    if batch.byte_size() > MAX_BATCH_BYTES {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "a write of {} bytes is over the limit of {MAX_BATCH_BYTES}; split it",
+                batch.byte_size()
+            ),
+        ));
+    }
+    batch.iter().try_for_each(|op| check_key(op.key()))
 }

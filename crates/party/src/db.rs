@@ -67,9 +67,7 @@ impl Db {
     /// # Errors
     /// As [`Db::write`].
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let mut batch = WriteBatch::new();
-        batch.put(key.as_ref(), value.as_ref());
-        self.write(&batch, WriteOptions::default())
+        self.batch().put(key, value).write()
     }
 
     /// Removes `key`; it is no error when there is none.
@@ -77,9 +75,7 @@ impl Db {
     /// # Errors
     /// As [`Db::write`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        let mut batch = WriteBatch::new();
-        batch.delete(key.as_ref());
-        self.write(&batch, WriteOptions::default())
+        self.batch().delete(key).write()
     }
 
     /// A chained batch.
@@ -93,7 +89,8 @@ impl Db {
     /// - `Timeout`: not applied, and it never will be.
     /// - `OutcomeUnknown`: it may have been applied once; it is never applied later than this answer's cause.
     /// - `ConnectionLost` (only with `retry(false)`): the leader went; it may have been applied once.
-    /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES).
+    /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES), or a key over
+    ///   [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
         self.handle.write(batch, options.sync).map(drop)
     }

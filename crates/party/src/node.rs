@@ -3,6 +3,7 @@
 //! The node owns the session (calls), and the elector thread that keeps finding a leader or becomes it. A
 //! [`Handle`] is what a caller opened: its own limits, and its own `close`.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +15,11 @@ use parking_lot::Mutex;
 use serde_bytes::Bytes;
 
 use crate::alarm::Alarm;
-use crate::batch::WriteBatch;
+use crate::batch::{WriteBatch, check_batch, check_key};
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::protocol::{
-    Answer, Entries, Failure, MAX_BATCH_BYTES, MAX_KEY_BYTES, Request, Scan, unexpected,
-};
+use crate::protocol::{Answer, Entries, Failure, Request, Scan, unexpected};
 use crate::registry;
 pub(crate) use crate::session::Tenure;
 use crate::session::{Limits, PinId, Session};
@@ -213,15 +212,7 @@ impl Handle {
     }
 
     pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
-        if batch.byte_size() > MAX_BATCH_BYTES {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!(
-                    "a write of {} bytes is over the limit of {MAX_BATCH_BYTES}; split it",
-                    batch.byte_size()
-                ),
-            ));
-        }
+        check_batch(batch)?;
         let limits = self.limits()?;
         let request = Request::Write {
             number: 0,
@@ -241,6 +232,11 @@ impl Handle {
         pin: Option<&Pinned>,
         begun: Option<Tenure>,
     ) -> Result<(Entries, Option<Pinned>, Tenure)> {
+        for bound in [scan.lower, scan.upper] {
+            if let Bound::Included(key) | Bound::Excluded(key) = bound {
+                check_key(key)?;
+            }
+        }
         let mut limits = self.limits()?;
         limits.only = begun.filter(|_| !self.retry);
         if let Some(pin) = pin {
@@ -296,20 +292,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Keys longer than the limit can't have been written through this crate, and are refused alike in both roles.
-fn check_key(key: &[u8]) -> Result<()> {
-    if key.len() <= MAX_KEY_BYTES {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::InvalidArgument,
-        format!(
-            "a key of {} bytes is over the limit of {MAX_KEY_BYTES}",
-            key.len()
-        ),
-    ))
 }
 
 /// A moment that this handle holds; dropping it gives it back.

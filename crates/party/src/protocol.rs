@@ -23,8 +23,8 @@ use crate::status::LeaderStatus;
 pub(crate) use entries::{Entries, EntriesBuilder};
 pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
 
-/// The largest key, in bytes. LevelDB has no limit below 4 GiB; this one keeps a key within a few table blocks.
-pub const MAX_KEY_BYTES: usize = 1 << 20;
+/// The largest key, in bytes. LevelDB has no limit below 4 GiB; with this one a scan's two bounds fit a request.
+pub const MAX_KEY_BYTES: usize = 16 << 20;
 /// The largest write (a batch with its keys, values and about 10 bytes an entry), in bytes.
 pub const MAX_BATCH_BYTES: usize = 64 << 20;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.

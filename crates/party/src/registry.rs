@@ -22,11 +22,12 @@ static NODES: LazyLock<Mutex<HashMap<DirIdentity, Arc<Elector>>>> = LazyLock::ne
 pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
     let dir = open_directory(path, options.create_if_missing)?;
     let mut nodes = NODES.lock();
-    if let Some(elector) = nodes.get(&dir.identity()) {
-        if elector.node().is_usable() {
-            elector.add_handle();
-            return Ok(elector.clone());
-        }
+    if let Some(elector) = nodes
+        .get(&dir.identity())
+        .filter(|elector| elector.node().is_usable())
+    {
+        elector.add_handle();
+        return Ok(elector.clone());
     }
     let identity = dir.identity();
     let elector = Elector::start(Node::new(dir, options)?)?;

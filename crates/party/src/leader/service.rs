@@ -196,7 +196,7 @@ impl Service {
             oldest_pin: stats.oldest_pin,
             files_per_level: stats.files_per_level.iter().map(|&n| n as u64).collect(),
             bytes_per_level: stats.bytes_per_level.to_vec(),
-            memtable_bytes: stats.memtable_bytes as u64,
+            memtable_bytes: stats.memtable_bytes,
             background_error: stats.background_error,
         }))
     }

@@ -82,10 +82,11 @@ impl Session {
         inner.pins.forget_returned();
         let mut unresolved: Vec<Epoch> = inner.last_epoch.into_iter().collect();
         for call in inner.pending.values() {
-            if let Some(Trace::Assigned { epoch, .. }) = call.write.map(|n| self.page.trace(n)) {
-                if !unresolved.contains(&epoch) {
+            match call.write.map(|number| self.page.trace(number)) {
+                Some(Trace::Assigned { epoch, .. }) if !unresolved.contains(&epoch) => {
                     unresolved.push(epoch);
                 }
+                _ => {}
             }
         }
         let (pins, moments) = inner.pins.readable().unzip();

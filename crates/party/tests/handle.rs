@@ -1,0 +1,198 @@
+//! One handle, or several in one process: what holds before any other process comes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use level_party::{Db, ErrorKind, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
+
+fn keys(range: level_party::Range) -> Vec<String> {
+    range
+        .map(|entry| String::from_utf8(entry.expect("an entry").0).expect("text"))
+        .collect()
+}
+
+fn filled(dir: &Path, count: usize) -> Db {
+    let db = Db::open(dir).expect("opened");
+    for n in 0..count {
+        db.put(format!("{n:05}"), n.to_string()).expect("put");
+    }
+    db
+}
+
+#[test]
+fn handles_of_one_process_share_one_node_and_close_each_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Db::open(dir.path()).unwrap();
+    let second = Db::open(dir.path().join(".")).unwrap();
+    first.put("a", "1").unwrap();
+    assert_eq!(second.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+    first.close().unwrap();
+    assert_eq!(first.get("a").unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(second.role(), Role::Leader);
+    second.put("a", "2").unwrap();
+    drop(second);
+    let third = Db::open(dir.path()).unwrap();
+    assert_eq!(third.get("a").unwrap().as_deref(), Some(&b"2"[..]));
+    assert_eq!(
+        third.status().unwrap().leader.epoch,
+        2,
+        "the node before has left"
+    );
+}
+
+#[test]
+fn a_database_is_opened_and_closed_again_and_again_from_several_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let dir = dir.path();
+            threads.spawn(move || {
+                for round in 0..20 {
+                    let db = Db::open(dir).expect("opened");
+                    db.put(format!("{thread}/{round}"), "x").expect("put");
+                }
+            });
+        }
+    });
+    assert_eq!(Db::open(dir.path()).unwrap().iter().count(), 80);
+}
+
+#[test]
+fn a_range_runs_from_both_ends_and_meets_in_the_middle() {
+    let dir = tempfile::tempdir().unwrap();
+    // More than one chunk from each end.
+    let db = filled(dir.path(), 3000);
+    let mut range = db.range("00010".."02990");
+    let (mut low, mut high) = (10, 2989);
+    while low <= high {
+        assert_eq!(
+            range.next().unwrap().unwrap().0,
+            format!("{low:05}").into_bytes()
+        );
+        low += 1;
+        if low > high {
+            break;
+        }
+        assert_eq!(
+            range.next_back().unwrap().unwrap().0,
+            format!("{high:05}").into_bytes()
+        );
+        high -= 1;
+    }
+    assert!(range.next().is_none() && range.next_back().is_none());
+}
+
+#[test]
+fn an_iterator_and_a_snapshot_show_one_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = filled(dir.path(), 2000);
+    let before = db.snapshot().unwrap();
+    let mut stream = db.iter();
+    stream.next().unwrap().unwrap();
+    for n in 0..2000 {
+        db.delete(format!("{n:05}")).unwrap();
+    }
+    assert_eq!(stream.count(), 1999);
+    assert_eq!(db.iter().count(), 0);
+    assert_eq!(before.iter().count(), 2000);
+    assert_eq!(before.get("00007").unwrap().as_deref(), Some(&b"7"[..]));
+    assert_eq!(keys(before.prefix("0000")).len(), 10);
+    assert_eq!(
+        db.status().unwrap().leader.pins,
+        1,
+        "the finished stream holds nothing"
+    );
+    drop(before);
+    assert_eq!(db.status().unwrap().leader.pins, 0);
+}
+
+#[test]
+fn empty_keys_values_and_bounds_mean_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.put("", "empty key").unwrap();
+    db.put("k", "").unwrap();
+    assert_eq!(db.get("").unwrap().as_deref(), Some(&b"empty key"[..]));
+    assert_eq!(db.get("k").unwrap().as_deref(), Some(&b""[..]));
+    assert_eq!(keys(db.range(""..)), ["", "k"]);
+    assert_eq!(keys(db.range(..="")), [""]);
+    assert_eq!(keys(db.range(.."")), [] as [&str; 0]);
+    assert_eq!(keys(db.prefix("")), ["", "k"]);
+}
+
+#[test]
+fn what_can_never_be_written_is_refused_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let long_key = vec![b'k'; MAX_KEY_BYTES + 1];
+    let refused = |result: level_party::Result<()>| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    };
+    refused(db.put(&long_key, ""));
+    refused(db.delete(&long_key));
+    refused(db.get(&long_key).map(drop));
+    refused(db.put("a", vec![0; MAX_BATCH_BYTES]));
+    refused(db.batch().put("a", "1").put(&long_key, "").write());
+    assert_eq!(db.iter().count(), 0);
+}
+
+#[test]
+fn opening_says_what_is_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind = |options: level_party::Options, path: &Path| options.open(path).unwrap_err().kind();
+    let existing = || Db::options().create_if_missing(false);
+    assert_eq!(
+        kind(existing(), &dir.path().join("none")),
+        ErrorKind::NotFound
+    );
+    assert_eq!(kind(existing(), dir.path()), ErrorKind::NotFound);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made there"
+    );
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(kind(Db::options(), &file), ErrorKind::NotADirectory);
+    let data = dir.path().join("nested/data");
+    drop(Db::options().error_if_exists(true).open(&data).unwrap());
+    assert_eq!(
+        kind(Db::options().error_if_exists(true), &data),
+        ErrorKind::AlreadyExists
+    );
+    std::fs::write(data.join("CURRENT"), "nonsense").unwrap();
+    assert_eq!(kind(Db::options(), &data), ErrorKind::Corruption);
+}
+
+#[test]
+fn a_directory_locked_by_another_program_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = std::fs::File::create(dir.path().join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    let options = Db::options().open_timeout(Duration::from_millis(50));
+    let error = options.open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    let pid = std::process::id().to_string();
+    assert!(
+        !cfg!(target_os = "linux") || error.message().contains(&pid),
+        "{error}"
+    );
+    drop(lock);
+    Db::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_leader_that_cannot_serve_gives_the_lock_back() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("level-party.state")).unwrap();
+    assert_eq!(
+        Db::open(dir.path()).unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
+    assert!(
+        !dir.path().join("level-party.sock").exists(),
+        "the endpoint was removed"
+    );
+    std::fs::remove_dir(dir.path().join("level-party.state")).unwrap();
+    Db::open(dir.path()).unwrap();
+}
