@@ -19,6 +19,8 @@ pub struct Walk {
     pub limit: Option<u64>,
 }
 
+type KeyBound = Bound<Vec<u8>>;
+
 /// What a scan yields.
 pub type Entries = Box<dyn Iterator<Item = level_party::Result<(Vec<u8>, Vec<u8>)>>>;
 
@@ -37,7 +39,7 @@ impl Walk {
     }
 
     /// The lower and upper bound, or `None` where no key can lie between them.
-    fn bounds(&self) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    fn bounds(&self) -> Option<(KeyBound, KeyBound)> {
         let mut lower = Bound::Unbounded;
         let mut upper = Bound::Unbounded;
         let included = |key: &Vec<u8>| Bound::Included(key.clone());
@@ -75,7 +77,7 @@ impl Walk {
 }
 
 /// Of two bounds the one whose key is `towards` the inside; of two at one key the excluding one.
-fn tighter(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>, towards: Ordering) -> Bound<Vec<u8>> {
+fn tighter(a: KeyBound, b: KeyBound, towards: Ordering) -> KeyBound {
     let order = match (key_of(&a), key_of(&b)) {
         (None, _) => return b,
         (_, None) => return a,
@@ -89,14 +91,14 @@ fn tighter(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>, towards: Ordering) -> Bound<Vec
     }
 }
 
-fn key_of(bound: &Bound<Vec<u8>>) -> Option<&Vec<u8>> {
+fn key_of(bound: &KeyBound) -> Option<&Vec<u8>> {
     match bound {
         Bound::Included(key) | Bound::Excluded(key) => Some(key),
         Bound::Unbounded => None,
     }
 }
 
-fn may_hold_a_key(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
+fn may_hold_a_key(lower: &KeyBound, upper: &KeyBound) -> bool {
     match (lower, upper) {
         (Bound::Unbounded, Bound::Excluded(end)) => !end.is_empty(),
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,

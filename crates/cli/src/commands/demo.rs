@@ -14,7 +14,7 @@
 //! | [`check`] | reading them back in order |
 //! | [`ledger`] | what all threads count and share |
 //! | [`member`] | one child process and its replacement |
-//! | [`roles`] | what a writer, a reader and a stream do |
+//! | [`roles`], [`stream`] | what a writer, a reader and the stream do |
 //! | [`referee`] | the schedule of kills, the failover times |
 //! | [`screen`] | what is seen meanwhile |
 //! | [`summary`] | what is said at the end |
@@ -26,6 +26,7 @@ mod member;
 mod referee;
 mod roles;
 mod screen;
+mod stream;
 mod summary;
 
 use std::path::{Path, PathBuf};

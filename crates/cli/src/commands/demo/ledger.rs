@@ -26,6 +26,8 @@ pub struct Ledger {
     end: Instant,
     /// Whether the show is over.
     stop: AtomicBool,
+    /// Whether the show cannot go on.
+    broken_off: AtomicBool,
     /// Wakes who waits for a moment of the show, when it is over before.
     stopping: (Mutex<()>, Condvar),
     leader: Mutex<Option<Leader>>,
@@ -50,7 +52,10 @@ struct Probe {
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     pub entries: u64,
+    /// Leaders killed meanwhile.
     pub kills: u64,
+    /// How often the stream's own process led and was killed.
+    pub restarts: u64,
 }
 
 impl Ledger {
@@ -68,6 +73,7 @@ impl Ledger {
             kills: AtomicU64::new(0),
             passes: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
+            broken_off: AtomicBool::new(false),
             leader: Mutex::new(None),
             probe: Mutex::new(None),
             troubles: Mutex::new(Vec::new()),
@@ -95,6 +101,16 @@ impl Ledger {
         let _guard = lock(&self.stopping.0);
         self.stop.store(true, SeqCst);
         self.stopping.1.notify_all();
+    }
+
+    /// Ends the show, with no children left.
+    pub fn break_off(&self) {
+        self.broken_off.store(true, SeqCst);
+        self.stop();
+    }
+
+    pub fn is_broken_off(&self) -> bool {
+        self.broken_off.load(SeqCst)
     }
 
     /// How long the show goes on.

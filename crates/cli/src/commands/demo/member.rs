@@ -63,7 +63,7 @@ impl Member {
     pub fn start_exec(&self, stage: &Stage<'_>) -> io::Result<Talk> {
         let mut command = Command::new(&stage.program);
         command.arg("exec").arg(stage.dir).stdin(Stdio::piped());
-        let (stdin, stdout) = self.start(command)?;
+        let (stdin, stdout) = self.start(&mut command)?;
         Ok(Talk {
             stdin,
             stdout,
@@ -71,20 +71,26 @@ impl Member {
         })
     }
 
-    /// Starts a process that prints the run's entries.
-    pub fn start_scan(&self, stage: &Stage<'_>) -> io::Result<BufReader<ChildStdout>> {
+    /// Starts a process that prints the run's entries, those after a key if one is given.
+    pub fn start_scan(
+        &self,
+        stage: &Stage<'_>,
+        after: Option<&str>,
+    ) -> io::Result<BufReader<ChildStdout>> {
         let mut command = Command::new(&stage.program);
         command
             .arg("scan")
             .arg(stage.dir)
-            .args(["--json", "--prefix", stage.layout.prefix()])
-            .stdin(Stdio::null());
-        Ok(self.start(command)?.1)
+            .args(["--json", "--prefix", stage.layout.prefix()]);
+        if let Some(key) = after {
+            command.args(["--gt", key]);
+        }
+        Ok(self.start(command.stdin(Stdio::null()))?.1)
     }
 
     fn start(
         &self,
-        mut command: Command,
+        command: &mut Command,
     ) -> io::Result<(Option<ChildStdin>, BufReader<ChildStdout>)> {
         let mut slot = lock(&self.child);
         let mut child = command

@@ -53,7 +53,7 @@ struct EndAll<'a>(&'a Stage<'a>);
 
 impl Drop for EndAll<'_> {
     fn drop(&mut self) {
-        self.0.ledger.stop();
+        self.0.ledger.break_off();
         for member in &self.0.members {
             member.kill_any();
         }
@@ -282,7 +282,7 @@ pub fn verify(stage: &Stage<'_>, baseline: u64) -> Verdict {
 fn read_back(stage: &Stage<'_>, member: &Member, baseline: u64, finished: &Sender<()>) -> Verdict {
     let mut checker = Checker::new(&stage.layout, stage.ledger.floors());
     let mut bad_line = None;
-    let words = match member.start_scan(stage) {
+    let words = match member.start_scan(stage, None) {
         Err(error) => format!("it cannot be started: {error}"),
         Ok(output) => {
             for line in output.split(b'\n').map_while(|line| line.ok()) {

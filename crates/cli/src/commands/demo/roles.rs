@@ -142,12 +142,9 @@ fn read(stage: &Stage<'_>, index: usize, talk: &mut Talk, events: &Sender<Event>
             let Some(answer) = talk.ask(&json!({"op": "status"})) else {
                 return End::Gone;
             };
-            match leader(&answer) {
-                Some(told) => {
-                    if ledger.hear(told) {
-                        let _ = events.send(Event::NewLeader);
-                    }
-                }
+            match leader(&answer).map(|told| ledger.hear(told)) {
+                Some(true) => drop(events.send(Event::NewLeader)),
+                Some(false) => {}
                 None if failed(stage, role, &answer, &mut errors) => return End::Failed,
                 None => {}
             }

@@ -24,7 +24,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// Walks until the show is over; the first pass slowly, so that it lives as long as the show.
 pub fn walk_again_and_again(stage: &Stage<'_>, member: &Member, events: &Sender<Event>) {
     let begin = Instant::now();
-    let mut pace = Some(Pace { begin, span: stage.ledger.time_left().mul_f64(STREAM_SHARE) });
+    let mut pace = Some(Pace {
+        begin,
+        span: stage.ledger.time_left().mul_f64(STREAM_SHARE),
+    });
     let mut up = false;
     let mut seen = || {
         if !std::mem::replace(&mut up, true) {
@@ -46,7 +49,12 @@ struct Pace {
 }
 
 /// One walk from the first key to the last; `None` when it cannot be finished.
-fn pass(stage: &Stage<'_>, member: &Member, pace: Option<Pace>, seen: &mut impl FnMut()) -> Option<Pass> {
+fn pass(
+    stage: &Stage<'_>,
+    member: &Member,
+    pace: Option<Pace>,
+    seen: &mut impl FnMut(),
+) -> Option<Pass> {
     let ledger = &stage.ledger;
     let kills = ledger.kills.load(SeqCst);
     let mut checker = Checker::new(&stage.layout, ledger.floors());
@@ -77,7 +85,11 @@ fn pass(stage: &Stage<'_>, member: &Member, pace: Option<Pace>, seen: &mut impl 
         for fault in &found.faults {
             ledger.trouble(format_args!("the stream: {fault}"));
         }
-        return Some(Pass { entries: found.entries, kills: ledger.kills.load(SeqCst) - kills, restarts });
+        return Some(Pass {
+            entries: found.entries,
+            kills: ledger.kills.load(SeqCst) - kills,
+            restarts,
+        });
     }
 }
 
@@ -100,7 +112,10 @@ fn walk(
         }
         let entry: OwnedEntry = serde_json::from_slice(&line)
             .map_err(|error| format!("{error} in {:?}", String::from_utf8_lossy(&line)))?;
-        checker.entry(&String::from_utf8_lossy(&entry.key.0), &String::from_utf8_lossy(&entry.value.0));
+        checker.entry(
+            &String::from_utf8_lossy(&entry.key.0),
+            &String::from_utf8_lossy(&entry.value.0),
+        );
         let count = checker.entries();
         stage.ledger.streamed.store(count, SeqCst);
         seen();

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::layout::OPS_PER_BATCH;
+use super::ledger::Pass;
 use super::referee::{Outcome, Verdict};
 use super::{READERS, Stage, WRITERS};
 use crate::failure::{Failure, Result, say};
@@ -42,14 +43,7 @@ pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<
         ),
     )?;
     for pass in ledger.passes().iter().take(1) {
-        let over = counted(pass.kills, "change of leader", "changes of leader");
-        row(
-            "stream",
-            format!(
-                "{} of one moment, over {over}",
-                counted(pass.entries, "entry", "entries")
-            ),
-        )?;
+        row("stream", stream(pass))?;
     }
     row("errors seen", count(errors))?;
     row(
@@ -112,6 +106,20 @@ fn failover(times: &[Duration]) -> String {
             millis(sorted[sorted.len() / 2]),
             millis(*worst)
         ),
+    }
+}
+
+fn stream(pass: &Pass) -> String {
+    let over = counted(pass.kills, "change of leader", "changes of leader");
+    let entries = counted(pass.entries, "entry", "entries");
+    match pass.restarts {
+        0 => format!("{entries} of one moment in order, over {over}"),
+        times => {
+            let times = counted(times, "time", "times");
+            format!(
+                "{entries} in order, over {over}; it led and was killed {times} itself and went on after its last key"
+            )
+        }
     }
 }
 
