@@ -1,0 +1,73 @@
+//! `cargo bench -p level-party-bench --bench party`: level-party beside its floors and C++ LevelDB.
+//!
+//! Each concern is a file that makes one table. Who is measured, and who they talk to, are processes of their own: this
+//! program starts itself again in a role ([`roles`]). Rounds of those compared are interleaved, so that a
+//! disturbance of the machine meets all of them. What each row means is in `docs/BENCHMARKS.md`.
+#![forbid(unsafe_code)]
+
+mod echo;
+mod failover;
+mod local;
+mod member;
+mod opening;
+mod roles;
+mod roundtrip;
+mod scanning;
+mod settings;
+mod stores;
+
+use clap::Parser;
+use level_party_bench::{Peer, Result, Table};
+
+use settings::{Concern, Settings};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("--role", role)) = arguments.split_first().map(|(a, b)| (a.as_str(), b)) {
+        return roles::run(role);
+    }
+    let settings = Settings::parse().resolved();
+    let peer = Peer::find()?;
+    print_head(&settings, peer.as_ref());
+    for concern in Concern::ALL {
+        if settings.wants(concern) {
+            println!("{}", measure(concern, &settings, peer.as_ref())?);
+        }
+    }
+    Ok(())
+}
+
+fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
+    match concern {
+        Concern::Roundtrip => roundtrip::measure(settings),
+        Concern::Local => local::measure(settings, peer),
+        Concern::Failover => failover::measure(settings),
+        Concern::Opening => opening::measure(settings, peer),
+        Concern::Scanning => scanning::measure(settings),
+    }
+}
+
+fn print_head(settings: &Settings, peer: Option<&Peer>) {
+    let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
+    println!(
+        "{} entries, {} B keys, {} B values, compression {}, {} rounds, {cores} cores, in {}",
+        settings.entries(),
+        level_party_bench::KEY_BYTES,
+        level_party_bench::VALUE_BYTES,
+        settings.compression(),
+        settings.rounds(),
+        settings.parent().display(),
+    );
+    match peer {
+        Some(peer) => println!("peer: {}", peer.name),
+        None => println!(
+            "peer: ABSENT, so nothing stands beside C++ LevelDB. To have it: apt-get install g++ libleveldb-dev, then \
+             crates/bench/peers/build.sh"
+        ),
+    }
+    // The load of others is the first thing to know of a noisy run.
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        println!("load before the run: {}", load.trim_end());
+    }
+    println!();
+}
