@@ -1,4 +1,12 @@
 //! The engine through its public face.
 
+mod close;
+mod compaction;
+mod concurrent;
+mod crash;
+mod faults;
+mod hooks;
 mod model;
+mod order;
+mod recovery;
 mod support;

@@ -120,13 +120,9 @@ impl Call {
     pub fn is_sync(&self, part: &str) -> bool {
         matches!(self, Call::Sync(name) if name.contains(part))
     }
-
-    pub fn is_remove(&self) -> bool {
-        matches!(self, Call::Remove(_))
-    }
 }
 
-type Fault = Box<dyn FnMut(&Call) -> Option<io::Error> + Send>;
+type Fault = Arc<dyn Fn(&Call) -> Option<io::Error> + Send + Sync>;
 
 /// A directory in memory that records every changing call, and refuses those that a test chooses.
 #[derive(Clone)]
@@ -168,8 +164,8 @@ impl SpyFs {
     }
 
     /// From now on each call is asked first whether it is to fail. A refused call changes nothing.
-    pub fn refuse(&self, fault: impl FnMut(&Call) -> Option<io::Error> + Send + 'static) {
-        *self.shared.fault.lock() = Some(Box::new(fault));
+    pub fn refuse(&self, fault: impl Fn(&Call) -> Option<io::Error> + Send + Sync + 'static) {
+        *self.shared.fault.lock() = Some(Arc::new(fault));
     }
 
     pub fn refuse_nothing(&self) {
@@ -183,7 +179,9 @@ impl SpyFs {
 
 impl Spy {
     fn ask(&self, call: Call) -> io::Result<()> {
-        let refused = self.fault.lock().as_mut().and_then(|fault| fault(&call));
+        // Asked without the lock: a fault may also be a long wait.
+        let fault = self.fault.lock().clone();
+        let refused = fault.and_then(|fault| fault(&call));
         self.calls.lock().push(call);
         refused.map_or(Ok(()), Err)
     }

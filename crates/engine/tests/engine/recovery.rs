@@ -1,0 +1,365 @@
+//! Opening what an earlier opening left, whole or not.
+
+use std::sync::Arc;
+
+use level_party_engine::{Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode};
+use level_party_format::edit::VersionEdit;
+use level_party_format::filename::CURRENT;
+use level_party_format::log::{LogItem, LogReader, LogWriter};
+use level_party_format::{Comparator, CustomComparator};
+
+use crate::support::{batch_of, contents, get, names, open, put, tiny};
+
+fn after_reboot() -> Options {
+    Options {
+        recovery: RecoveryMode::AfterReboot,
+        ..tiny()
+    }
+}
+
+fn refused(fs: &MemFs, options: &Options) -> Error {
+    let opened = Engine::open(Arc::new(fs.clone()), options.clone());
+    opened.err().expect("the opening is refused")
+}
+
+/// A database whose log has one record for each of these keys, in this order, and nothing else.
+fn with_log(keys: &[&[u8]]) -> MemFs {
+    let fs = MemFs::new();
+    let engine = open(&fs, &tiny());
+    for key in keys {
+        put(&engine, key, b"value").unwrap();
+    }
+    engine.close().unwrap();
+    fs
+}
+
+/// Adds a log with one record, as if the memtable had been frozen and the process had died then.
+fn add_log(fs: &MemFs, name: &str, key: &[u8], sequence: u64) {
+    let mut batch = batch_of(key, b"later");
+    batch.set_sequence(sequence);
+    let mut bytes = Vec::new();
+    LogWriter::new().add_record(batch.as_bytes(), &mut bytes);
+    fs.write(name, bytes);
+}
+
+fn keys(engine: &Engine) -> Vec<Vec<u8>> {
+    contents(engine).into_keys().collect()
+}
+
+#[test]
+fn a_new_directory_has_the_files_that_leveldb_makes() {
+    let fs = MemFs::new();
+    let engine = open(&fs, &tiny());
+    assert!(engine.recovered().created);
+    assert_eq!(engine.recovered().last_sequence, 0);
+    engine.close().unwrap();
+    assert_eq!(
+        fs.list().unwrap(),
+        ["000003.log", CURRENT, "MANIFEST-000002"]
+    );
+    assert_eq!(fs.read(CURRENT).unwrap(), b"MANIFEST-000002\n");
+}
+
+#[test]
+fn create_if_missing_and_error_if_exists_do_as_they_say() {
+    let fs = MemFs::new();
+    let options = Options {
+        create_if_missing: false,
+        ..tiny()
+    };
+    assert_eq!(refused(&fs, &options).kind(), ErrorKind::DoesNotExist);
+    assert!(fs.list().unwrap().is_empty());
+    open(&fs, &tiny()).close().unwrap();
+    open(&fs, &options).close().unwrap();
+    let options = Options {
+        error_if_exists: true,
+        ..tiny()
+    };
+    assert_eq!(refused(&fs, &options).kind(), ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn a_lost_current_file_never_makes_an_empty_database_of_a_full_one() {
+    let fs = with_log(&[b"a"]);
+    fs.remove(CURRENT).unwrap();
+    let error = refused(&fs, &tiny());
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert!(error.to_string().contains("000003.log"), "{error}");
+}
+
+#[test]
+fn a_torn_last_record_ends_the_log_in_either_mode() {
+    for options in [tiny(), after_reboot()] {
+        for cut in 1..20 {
+            let fs = with_log(&[b"a", b"b"]);
+            fs.change("000003.log", |bytes| bytes.truncate(bytes.len() - cut))
+                .unwrap();
+            let engine = open(&fs, &options);
+            assert_eq!(keys(&engine), [b"a"]);
+            assert_eq!(engine.recovered().last_sequence, 1);
+            assert_eq!(engine.recovered().dropped.len(), 1);
+            assert!(engine.recovered().dropped[0].contains("000003.log"));
+        }
+    }
+}
+
+#[test]
+fn in_the_same_boot_a_bad_record_is_corruption_and_nothing_is_changed() {
+    let fs = with_log(&[b"a", b"b", b"c"]);
+    fs.change("000003.log", |bytes| *bytes.last_mut().unwrap() ^= 1)
+        .unwrap();
+    let before = fs.list().unwrap();
+    let error = refused(&fs, &tiny());
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert_eq!(error.file(), Some("000003.log"));
+    assert!(error.offset().is_some());
+    assert_eq!(fs.list().unwrap(), before);
+}
+
+#[test]
+fn after_a_reboot_the_first_bad_record_ends_recovery_and_later_logs_are_set_aside() {
+    let fs = with_log(&[b"a", b"b", b"c"]);
+    let second = nth_record(&fs, 1);
+    fs.change("000003.log", |bytes| bytes[second + 8] ^= 1)
+        .unwrap();
+    add_log(&fs, "000004.log", b"d", 4);
+    let later = fs.read("000004.log").unwrap();
+    let engine = open(&fs, &after_reboot());
+    assert_eq!(keys(&engine), [b"a"]);
+    let dropped = engine.recovered().dropped.clone();
+    assert_eq!(dropped.len(), 3, "{dropped:?}");
+    assert!(dropped[0].contains("000003.log") && dropped[1].contains("000004.log"));
+    engine.compact_range(None, None).unwrap();
+    assert_eq!(fs.read("level-party.aside-000004.log").unwrap(), later);
+    assert!(fs.exists("level-party.aside-000003.log").unwrap());
+    put(&engine, b"e", b"5").unwrap();
+    engine.close().unwrap();
+    // Set aside is set aside, however it is opened next, and its number is not used again.
+    let engine = open(&fs, &tiny());
+    assert_eq!(keys(&engine), [b"a", b"e"]);
+    assert!(engine.recovered().dropped.is_empty());
+    assert!(fs.exists("level-party.aside-000004.log").unwrap());
+    assert_ne!(names(&fs, ".log"), ["000004.log"]);
+}
+
+fn nth_record(fs: &MemFs, at: usize) -> usize {
+    let bytes = fs.read("000003.log").unwrap();
+    let mut offsets = LogReader::new(&bytes).filter_map(|item| match item {
+        LogItem::Record { offset, .. } => Some(offset as usize),
+        _ => None,
+    });
+    offsets.nth(at).unwrap()
+}
+
+#[test]
+fn after_a_reboot_a_log_that_lost_its_tail_at_a_record_ends_recovery_too() {
+    let fs = with_log(&[b"a", b"b", b"c"]);
+    let third = nth_record(&fs, 2);
+    fs.change("000003.log", |bytes| bytes.truncate(third))
+        .unwrap();
+    add_log(&fs, "000004.log", b"d", 4);
+    let engine = open(&fs, &after_reboot());
+    assert_eq!(keys(&engine), [b"a", b"b"]);
+    assert!(engine.recovered().dropped[0].contains("missing"));
+    assert!(fs.exists("level-party.aside-000004.log").unwrap());
+}
+
+#[test]
+fn logs_that_no_manifest_names_are_replayed_in_order() {
+    for options in [tiny(), after_reboot()] {
+        let fs = with_log(&[b"a", b"b"]);
+        add_log(&fs, "000005.log", b"c", 4);
+        add_log(&fs, "000004.log", b"c", 3);
+        let engine = open(&fs, &options);
+        assert_eq!(keys(&engine), [b"a", b"b", b"c"]);
+        assert_eq!(engine.recovered().last_sequence, 4);
+        assert_eq!(engine.get(b"c").unwrap().unwrap().sequence, 4);
+        assert!(engine.recovered().dropped.is_empty());
+    }
+}
+
+#[test]
+fn the_log_that_the_manifest_names_must_be_there() {
+    for options in [tiny(), after_reboot()] {
+        let fs = with_log(&[b"a"]);
+        fs.remove("000003.log").unwrap();
+        let error = refused(&fs, &options);
+        assert_eq!(error.kind(), ErrorKind::Corruption);
+        assert!(error.to_string().contains("000003.log"), "{error}");
+    }
+}
+
+#[test]
+fn a_database_made_but_never_opened_by_leveldb_opens() {
+    // LevelDB's first step of a creation writes this and may die then: log number 0, and no log.
+    let edit = VersionEdit {
+        comparator: Some("leveldb.BytewiseComparator".to_owned()),
+        log_number: Some(0),
+        next_file_number: Some(2),
+        last_sequence: Some(0),
+        ..VersionEdit::default()
+    };
+    let mut bytes = Vec::new();
+    LogWriter::new().add_record(&edit.encode(), &mut bytes);
+    let fs = MemFs::new();
+    fs.write("MANIFEST-000001", bytes);
+    fs.write(CURRENT, &b"MANIFEST-000001\n"[..]);
+    let engine = open(&fs, &tiny());
+    assert!(!engine.recovered().created);
+    put(&engine, b"a", b"1").unwrap();
+    engine.compact_range(None, None).unwrap();
+    assert!(!fs.exists("MANIFEST-000001").unwrap());
+}
+
+#[test]
+fn a_missing_table_is_found_at_the_opening() {
+    let fs = MemFs::new();
+    let engine = open(&fs, &tiny());
+    put(&engine, b"a", b"1").unwrap();
+    engine.flush().unwrap();
+    engine.close().unwrap();
+    let table = names(&fs, ".ldb").remove(0);
+    let bytes = fs.read(&table).unwrap();
+    fs.remove(&table).unwrap();
+    let error = refused(&fs, &tiny());
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert!(error.to_string().contains(&table), "{error}");
+    // Its old name will do.
+    fs.write(&table.replace(".ldb", ".sst"), bytes);
+    assert_eq!(get(&open(&fs, &tiny()), b"a").unwrap(), b"1");
+}
+
+#[test]
+fn a_torn_edit_is_left_out_and_a_bad_one_is_corruption_except_at_the_end_after_a_reboot() {
+    let make = || {
+        let fs = with_log(&[b"a"]);
+        let engine = open(&fs, &tiny());
+        put(&engine, b"b", b"2").unwrap();
+        engine.close().unwrap();
+        (
+            fs.clone(),
+            names(&fs, "")
+                .into_iter()
+                .find(|name| name.starts_with("MANIFEST"))
+                .unwrap(),
+        )
+    };
+    let (fs, manifest) = make();
+    fs.change(&manifest, |bytes| {
+        bytes.extend_from_slice(&[1, 2, 3, 4, 50])
+    })
+    .unwrap();
+    assert_eq!(keys(&open(&fs, &tiny())), [b"a", b"b"]);
+
+    let mut bad = Vec::new();
+    LogWriter::new().add_record(b"not an edit", &mut bad);
+    bad[8] ^= 1;
+    let (fs, manifest) = make();
+    fs.change(&manifest, |bytes| bytes.extend_from_slice(&bad))
+        .unwrap();
+    assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::Corruption);
+    let engine = open(&fs, &after_reboot());
+    assert_eq!(keys(&engine), [b"a", b"b"]);
+    assert_eq!(engine.recovered().dropped.len(), 1);
+
+    let (fs, manifest) = make();
+    fs.change(&manifest, |bytes| bytes[9] ^= 1).unwrap();
+    assert_eq!(refused(&fs, &after_reboot()).kind(), ErrorKind::Corruption);
+}
+
+#[test]
+fn another_comparator_is_refused() {
+    struct Backward;
+    impl CustomComparator for Backward {
+        fn name(&self) -> &str {
+            "test.Backward"
+        }
+        fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+            b.cmp(a)
+        }
+        fn find_shortest_separator(&self, _: &mut Vec<u8>, _: &[u8]) {}
+        fn find_short_successor(&self, _: &mut Vec<u8>) {}
+    }
+    let backward = Options {
+        comparator: Comparator::Custom(Arc::new(Backward)),
+        ..tiny()
+    };
+    let fs = with_log(&[b"a"]);
+    assert_eq!(
+        refused(&fs, &backward).kind(),
+        ErrorKind::ComparatorMismatch
+    );
+    let fs = MemFs::new();
+    let engine = open(&fs, &backward);
+    for key in [b"a", b"c", b"b"] {
+        put(&engine, key, b"").unwrap();
+    }
+    engine.compact_range(None, None).unwrap();
+    let mut cursor = engine.cursor().unwrap();
+    cursor.seek_to_first().unwrap();
+    assert_eq!(cursor.key(), b"c");
+    engine.close().unwrap();
+    assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::ComparatorMismatch);
+    assert_eq!(contents(&open(&fs, &backward)).len(), 3);
+}
+
+#[test]
+fn only_files_that_are_leveldbs_own_and_not_needed_are_removed() {
+    let fs = with_log(&[b"a"]);
+    let kept = [
+        "LOCK",
+        "LOG",
+        "LOG.old",
+        "000001.dbtmp",
+        "level-party.state",
+        "level-party.aside-000001.log",
+        "notes.txt",
+        "000009.ldb.bak",
+    ];
+    let removed = [
+        "000002.dbtmp",
+        "000001.log",
+        "000077.ldb",
+        "000078.sst",
+        "MANIFEST-000001",
+    ];
+    for name in kept.iter().chain(&removed) {
+        fs.write(name, &b"x"[..]);
+    }
+    let engine = open(&fs, &tiny());
+    engine.compact_range(None, None).unwrap();
+    engine.close().unwrap();
+    for name in kept {
+        assert!(fs.exists(name).unwrap(), "{name} is kept");
+    }
+    for name in removed {
+        assert!(!fs.exists(name).unwrap(), "{name} is removed");
+    }
+    // No number is used again that a file had, known or not.
+    let numbers = fs.list().unwrap();
+    assert!(
+        numbers.iter().any(|name| name == "MANIFEST-000079"),
+        "{numbers:?}"
+    );
+}
+
+#[test]
+fn an_absurd_file_number_is_refused_and_one_in_a_name_is_passed_over() {
+    let fs = with_log(&[b"a"]);
+    fs.write("18446744073709551615.ldb", &b"x"[..]);
+    open(&fs, &tiny()).close().unwrap();
+    let manifest = names(&fs, "")
+        .into_iter()
+        .find(|name| name.starts_with("MANIFEST"))
+        .unwrap();
+    let edit = VersionEdit {
+        next_file_number: Some(u64::MAX),
+        ..VersionEdit::default()
+    };
+    let len = fs.read(&manifest).unwrap().len() as u64;
+    fs.change(&manifest, |bytes| {
+        LogWriter::new_at(len).add_record(&edit.encode(), bytes)
+    })
+    .unwrap();
+    assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::Corruption);
+}
