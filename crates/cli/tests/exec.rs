@@ -4,6 +4,8 @@ use level_party_testkit::{ExecChild, Finished, run_with_input};
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+/// The page that describes the form, which these tests keep true.
+const PAGE: &str = include_str!("../../../docs/EXEC.md");
 
 fn dialogue(requests: &[u8]) -> (Finished, Vec<Value>) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -144,4 +146,40 @@ fn many_requests_may_be_sent_ahead() {
 fn a_last_line_without_a_newline_is_served() {
     let (_, answers) = dialogue(b"{\"id\":1,\"op\":\"get\",\"key\":\"a\"}");
     assert_eq!(answers, [json!({"id": 1, "ok": true, "value": null})]);
+}
+
+#[test]
+fn the_pages_examples_are_answered_as_it_says() {
+    let json_blocks: Vec<&str> = PAGE
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let (requests, documented) = (json_blocks[0], json_blocks[1]);
+    let (_, answers) = dialogue(requests.as_bytes());
+    let documented: Vec<Value> = documented
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert_eq!(answers.len(), documented.len());
+    for (answer, documented) in answers.iter().zip(&documented).take(4) {
+        assert_eq!(answer, documented);
+    }
+    // The page shortens the last one; it lists every field.
+    for field in answers[4]
+        .as_object()
+        .expect("an object")
+        .keys()
+        .filter(|field| !["id", "ok"].contains(&field.as_str()))
+    {
+        assert!(
+            PAGE.contains(&format!("`{field}`")),
+            "the page does not list {field}"
+        );
+    }
+    let (_, refused) = dialogue(br#"{"id":6,"op":"fly"}"#);
+    assert_eq!(
+        serde_json::from_str::<Value>(json_blocks[2]).expect("JSON"),
+        refused[0]
+    );
 }

@@ -113,7 +113,7 @@ fn member_line(stage: &Stage<'_>, member: &Member, leader: u32) -> String {
         Role::Writer(index) => format!("{} batches", count(stage.ledger.acked(index))),
         Role::Reader(_) => "checks that nothing read is older than what was acknowledged".into(),
         Role::Stream => format!(
-            "{} entries of one moment",
+            "{} entries in order",
             count(stage.ledger.streamed.load(SeqCst))
         ),
         Role::Check => String::new(),

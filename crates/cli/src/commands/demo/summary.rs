@@ -116,9 +116,7 @@ fn stream(pass: &Pass) -> String {
         0 => format!("{entries} of one moment in order, over {over}"),
         times => {
             let times = counted(times, "time", "times");
-            format!(
-                "{entries} in order, over {over}; it led and was killed {times} itself and went on after its last key"
-            )
+            format!("{entries} in order, over {over}, {times} its own process")
         }
     }
 }
