@@ -183,4 +183,3 @@ fn merged_inputs(compaction: &Compaction) -> Result<MergingIter> {
     children.push(level(lower));
     Ok(MergingIter::new(children, tables.comparator().clone()))
 }
-

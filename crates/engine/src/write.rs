@@ -359,4 +359,3 @@ impl Ticket {
         std::mem::replace(&mut *self.slot.lock(), Slot::Empty)
     }
 }
-

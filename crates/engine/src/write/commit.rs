@@ -30,6 +30,8 @@ pub(crate) struct Committer {
     /// Logs that may hold unsynced entries not in tables yet.
     older: Vec<Wal>,
     mem: MemTableWriter,
+    /// The bytes that were free in the memtable when it was empty.
+    capacity: usize,
     /// The last sequence assigned, which is published as soon as its group is inserted.
     last: Sequence,
     /// The batches of a group as one.
@@ -41,6 +43,7 @@ impl Committer {
         Committer {
             wal,
             older: Vec::new(),
+            capacity: mem.remaining(),
             mem,
             last,
             merged: WriteBatch::new(),
@@ -170,19 +173,26 @@ impl Committer {
         if shared.level_zero_files() >= SLOWDOWN_FILES {
             shared.slow_down();
         }
-        if self.mem.remaining() >= demand {
+        let used = self.used();
+        let is_over = used > 0 && used.saturating_add(demand) > shared.options.write_buffer_size;
+        if self.mem.remaining() >= demand && !is_over {
             return Ok(());
         }
-        if self.mem.reader().entries() == 0 {
+        if used == 0 {
             return self.replace_memtable(shared, demand);
         }
         self.rotate(shared, demand)
     }
 
+    /// Bytes of the memtable that its entries take.
+    fn used(&self) -> usize {
+        self.capacity.saturating_sub(self.mem.remaining())
+    }
+
     fn freeze(&mut self, shared: &Shared) -> Result<Sequence> {
         shared.health.check_open()?;
         shared.health.check()?;
-        if self.mem.reader().entries() > 0 {
+        if self.used() > 0 {
             self.rotate(shared, 0)?;
         }
         Ok(self.wal.number())
@@ -196,6 +206,7 @@ impl Committer {
             demand,
             self.last,
         )?;
+        self.capacity = self.mem.remaining();
         let _state = shared.state.lock();
         let view = shared.view.load();
         let view = View::new(
@@ -220,6 +231,7 @@ impl Committer {
         )?;
         let wal = Wal::create(shared.fs.as_ref(), shared.next_file_number())?;
         let old_wal = std::mem::replace(&mut self.wal, wal);
+        self.capacity = mem.remaining();
         let old_mem = std::mem::replace(&mut self.mem, mem);
 
         let mut state = shared.state.lock();

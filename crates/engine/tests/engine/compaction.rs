@@ -5,8 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use level_party_engine::{Engine, ErrorKind, Listener, MemFs, Options};
+use level_party_format::edit::{NewFile, VersionEdit};
+use level_party_format::filename;
+use level_party_format::key::{ValueType, append_internal_key};
+use level_party_format::log::LogWriter;
+use level_party_format::table::{TableBuilder, TableOptions};
 
-use crate::support::{delete, get, names, open, put, tiny};
+use crate::support::{contents, delete, get, names, open, put, settle, sweep, tiny};
 
 #[derive(Default)]
 struct Floor {
@@ -165,6 +170,7 @@ fn files_of_an_old_view_stay_until_its_last_reader_is_gone() {
     }
     engine.flush().unwrap();
     engine.compact_range(None, None).unwrap();
+    sweep(&engine);
     let before = names(&fs, ".ldb");
     let view = engine.view();
     let mut cursor = engine.cursor().unwrap();
@@ -181,11 +187,10 @@ fn files_of_an_old_view_stay_until_its_last_reader_is_gone() {
     cursor.seek(&3u32.to_be_bytes()).unwrap();
     assert_eq!(cursor.value(), [9; 40]);
     drop(view);
-    engine.compact_range(None, None).unwrap();
+    sweep(&engine);
     assert!(names(&fs, ".ldb").contains(&before[0]));
     drop(cursor);
-    // The background thread looks before it takes up the next request.
-    engine.compact_range(None, None).unwrap();
+    sweep(&engine);
     let there = names(&fs, ".ldb");
     assert!(
         before.iter().all(|name| !there.contains(name)),
@@ -253,4 +258,94 @@ fn level_zero_never_grows_beyond_its_limit() {
         // The stop is at 12; memtables already frozen then still come.
         assert!(engine.stats().files_per_level[0] <= 12 + 2);
     }
+}
+
+/// A user key, a sequence, and a value's length.
+type Made<'a> = (&'a str, u64, usize);
+
+/// A directory whose tables are made by hand: for each its level and its entries.
+fn made_by_hand(tables: &[(usize, &[Made<'_>])]) -> MemFs {
+    let fs = MemFs::new();
+    let mut edit = VersionEdit {
+        comparator: Some("leveldb.BytewiseComparator".to_owned()),
+        log_number: Some(0),
+        next_file_number: Some(100),
+        last_sequence: Some(1000),
+        ..VersionEdit::default()
+    };
+    for (at, (level, entries)) in tables.iter().enumerate() {
+        let mut builder = TableBuilder::new(TableOptions::default());
+        let mut keys = Vec::new();
+        for (user_key, sequence, len) in *entries {
+            let mut key = Vec::new();
+            append_internal_key(&mut key, user_key.as_bytes(), *sequence, ValueType::Value);
+            let value: Vec<u8> = (0..*len)
+                .map(|at| (at * at * 7 + at) as u8 ^ *sequence as u8)
+                .collect();
+            builder.add(&key, &value);
+            keys.push(key);
+        }
+        builder.finish();
+        let number = 10 + at as u64;
+        fs.write(&filename::table(number), std::mem::take(builder.output()));
+        let file = NewFile {
+            number,
+            size: builder.file_size(),
+            smallest: keys[0].clone(),
+            largest: keys[keys.len() - 1].clone(),
+        };
+        edit.new_files.push((*level, file));
+    }
+    let mut manifest = Vec::new();
+    LogWriter::new().add_record(&edit.encode(), &mut manifest);
+    fs.write("MANIFEST-000001", manifest);
+    fs.write("CURRENT", &b"MANIFEST-000001\n"[..]);
+    fs
+}
+
+#[test]
+fn older_versions_of_a_key_in_the_next_table_go_down_together_with_the_newer() {
+    // LevelDB up to 1.20 could split the versions of one key over two tables of a level, as here those of "m".
+    let fs = made_by_hand(&[
+        (1, &[("a", 1, 3000), ("m", 9, 3000)]),
+        (1, &[("m", 5, 300), ("z", 2, 300)]),
+        (2, &[("k", 1, 10)]),
+    ]);
+    let options = Options {
+        max_file_size: 1 << 10,
+        ..tiny()
+    };
+    let engine = open(&fs, &options);
+    settle(&engine, options.max_file_size);
+    assert_eq!(engine.get(b"m").unwrap().unwrap().sequence, 9);
+    engine.compact_range(None, None).unwrap();
+    assert_eq!(engine.get(b"m").unwrap().unwrap().sequence, 9);
+    assert_eq!(contents(&engine).len(), 4);
+}
+
+#[test]
+fn a_compacted_range_ends_with_all_versions_of_its_last_key() {
+    let fs = made_by_hand(&[
+        (1, &[("a", 1, 3000), ("m", 9, 3000)]),
+        (1, &[("m", 5, 300), ("z", 2, 300)]),
+        (2, &[("a", 1, 3000), ("m", 4, 3000)]),
+        (2, &[("m", 3, 300), ("z", 1, 300)]),
+        (3, &[("y", 1, 10)]),
+    ]);
+    let engine = open(&fs, &tiny());
+    let pin = engine.pin();
+    engine.compact_range(Some(b"a"), Some(b"b")).unwrap();
+    assert_eq!(engine.get(b"m").unwrap().unwrap().sequence, 9);
+    assert_eq!(
+        engine
+            .get_at(b"m", pin.sequence())
+            .unwrap()
+            .unwrap()
+            .sequence,
+        9
+    );
+    engine.view().version.check_order().unwrap();
+    engine.compact_range(None, None).unwrap();
+    assert_eq!(engine.get(b"m").unwrap().unwrap().sequence, 9);
+    assert_eq!(contents(&engine).len(), 4);
 }

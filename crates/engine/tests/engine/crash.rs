@@ -29,6 +29,8 @@ struct State {
     worlds: Vec<(MemFs, u64)>,
     /// What has been promised for good so far.
     promised: Arc<AtomicU64>,
+    /// No table can be made: everything stays in logs.
+    no_tables: bool,
 }
 
 struct Content {
@@ -83,6 +85,7 @@ impl CrashFs {
             every,
             worlds: Vec::new(),
             promised,
+            no_tables: false,
         };
         CrashFs {
             state: Arc::new(Mutex::new(state)),
@@ -157,6 +160,9 @@ impl Fs for CrashFs {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
         let mut state = self.state.lock();
+        if state.no_tables && name.ends_with(".ldb") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         state.maybe_crash();
         let file = state.files.len();
         state.files.push(Content {
@@ -351,6 +357,27 @@ fn after_a_loss_of_power_the_state_is_a_prefix_with_all_that_was_synced() {
         }
     }
     assert!(worlds > 500, "{worlds}");
+}
+
+#[test]
+fn logs_that_wait_for_their_tables_lose_power_as_one() {
+    for seed in 0..60 {
+        let promised = Arc::new(AtomicU64::new(0));
+        let fs = CrashFs::new(&MemFs::new(), seed, 6, Arc::clone(&promised));
+        let engine = Engine::open(Arc::new(fs.clone()), after_reboot()).unwrap();
+        fs.state.lock().no_tables = true;
+        work(&engine, 70, &promised);
+        engine.close().unwrap();
+        let logs = fs
+            .list()
+            .unwrap()
+            .into_iter()
+            .filter(|name| name.ends_with(".log"));
+        assert!(logs.count() >= 2);
+        for (number, (world, promised)) in fs.worlds().iter().enumerate() {
+            check(world, *promised, 0, seed * 1000 + number as u64);
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,10 @@ fn after_reboot() -> Options {
 
 fn refused(fs: &MemFs, options: &Options) -> Error {
     let opened = Engine::open(Arc::new(fs.clone()), options.clone());
-    opened.err().expect("the opening is refused")
+    match opened {
+        Ok(_) => panic!("the opening is refused"),
+        Err(error) => error,
+    }
 }
 
 /// A database whose log has one record for each of these keys, in this order, and nothing else.

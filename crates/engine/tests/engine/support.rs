@@ -91,6 +91,26 @@ pub fn contents(engine: &Engine) -> BTreeMap<Vec<u8>, Vec<u8>> {
     all(&mut engine.cursor().unwrap())
 }
 
+/// Waits until no level is over its limit, by LevelDB's rules for this size of tables.
+pub fn settle(engine: &Engine, max_file_size: u64) {
+    loop {
+        let stats = engine.stats();
+        assert_eq!(stats.background_error, None);
+        let limits = (1..6).map(|level| max_file_size * 5 * 10u64.pow(level - 1));
+        let mut sizes = stats.bytes_per_level[1..6].iter().zip(limits);
+        if stats.files_per_level[0] < 4 && sizes.all(|(size, limit)| *size < limit) {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until every table that nobody reads is removed: the background thread looks before it takes up a request.
+pub fn sweep(engine: &Engine) {
+    let nothing = &[0xff; 50][..];
+    engine.compact_range(Some(nothing), Some(nothing)).unwrap();
+}
+
 /// The names of files that end so, in order.
 pub fn names(fs: &MemFs, suffix: &str) -> Vec<String> {
     let mut names = fs.list().unwrap();
