@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) tables: Arc<Tables>,
     pub(crate) health: Arc<Health>,
     pub(crate) snapshots: Arc<Snapshots>,
+    /// The pin of the drop floor, until the owner takes it.
+    hold: Mutex<Option<Pin>>,
     /// What reads read from. Replaced only under `state`.
     pub(crate) view: ArcSwap<View>,
     pub(crate) state: Mutex<State>,
@@ -91,6 +93,8 @@ impl Engine {
         let last = opened.recovered.last_sequence;
         // After a loss of power less may be there than was promised; no pin of that time is left.
         let floor = options.drop_floor.min(last);
+        let snapshots = Snapshots::new(floor, options.listener.clone());
+        let hold = options.hold_drop_floor.then(|| snapshots.pin(|| floor));
         let version = Arc::clone(opened.manifest.version());
         let level_zero = version.level(0).len();
         let view = View::new(opened.mem.reader(), Vec::new(), version);
@@ -100,7 +104,8 @@ impl Engine {
             fs,
             tables,
             health,
-            snapshots: Snapshots::new(floor, options.listener.clone()),
+            snapshots,
+            hold: Mutex::new(hold),
             view: ArcSwap::from_pointee(view),
             state: Mutex::new(State::new(log_number)),
             bell,
@@ -128,6 +133,11 @@ impl Engine {
     /// What the opening found.
     pub fn recovered(&self) -> &Recovered {
         &self.shared.recovered
+    }
+
+    /// The pin of the drop floor that [`Options::hold_drop_floor`] asked for, once. Dropping it lets compactions go on.
+    pub fn take_hold(&self) -> Option<Pin> {
+        self.shared.hold.lock().take()
     }
 
     /// All that a read needs, as of now. Its last sequence goes on until the next view; its files are kept while it lives.

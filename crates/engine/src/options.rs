@@ -57,6 +57,9 @@ pub struct Options {
     pub recovery: RecoveryMode,
     /// No moment below this sequence can be pinned: an earlier opening may have dropped entries there.
     pub drop_floor: Sequence,
+    /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
+    /// them again: see [`Engine::take_hold`](crate::Engine::take_hold).
+    pub hold_drop_floor: bool,
     /// Who is told of the engine's own events.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -76,6 +79,7 @@ impl Default for Options {
             regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
             drop_floor: 0,
+            hold_drop_floor: false,
             listener: None,
         }
     }
@@ -95,6 +99,7 @@ impl fmt::Debug for Options {
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
             .field("drop_floor", &self.drop_floor)
+            .field("hold_drop_floor", &self.hold_drop_floor)
             .finish_non_exhaustive()
     }
 }

@@ -193,6 +193,19 @@ impl Read for &Stream {
     }
 }
 
+impl Stream {
+    /// Writes what the connection takes at once, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing now; `BrokenPipe` and the like if the peer is gone.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match rustix::net::send(&self.socket, bytes, no_signal() | SendFlags::DONTWAIT) {
+            Err(Errno::NOTSOCK) => Err(io::ErrorKind::BrokenPipe.into()),
+            result => Ok(result?),
+        }
+    }
+}
+
 impl Write for &Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match rustix::net::send(&self.socket, buf, no_signal()) {

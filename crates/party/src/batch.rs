@@ -4,7 +4,7 @@ pub use level_party_engine::WriteBatch;
 
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{MAX_BATCH_BYTES, MAX_KEY_BYTES};
+use crate::protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,5 +127,20 @@ pub(crate) fn check_batch(batch: &WriteBatch) -> Result<()> {
             ),
         ));
     }
+    check_entries(batch.as_bytes())?;
     batch.iter().try_for_each(|op| check_key(op.key()))
+}
+
+/// Refuses a batch (in LevelDB's form: sequence u64, count u32, entries) that says it has too many entries.
+pub(crate) fn check_entries(batch: &[u8]) -> Result<()> {
+    let count = batch
+        .get(8..12)
+        .map_or(0, |n| u32::from_le_bytes(n.try_into().expect("four")));
+    if count <= MAX_BATCH_ENTRIES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("a write of {count} entries is over the limit of {MAX_BATCH_ENTRIES}; split it"),
+    ))
 }

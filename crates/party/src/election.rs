@@ -4,12 +4,13 @@
 //! has it, wait a little. A lock is never stolen: a leader that is stopped or slow keeps its followers waiting, until
 //! their deadlines, with its name in the error.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use level_party_os::{DirLock, Hangup, LockError, Stream};
+use level_party_os::{DirLock, Hangup, Holder, LockError, Stream};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -18,11 +19,14 @@ use crate::leader::Leadership;
 use crate::node::Node;
 use crate::registry;
 use crate::session::{Tenure, Trouble};
+use crate::state;
 
 /// The first pause between attempts. The end of a dead leader's connections can be seen some milliseconds before
 /// its lock is free, so the first pauses are short.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// A tenure shorter than this does not begin the pauses anew.
+const SHORT_TENURE: Duration = Duration::from_millis(100);
 /// The pause after a leadership that could not go on, or a takeover that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -49,7 +53,7 @@ impl Elector {
         };
         let thread = std::thread::Builder::new()
             .name("level-party-elector".into())
-            .spawn(move || seat.run())
+            .spawn(move || seat.run_guarded())
             .map_err(|error| Error::io("cannot start a thread", error))?;
         Ok(Arc::new(Elector {
             node,
@@ -78,10 +82,14 @@ impl Elector {
         self.handles.fetch_sub(1, Ordering::Relaxed) == 1
     }
 
-    /// A handle was closed. With the last one the node leaves the directory, before this returns.
-    pub fn handle_closed(self: &Arc<Self>) {
+    /// A handle was closed. With the last one the node leaves the directory: before this returns, if the handle was
+    /// ever `opened`; one that gave up waiting does not wait for the leaving either.
+    pub fn handle_closed(self: &Arc<Self>, opened: bool) {
         if registry::leave(self) {
             self.node.begin_closing();
+            if !opened {
+                return;
+            }
             if let Some(thread) = self.thread.lock().take() {
                 // A panic in it has been reported by the panic hook; there is nothing left to leave.
                 let _ = thread.join();
@@ -112,6 +120,17 @@ enum Obstacle {
 }
 
 impl Seat {
+    /// A bug here must not leave handles that wait for ever.
+    fn run_guarded(self) {
+        let node = self.node.clone();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run())).is_err() {
+            node.fail(Error::new(
+                ErrorKind::Io,
+                "level-party's own thread panicked: this is a bug",
+            ));
+        }
+    }
+
     fn run(mut self) {
         let mut served = false;
         loop {
@@ -122,10 +141,15 @@ impl Seat {
             match self.attempt() {
                 Ok(place) => {
                     served = true;
-                    self.pause = FIRST_PAUSE;
+                    let begun = Instant::now();
                     match place {
                         Place::Follower(link, tenure) => self.follow(&link, tenure),
                         Place::Leader(leadership) => self.lead(leadership),
+                    }
+                    // A leader that ends each connection at once is not asked again without a pause.
+                    match begun.elapsed() < SHORT_TENURE {
+                        true => self.rest(self.pause),
+                        false => self.pause = FIRST_PAUSE,
                     }
                 }
                 Err(Obstacle::Lasting(error)) if !served => {
@@ -138,12 +162,11 @@ impl Seat {
                         pid: None,
                         kind: Some(error.kind()),
                     });
-                    self.node.alarm.wait(Some(jittered(FAILURE_PAUSE)));
+                    self.rest(FAILURE_PAUSE);
                 }
                 Err(Obstacle::Passing(trouble)) => {
                     self.node.session.set_trouble(trouble);
-                    self.node.alarm.wait(Some(jittered(self.pause)));
-                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    self.rest(self.pause);
                 }
             }
         }
@@ -218,14 +241,7 @@ impl Seat {
         let lock = match DirLock::try_acquire(&node.dir) {
             Ok(lock) => lock,
             Err(LockError::Held(holder)) => {
-                return Err(Obstacle::Passing(Trouble {
-                    what: format!(
-                        "{} is locked by {holder}, which does not answer as a party member; close that program",
-                        node.path.display()
-                    ),
-                    pid: None,
-                    kind: Some(ErrorKind::Locked),
-                }));
+                return Err(Obstacle::Passing(held_by(&holder, &node.path)));
             }
             Err(LockError::Io(error)) => {
                 let what = format!("cannot lock {}", node.path.display());
@@ -265,7 +281,7 @@ impl Seat {
         }
     }
 
-    fn lead(&self, leadership: Arc<Leadership>) {
+    fn lead(&mut self, leadership: Arc<Leadership>) {
         loop {
             self.node.alarm.hear();
             if self.node.is_closing() || leadership.is_over() {
@@ -285,8 +301,39 @@ impl Seat {
                 pid: None,
                 kind: Some(ErrorKind::Io),
             });
-            self.node.alarm.wait(Some(jittered(FAILURE_PAUSE)));
+            self.rest(FAILURE_PAUSE);
         }
+    }
+
+    /// Pauses between attempts, longer each time; only closing ends a pause early.
+    fn rest(&mut self, pause: Duration) {
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        // What rang during the attempt was about the attempt.
+        self.node.alarm.hear();
+        if !self.node.is_closing() {
+            self.node.alarm.wait(Some(jittered(pause)));
+        }
+    }
+}
+
+/// What to say of a lock whose holder serves no endpoint.
+fn held_by(holder: &Holder, path: &Path) -> Trouble {
+    let member = state::leader_pid(path);
+    if member.is_some() && holder.pid == member {
+        let what = "a leader of this party is starting or leaving".to_string();
+        return Trouble {
+            what,
+            pid: holder.pid,
+            kind: None,
+        };
+    }
+    Trouble {
+        what: format!(
+            "{} is locked by {holder}, which does not answer as a party member; close that program",
+            path.display()
+        ),
+        pid: None,
+        kind: Some(ErrorKind::Locked),
     }
 }
 

@@ -92,7 +92,8 @@ impl Greeted {
                     ServerMessage::Recovering => Ok(Reception::Recovering(self)),
                     ServerMessage::Refused(failure) => Err(failure.into()),
                     ServerMessage::Welcome(welcome) => {
-                        let link = self.into_link(welcome.leader_pid).map_err(io)?;
+                        let link = Link::new(self.stream, welcome.leader_pid, self.received)
+                            .map_err(io)?;
                         Ok(Reception::Welcome(link, welcome))
                     }
                     ServerMessage::Reply { .. } => {
@@ -105,19 +106,24 @@ impl Greeted {
             }
         }
     }
-
-    fn into_link(self, leader_pid: u32) -> io::Result<Link> {
-        self.stream.set_read_timeout(Some(SLICE))?;
-        self.stream.set_write_timeout(Some(SLICE))?;
-        Ok(Link {
-            stream: self.stream,
-            leader_pid,
-            received: Mutex::new(self.received),
-        })
-    }
 }
 
 impl Link {
+    /// The follower's end of a connection on which the leader has said welcome, and what came after that.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn new(stream: Arc<Stream>, leader_pid: u32, received: FrameBuffer) -> io::Result<Link> {
+        stream.set_read_timeout(Some(SLICE))?;
+        stream.set_write_timeout(Some(SLICE))?;
+        let received = Mutex::new(received);
+        Ok(Link {
+            stream,
+            leader_pid,
+            received,
+        })
+    }
+
     pub fn leader_pid(&self) -> u32 {
         self.leader_pid
     }
@@ -132,8 +138,14 @@ impl Link {
         let _ = self.stream.shutdown();
     }
 
-    /// Sends a whole frame. The caller holds the session's sender lock.
-    pub fn send(&self, frame: &[u8], deadline: Instant) -> std::result::Result<(), SendError> {
+    /// Sends a whole frame. The caller holds the session's sender lock. `stalled` is called when the connection takes
+    /// nothing: the leader may wait for its answers to be read.
+    pub fn send(
+        &self,
+        frame: &[u8],
+        deadline: Instant,
+        mut stalled: impl FnMut(),
+    ) -> std::result::Result<(), SendError> {
         let mut sent = 0;
         while sent < frame.len() {
             match (&*self.stream).write(&frame[sent..]) {
@@ -147,6 +159,7 @@ impl Link {
                             _ => SendError::Broken,
                         });
                     }
+                    stalled();
                 }
                 Err(_) => return Err(SendError::Broken),
             }
@@ -154,12 +167,16 @@ impl Link {
         Ok(())
     }
 
-    /// Sends small frames that nobody waits for.
+    /// Sends small frames that nobody waits for, if the connection takes them at once.
     pub fn try_send(&self, frames: &[u8]) -> std::result::Result<(), SendError> {
-        match self.send(frames, Instant::now()) {
-            // Giving a pin back may not be lost: without it the leader would keep the moment for ever.
+        match self.stream.try_write(frames) {
+            Ok(sent) if sent == frames.len() => Ok(()),
+            Ok(sent) => match self.send(&frames[sent..], Instant::now(), || {}) {
+                Ok(()) => Ok(()),
+                Err(_) => Err(SendError::Broken),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::NothingSent),
             Err(_) => Err(SendError::Broken),
-            Ok(()) => Ok(()),
         }
     }
 

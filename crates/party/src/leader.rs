@@ -46,13 +46,13 @@ pub(crate) struct Leadership {
     state: Arc<StateFile>,
     server: Server,
     /// The moments that this process's own handles hold.
-    own: Mutex<Grants>,
+    own: Grants,
     /// Everything the epoch before kept readable, until [`GRACE`] is over.
     inherited: Mutex<Option<Pin>>,
     created: bool,
     ending: Arc<Ending>,
-    /// Released last.
-    lock: DirLock,
+    /// The last field: it is released after all else is gone.
+    _lock: DirLock,
 }
 
 /// Says that a leadership cannot go on.
@@ -105,11 +105,11 @@ impl Leadership {
                     service: recovered.service.clone(),
                     state: recovered.state.clone(),
                     server,
-                    own: Mutex::new(Grants::default()),
+                    own: Grants::default(),
                     inherited: Mutex::new(recovered.inherited),
                     created: recovered.created,
                     ending: recovered.ending,
-                    lock,
+                    _lock: lock,
                 });
                 leadership.server.serve(recovered.service, recovered.state);
                 Ok(leadership)
@@ -141,6 +141,9 @@ impl Leadership {
             false => RecoveryMode::AfterReboot,
         };
         engine_options.drop_floor = if foreign { 0 } else { prior.drop_floor };
+        // Sessions that hold moments live only as long as the boot, and lose them to another program. The hold begins
+        // before the engine's own compactions do.
+        engine_options.hold_drop_floor = prior.epoch.is_some() && prior.same_boot && !foreign;
         engine_options.listener = Some(Arc::new(owner));
         let engine = Engine::open(Arc::new(StdFs::new(path)), engine_options)?;
         let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
@@ -152,13 +155,9 @@ impl Leadership {
         }
         tripwire::set(path)?;
         let epoch = Epoch::after(prior.epoch.map_or(0, |epoch| epoch.number)).map_err(context)?;
-        let floor = if foreign { through } else { prior.drop_floor };
-        state.raise(epoch, boot_id, floor).map_err(context)?;
-        // Sessions that hold moments live only as long as the boot, and lose them to another program.
-        let inherited = match prior.epoch.is_some() && prior.same_boot && !foreign {
-            true => engine.pin_at(floor.min(through)).ok(),
-            false => None,
-        };
+        let new_floor = foreign.then_some(through);
+        state.raise(epoch, boot_id, new_floor).map_err(context)?;
+        let inherited = engine.take_hold();
         let created = engine.recovered().created;
         let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());
         Ok(Recovered {
@@ -196,15 +195,18 @@ impl Leadership {
         Some(left)
     }
 
-    /// Makes a call of this process's own.
-    pub fn execute(&self, request: &Request<'_>) -> std::result::Result<Answer, Stop> {
+    /// Makes a call of this process's own; a write that its turn reaches only after `deadline` is not made.
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        deadline: Instant,
+    ) -> std::result::Result<Answer, Stop> {
         match request {
             Request::Get { key, at: None } => self.service.get(key),
-            Request::Write { sync, batch, .. } => self.service.write(batch, *sync),
+            Request::Write { sync, batch, .. } => self.service.write(batch, *sync, deadline),
             _ => {
                 let followers = || self.server.followers();
-                self.service
-                    .execute(request, &mut self.own.lock(), &followers)
+                self.service.execute(request, &self.own, &followers)
             }
         }
     }
@@ -222,12 +224,12 @@ impl Leadership {
 
     /// Pins a moment that this process held under another leader. False: it is gone.
     pub fn adopt_pin(&self, sequence: u64) -> bool {
-        self.service.adopt(sequence, &mut self.own.lock())
+        self.service.adopt(sequence, &self.own)
     }
 
     /// Gives one grant of this process's own back.
     pub fn unpin(&self, sequence: u64) {
-        self.own.lock().release(sequence);
+        self.own.release(sequence);
     }
 
     /// How far a past epoch was recovered.
@@ -245,11 +247,8 @@ impl Leadership {
         self.server.stop();
         // Closing joins the background work; what it may report was reported to whom it concerned.
         let _ = self.service.close();
-        match Arc::try_unwrap(self) {
-            Ok(leadership) => drop(leadership.lock),
-            // A late call still looks at it: its engine is closed, and the lock goes with its last holder.
-            Err(shared) => drop(shared),
-        }
+        // With the last holder (a late call may still look at it: its engine is closed) the lock goes, after all else.
+        drop(self);
     }
 }
 

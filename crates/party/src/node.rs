@@ -129,6 +129,7 @@ pub(crate) struct Handle {
     elector: Arc<Elector>,
     timeout: Duration,
     retry: bool,
+    opened: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -143,10 +144,12 @@ impl Handle {
             elector,
             timeout,
             retry,
+            opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         let node = handle.node();
         node.session.wait_for_leader(&limits, || node.failure())?;
+        handle.opened.store(true, Ordering::Release);
         let created = handle.elector.created_here();
         if error_if_exists && !created {
             return Err(Error::new(
@@ -174,7 +177,8 @@ impl Handle {
 
     pub fn close(&self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.elector.handle_closed();
+            self.elector
+                .handle_closed(self.opened.load(Ordering::Acquire));
         }
     }
 

@@ -27,6 +27,12 @@ pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_fra
 pub const MAX_KEY_BYTES: usize = 16 << 20;
 /// The largest write (a batch with its keys, values and about 10 bytes an entry), in bytes.
 pub const MAX_BATCH_BYTES: usize = 64 << 20;
+/// The most entries of one write: each costs the leader some 80 bytes beside its own while it is in memory.
+pub const MAX_BATCH_ENTRIES: u32 = 1 << 20;
+/// The largest chunk of a scan that a leader collects, but for a single entry that is larger.
+pub(crate) const MAX_CHUNK_BYTES: u32 = 1 << 20;
+/// What a hello may name, of each kind.
+pub(crate) const MAX_HELLO_ITEMS: usize = 65_536;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.
 pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
@@ -72,6 +78,8 @@ pub(crate) struct Welcome {
     pub options: EngineOptions,
     /// One for each of [`Hello::unresolved`].
     pub recovered: Vec<RecoveredThrough>,
+    /// Whether only party members had the directory since [`Hello::last_epoch`].
+    pub unbroken: bool,
     /// One for each of [`Hello::pins`]: whether that moment can still be read.
     pub pins_held: Vec<bool>,
 }

@@ -143,10 +143,14 @@ struct Pending {
     frame: Arc<Vec<u8>>,
     /// The write's number, if it is one.
     write: Option<u64>,
+    /// Its answer may grant a pin.
+    grants: bool,
     retry: bool,
     /// Whom to wake; `None` where the caller gave up and only the outcome is still owed.
     caller: Option<Arc<Condvar>>,
     answer: Option<Result<Answered>>,
+    /// The leadership it was sent again to last, and how often.
+    sent_again: Option<(Epoch, u32)>,
 }
 
 impl Session {
@@ -280,3 +284,6 @@ pub(crate) fn describe_process(pid: u32) -> String {
     };
     format!("pid {pid}{program}{state}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,12 +183,13 @@ impl StateFile {
         Ok(true)
     }
 
-    /// Makes `epoch` the current one, led by this process. From here on no older epoch may answer.
+    /// Makes `epoch` the current one, led by this process. From here on no older epoch may answer. The drop floor stays
+    /// what it is (the engine may have raised it by now), or becomes `new_floor`.
     pub fn raise(
         &self,
         epoch: Epoch,
         boot_id: Option<[u8; 16]>,
-        drop_floor: u64,
+        new_floor: Option<u64>,
     ) -> io::Result<()> {
         let program = level_party_os::process::describe(std::process::id()).program;
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -199,7 +200,7 @@ impl StateFile {
             leader_pid: std::process::id(),
             leader_program: program.map(|p| p.chars().take(PROGRAM_BYTES / 4).collect()),
             leader_since_unix_ms: since.map_or(0, |d| d.as_millis() as u64),
-            drop_floor,
+            drop_floor: new_floor.unwrap_or(inner.body.drop_floor),
             tripwire: true,
             ..inner.body.clone()
         };
@@ -272,6 +273,17 @@ fn read_row(file: &mut File, epoch: Epoch) -> io::Result<RecoveredThrough> {
     })
 }
 
+/// The process that leads the database in `dir`, or led it last, as its state file says: for messages to people only.
+pub(crate) fn leader_pid(dir: &Path) -> Option<u32> {
+    let mut file = File::open(dir.join(STATE_NAME)).ok()?;
+    let slots = [read_slot(&mut file, 0).ok()?, read_slot(&mut file, 1).ok()?];
+    let newest = slots
+        .into_iter()
+        .flatten()
+        .max_by_key(|body| body.written)?;
+    Some(newest.leader_pid)
+}
+
 /// The slot's body; `None` where it was never written or not written whole.
 fn read_slot(file: &mut File, slot: usize) -> Result<Option<Body>> {
     let mut bytes = [0; SLOT_BYTES];
@@ -313,7 +325,7 @@ mod tests {
         let epoch = Epoch::after(0).unwrap();
         let state = StateFile::open(dir.path()).unwrap();
         assert_eq!(state.prior(BOOT).epoch, None);
-        state.raise(epoch, BOOT, 3).unwrap();
+        state.raise(epoch, BOOT, Some(3)).unwrap();
         state.raise_drop_floor(12).unwrap();
         state.raise_drop_floor(5).unwrap();
         let next = StateFile::open(dir.path()).unwrap();
@@ -332,12 +344,29 @@ mod tests {
     }
 
     #[test]
+    fn a_takeover_does_not_take_back_the_floor_that_its_engine_raised() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::open(dir.path()).unwrap();
+        state.raise_drop_floor(12).unwrap();
+        state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+        assert_eq!(state.prior(BOOT).drop_floor, 12);
+        state
+            .raise(Epoch::after(1).unwrap(), BOOT, Some(4))
+            .unwrap();
+        assert_eq!(
+            state.prior(BOOT).drop_floor,
+            4,
+            "another program began the sequences anew"
+        );
+    }
+
+    #[test]
     fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateFile::open(dir.path()).unwrap();
         let first = Epoch::after(0).unwrap();
-        state.raise(first, BOOT, 0).unwrap();
-        state.raise(Epoch::after(1).unwrap(), BOOT, 0).unwrap();
+        state.raise(first, BOOT, None).unwrap();
+        state.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
         let torn = 1 - state.inner.lock().next_slot;
         write_at(
             &mut state.inner.lock().file,
@@ -408,7 +437,7 @@ mod tests {
                 random: [number, 0],
             })
             .collect();
-        state.raise(epochs[4], BOOT, 0).unwrap();
+        state.raise(epochs[4], BOOT, None).unwrap();
         for epoch in &epochs[..4] {
             state
                 .record_recovered(*epoch, 10, epoch.number == 2)
@@ -430,7 +459,7 @@ mod tests {
     fn a_newer_layout_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateFile::open(dir.path()).unwrap();
-        state.raise(Epoch::after(0).unwrap(), BOOT, 0).unwrap();
+        state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
         let slot = 1 - state.inner.lock().next_slot;
         write_at(
             &mut state.inner.lock().file,

@@ -16,8 +16,8 @@ use super::service::{Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::Page;
 use crate::protocol::{
-    ClientMessage, Failure, FrameBuffer, Hello, MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble,
-    Request, ServerMessage, Welcome, decode, encode_frame,
+    ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_ITEMS, MAX_REQUEST_FRAME, PREAMBLE_BYTES,
+    Preamble, Request, ServerMessage, Welcome, decode, encode_frame,
 };
 use crate::state::StateFile;
 
@@ -46,8 +46,8 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     let Some((service, state)) = shared.wait_for_service() else {
         return Ok(());
     };
-    let mut grants = Grants::default();
-    let welcome = welcome(&service, &state, &hello, &mut grants);
+    let grants = Grants::default();
+    let welcome = welcome(&service, &state, &hello, &grants);
     send(stream, &ServerMessage::Welcome(welcome))?;
     Conversation {
         shared,
@@ -94,8 +94,14 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
     loop {
         if let Some(frame) = buffer.next_frame()? {
             return match decode(frame)? {
-                ClientMessage::Hello(hello) => Ok((hello, Arc::new(page), buffer)),
-                _ => Err(Error::protocol("the first message must be a hello")),
+                ClientMessage::Hello(hello)
+                    if hello.pins.len().max(hello.unresolved.len()) <= MAX_HELLO_ITEMS =>
+                {
+                    Ok((hello, Arc::new(page), buffer))
+                }
+                _ => Err(Error::protocol(
+                    "the first message must be a hello within its limits",
+                )),
             };
         }
         if buffer.fill(stream).map_err(io)? == 0 {
@@ -104,7 +110,7 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
     }
 }
 
-fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &mut Grants) -> Welcome {
+fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &Grants) -> Welcome {
     let unbroken = hello
         .last_epoch
         .is_some_and(|epoch| service.follows_unbroken(state, epoch));
@@ -117,6 +123,7 @@ fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &mut Gra
             .iter()
             .map(|e| service.recovered(state, *e))
             .collect(),
+        unbroken,
         pins_held: hello
             .pins
             .iter()
@@ -211,7 +218,7 @@ impl Conversation<'_> {
                 ClientMessage::Call { id, request } => {
                     self.commit()?;
                     let followers = || self.shared.followers();
-                    let served = self.service.execute(&request, &mut self.grants, &followers);
+                    let served = self.service.execute(&request, &self.grants, &followers);
                     self.answer(id, served)?;
                 }
                 ClientMessage::Unpin { sequence } => self.grants.release(sequence),

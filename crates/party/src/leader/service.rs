@@ -2,20 +2,24 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use level_party_engine::{
     CommitHook, Compression, Cursor, Engine, ErrorKind as EngineErrorKind,
-    Options as EngineOptions, Write, WriteBatch,
+    Options as EngineOptions, Pin, Write, WriteBatch,
 };
 
 use super::Ending;
-use super::grants::Grants;
+use super::grants::{Grants, MAX_GRANTS};
+use crate::batch::check_entries;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::options::Options;
 use crate::page::Page;
-use crate::protocol::{Answer, Entries, EntriesBuilder, RecoveredThrough, Request, Scan};
+use crate::protocol::{
+    Answer, Entries, EntriesBuilder, MAX_CHUNK_BYTES, RecoveredThrough, Request, Scan,
+};
 use crate::state::StateFile;
 use crate::status::LeaderStatus;
 
@@ -79,12 +83,12 @@ impl Service {
         &self.options
     }
 
-    /// Answers anything but a write from another process, which goes through [`Service::write_group`].
+    /// Answers anything but a write.
     /// `followers` names the pids that are attached, for a status.
     pub fn execute(
         &self,
         request: &Request<'_>,
-        grants: &mut Grants,
+        grants: &Grants,
         followers: &dyn Fn() -> Vec<u32>,
     ) -> Served {
         match *request {
@@ -93,16 +97,16 @@ impl Service {
                 key,
                 at: Some(sequence),
             } => {
-                check_held(grants, sequence)?;
+                let _pin = held(grants, sequence)?;
                 let entry = self.engine.get_at(key, sequence)?;
                 Ok(Answer::Value(entry.map(|entry| entry.value)))
             }
-            Request::Write { sync, batch, .. } => self.write(batch, sync),
+            Request::Write { .. } => Err(Stop::Failed(Error::protocol("a write is not a read"))),
             Request::Scan(scan) => self.scan(&scan, grants),
             Request::Pin => {
                 let pin = self.engine.pin();
                 let sequence = pin.sequence();
-                grants.add(pin);
+                grant(grants, pin)?;
                 Ok(Answer::Pinned { sequence })
             }
             Request::Status => Ok(self.status(followers())),
@@ -115,12 +119,24 @@ impl Service {
         ))
     }
 
-    /// A write of this process's own.
-    pub fn write(&self, batch: &[u8], sync: bool) -> Served {
-        let write = Write::new(checked_batch(batch)?).sync(sync);
-        Ok(Answer::Written {
-            sequence: self.engine.write(write)?,
-        })
+    /// A write of this process's own; not made if its turn comes after `deadline`.
+    pub fn write(&self, batch: &[u8], sync: bool, deadline: Instant) -> Served {
+        let assigned = Arc::new(AtomicBool::new(false));
+        let hook = OwnHook {
+            deadline,
+            assigned: assigned.clone(),
+        };
+        let write = Write::new(checked_batch(batch)?)
+            .sync(sync)
+            .hook(Box::new(hook));
+        match self.engine.write(write) {
+            Ok(sequence) => Ok(Answer::Written { sequence }),
+            Err(error) => match (Stop::from(error), assigned.load(Ordering::Relaxed)) {
+                // The engine had stopped writing before this write's turn came.
+                (Stop::Unknown(_), false) => Err(Stop::Over),
+                (stop, _) => Err(stop),
+            },
+        }
     }
 
     /// A write whose outcome a session page keeps.
@@ -166,9 +182,10 @@ impl Service {
     }
 
     /// Pins a moment that a session held under another leader. False: it is gone.
-    pub fn adopt(&self, sequence: u64, grants: &mut Grants) -> bool {
-        let pin = self.engine.pin_at(sequence);
-        pin.map(|pin| grants.add(pin)).is_ok()
+    pub fn adopt(&self, sequence: u64, grants: &Grants) -> bool {
+        self.engine
+            .pin_at(sequence)
+            .is_ok_and(|pin| grants.add(pin))
     }
 
     pub fn recovered(&self, state: &StateFile, epoch: Epoch) -> RecoveredThrough {
@@ -210,10 +227,10 @@ impl Service {
         self.engine.close()
     }
 
-    fn scan(&self, scan: &Scan<'_>, grants: &mut Grants) -> Served {
+    fn scan(&self, scan: &Scan<'_>, grants: &Grants) -> Served {
         match scan.at {
             Some(sequence) => {
-                check_held(grants, sequence)?;
+                let _pin = held(grants, sequence)?;
                 let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
                 Ok(Answer::Entries {
                     sequence,
@@ -227,7 +244,7 @@ impl Service {
                 let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
                 let pinned = entries.more();
                 if pinned {
-                    grants.add(pin);
+                    grant(grants, pin)?;
                 }
                 Ok(Answer::Entries {
                     sequence,
@@ -239,17 +256,27 @@ impl Service {
     }
 }
 
-fn check_held(grants: &Grants, sequence: u64) -> Result<(), Stop> {
-    if grants.holds(sequence) {
+fn held(grants: &Grants, sequence: u64) -> Result<Pin, Stop> {
+    grants.pin(sequence).ok_or_else(|| {
+        Stop::Failed(Error::new(
+            ErrorKind::SnapshotLost,
+            "the moment of this snapshot or iterator can no longer be read; take a new one",
+        ))
+    })
+}
+
+fn grant(grants: &Grants, pin: Pin) -> Result<(), Stop> {
+    if grants.add(pin) {
         return Ok(());
     }
     Err(Stop::Failed(Error::new(
-        ErrorKind::SnapshotLost,
-        "the moment of this snapshot or iterator can no longer be read; take a new one",
+        ErrorKind::InvalidArgument,
+        format!("this process holds {MAX_GRANTS} snapshots and iterators; drop some"),
     )))
 }
 
 fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
+    check_entries(bytes).map_err(Stop::Failed)?;
     WriteBatch::from_bytes(bytes.to_vec()).map_err(|error| {
         Stop::Failed(
             Error::new(ErrorKind::InvalidArgument, "the batch is malformed").with_source(error),
@@ -258,10 +285,19 @@ fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
 }
 
 /// One chunk: from the bound that the scan begins at until the chunk is full or the range ends.
-fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> level_party_engine::Result<Entries> {
-    let mut chunk = EntriesBuilder::new(scan.limit_bytes);
+fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
+    let mut chunk = EntriesBuilder::new(scan.limit_bytes.min(MAX_CHUNK_BYTES));
     position(&mut cursor, scan)?;
     while cursor.valid() && within(cursor.key(), scan) {
+        if !chunk.fits(cursor.key(), cursor.value()) && chunk.is_empty() {
+            return Err(Stop::Failed(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "an entry of {} bytes is too large to travel",
+                    cursor.value().len()
+                ),
+            )));
+        }
         if chunk.is_full() || !chunk.fits(cursor.key(), cursor.value()) {
             return Ok(chunk.finish(true));
         }
@@ -305,6 +341,22 @@ fn within(key: &[u8], scan: &Scan<'_>) -> bool {
         (true, Bound::Included(lower), _) => key >= lower.as_ref(),
         (true, Bound::Excluded(lower), _) => key > lower.as_ref(),
         (false, _, Bound::Unbounded) | (true, Bound::Unbounded, _) => true,
+    }
+}
+
+/// What a write of this process's own is told.
+struct OwnHook {
+    deadline: Instant,
+    assigned: Arc<AtomicBool>,
+}
+
+impl CommitHook for OwnHook {
+    fn claim(&mut self) -> bool {
+        Instant::now() < self.deadline
+    }
+
+    fn assigned(&mut self, _last_sequence: u64) {
+        self.assigned.store(true, Ordering::Relaxed);
     }
 }
 

@@ -105,6 +105,10 @@ impl EntriesBuilder {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
     /// Whether the chunk has reached its size.
     pub fn is_full(&self) -> bool {
         self.packed.len() >= self.limit && !self.index.is_empty()

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::follower::{Link, Received, SendError};
 use crate::leader::Stop;
 use crate::page::ENTRIES;
-use crate::protocol::{Answer, ClientMessage, Request, encode_frame};
+use crate::protocol::{Answer, ClientMessage, Request, Scan, encode_frame};
 use crate::range::stream_lost;
 
 impl Session {
@@ -40,7 +40,7 @@ impl Session {
         if limits.only.is_some_and(|only| only != local.tenure) {
             return Err(stream_lost());
         }
-        match local.leadership.execute(request) {
+        match local.leadership.execute(request, limits.deadline) {
             Ok(answer) => Ok(match answer.granted_pin() {
                 None => Some(Answered {
                     answer,
@@ -96,19 +96,23 @@ impl Session {
         let pending = Pending {
             frame: frame.clone(),
             write,
+            grants: matches!(request, Request::Pin | Request::Scan(Scan { at: None, .. })),
             retry: limits.retry,
             caller: Some(caller.clone()),
             answer: None,
+            sent_again: None,
         };
         let Some((link, tenure)) = self.register(id, pending, limits)? else {
             return Ok(None);
         };
         sender.next_call += 1;
         sender.next_write += u64::from(write.is_some());
-        let sent = link.send(&frame, limits.deadline);
+        let sent = link.send(&frame, limits.deadline, || {
+            self.read_if_nobody_does(&link, tenure)
+        });
         drop(sender);
         match sent {
-            Ok(()) => self.flush_returned(),
+            Ok(()) => {}
             Err(SendError::NothingSent) => {
                 let mut inner = self.inner.lock();
                 let error = inner.timeout_error(limits);
@@ -160,12 +164,27 @@ impl Session {
 
     fn wait_for_answer(&self, id: u64, caller: &Condvar, limits: &Limits) -> Result<Answered> {
         let mut inner = self.inner.lock();
+        let result = self.wait_for_answer_locked(&mut inner, id, caller, limits);
+        // However this wait ended, it may have been this caller whom the last reader woke to read on.
+        inner.hand_reading_on();
+        drop(inner);
+        self.flush_returned();
+        result
+    }
+
+    fn wait_for_answer_locked(
+        &self,
+        inner: &mut MutexGuard<'_, Inner>,
+        id: u64,
+        caller: &Condvar,
+        limits: &Limits,
+    ) -> Result<Answered> {
         loop {
-            let answered = inner
+            if inner
                 .pending
                 .get(&id)
-                .is_none_or(|call| call.answer.is_some());
-            if answered {
+                .is_none_or(|call| call.answer.is_some())
+            {
                 let call = inner.pending.remove(&id);
                 return call
                     .and_then(|call| call.answer)
@@ -173,31 +192,47 @@ impl Session {
             }
             if Instant::now() >= limits.deadline {
                 let error = inner.timeout_error(limits);
-                return Err(self.give_up(&mut inner, id, error));
+                return Err(self.give_up(inner, id, error));
             }
             match &inner.via {
                 Via::Link(link) if !inner.reading => {
                     let (link, tenure) = (link.clone(), inner.tenure);
                     inner.reading = true;
-                    MutexGuard::unlocked(&mut inner, || {
-                        self.read_for_all(&link, tenure, id, limits)
+                    MutexGuard::unlocked(inner, || {
+                        self.read_for_all(&link, tenure, Some(id), limits.deadline);
                     });
                     if inner.tenure == tenure {
                         inner.reading = false;
-                        inner.hand_reading_on(id);
                     }
                 }
                 _ => {
-                    caller.wait_until(&mut inner, limits.deadline);
+                    caller.wait_until(inner, limits.deadline);
                 }
             }
         }
     }
 
-    /// Reads the link until call `id` is answered, its deadline passes, or the link ends.
-    fn read_for_all(&self, link: &Link, tenure: Tenure, id: u64, limits: &Limits) {
+    /// Takes what answers have come, if none of the waiting callers is at it.
+    fn read_if_nobody_does(&self, link: &Link, tenure: Tenure) {
+        {
+            let mut inner = self.inner.lock();
+            if inner.reading || inner.tenure != tenure {
+                return;
+            }
+            inner.reading = true;
+        }
+        self.read_for_all(link, tenure, None, Instant::now());
+        let mut inner = self.inner.lock();
+        if inner.tenure == tenure {
+            inner.reading = false;
+            inner.hand_reading_on();
+        }
+    }
+
+    /// Reads the link until call `id` is answered, `deadline` passes, or the link ends.
+    fn read_for_all(&self, link: &Link, tenure: Tenure, id: Option<u64>, deadline: Instant) {
         loop {
-            match link.receive(limits.deadline) {
+            match link.receive(deadline) {
                 Ok(Received::Replies(replies)) => {
                     let mut inner = self.inner.lock();
                     if inner.tenure != tenure {
@@ -206,11 +241,13 @@ impl Session {
                     for (id, result) in replies {
                         self.deliver(&mut inner, id, result);
                     }
-                    if inner
-                        .pending
-                        .get(&id)
-                        .is_none_or(|call| call.answer.is_some())
-                    {
+                    let open = |id| {
+                        inner
+                            .pending
+                            .get(&id)
+                            .is_some_and(|call| call.answer.is_none())
+                    };
+                    if id.is_some_and(|id| !open(id)) {
                         return;
                     }
                 }
@@ -273,10 +310,17 @@ impl Session {
                 outcome_unknown(error.message())
             }
             write => {
+                let grants = call.grants;
                 inner.pending.remove(&id);
                 if let Some(number) = write {
                     inner.unfinished.remove(&number);
                     self.changed.notify_all();
+                }
+                if let (true, true, Via::Link(link)) =
+                    (grants, inner.pending.is_empty(), &inner.via)
+                {
+                    // Nobody is left to read an answer that pins a moment: the connection goes, and the pin with it.
+                    link.shutdown();
                 }
                 error
             }
@@ -293,13 +337,18 @@ impl Inner {
         }
     }
 
-    /// Wakes one of the waiting callers other than `id` to read on.
-    fn hand_reading_on(&self, id: u64) {
-        let next = self
+    /// Wakes one of the waiting callers to read, if nobody does.
+    fn hand_reading_on(&self) {
+        if self.reading {
+            return;
+        }
+        let waiting = |call: &&Pending| call.answer.is_none() && call.caller.is_some();
+        if let Some(caller) = self
             .pending
-            .iter()
-            .find(|(other, call)| **other != id && call.answer.is_none() && call.caller.is_some());
-        if let Some(caller) = next.and_then(|(_, call)| call.caller.as_ref()) {
+            .values()
+            .find(waiting)
+            .and_then(|call| call.caller.as_ref())
+        {
             caller.notify_one();
         }
     }

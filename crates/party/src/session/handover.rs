@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::calls::{connection_lost, outcome_unknown};
-use super::{Inner, Local, PinId, Session, Tenure, Via};
+use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::follower::Link;
@@ -30,6 +30,9 @@ use crate::protocol::{
 
 /// How long a new leader may take to read what is sent again before the link is given up and tried anew.
 const RESEND_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often a call is sent again to one and the same leadership, which ended the connection each time: it can't take it.
+const MAX_SENT_AGAIN: u32 = 3;
 
 /// What is done with a write that was in flight when its leader went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,14 +131,14 @@ impl Session {
             let told = asked.and_then(|at| welcome.recovered.get(at).copied());
             told.unwrap_or(RecoveredThrough::Unknown)
         };
-        let again = self.settle(&mut inner, &recovered)?;
-        let tenure = inner.begin(welcome.epoch, &recovered);
+        let again = self.settle(&mut inner, welcome.epoch, &recovered)?;
+        let tenure = inner.begin(welcome.epoch, welcome.unbroken);
         inner.via = Via::Link(link.clone());
         inner.catching_up = true;
         inner.wake_callers();
         for (_, frame) in again {
             let sent = MutexGuard::unlocked(&mut inner, || {
-                link.send(&frame, Instant::now() + RESEND_LIMIT)
+                link.send(&frame, Instant::now() + RESEND_LIMIT, || {})
             });
             if sent.is_err() {
                 drop(inner);
@@ -168,8 +171,8 @@ impl Session {
             }
         }
         let recovered = |epoch| leadership.recovered(epoch);
-        let again = self.settle(&mut inner, &recovered)?;
-        let tenure = inner.begin(leadership.epoch(), &recovered);
+        let again = self.settle(&mut inner, leadership.epoch(), &recovered)?;
+        let tenure = inner.begin(leadership.epoch(), continuous);
         for (id, frame) in again {
             let result = MutexGuard::unlocked(&mut inner, || {
                 execute_frame(&leadership, &self.page, &frame)
@@ -185,54 +188,89 @@ impl Session {
             return Err(Error::closed());
         }
         let local = Arc::new(Local { leadership, tenure });
+        self.return_to(&mut inner, &local.leadership);
         inner.via = Via::Local(local.clone());
         self.leading.store(Some(local));
         self.changed.notify_all();
         Ok(tenure)
     }
 
-    /// The calls to be made again, in order; what can be answered is answered.
+    /// The calls to be made again by the leadership `epoch`, in order; what can be answered is answered.
     fn settle(
         &self,
         inner: &mut Inner,
+        epoch: Epoch,
         recovered: &dyn Fn(Epoch) -> RecoveredThrough,
     ) -> Result<Vec<(u64, Arc<Vec<u8>>)>> {
-        let open: Vec<_> = inner
+        let published = inner.published;
+        // Once for each: between two looks at the page nothing may change what is done.
+        let open: Vec<(u64, Resolution)> = inner
             .pending
             .iter()
             .filter(|(_, call)| call.answer.is_none())
-            .map(|(id, call)| (*id, call.write, call.caller.is_some(), call.frame.clone()))
+            .map(|(id, call)| match call.write {
+                None => (*id, Resolution::Resend),
+                Some(number) => (*id, resolve(self.page.trace(number), recovered, published)),
+            })
             .collect();
-        let published = inner.published;
-        let resolution = |write: Option<u64>| match write {
-            None => Resolution::Resend,
-            Some(number) => resolve(self.page.trace(number), recovered, published),
-        };
         if open
             .iter()
-            .any(|(_, write, ..)| resolution(*write) == Resolution::NotYet)
+            .any(|(_, resolution)| *resolution == Resolution::NotYet)
         {
             return Err(connection_lost(false));
         }
         let mut again = Vec::new();
-        for (id, write, wanted, frame) in open {
-            let result = match resolution(write) {
-                Resolution::Resend | Resolution::NotYet if wanted => {
-                    if let Some(number) = write {
-                        self.page.begin(number);
+        for (id, resolution) in open {
+            let result = match resolution {
+                Resolution::Resend | Resolution::NotYet => {
+                    match self.prepare_again(inner, id, epoch) {
+                        Ok(Some(frame)) => {
+                            again.push((id, frame));
+                            continue;
+                        }
+                        // Its caller has gone and it was not applied: there is nobody to tell.
+                        Ok(None) => Err(connection_lost(true)),
+                        Err(error) => Err(error),
                     }
-                    again.push((id, frame));
-                    continue;
                 }
                 Resolution::Applied { sequence } => Ok(Answer::Written { sequence }),
-                // Nobody wants the outcome any more where it is not applied: the answer reaches no caller.
-                _ => Err(outcome_unknown(
+                Resolution::Unknown => Err(outcome_unknown(
                     "nothing is left that tells what became of it",
                 )),
             };
             self.deliver(inner, id, result);
         }
         Ok(again)
+    }
+
+    /// Readies a call to be made again. `None`: nobody waits for it any more.
+    fn prepare_again(
+        &self,
+        inner: &mut Inner,
+        id: u64,
+        epoch: Epoch,
+    ) -> Result<Option<Arc<Vec<u8>>>> {
+        let Some(call) = inner
+            .pending
+            .get_mut(&id)
+            .filter(|call| call.caller.is_some())
+        else {
+            return Ok(None);
+        };
+        let before = call
+            .sent_again
+            .filter(|(to, _)| *to == epoch)
+            .map_or(0, |(_, count)| count);
+        if before == MAX_SENT_AGAIN {
+            return Err(Error::protocol(
+                "the leader ended the connection each time it was sent this call; it had no effect",
+            ));
+        }
+        call.sent_again = Some((epoch, before + 1));
+        if let Some(number) = call.write {
+            self.page.begin(number);
+        }
+        Ok(Some(call.frame.clone()))
     }
 
     /// The leader of `tenure` has gone.
@@ -277,6 +315,7 @@ impl Session {
         inner.tenure.0 += 1;
         inner.reading = false;
         inner.catching_up = false;
+        inner.trouble = Trouble::default();
         inner.pins.forget_returned();
         self.answer_all(inner, |retry| !retry, connection_lost);
         inner.wake_callers();
@@ -307,18 +346,13 @@ impl Session {
 }
 
 impl Inner {
-    /// A tenure of the leadership `epoch` begins.
-    fn begin(&mut self, epoch: Epoch, recovered: &dyn Fn(Epoch) -> RecoveredThrough) -> Tenure {
-        let unbroken = self.last_epoch.is_some_and(|last| {
-            matches!(
-                recovered(last),
-                RecoveredThrough::Current | RecoveredThrough::Sequence(_)
-            )
-        });
+    /// A tenure of the leadership `epoch` begins; `unbroken`: no other program came since the last one.
+    fn begin(&mut self, epoch: Epoch, unbroken: bool) -> Tenure {
         if !unbroken {
             self.published = 0;
         }
         self.last_epoch = Some(epoch);
+        self.trouble = Trouble::default();
         self.tenure.0 += 1;
         self.reading = false;
         self.tenure
@@ -357,7 +391,9 @@ fn execute_frame(
                         },
                     ..
                 } => leadership.write_for_page(page, number, sync, batch),
-                ClientMessage::Call { request, .. } => leadership.execute(&request),
+                ClientMessage::Call { request, .. } => {
+                    leadership.execute(&request, Instant::now() + RESEND_LIMIT)
+                }
                 _ => Err(Stop::Failed(Error::protocol("only calls are made again"))),
             };
         }

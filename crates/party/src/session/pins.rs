@@ -1,9 +1,12 @@
 //! The moments a session holds, and giving them back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Inner, Session, Tenure, Via};
 use crate::error::{Error, ErrorKind, Result};
+use crate::follower::{Link, SendError};
+use crate::leader::Leadership;
 use crate::protocol::{ClientMessage, encode_frame};
 
 /// Names one grant of a pinned moment.
@@ -109,39 +112,62 @@ impl Session {
         self.flush_returned();
     }
 
+    /// This process leads now: what was given back meanwhile goes back to its own grants.
+    pub(super) fn return_to(&self, inner: &mut Inner, leadership: &Leadership) {
+        for sequence in inner.pins.returned.drain(..) {
+            leadership.unpin(sequence);
+        }
+    }
+
     /// Tells the leader of the grants that were given back, unless somebody else is sending: who sends looks again.
     pub(super) fn flush_returned(&self) {
         while self.has_returned() {
             let Some(sender) = self.sender.try_lock() else {
                 return;
             };
-            let Some((link, tenure, frames)) = self.inner.lock().take_returned() else {
+            let Some((link, tenure, sequences)) = self.inner.lock().take_returned() else {
                 return;
             };
-            if link.try_send(&frames).is_err() {
-                self.lose(tenure);
+            let mut frames = Vec::new();
+            for &sequence in &sequences {
+                encode_frame(&ClientMessage::Unpin { sequence }, &mut frames);
             }
+            let sent = link.try_send(&frames);
             drop(sender);
+            match sent {
+                Ok(()) => {}
+                // The connection is full: they go with the next frame.
+                Err(SendError::NothingSent) => {
+                    let mut inner = self.inner.lock();
+                    if inner.tenure == tenure {
+                        inner.pins.returned.extend(sequences);
+                    }
+                    return;
+                }
+                Err(SendError::Broken) => self.lose(tenure),
+            }
         }
     }
 
     fn has_returned(&self) -> bool {
         let inner = self.inner.lock();
-        matches!(inner.via, Via::Link(_)) && !inner.pins.returned.is_empty()
+        inner.may_send() && !inner.pins.returned.is_empty()
     }
 }
 
 impl Inner {
-    fn take_returned(
-        &mut self,
-    ) -> Option<(std::sync::Arc<crate::follower::Link>, Tenure, Vec<u8>)> {
-        let Via::Link(link) = &self.via else {
-            return None;
-        };
-        let mut frames = Vec::new();
-        for sequence in self.pins.returned.drain(..) {
-            encode_frame(&ClientMessage::Unpin { sequence }, &mut frames);
+    /// Whether there is a leader to send to, and nothing older is still on its way to it.
+    fn may_send(&self) -> bool {
+        matches!(self.via, Via::Link(_)) && !self.catching_up
+    }
+
+    fn take_returned(&mut self) -> Option<(Arc<Link>, Tenure, Vec<u64>)> {
+        match &self.via {
+            Via::Link(link) if self.may_send() => {
+                let link = link.clone();
+                Some((link, self.tenure, std::mem::take(&mut self.pins.returned)))
+            }
+            _ => None,
         }
-        Some((link.clone(), self.tenure, frames))
     }
 }

@@ -1,0 +1,235 @@
+//! A session against leaders that are played by the test, frame by frame.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use level_party_os::Stream;
+use serde_bytes::Bytes;
+
+use super::{Limits, Session, Tenure};
+use crate::alarm::Alarm;
+use crate::epoch::Epoch;
+use crate::error::ErrorKind;
+use crate::follower::Link;
+use crate::options::Options;
+use crate::protocol::{
+    Answer, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, Request, Response,
+    ServerMessage, Welcome, decode, encode_frame,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const EPOCH: Epoch = Epoch {
+    number: 1,
+    random: [1, 1],
+};
+
+/// The leader's end of a link.
+struct Leader {
+    stream: Stream,
+    received: FrameBuffer,
+}
+
+impl Leader {
+    /// The next message, as `read` sees it.
+    fn next<T>(&mut self, read: impl Fn(&ClientMessage<'_>) -> T) -> T {
+        loop {
+            if let Some(frame) = self.received.next_frame().expect("frames in order") {
+                return read(&decode(frame).expect("a whole message"));
+            }
+            let count = self
+                .received
+                .fill(&self.stream)
+                .expect("the follower is there");
+            assert!(count > 0, "the follower has gone");
+        }
+    }
+
+    /// The id of the next call.
+    fn call(&mut self) -> u64 {
+        self.next(|message| match message {
+            ClientMessage::Call { id, .. } => *id,
+            other => panic!("not a call: {other:?}"),
+        })
+    }
+
+    fn reply(&mut self, id: u64, response: Response<'_>) {
+        let mut frame = Vec::new();
+        encode_frame(
+            &ServerMessage::Reply {
+                id,
+                result: Ok(response),
+            },
+            &mut frame,
+        );
+        (&self.stream)
+            .write_all(&frame)
+            .expect("the follower is there");
+    }
+}
+
+fn session() -> Session {
+    Session::new(Arc::new(Alarm::new().unwrap())).unwrap()
+}
+
+fn link() -> (Arc<Link>, Leader) {
+    let (ours, theirs) = Stream::pair().unwrap();
+    let replies = FrameBuffer::new(MAX_REPLY_FRAME);
+    let link = Link::new(Arc::new(ours), std::process::id(), replies).unwrap();
+    (
+        Arc::new(link),
+        Leader {
+            stream: theirs,
+            received: FrameBuffer::new(MAX_REQUEST_FRAME),
+        },
+    )
+}
+
+fn attach(session: &Session, link: Arc<Link>) -> crate::error::Result<Tenure> {
+    let greeting = session.greeting(Options::default().engine);
+    let welcome = Welcome {
+        epoch: EPOCH,
+        leader_pid: std::process::id(),
+        options: Options::default().engine,
+        recovered: greeting
+            .hello
+            .unresolved
+            .iter()
+            .map(|_| crate::protocol::RecoveredThrough::Current)
+            .collect(),
+        unbroken: true,
+        pins_held: greeting.hello.pins.iter().map(|_| true).collect(),
+    };
+    session.attach(link, &greeting, &welcome)
+}
+
+fn get(session: &Session, timeout: Duration) -> crate::error::Result<super::Answered> {
+    let request = Request::Get {
+        key: Bytes::new(b"k"),
+        at: None,
+    };
+    session.call(&request, &Limits::new(timeout, true))
+}
+
+/// Found by review: grants given back were written into the middle of a write that was being sent again.
+#[test]
+fn a_grant_given_back_waits_for_what_is_sent_again() {
+    let session = session();
+    let value = vec![b'v'; 8 << 20];
+    let (first, mut leader) = link();
+    let tenure = attach(&session, first).unwrap();
+    std::thread::scope(|threads| {
+        let pin = threads.spawn(|| session.call(&Request::Pin, &Limits::new(PATIENCE, true)));
+        let id = leader.call();
+        leader.reply(id, Response::Pinned { sequence: 7 });
+        let pin = pin.join().unwrap().unwrap().pin.expect("a grant");
+
+        let write = threads.spawn(|| {
+            let request = Request::Write {
+                number: 0,
+                sync: false,
+                batch: Bytes::new(&value),
+            };
+            session.call(&request, &Limits::new(PATIENCE, true))
+        });
+        leader.call();
+        session.lose(tenure);
+        drop(leader);
+
+        let (second, mut leader) = link();
+        let attaching = threads.spawn(|| attach(&session, second));
+        // The write is on its way, and does not fit the connection.
+        leader.stream.wait_readable(Some(PATIENCE)).unwrap();
+        session.unpin(pin);
+        let id = leader.next(|message| match message {
+            ClientMessage::Call {
+                id,
+                request: Request::Write { batch, .. },
+            } => {
+                assert!(batch.as_ref() == value, "the write came with other bytes");
+                *id
+            }
+            other => panic!("not the write: {other:?}"),
+        });
+        leader.reply(id, Response::Written { sequence: 8 });
+        assert!(matches!(
+            write.join().unwrap().unwrap().answer,
+            Answer::Written { sequence: 8 }
+        ));
+        attaching.join().unwrap().unwrap();
+        leader.next(|message| assert!(matches!(message, ClientMessage::Unpin { sequence: 7 })));
+    });
+}
+
+/// Found by review: a caller woken to read for all, whose own time was up just then, told nobody.
+#[test]
+fn callers_whose_time_is_up_leave_no_answer_unread() {
+    let session = session();
+    let (link, mut leader) = link();
+    attach(&session, link).unwrap();
+    std::thread::scope(|threads| {
+        let short: Vec<_> = (0..8)
+            .map(|_| threads.spawn(|| get(&session, Duration::from_millis(30))))
+            .collect();
+        let ids: Vec<u64> = short.iter().map(|_| leader.call()).collect();
+        let long = threads.spawn(|| get(&session, PATIENCE));
+        let id = leader.call();
+        for caller in short {
+            assert_eq!(
+                caller.join().unwrap().unwrap_err().kind(),
+                ErrorKind::Timeout
+            );
+        }
+        for id in ids.into_iter().chain([id]) {
+            leader.reply(id, Response::Value(Some(Bytes::new(b"v"))));
+        }
+        let answer = long.join().unwrap().expect("the leader answered it").answer;
+        assert!(matches!(answer, Answer::Value(Some(value)) if value == b"v"));
+    });
+}
+
+/// Found by review: a call that a leader can't take was sent to it again and again, for ever.
+#[test]
+fn a_call_that_ends_every_connection_ends_with_an_error() {
+    let session = session();
+    std::thread::scope(|threads| {
+        let call = threads.spawn(|| get(&session, PATIENCE));
+        let mut connections = 0;
+        while !call.is_finished() {
+            let (link, mut leader) = link();
+            let tenure = attach(&session, link).unwrap();
+            connections += 1;
+            assert!(connections < 10, "it is still sent again");
+            if leader
+                .stream
+                .wait_readable(Some(Duration::from_millis(100)))
+                .unwrap()
+            {
+                leader.call();
+            }
+            drop(leader);
+            session.lose(tenure);
+        }
+        assert_eq!(
+            call.join().unwrap().unwrap_err().kind(),
+            ErrorKind::Protocol
+        );
+    });
+}
+
+#[test]
+fn a_closed_session_answers_at_once_and_for_ever() {
+    let session = session();
+    let (link, mut leader) = link();
+    attach(&session, link).unwrap();
+    std::thread::scope(|threads| {
+        let call = threads.spawn(|| get(&session, PATIENCE));
+        leader.call();
+        session.close();
+        assert_eq!(call.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    });
+    assert_eq!(
+        get(&session, PATIENCE).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+}
