@@ -309,7 +309,7 @@ fn older_versions_of_a_key_in_the_next_table_go_down_together_with_the_newer() {
     let fs = made_by_hand(&[
         (1, &[("a", 1, 3000), ("m", 9, 3000)]),
         (1, &[("m", 5, 300), ("z", 2, 300)]),
-        (2, &[("k", 1, 10)]),
+        (2, &[("zz", 1, 10)]),
     ]);
     let options = Options {
         max_file_size: 1 << 10,
