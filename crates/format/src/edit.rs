@@ -16,7 +16,7 @@
 //! Tag 8 was used once and is an error, as is a level of 7 or more. Whoever applies an edit takes the deleted files
 //! away before it adds the new ones.
 
-use crate::{Corruption, Sequence, key, varint};
+use crate::{Corruption, MAX_SEQUENCE, Sequence, key, varint};
 
 /// How many levels a version has.
 pub const LEVELS: usize = 7;
@@ -118,7 +118,8 @@ impl VersionEdit {
     }
 
     /// The edit in `bytes`. A number that is there twice counts as its last, as in LevelDB. Stricter than LevelDB in
-    /// that keys must be whole internal keys and the comparator's name UTF-8.
+    /// that keys must be whole internal keys, the last sequence at most [`MAX_SEQUENCE`], and the comparator's name
+    /// UTF-8.
     pub fn decode(bytes: &[u8]) -> Result<Self, Corruption> {
         let mut edit = VersionEdit::default();
         let mut fields = Fields { rest: bytes };
@@ -145,7 +146,10 @@ impl VersionEdit {
             NEXT_FILE_NUMBER => {
                 self.next_file_number = Some(fields.u64().ok_or("next file number")?)
             }
-            LAST_SEQUENCE => self.last_sequence = Some(fields.u64().ok_or("last sequence")?),
+            LAST_SEQUENCE => {
+                let last = fields.u64().filter(|last| *last <= MAX_SEQUENCE);
+                self.last_sequence = Some(last.ok_or("last sequence")?);
+            }
             COMPACT_POINTER => {
                 let pointer = fields.compact_pointer().ok_or("compact pointer")?;
                 self.compact_pointers.push(pointer);

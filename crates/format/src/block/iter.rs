@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Block, Entry};
+use super::Block;
 use crate::Corruption;
 use crate::key::InternalComparator;
 
@@ -27,11 +27,17 @@ pub struct BlockIter {
 /// No entry starts here: an entry has at least three bytes.
 const NOWHERE: u32 = u32::MAX;
 
-/// Decoded entries from a restart on, kept for going backward.
+/// Entries from a restart on, kept for going backward.
+///
+/// A key is made of the one behind it: cut to what that one shares, then what it put away. So all of them take no more
+/// memory than their block, however long the prefixes they share.
 #[derive(Debug, Clone, Default)]
 struct Interval {
-    keys: Vec<u8>,
+    /// What the entries put away of the keys before them, one piece behind the other.
+    put_away: Vec<u8>,
     entries: Vec<Decoded>,
+    /// The whole key of the last entry.
+    last_key: Vec<u8>,
     /// Index of the entry that was stepped to last.
     at: usize,
 }
@@ -41,8 +47,10 @@ struct Decoded {
     offset: u32,
     value_start: u32,
     end: u32,
-    key_start: u32,
-    key_end: u32,
+    /// How much of the key before it the entry keeps.
+    shared: u32,
+    /// Where in `put_away` the piece ends that it put away; it starts where that of the entry before ends.
+    put_away_end: u32,
 }
 
 impl BlockIter {
@@ -125,6 +133,7 @@ impl BlockIter {
             return Ok(());
         }
         if let Some(index) = self.interval.before(self.current) {
+            self.interval.key_before(index + 1, &mut self.key);
             self.take(index);
             return Ok(());
         }
@@ -185,6 +194,7 @@ impl BlockIter {
         };
         match self.interval.decode(&self.block, start, limit) {
             Ok(last) => {
+                self.interval.key_before(last + 1, &mut self.key);
                 self.take(last);
                 Ok(())
             }
@@ -213,14 +223,11 @@ impl BlockIter {
         Some(start)
     }
 
-    /// Goes to entry `index` of the decoded interval.
+    /// Goes to entry `index` of the decoded interval, whose key is in `key`.
     #[inline]
     fn take(&mut self, index: usize) {
         let entry = self.interval.entries[index];
         self.interval.at = index;
-        self.key.clear();
-        let key = entry.key_start as usize..entry.key_end as usize;
-        self.key.extend_from_slice(&self.interval.keys[key]);
         self.current = entry.offset;
         self.value_start = entry.value_start;
         self.next = entry.end;
@@ -243,9 +250,28 @@ impl BlockIter {
 
 impl Interval {
     fn clear(&mut self) {
-        self.keys.clear();
+        self.put_away.clear();
         self.entries.clear();
+        self.last_key.clear();
         self.at = 0;
+    }
+
+    /// Turns the key of entry `index` into that of the entry before it. Behind the last entry any key will do.
+    #[inline]
+    fn key_before(&self, index: usize, key: &mut Vec<u8>) {
+        match self.entries.get(index) {
+            Some(entry) => {
+                let start = index
+                    .checked_sub(1)
+                    .map_or(0, |before| self.entries[before].put_away_end);
+                key.truncate(entry.shared as usize);
+                key.extend_from_slice(&self.put_away[start as usize..entry.put_away_end as usize]);
+            }
+            None => {
+                key.clear();
+                key.extend_from_slice(&self.last_key);
+            }
+        }
     }
 
     /// The index of the entry before the one at `offset`, if both, or that one alone, are known here.
@@ -272,16 +298,20 @@ impl Interval {
     fn decode(&mut self, block: &Block, start: u32, limit: u32) -> Result<usize, u32> {
         self.clear();
         let mut offset = start;
-        let mut before = 0..0;
         while offset < limit {
             let entry = block.entry(offset).ok_or(offset)?;
-            before = self.push_key(block, entry, before).ok_or(offset)?;
+            let put_away = self.last_key.get(entry.shared as usize..).ok_or(offset)?;
+            self.put_away.extend_from_slice(put_away);
+            self.last_key.truncate(entry.shared as usize);
+            let unshared = entry.key_start as usize..entry.value_start as usize;
+            self.last_key.extend_from_slice(&block.data[unshared]);
             self.entries.push(Decoded {
                 offset,
                 value_start: entry.value_start,
                 end: entry.end,
-                key_start: before.start as u32,
-                key_end: before.end as u32,
+                shared: entry.shared,
+                // No more is put away than was there, in a block below 4 GiB.
+                put_away_end: self.put_away.len() as u32,
             });
             offset = entry.end;
         }
@@ -289,27 +319,6 @@ impl Interval {
             return Err(offset);
         }
         self.entries.len().checked_sub(1).ok_or(start)
-    }
-
-    /// Adds an entry's key, given where the key before it lies. `None` if it shares more than there is, or the keys of
-    /// the interval come to 4 GiB.
-    fn push_key(
-        &mut self,
-        block: &Block,
-        entry: Entry,
-        before: std::ops::Range<usize>,
-    ) -> Option<std::ops::Range<usize>> {
-        let shared = entry.shared as usize;
-        if shared > before.len() {
-            return None;
-        }
-        let start = self.keys.len();
-        self.keys
-            .extend_from_within(before.start..before.start + shared);
-        let unshared = entry.key_start as usize..entry.value_start as usize;
-        self.keys.extend_from_slice(&block.data[unshared]);
-        u32::try_from(self.keys.len()).ok()?;
-        Some(start..self.keys.len())
     }
 }
 

@@ -115,3 +115,11 @@ fn keys_must_be_internal_keys_and_names_text() {
     assert!(VersionEdit::decode(b"\x05\x01\x08\x01\0\0\0\0\0\0\0").is_ok());
     assert!(VersionEdit::decode(b"\x01\x01\xff").is_err());
 }
+
+#[test]
+fn a_last_sequence_out_of_range_is_corruption() {
+    let mut edit = full();
+    assert!(VersionEdit::decode(&edit.encode()).is_ok());
+    edit.last_sequence = Some(crate::MAX_SEQUENCE + 1);
+    assert!(VersionEdit::decode(&edit.encode()).is_err());
+}

@@ -26,7 +26,7 @@ fn going_backward_decodes_each_restart_interval_once() {
     }
     assert_eq!(decodings, 4);
     // A step forward and back again stays within the interval decoded.
-    let buffer = iter.interval.keys.as_ptr();
+    let buffer = iter.interval.put_away.as_ptr();
     let decoded = iter.interval.entries.len();
     for _ in 0..15 {
         iter.next().unwrap();
@@ -34,7 +34,7 @@ fn going_backward_decodes_each_restart_interval_once() {
     iter.prev().unwrap();
     assert_eq!(iter.key(), keys[14]);
     assert_eq!(
-        (iter.interval.keys.as_ptr(), iter.interval.entries.len()),
+        (iter.interval.put_away.as_ptr(), iter.interval.entries.len()),
         (buffer, decoded)
     );
 }
@@ -48,7 +48,7 @@ fn steps_reuse_the_key_buffers() {
     while iter.valid() {
         iter.prev().unwrap();
     }
-    let (key, keys) = (iter.key.capacity(), iter.interval.keys.capacity());
+    let (key, keys) = (iter.key.capacity(), iter.interval.put_away.capacity());
     iter.seek_to_last().unwrap();
     iter.reset(block);
     assert!(!iter.valid());
@@ -63,7 +63,7 @@ fn steps_reuse_the_key_buffers() {
     }
     assert_eq!(
         (key, keys),
-        (iter.key.capacity(), iter.interval.keys.capacity())
+        (iter.key.capacity(), iter.interval.put_away.capacity())
     );
 }
 
@@ -82,4 +82,59 @@ fn an_iterator_given_a_shorter_block_keeps_nothing_of_the_longer_one() {
     assert_eq!(iter.key(), keys[0]);
     iter.prev().unwrap();
     assert!(!iter.valid());
+}
+
+/// One entry with a long key, and many that share all of it: their keys together are 4,000 times the block.
+#[test]
+fn going_backward_takes_no_more_memory_than_the_block() {
+    let key = vec![b'k'; 8000];
+    let mut builder = BlockBuilder::new(usize::MAX);
+    for _ in 0..4000 {
+        builder.add(&key, b"");
+    }
+    let contents = builder.finish().to_vec();
+    let len = contents.len();
+    let mut iter = Block::new(contents.into())
+        .unwrap()
+        .iter(InternalComparator::default());
+    iter.seek_to_last().unwrap();
+    for _ in 0..4000 {
+        assert_eq!(iter.key(), key);
+        iter.prev().unwrap();
+    }
+    assert!(!iter.valid());
+    assert!(iter.interval.put_away.capacity() <= len && iter.interval.last_key.capacity() <= len);
+}
+
+/// Restarts that lie lead into the middle of entries: a key may be wrong there, but every walk stays inside.
+#[test]
+fn restarts_inside_of_entries_do_no_harm_going_backward() {
+    let mut builder = BlockBuilder::new(4);
+    for i in 0..40u8 {
+        builder.add(&seek_key(&[b'k', i / 8, 0, 1, 2, i], 1), &[0, 1, 1, i, 7]);
+    }
+    let good = builder.finish().to_vec();
+    let restarts_at = good.len() - 4 - 4 * 10;
+    let mut rng = fastrand::Rng::with_seed(1);
+    for _ in 0..2000 {
+        let mut bytes = good.clone();
+        for word in 1..10 {
+            if rng.bool() {
+                let at = restarts_at + 4 * word;
+                let lie = rng.u32(0..restarts_at as u32);
+                bytes[at..at + 4].copy_from_slice(&lie.to_le_bytes());
+            }
+        }
+        let mut iter = Block::new(bytes.into())
+            .unwrap()
+            .iter(InternalComparator::default());
+        for _ in 0..60 {
+            let _ = match rng.u8(0..8) {
+                0..4 => iter.prev(),
+                4 => iter.next(),
+                5 => iter.seek_to_last(),
+                _ => iter.seek(&seek_key(&[b'k', rng.u8(0..6)], 1)),
+            };
+        }
+    }
 }
