@@ -11,7 +11,7 @@ use level_party_format::key::{ValueType, append_internal_key};
 use level_party_format::log::LogWriter;
 use level_party_format::table::{TableBuilder, TableOptions};
 
-use crate::support::{contents, delete, get, names, open, put, settle, sweep, tiny};
+use crate::support::{Rng, contents, delete, get, names, open, put, settle, sweep, tiny};
 
 #[derive(Default)]
 struct Floor {
@@ -279,9 +279,9 @@ fn made_by_hand(tables: &[(usize, &[Made<'_>])]) -> MemFs {
         for (user_key, sequence, len) in *entries {
             let mut key = Vec::new();
             append_internal_key(&mut key, user_key.as_bytes(), *sequence, ValueType::Value);
-            let value: Vec<u8> = (0..*len)
-                .map(|at| (at * at * 7 + at) as u8 ^ *sequence as u8)
-                .collect();
+            // Compression can't shorten it.
+            let mut rng = Rng(*sequence);
+            let value: Vec<u8> = (0..*len).map(|_| rng.next() as u8).collect();
             builder.add(&key, &value);
             keys.push(key);
         }
