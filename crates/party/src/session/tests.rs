@@ -114,15 +114,19 @@ fn get(session: &Session, timeout: Duration) -> crate::error::Result<super::Answ
 /// Found by review: grants given back were written into the middle of a write that was being sent again.
 #[test]
 fn a_grant_given_back_waits_for_what_is_sent_again() {
+    const PINS: usize = 64;
     let session = session();
-    let value = vec![b'v'; 8 << 20];
+    let value = vec![b'v'; 16 << 20];
     let (first, mut leader) = link();
     let tenure = attach(&session, first).unwrap();
     std::thread::scope(|threads| {
-        let pin = threads.spawn(|| session.call(&Request::Pin, &Limits::new(PATIENCE, true)));
-        let id = leader.call();
-        leader.reply(id, Response::Pinned { sequence: 7 });
-        let pin = pin.join().unwrap().unwrap().pin.expect("a grant");
+        let mut pins = Vec::new();
+        for _ in 0..PINS {
+            let pin = threads.spawn(|| session.call(&Request::Pin, &Limits::new(PATIENCE, true)));
+            let id = leader.call();
+            leader.reply(id, Response::Pinned { sequence: 7 });
+            pins.push(pin.join().unwrap().unwrap().pin.expect("a grant"));
+        }
 
         let write = threads.spawn(|| {
             let request = Request::Write {
@@ -138,9 +142,12 @@ fn a_grant_given_back_waits_for_what_is_sent_again() {
 
         let (second, mut leader) = link();
         let attaching = threads.spawn(|| attach(&session, second));
-        // The write is on its way, and does not fit the connection.
-        leader.stream.wait_readable(Some(PATIENCE)).unwrap();
-        session.unpin(pin);
+        // The write is on its way and does not fit the connection: whenever the leader has read some of it there is
+        // room for a moment.
+        for pin in pins {
+            leader.received.fill(&leader.stream).unwrap();
+            session.unpin(pin);
+        }
         let id = leader.next(|message| match message {
             ClientMessage::Call {
                 id,
@@ -157,7 +164,9 @@ fn a_grant_given_back_waits_for_what_is_sent_again() {
             Answer::Written { sequence: 8 }
         ));
         attaching.join().unwrap().unwrap();
-        leader.next(|message| assert!(matches!(message, ClientMessage::Unpin { sequence: 7 })));
+        for _ in 0..PINS {
+            leader.next(|message| assert!(matches!(message, ClientMessage::Unpin { sequence: 7 })));
+        }
     });
 }
 
