@@ -38,16 +38,16 @@ pub fn measure(settings: &Settings) -> Result<Table> {
     let mut caller = Caller::new(db, data, &socket)?;
     caller.measure(calls, "", &mut table)?;
     let servers = [leader.pid(), server.pid()];
-    if let Err(error) = on_chosen_cores(&mut caller, &servers, calls, &mut table) {
+    if let Err(error) = on_chosen_cores(&mut caller, &servers, &socket, calls, &mut table) {
         table.note(format!("No rows on chosen cores: {error}."));
     }
-    spinning(&socket, calls, &mut table)?;
     Ok(table)
 }
 
 fn on_chosen_cores(
     caller: &mut Caller,
     servers: &[u32],
+    socket: &Path,
     calls: usize,
     table: &mut Table,
 ) -> Result<()> {
@@ -61,6 +61,7 @@ fn on_chosen_cores(
     caller.measure(calls, ", one core", table)?;
     put_all(servers, &other)?;
     caller.measure(calls, ", two cores", table)?;
+    spinning(socket, calls, table)?;
     {
         let _burners = [burner(&one)?, burner(&other)?];
         caller.measure(calls, ", two cores kept awake", table)?;
@@ -188,7 +189,7 @@ fn spinning(socket: &Path, calls: usize, table: &mut Table) -> Result<()> {
     let mut floor = Floor::connect(socket, GET, Wait::Spin)?;
     let mut times = Samples::default();
     times.time_each(0..calls, |_| floor.round_trip())?;
-    table.group("nobody sleeps");
-    table.row("bare socket, get, both spin", Some(times.summary(1)));
+    table.group("get, two cores, nobody sleeps");
+    table.row("bare socket, both spin", Some(times.summary(1)));
     Ok(())
 }
