@@ -55,6 +55,9 @@ pub struct Options {
     pub regions: Arc<dyn RegionSource>,
     /// How recovery judges the end of a log.
     pub recovery: RecoveryMode,
+    /// Another program may have written the logs: a gap in their sequences is then no sign of a lost record (C++ LevelDB
+    /// leaves one after a failed append and goes on).
+    pub foreign_logs: bool,
     /// No moment below this sequence can be pinned: an earlier opening may have dropped entries there.
     pub drop_floor: Sequence,
     /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
@@ -78,6 +81,7 @@ impl Default for Options {
             bloom_bits_per_key: None,
             regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
+            foreign_logs: false,
             drop_floor: 0,
             hold_drop_floor: false,
             listener: None,
@@ -98,6 +102,7 @@ impl fmt::Debug for Options {
             .field("compression", &(self.compression as u8))
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
+            .field("foreign_logs", &self.foreign_logs)
             .field("drop_floor", &self.drop_floor)
             .field("hold_drop_floor", &self.hold_drop_floor)
             .finish_non_exhaustive()

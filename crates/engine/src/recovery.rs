@@ -8,7 +8,8 @@
 //! The end of a log is judged by [`RecoveryMode`]. After a loss of power the first record that is missing, torn or bad
 //! ends recovery: what comes behind it was never acknowledged with `sync`, because a sync of one log waits for the ones
 //! before it. A gap in the sequences is such a missing record: logs are written without gaps, and the manifest carries
-//! the sequence up to which they are in tables. Logs behind that point, and the damaged one itself, are set aside as
+//! the sequence up to which they are in tables. (Where another program may have written the logs, a gap says nothing:
+//! [`Options::foreign_logs`].) Logs behind that point, and the damaged one itself, are set aside as
 //! `level-party.aside-NNNNNN.log`, a name that LevelDB ignores; nothing removes them but their owner.
 
 use std::collections::BTreeSet;
@@ -349,7 +350,7 @@ impl<'a> Replay<'a> {
                             return Ok(Some(End::Bad { offset, what }));
                         }
                     };
-                    let gap = batch.sequence() > self.last + 1;
+                    let gap = batch.sequence() > self.last + 1 && !self.options.foreign_logs;
                     if gap && self.options.recovery == RecoveryMode::AfterReboot {
                         let (next, last) = (batch.sequence(), self.last);
                         let what =

@@ -140,6 +140,7 @@ impl Leadership {
             true => RecoveryMode::SameBoot,
             false => RecoveryMode::AfterReboot,
         };
+        engine_options.foreign_logs = foreign || prior.epoch.is_none();
         engine_options.drop_floor = if foreign { 0 } else { prior.drop_floor };
         // Sessions that hold moments live only as long as the boot, and lose them to another program. The hold begins
         // before the engine's own compactions do.

@@ -349,3 +349,36 @@ fn a_compacted_range_ends_with_all_versions_of_its_last_key() {
     assert_eq!(engine.get(b"m").unwrap().unwrap().sequence, 9);
     assert_eq!(contents(&engine).len(), 4);
 }
+
+/// Found by review: the compaction that an opening begins with dropped the moments that sessions were to pin again.
+#[test]
+fn a_held_floor_outlasts_the_compaction_that_an_opening_begins_with() {
+    for hold in [true, false] {
+        let fs = MemFs::new();
+        let engine = open(&fs, &tiny());
+        let everything = engine.pin();
+        for number in 1..=5u8 {
+            put(&engine, b"key", &[number]).unwrap();
+            engine.flush().unwrap();
+        }
+        let moment = 2;
+        drop(everything);
+        engine.close().unwrap();
+        let options = Options {
+            drop_floor: moment,
+            hold_drop_floor: hold,
+            ..tiny()
+        };
+        let engine = open(&fs, &options);
+        put(&engine, b"key", b"later").unwrap();
+        engine.compact_range(None, None).unwrap();
+        let pinned = engine.pin_at(moment);
+        assert_eq!(pinned.is_ok(), hold, "without the hold the moment is gone");
+        if hold {
+            assert_eq!(value_at(&engine, b"key", moment).unwrap(), [2]);
+            drop(engine.take_hold());
+            assert!(engine.take_hold().is_none());
+            assert_eq!(engine.stats().pins, 1, "only the session's own pin is left");
+        }
+    }
+}

@@ -167,6 +167,21 @@ fn after_a_reboot_a_log_that_lost_its_tail_at_a_record_ends_recovery_too() {
     assert!(fs.exists("level-party.aside-000004.log").unwrap());
 }
 
+/// C++ LevelDB counts the sequences of a write whose append failed, and goes on behind the gap.
+#[test]
+fn a_gap_that_another_program_left_loses_nothing() {
+    let fs = with_log(&[b"a", b"b"]);
+    add_log(&fs, "000900.log", b"c", 9);
+    let foreign = Options {
+        foreign_logs: true,
+        ..after_reboot()
+    };
+    let engine = Engine::open(Arc::new(fs), foreign).unwrap();
+    assert_eq!(keys(&engine), [b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]);
+    assert_eq!(engine.recovered().last_sequence, 9);
+    assert_eq!(engine.recovered().dropped, [] as [&str; 0]);
+}
+
 #[test]
 fn logs_that_no_manifest_names_are_replayed_in_order() {
     for options in [tiny(), after_reboot()] {
