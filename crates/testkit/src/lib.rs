@@ -29,8 +29,11 @@ mod foreign_lock;
 mod kills;
 mod lines;
 mod load;
+mod model;
 mod peer;
 mod program;
+mod reading;
+mod script;
 
 pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
@@ -39,8 +42,11 @@ pub use foreign_lock::ForeignLock;
 pub use kills::{READERS, kill_under_load};
 pub use lines::{Line, Lines};
 pub use load::{Load, Written, check};
-pub use peer::CppLevelDb;
+pub use model::{Entries, Entry, Model, Op, difference};
+pub use peer::{Peer, PeerChild, PeerOptions};
 pub use program::{Finished, run, run_with_input};
+pub use reading::{Readable, read_everything};
+pub use script::Script;
 
 use std::time::Duration;
 

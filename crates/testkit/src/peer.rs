@@ -1,123 +1,156 @@
-//! C++ LevelDB, through Python's `plyvel`: what it reads of a directory, what it writes into one, and how it holds one.
+//! C++ LevelDB as a peer: the versions that `ci/peers/install` puts below `target/peers`, and our own program as one
+//! more, all spoken to in the lines of `ci/peers/README.md`.
+
+mod child;
+mod options;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
 
-use crate::lines::{Line, Lines};
-use crate::{PATIENCE, run, run_with_input};
+pub use child::PeerChild;
+pub use options::PeerOptions;
 
-/// The environment variable that names the Python interpreter with `plyvel` (default `python3`).
-const PYTHON: &str = "PLYVEL_PYTHON";
+use crate::model::{Entries, Op};
 
-/// Reads `{"key": hex, "value": hex}` as bytes; each command is one open and one close of the database.
-const SCRIPT: &str = r#"
-import sys, plyvel
-command, path = sys.argv[1:3]
-db = plyvel.DB(path, create_if_missing=True)
-if command == "dump":
-    for key, value in db:
-        sys.stdout.write(key.hex() + " " + value.hex() + "\n")
-elif command == "load":
-    batch = db.write_batch()
-    for n, line in enumerate(sys.stdin, 1):
-        key, value = line.rstrip("\n").split(" ")
-        batch.put(bytes.fromhex(key), bytes.fromhex(value))
-        if n % 1000 == 0:
-            batch.write()
-            batch = db.write_batch()
-    batch.write()
-elif command == "hold":
-    print("held", flush=True)
-    sys.stdin.read()
-db.close()
-"#;
+/// The environment variable that names the directory of `ci/peers/install` where it is not `target/peers`.
+const PEERS: &str = "LEVEL_PARTY_PEERS";
 
-/// C++ LevelDB in a process of its own.
-#[derive(Debug)]
-pub struct CppLevelDb {
-    child: Child,
+/// Entries that [`Peer::load`] puts into one batch.
+const LOAD_BATCH: usize = 1000;
+
+/// A program that opens a LevelDB directory and speaks a peer's lines.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    name: &'static str,
+    command: Vec<OsString>,
+    environment: Option<(&'static str, OsString)>,
 }
 
-fn python() -> OsString {
-    std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into())
+fn installed(part: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let peers =
+        std::env::var_os(PEERS).map_or_else(|| workspace.join("target/peers"), PathBuf::from);
+    let path = peers.join(part);
+    assert!(
+        path.exists(),
+        "{} is missing: run ci/peers/install",
+        path.display()
+    );
+    path
 }
 
-fn arguments(command: &str, dir: &Path) -> [OsString; 4] {
-    ["-c".into(), SCRIPT.into(), command.into(), dir.into()]
+fn source(name: &str) -> OsString {
+    let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/peers");
+    ci.join(name).into()
 }
 
-impl CppLevelDb {
+impl Peer {
+    /// LevelDB 1.20, inside npm's `classic-level`. Its tables always have a filter.
+    ///
+    /// # Panics
+    /// If `ci/peers/install` was not run; so the other two.
+    pub fn leveldb_1_20() -> Self {
+        Peer {
+            name: "LevelDB 1.20",
+            command: vec!["node".into(), source("classic_level_peer.js")],
+            environment: Some(("NODE_PATH", installed("node/node_modules").into())),
+        }
+    }
+
+    /// LevelDB 1.22, inside PyPI's `plyvel`.
+    pub fn leveldb_1_22() -> Self {
+        Peer {
+            name: "LevelDB 1.22",
+            command: vec![
+                installed("venv/bin/python").into(),
+                source("plyvel_peer.py"),
+            ],
+            environment: None,
+        }
+    }
+
+    /// LevelDB 1.23, Debian's `libleveldb-dev`.
+    pub fn leveldb_1_23() -> Self {
+        Peer {
+            name: "LevelDB 1.23",
+            command: vec![installed("leveldb_peer").into()],
+            environment: None,
+        }
+    }
+
+    /// Every C++ LevelDB.
+    pub fn leveldbs() -> [Self; 3] {
+        [
+            Self::leveldb_1_20(),
+            Self::leveldb_1_22(),
+            Self::leveldb_1_23(),
+        ]
+    }
+
+    /// Our own program `our-peer`: through the whole party (`"party"`) or the bare engine (`"engine"`).
+    pub fn ours(program: &str, layer: &'static str) -> Self {
+        Peer {
+            name: layer,
+            command: vec![program.into(), layer.into()],
+            environment: None,
+        }
+    }
+
+    /// What it is called in a failure's words.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Starts it on `dir`, which it opens or makes.
+    ///
+    /// # Panics
+    /// If it cannot be started or does not open the database.
+    pub fn open(&self, dir: &Path, options: &PeerOptions) -> PeerChild {
+        self.try_open(dir, options).unwrap_or_else(|words| {
+            panic!("{} does not open {}: {words}", self.name, dir.display())
+        })
+    }
+
+    /// As [`Peer::open`], or what it says when it does not open the database.
+    ///
+    /// # Panics
+    /// If it cannot be started or gives no answer.
+    pub fn try_open(&self, dir: &Path, options: &PeerOptions) -> Result<PeerChild, String> {
+        PeerChild::start(self, dir, options)
+    }
+
+    /// Opens the database in `dir` with the default options.
+    ///
+    /// # Panics
+    /// As [`Peer::open`].
+    pub fn hold(&self, dir: &Path) -> PeerChild {
+        self.open(dir, &PeerOptions::default())
+    }
+
     /// All entries of the database in `dir`, in its order.
     ///
     /// # Panics
-    /// If it cannot be started (`plyvel` is installed by `pip install plyvel`) or cannot open the database.
-    pub fn dump(dir: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let output = run(python(), arguments("dump", dir)).success();
-        let entry = |line: &str| {
-            let (key, value) = line.split_once(' ').expect("a key and a value");
-            (bytes(key), bytes(value))
-        };
-        output.text().lines().map(entry).collect()
+    /// As [`Peer::open`].
+    pub fn dump(&self, dir: &Path) -> Entries {
+        let mut child = self.hold(dir);
+        let entries = child.forward(None);
+        child.close();
+        entries
     }
 
-    /// Puts `entries` into the database in `dir`, which is created if there is none.
+    /// Puts `entries` into the database in `dir`.
     ///
     /// # Panics
-    /// As [`CppLevelDb::dump`].
-    pub fn load<'a>(dir: &Path, entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) {
-        let mut lines = Vec::new();
-        for (key, value) in entries {
-            writeln!(lines, "{} {}", hex(key), hex(value)).expect("memory takes all");
+    /// As [`Peer::open`].
+    pub fn load<'a>(&self, dir: &Path, entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) {
+        let mut child = self.hold(dir);
+        let puts: Vec<Op> = entries
+            .into_iter()
+            .map(|(key, value)| Op::Put(key.to_vec(), value.to_vec()))
+            .collect();
+        for batch in puts.chunks(LOAD_BATCH) {
+            child.write(batch, false);
         }
-        run_with_input(python(), arguments("load", dir), lines).success();
+        child.close();
     }
-
-    /// Opens the database in `dir` and keeps it open until dropped.
-    ///
-    /// # Panics
-    /// As [`CppLevelDb::dump`].
-    pub fn hold(dir: &Path) -> Self {
-        let mut child = Command::new(python())
-            .args(arguments("hold", dir))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("python cannot be started: {error}"));
-        let lines = Lines::of(child.stdout.take().expect("standard output is piped"));
-        assert_eq!(lines.next_within(PATIENCE), Line::Text("held".into()));
-        CppLevelDb { child }
-    }
-
-    /// Whether it opens the database in `dir` at all; what it says if not.
-    pub fn try_open(dir: &Path) -> Result<(), String> {
-        let opened = run(python(), arguments("dump", dir));
-        if opened.status.success() {
-            Ok(())
-        } else {
-            Err(opened.stderr)
-        }
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for CppLevelDb {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
-    (0..hex.len()).step_by(2).map(digit).collect()
 }

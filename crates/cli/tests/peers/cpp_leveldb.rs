@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use level_party_testkit::{CppLevelDb, ExecChild, check, kill_under_load, run};
+use level_party_testkit::{ExecChild, Peer, PeerOptions, check, kill_under_load, run};
 use serde_json::json;
 
 use crate::PROGRAM;
@@ -12,67 +12,105 @@ fn it_finds_every_acknowledged_write_after_fifty_killed_leaders() {
     let dir = tempfile::tempdir().expect("a directory");
     let written = kill_under_load(Path::new(PROGRAM), dir.path(), 4, 50);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text was written");
-    let found: Vec<(String, String)> =
-        CppLevelDb::dump(dir.path()).into_iter().map(|(k, v)| (text(k), text(v))).collect();
+    let found: Vec<(String, String)> = Peer::leveldb_1_23()
+        .dump(dir.path())
+        .into_iter()
+        .map(|(k, v)| (text(k), text(v)))
+        .collect();
     for (writer, written) in written.iter().enumerate() {
-        assert!(!written.acknowledged.is_empty(), "writer {writer} wrote nothing");
+        assert!(
+            !written.acknowledged.is_empty(),
+            "writer {writer} wrote nothing"
+        );
         let prefix = format!("{writer}/");
-        let own: Vec<_> = found.iter().filter(|(k, _)| k.starts_with(&prefix)).cloned().collect();
+        let own: Vec<_> = found
+            .iter()
+            .filter(|(k, _)| k.starts_with(&prefix))
+            .cloned()
+            .collect();
         check(writer, written, &own);
     }
 }
 
 #[test]
 fn while_it_holds_the_directory_we_are_refused_and_name_it() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let holder = CppLevelDb::hold(dir.path());
-    let path = dir.path().to_str().expect("a path in UTF-8");
-    let refused = run(PROGRAM, ["put", path, "a", "1", "--open-timeout", "1"]);
-    assert_eq!(refused.code(), 3);
-    assert!(refused.stderr.contains(&holder.pid().to_string()), "{}", refused.stderr);
-    assert!(refused.stderr.contains("locked"), "{}", refused.stderr);
-    drop(holder);
-    run(PROGRAM, ["put", path, "a", "1"]).success();
+    for peer in Peer::leveldbs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let holder = peer.hold(dir.path());
+        let path = dir.path().to_str().expect("a path in UTF-8");
+        let refused = run(PROGRAM, ["put", path, "a", "1", "--open-timeout", "1"]);
+        assert_eq!(refused.code(), 3);
+        let words = &refused.stderr;
+        assert!(
+            words.contains(&holder.pid().to_string()),
+            "{}: {words}",
+            peer.name()
+        );
+        assert!(words.contains("locked"), "{}: {words}", peer.name());
+        drop(holder);
+        run(PROGRAM, ["put", path, "a", "1"]).success();
+    }
 }
 
 #[test]
 fn while_we_hold_the_directory_it_is_refused() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut leader = ExecChild::spawn(PROGRAM, dir.path());
-    leader.put("a", "1");
-    let words = CppLevelDb::try_open(dir.path()).expect_err("the lock was stolen");
-    assert!(words.contains("lock"), "{words}");
-    leader.put("a", "2");
-    assert!(leader.close().success());
-    assert_eq!(CppLevelDb::dump(dir.path()), [(b"a".to_vec(), b"2".to_vec())]);
+    for peer in Peer::leveldbs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut leader = ExecChild::spawn(PROGRAM, dir.path());
+        leader.put("a", "1");
+        let opened = peer.try_open(dir.path(), &PeerOptions::default());
+        let words = opened.expect_err("the lock was stolen");
+        assert!(words.contains("lock"), "{}: {words}", peer.name());
+        leader.put("a", "2");
+        assert!(leader.close().success());
+        assert_eq!(peer.dump(dir.path()), [(b"a".to_vec(), b"2".to_vec())]);
+    }
 }
 
 #[test]
 fn each_goes_on_where_the_other_stopped_also_after_kills() {
     let dir = tempfile::tempdir().expect("a directory");
+    let peers = Peer::leveldbs();
     let mut expected: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for round in 0..6u32 {
+    for round in 0..6usize {
         let key = |n: u32| format!("{round}-{n:05}");
         let value = |n: u32| format!("{round}.{n}").repeat(40);
         let entries: Vec<_> = (0..2000).map(|n| (key(n), value(n))).collect();
+        let peer = &peers[round % peers.len()];
         if round % 2 == 0 {
             let mut child = ExecChild::spawn(PROGRAM, dir.path());
             for chunk in entries.chunks(100) {
-                let ops: Vec<_> =
-                    chunk.iter().map(|(k, v)| json!({"type": "put", "key": k, "value": v})).collect();
+                let ops: Vec<_> = chunk
+                    .iter()
+                    .map(|(k, v)| json!({"type": "put", "key": k, "value": v}))
+                    .collect();
                 child.ok(&json!({"op": "batch", "ops": ops}));
             }
             child.kill();
         } else {
             let bytes = entries.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes()));
-            CppLevelDb::load(dir.path(), bytes);
+            peer.load(dir.path(), bytes);
         }
-        expected.extend(entries.into_iter().map(|(k, v)| (k.into_bytes(), v.into_bytes())));
+        expected.extend(
+            entries
+                .into_iter()
+                .map(|(k, v)| (k.into_bytes(), v.into_bytes())),
+        );
         let mut ours = ExecChild::spawn(PROGRAM, dir.path());
         let found = ours.scan("");
         assert_eq!(found.len(), expected.len(), "round {round}");
-        assert!(found.iter().zip(&expected).all(|((k, v), (ek, ev))| k.as_bytes() == ek && v.as_bytes() == ev));
+        assert!(
+            found
+                .iter()
+                .zip(&expected)
+                .all(|((k, v), (ek, ev))| k.as_bytes() == ek && v.as_bytes() == ev)
+        );
         ours.kill();
-        assert!(CppLevelDb::dump(dir.path()) == expected, "round {round}: C++ LevelDB reads something else");
+        let found = peer.dump(dir.path());
+        assert!(
+            found == expected,
+            "round {round}: {} reads something else",
+            peer.name()
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Beside programs that must be installed: C++ LevelDB (Python's `plyvel`) and Debian's `apt-cache`.
+//! Beside programs that must be installed: C++ LevelDB (`ci/peers/install`) and Debian's `apt-cache`.
 //!
 //! `cargo test -p level-party-cli --features peers --test peers`
 

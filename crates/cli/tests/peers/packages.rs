@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use level_party_testkit::{CppLevelDb, run};
+use level_party_testkit::{Peer, run};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -18,11 +18,17 @@ fn stanzas() -> BTreeMap<String, String> {
     let index = run("apt-cache", ["dumpavail"]).success();
     let text = String::from_utf8_lossy(&index.stdout);
     let stanza = |stanza: &str| {
-        let name = stanza.lines().find_map(|line| line.strip_prefix("Package: "))?;
+        let name = stanza
+            .lines()
+            .find_map(|line| line.strip_prefix("Package: "))?;
         Some((name.to_string(), stanza.to_string()))
     };
     let stanzas: BTreeMap<_, _> = text.split("\n\n").filter_map(stanza).collect();
-    assert!(stanzas.len() > FEWEST_STANZAS, "only {} stanzas: run apt-get update", stanzas.len());
+    assert!(
+        stanzas.len() > FEWEST_STANZAS,
+        "only {} stanzas: run apt-get update",
+        stanzas.len()
+    );
     stanzas
 }
 
@@ -58,13 +64,22 @@ fn a_package_index_imported_by_four_processes_is_read_by_cpp_leveldb_and_the_rev
     let stanzas = stanzas();
     let ours = tempfile::tempdir().expect("a directory");
     import(ours.path(), &stanzas);
-    let read = CppLevelDb::dump(ours.path());
+    let read = Peer::leveldb_1_23().dump(ours.path());
     assert_eq!(read.len(), stanzas.len());
-    let bytes = || stanzas.iter().map(|(name, stanza)| (name.as_bytes(), stanza.as_bytes()));
-    assert!(read.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).eq(bytes()), "C++ LevelDB reads something else");
+    let bytes = || {
+        stanzas
+            .iter()
+            .map(|(name, stanza)| (name.as_bytes(), stanza.as_bytes()))
+    };
+    assert!(
+        read.iter()
+            .map(|(k, v)| (k.as_slice(), v.as_slice()))
+            .eq(bytes()),
+        "C++ LevelDB reads something else"
+    );
 
     let theirs = tempfile::tempdir().expect("a directory");
-    CppLevelDb::load(theirs.path(), bytes());
+    Peer::leveldb_1_23().load(theirs.path(), bytes());
     let path = theirs.path().to_str().expect("a path in UTF-8");
     let export = run(PROGRAM, ["export", path]).success();
     let mut exported = BTreeMap::new();
@@ -73,5 +88,10 @@ fn a_package_index_imported_by_four_processes_is_read_by_cpp_leveldb_and_the_rev
         let text = |field: &str| entry[field].as_str().expect("text").to_string();
         exported.insert(text("key"), text("value"));
     }
-    assert!(exported == stanzas, "{} exported, {} expected", exported.len(), stanzas.len());
+    assert!(
+        exported == stanzas,
+        "{} exported, {} expected",
+        exported.len(),
+        stanzas.len()
+    );
 }

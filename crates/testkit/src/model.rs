@@ -1,0 +1,149 @@
+//! What a database must hold: an ordered map, and the writes of which nobody knows whether they were applied.
+
+use std::collections::BTreeMap;
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+/// Keys and values in an order.
+pub type Entries = Vec<Entry>;
+
+/// One operation of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Sets a key to a value.
+    Put(Vec<u8>, Vec<u8>),
+    /// Removes a key.
+    Delete(Vec<u8>),
+}
+
+/// What a database must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Batches that were sent and not acknowledged when their process was killed.
+    unsettled: Vec<Vec<Op>>,
+}
+
+impl Model {
+    /// A model that holds these entries.
+    pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Model {
+            entries: entries.into_iter().collect(),
+            unsettled: Vec::new(),
+        }
+    }
+
+    /// What it holds.
+    pub fn entries(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
+        &self.entries
+    }
+
+    /// Applies an acknowledged batch.
+    pub fn apply(&mut self, batch: &[Op]) {
+        assert!(self.unsettled.is_empty(), "the last kill is not settled");
+        Self::apply_to(&mut self.entries, batch);
+    }
+
+    fn apply_to(entries: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &[Op]) {
+        for op in batch {
+            match op {
+                Op::Put(key, value) => entries.insert(key.clone(), value.clone()),
+                Op::Delete(key) => entries.remove(key),
+            };
+        }
+    }
+
+    /// Notes batches, in their order, of which nobody knows whether they were applied.
+    pub fn leave_unsettled(&mut self, batches: Vec<Vec<Op>>) {
+        assert!(self.unsettled.is_empty(), "the last kill is not settled");
+        self.unsettled = batches;
+    }
+
+    /// Decides by what was found how many of the unsettled batches were applied, which it returns: whole batches, the
+    /// first ones.
+    ///
+    /// # Panics
+    /// If what was found is nothing that can be, with `who` and the first difference.
+    pub fn settle(&mut self, who: &str, found: &Entries) -> usize {
+        let is_found = |entries: &BTreeMap<Vec<u8>, Vec<u8>>| {
+            entries.len() == found.len() && entries.iter().eq(found.iter().map(|(k, v)| (k, v)))
+        };
+        let unsettled = std::mem::take(&mut self.unsettled);
+        let acknowledged = self.entries.clone();
+        for applied in 0..=unsettled.len() {
+            if is_found(&self.entries) {
+                return applied;
+            }
+            if let Some(batch) = unsettled.get(applied) {
+                Self::apply_to(&mut self.entries, batch);
+            }
+        }
+        panic!(
+            "{who} finds something else, with {} batches unsettled; beside what was acknowledged: {}; beside all: {}",
+            unsettled.len(),
+            difference(&acknowledged, found),
+            difference(&self.entries, found)
+        );
+    }
+}
+
+/// Says where entries differ from what was expected, in few words.
+pub fn difference(expected: &BTreeMap<Vec<u8>, Vec<u8>>, found: &Entries) -> String {
+    let wrong = expected
+        .iter()
+        .zip(found)
+        .find(|(e, f)| (e.0, e.1) != (&f.0, &f.1));
+    let place = match wrong {
+        Some(((key, value), (other, found))) => format!(
+            "at {:?} ({} bytes) stands {:?} ({} bytes)",
+            key.escape_ascii().to_string(),
+            value.len(),
+            other.escape_ascii().to_string(),
+            found.len()
+        ),
+        None => "one ends before the other".to_owned(),
+    };
+    format!(
+        "{} entries expected, {} found, {place}",
+        expected.len(),
+        found.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str) -> Vec<Op> {
+        vec![Op::Put(key.into(), b"value".to_vec())]
+    }
+
+    #[test]
+    fn unsettled_batches_are_applied_up_to_the_one_that_was_found() {
+        let mut model = Model::default();
+        model.apply(&put("a"));
+        model.leave_unsettled(vec![put("b"), put("c")]);
+        let found = vec![
+            (b"a".to_vec(), b"value".to_vec()),
+            (b"b".to_vec(), b"value".to_vec()),
+        ];
+        assert_eq!(model.settle("the test", &found), 1);
+        assert!(model.entries().keys().eq([b"a", b"b"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "1 entries expected, 0 found")]
+    fn a_lost_write_is_found() {
+        let mut model = Model::default();
+        model.apply(&put("a"));
+        model.settle("the test", &Entries::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "the test finds something else")]
+    fn a_later_batch_without_an_earlier_one_is_found() {
+        let mut model = Model::default();
+        model.leave_unsettled(vec![put("b"), put("c")]);
+        model.settle("the test", &vec![(b"c".to_vec(), b"value".to_vec())]);
+    }
+}
