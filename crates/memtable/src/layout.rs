@@ -1,15 +1,15 @@
-//! The words and bytes of a region: the one place that turns offsets into memory.
+//! The layout of a region: which offsets are looked at, and in which order words are stored and loaded.
 //!
 //! The table of the layout is in the crate's head. [`Arena`] promises that whatever an offset says, only bytes
 //! inside the region are touched: an offset becomes a [`Tower`] or a [`Node`] only by a check, and only those can
 //! be read through. It knows nothing of order or of searching.
 
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use level_party_format::key::TAG_LEN;
 
+use crate::memory::{AtomicU32, AtomicU64, Memory, fence};
 use crate::region::Region;
 
 /// First word of a region that holds a memtable.
@@ -42,10 +42,11 @@ pub(crate) const LAST_SEQUENCE: Field64 = Field64(64);
 const HEAD_OFFSET: u32 = 240;
 /// Bytes before the filter, or before the entries where there is none.
 pub(crate) const HEADER_LEN: u32 = 256;
-/// Length of the filter: 18 bits a key for a 4 MiB memtable of 28,000 entries, in 1,024 blocks of 64 bytes.
-pub(crate) const FILTER_LEN: u32 = 64 << 10;
+/// Length of the filter: 18 bits a key for a 4 MiB memtable of 28,000 entries, in 1,024 blocks of 64 bytes. Two blocks
+/// where the list is run in a model: there every word costs.
+pub(crate) const FILTER_LEN: u32 = if cfg!(loom) { 128 } else { 64 << 10 };
 /// Regions shorter than this have no filter: it would take too great a part of them.
-pub(crate) const FILTER_FROM_LEN: u32 = 1 << 20;
+pub(crate) const FILTER_FROM_LEN: u32 = if cfg!(loom) { 448 } else { 1 << 20 };
 /// Bytes of an entry between its offset and its key.
 const NODE_HEAD: u32 = 12;
 /// The smallest entry there can be: one link, an empty user key, an empty value.
@@ -162,37 +163,22 @@ impl Place {
 
 /// A region, with checked access to its words and bytes.
 ///
-/// Invariant: `base` is the region's address, a multiple of 8; `HEADER_LEN <= limit <= region.len()`.
+/// Invariant: `HEADER_LEN <= limit <=` the memory's length.
 #[derive(Clone)]
 pub(crate) struct Arena {
-    base: NonNull<u8>,
+    memory: Memory,
     limit: u32,
-    /// Keeps the memory.
-    region: Arc<dyn Region>,
 }
-
-// SAFETY: `base` points into `region`, which is Send and Sync. What changes while it is shared are atomic words;
-// plain bytes are written only while no link leads to them, by the only writer.
-unsafe impl Send for Arena {}
-// SAFETY: as above.
-unsafe impl Sync for Arena {}
 
 impl Arena {
     /// Takes a region, all of it up to 4 GiB.
     pub(crate) fn new(region: Arc<dyn Region>) -> Result<Arena, RegionError> {
         let limit = region.len().min(MAX_LIMIT as usize) as u32;
-        let base = region.ptr();
         if limit < HEADER_LEN {
             return Err(RegionError::TooShort);
         }
-        if base.as_ptr().align_offset(8) != 0 {
-            return Err(RegionError::Misaligned);
-        }
-        Ok(Arena {
-            base,
-            limit,
-            region,
-        })
+        let memory = Memory::new(region).ok_or(RegionError::Misaligned)?;
+        Ok(Arena { memory, limit })
     }
 
     /// Gives up all bytes from `limit` on, if the region has and needs so many.
@@ -204,7 +190,7 @@ impl Arena {
 
     /// Whether nobody else holds the region.
     pub(crate) fn sole_holder(&mut self) -> bool {
-        Arc::get_mut(&mut self.region).is_some()
+        self.memory.sole_holder()
     }
 
     /// The region's end.
@@ -226,7 +212,7 @@ impl Arena {
         debug_assert!(at.is_multiple_of(4) && at <= self.limit - 4);
         // SAFETY: the caller's promise keeps it inside the region and aligned; words at link and field offsets are
         // only ever accessed as atomics in this process while they are shared.
-        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(at as usize).cast()) }
+        unsafe { self.memory.word32(at) }
     }
 
     /// # Safety
@@ -235,7 +221,7 @@ impl Arena {
     unsafe fn word64(&self, at: u32) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(8) && at <= self.limit - 8);
         // SAFETY: as for `word32`.
-        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at as usize).cast()) }
+        unsafe { self.memory.word64(at) }
     }
 
     /// A field of the header, which only the writer may store to.
@@ -350,8 +336,9 @@ impl Arena {
     /// `at + len <= self.limit`, and nobody in this process writes there while the slice lives.
     #[inline]
     unsafe fn bytes(&self, at: u32, len: u32) -> &[u8] {
-        // SAFETY: the caller's promise; all bytes of a region are initialised.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at as usize), len as usize) }
+        debug_assert!(u64::from(at) + u64::from(len) <= u64::from(self.limit));
+        // SAFETY: the caller's promise.
+        unsafe { self.memory.bytes(at, len) }
     }
 
     /// Writes an entry's bytes. No link may lead to the place yet.
@@ -375,13 +362,11 @@ impl Arena {
                 .store(key_len as u32, Ordering::Relaxed);
             self.word32(node + 8)
                 .store(value.len() as u32, Ordering::Relaxed);
-            let key = self.base.as_ptr().add((node + NODE_HEAD) as usize);
-            key.copy_from_nonoverlapping(user_key.as_ptr(), user_key.len());
-            let tag = tag.to_le_bytes();
-            key.add(user_key.len())
-                .copy_from_nonoverlapping(tag.as_ptr(), TAG_LEN);
-            key.add(key_len)
-                .copy_from_nonoverlapping(value.as_ptr(), value.len());
+            let key = node + NODE_HEAD;
+            self.memory.write(key, user_key);
+            self.memory
+                .write(key + user_key.len() as u32, &tag.to_le_bytes());
+            self.memory.write(key + key_len as u32, value);
         }
         Tower(node)
     }

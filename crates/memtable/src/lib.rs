@@ -68,6 +68,9 @@
 mod filter;
 mod layout;
 mod list;
+mod memory;
+#[cfg(all(test, loom))]
+mod models;
 mod order;
 mod region;
 

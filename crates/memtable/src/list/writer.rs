@@ -171,7 +171,7 @@ impl MemTableWriter {
                 .field32(HEIGHT)
                 .store(levels as u32, atomic::Ordering::Relaxed);
         }
-        for level in 0..levels {
+        for level in link_order(levels) {
             arena.link_next(self.hint[level], level, new);
             self.hint[level] = new;
         }
@@ -250,6 +250,24 @@ impl MemTableWriter {
     pub fn bytes_for(key_len: usize, value_len: usize) -> usize {
         Place::most_bytes(key_len.saturating_add(TAG_LEN), value_len)
     }
+}
+
+/// Lower levels first: a search that finds an entry on a higher level finds it, or one before it, on all levels below.
+#[cfg(not(loom))]
+#[inline]
+fn link_order(levels: usize) -> std::ops::Range<usize> {
+    0..levels
+}
+
+/// The same, or a planted bug.
+#[cfg(loom)]
+fn link_order(levels: usize) -> Vec<usize> {
+    use crate::memory::{Planted, planted};
+    let mut order: Vec<usize> = (0..levels).collect();
+    if planted(Planted::UpperLevelsFirst) {
+        order.reverse();
+    }
+    order
 }
 
 /// Chooses heights: a xorshift generator, the same for each memtable.
