@@ -64,6 +64,8 @@ pub struct Cursor {
     too_new: Vec<u8>,
     /// The key last sought while looking for the next one to show; empty if none.
     sought: Vec<u8>,
+    /// Values are neither shown nor copied.
+    keys_only: bool,
     view: Arc<View>,
 }
 
@@ -81,6 +83,7 @@ impl Cursor {
             saved_sequence: 0,
             too_new: Vec::new(),
             sought: Vec::new(),
+            keys_only: false,
             view,
         }
     }
@@ -88,6 +91,18 @@ impl Cursor {
     /// The view it reads.
     pub fn view(&self) -> &Arc<View> {
         &self.view
+    }
+
+    /// A cursor that shows no values: [`Cursor::value`] is empty, and going backward none is copied.
+    pub fn keys_only(mut self) -> Cursor {
+        self.keys_only = true;
+        self
+    }
+
+    /// The order of the user keys.
+    #[inline]
+    pub(crate) fn user(&self) -> &Comparator {
+        &self.user
     }
 
     /// The moment it shows.
@@ -115,7 +130,7 @@ impl Cursor {
     #[inline]
     pub fn value(&self) -> &[u8] {
         match self.direction {
-            _ if !self.valid => &[],
+            _ if !self.valid || self.keys_only => &[],
             Direction::Forward => self.merge.value(),
             Direction::Backward => &self.saved_value,
         }
@@ -308,7 +323,9 @@ impl Cursor {
                 kind = entry.kind;
                 if kind == ValueType::Value {
                     save(&mut self.saved_key, entry.user_key);
-                    save(&mut self.saved_value, self.merge.value());
+                    if !self.keys_only {
+                        save(&mut self.saved_value, self.merge.value());
+                    }
                     self.saved_sequence = entry.sequence;
                 }
             }

@@ -29,6 +29,9 @@ use crate::stats::Stats;
 use crate::view::View;
 use crate::write::{Committer, Job, Write, WriteQueue};
 
+mod clear;
+mod reads;
+
 /// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
 /// with the first progress.
 const SLOWDOWN: Duration = Duration::from_millis(1);
@@ -222,7 +225,9 @@ impl Engine {
     /// Commits one write, and gives the sequence of its last operation.
     ///
     /// # Errors
-    /// - [`ErrorKind::Cancelled`] if the hook withdrew it; [`ErrorKind::InvalidArgument`] if no memtable can hold it;
+    /// - [`ErrorKind::Cancelled`] if the hook withdrew it; [`ErrorKind::Conflict`] if a condition did not hold;
+    ///   [`ErrorKind::InvalidArgument`] beyond [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES),
+    ///   [`MAX_VALUE_BYTES`](crate::MAX_VALUE_BYTES) or what a memtable can hold;
     ///   [`ErrorKind::OutOfSpace`], [`ErrorKind::Io`] if no room could be made: it has no effect, and may be tried again.
     /// - [`ErrorKind::Poisoned`] once writing has ended for good. If this very write's append or sync failed, it may be
     ///   there after the next opening; its hook was told of its sequence then.

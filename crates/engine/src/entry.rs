@@ -11,6 +11,24 @@ pub struct Entry {
     pub sequence: Sequence,
 }
 
+/// What a lookup is to bring back of a value that it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// A copy of it.
+    Value,
+    /// Only its sequence: [`Entry::value`] stays empty.
+    Presence,
+}
+
+impl Want {
+    pub(crate) fn take(self, value: &[u8]) -> Vec<u8> {
+        match self {
+            Want::Value => value.to_vec(),
+            Want::Presence => Vec::new(),
+        }
+    }
+}
+
 /// What a place (a table, a version, a view) knows of a user key at a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {

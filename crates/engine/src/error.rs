@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use level_party_format::Corruption;
 
+use crate::condition::Conflict;
+
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -43,6 +45,8 @@ pub enum ErrorKind {
     Io,
     /// The caller withdrew its write before it was taken up; it has no effect.
     Cancelled,
+    /// A condition of the write did not hold; it has no effect. [`Error::conflict`] names the key.
+    Conflict,
 }
 
 /// An error of the engine. Cloning shares the cause.
@@ -140,6 +144,17 @@ impl Error {
             offset: None,
             source: Some(Box::new(source)),
         }))
+    }
+
+    /// A write whose condition did not hold.
+    pub(crate) fn conflict_of(conflict: Conflict) -> Error {
+        let message = conflict.to_string();
+        Error::with_source(ErrorKind::Conflict, message, conflict)
+    }
+
+    /// Which key was not as expected, for an error of kind [`ErrorKind::Conflict`].
+    pub fn conflict(&self) -> Option<&Conflict> {
+        self.0.source.as_ref()?.downcast_ref()
     }
 
     /// What a caller can do about it.

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod condition;
 mod cursor;
 mod entry;
 mod error;
@@ -35,6 +36,7 @@ mod files;
 mod fs;
 mod iter;
 mod options;
+mod range;
 mod seek_key;
 mod table;
 #[cfg(test)]
@@ -57,6 +59,7 @@ mod stats;
 mod wal;
 mod write;
 
+pub use condition::{Condition, Conflict, Expect};
 pub use cursor::Cursor;
 pub use engine::Engine;
 pub use entry::{Entry, Lookup};
@@ -64,13 +67,14 @@ pub use error::{Error, ErrorKind, Result};
 pub use files::{FileMeta, Tables};
 pub use fs::{Fs, MemFs, ReadFile, StdFs, WriteFile};
 pub use options::{Listener, Options, RecoveryMode};
+pub use range::{KeyRange, Keys, Pairs, RangeCursor};
 pub use recovery::Recovered;
 pub use snapshots::Pin;
 pub use stats::Stats;
 pub use table::Table;
 pub use version::Version;
 pub use view::View;
-pub use write::{CommitHook, Write};
+pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Write};
 
 pub use level_party_format::batch::{Op, WriteBatch};
 pub use level_party_format::table::Compression;

@@ -16,7 +16,7 @@ use level_party_format::filter::FilterBlock;
 use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::table::{self, BlockHandle, FOOTER_LEN, Footer};
 
-use crate::entry::{Entry, Lookup};
+use crate::entry::{Entry, Lookup, Want};
 use crate::error::{Error, Result};
 use crate::fs::ReadFile;
 use crate::seek_key::SeekKey;
@@ -136,7 +136,7 @@ impl Table {
     ///
     /// # Errors
     /// What keeps the one block from being read that may hold the key.
-    pub(crate) fn get(&self, seek_key: &SeekKey) -> Result<Lookup> {
+    pub(crate) fn get(&self, seek_key: &SeekKey, want: Want) -> Result<Lookup> {
         // Index keys are separators: if the block has nothing at or after the key, neither have later ones for this
         // user key.
         let at = self.index.find(&self.comparator, seek_key.as_bytes());
@@ -169,7 +169,7 @@ impl Table {
         Ok(match found.kind {
             ValueType::Deletion => Lookup::Deleted { sequence },
             ValueType::Value => {
-                let value = iter.value().to_vec();
+                let value = want.take(iter.value());
                 Lookup::Found(Entry { value, sequence })
             }
         })

@@ -15,7 +15,7 @@ use level_party_format::edit::LEVELS;
 use level_party_format::key::{self, InternalComparator};
 use level_party_format::{Comparator, Corruption, Sequence};
 
-use crate::entry::Lookup;
+use crate::entry::{Lookup, Want};
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
 use crate::iter::{InternalIter, LevelIter};
@@ -121,11 +121,15 @@ impl Version {
     /// # Errors
     /// What keeps a table or block from being read that may hold the key.
     pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
+        self.find(user_key, sequence, Want::Value)
+    }
+
+    pub(crate) fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
         let seek_key = SeekKey::new(user_key, sequence);
         let user = &self.comparator().user;
         for file in &self.levels[0] {
             if spans(user, file, user_key) {
-                match self.get_in(file, &seek_key)? {
+                match self.get_in(file, &seek_key, want)? {
                     Lookup::Absent => {}
                     known => return Ok(known),
                 }
@@ -135,7 +139,7 @@ impl Version {
             let at = first_file_reaching(self.comparator(), files, seek_key.as_bytes());
             let Some(file) = files.get(at) else { continue };
             if user.compare(key::user_key(&file.smallest), user_key) != Ordering::Greater {
-                match self.get_in(file, &seek_key)? {
+                match self.get_in(file, &seek_key, want)? {
                     Lookup::Absent => {}
                     known => return Ok(known),
                 }
@@ -144,8 +148,8 @@ impl Version {
         Ok(Lookup::Absent)
     }
 
-    fn get_in(&self, file: &FileMeta, seek_key: &SeekKey) -> Result<Lookup> {
-        file.table(&self.tables)?.get(seek_key)
+    fn get_in(&self, file: &FileMeta, seek_key: &SeekKey, want: Want) -> Result<Lookup> {
+        file.table(&self.tables)?.get(seek_key, want)
     }
 
     /// The files of a level with keys in `begin..=end` (user keys; `None` is unbounded). On level 0, whose files

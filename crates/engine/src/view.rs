@@ -13,7 +13,7 @@ use level_party_format::key::InternalComparator;
 use level_party_memtable::{Lookup as MemLookup, MemTable};
 
 use crate::cursor::Cursor;
-use crate::entry::{Entry, Lookup};
+use crate::entry::{Entry, Lookup, Want};
 use crate::error::Result;
 use crate::iter::{InternalIter, MergingIter};
 use crate::version::Version;
@@ -61,17 +61,31 @@ impl View {
     /// # Errors
     /// As [`View::get`].
     pub fn lookup(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
+        self.find(user_key, sequence, Want::Value)
+    }
+
+    /// The sequence of the write that put the value a user key has at `sequence`; `None` if it has none. As
+    /// [`View::get`] without copying the value.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn value_sequence(&self, user_key: &[u8], sequence: Sequence) -> Result<Option<Sequence>> {
+        let found = self.find(user_key, sequence, Want::Presence)?;
+        Ok(found.into_entry().map(|entry| entry.sequence))
+    }
+
+    fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
         for mem in std::iter::once(&self.mem).chain(&self.frozen) {
             match mem.get(user_key, sequence) {
                 MemLookup::Absent => {}
                 MemLookup::Deleted { sequence } => return Ok(Lookup::Deleted { sequence }),
                 MemLookup::Value { sequence, value } => {
-                    let value = value.to_vec();
+                    let value = want.take(value);
                     return Ok(Lookup::Found(Entry { value, sequence }));
                 }
             }
         }
-        self.version.get(user_key, sequence)
+        self.version.find(user_key, sequence, want)
     }
 
     /// A cursor over the user keys as they were at `sequence`. It keeps the view alive. Nothing is read yet.

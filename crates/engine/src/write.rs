@@ -15,16 +15,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 
 use level_party_format::Sequence;
-use level_party_format::batch::WriteBatch;
+use level_party_format::batch::{Op, WriteBatch};
 use parking_lot::Mutex;
 
+use crate::condition::{Condition, Expect};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
 
 mod commit;
+mod conditions;
 
 pub(crate) use commit::Committer;
+use conditions::Refusal;
+
+/// The longest user key that is written, in bytes. Longer ones that are in a database are read. Keys are held whole in
+/// indexes, manifests and messages, where a larger one would cost many times its size.
+pub const MAX_KEY_BYTES: usize = 16 << 20;
+/// The longest value that is written, in bytes: a block, a log record and a memtable, whose lengths have 32 bits, hold
+/// it with room to spare. Writing it takes about four times its size in memory (batch, record, memtable, block).
+pub const MAX_VALUE_BYTES: usize = 1 << 30;
 
 /// A group that is larger than this takes no further entry along.
 const MAX_GROUP: usize = 1 << 20;
@@ -51,6 +61,8 @@ pub struct Write {
     pub sync: bool,
     /// Who is told of the steps of the commit.
     pub hook: Option<Box<dyn CommitHook>>,
+    /// What must be true for the batch to be applied, all of it; see [`Write::condition`].
+    pub conditions: Vec<Condition>,
 }
 
 impl Write {
@@ -60,12 +72,42 @@ impl Write {
             batch,
             sync: false,
             hook: None,
+            conditions: Vec::new(),
         }
     }
 
     /// Sets [`Write::sync`].
     pub fn sync(mut self, sync: bool) -> Write {
         self.sync = sync;
+        self
+    }
+
+    /// Adds a condition: the batch is applied only if the key is as expected when this write's turn comes, all earlier
+    /// writes of every caller done. Otherwise nothing is written, no sequence is used, and the answer is
+    /// [`ErrorKind::Conflict`] with [`Error::conflict`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, ErrorKind, Expect, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let put = |value: &[u8]| {
+    ///     let mut batch = WriteBatch::new();
+    ///     batch.put(b"counter", value);
+    ///     Write::new(batch)
+    /// };
+    /// let first = engine.write(put(b"1").condition(b"counter", Expect::Absent))?;
+    /// engine.write(put(b"2").condition(b"counter", Expect::Sequence(first)))?;
+    /// let late = engine.write(put(b"2").condition(b"counter", Expect::Sequence(first))).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::Conflict);
+    /// assert_eq!(late.conflict().unwrap().found, Some(2));
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn condition(mut self, key: &[u8], expect: Expect) -> Write {
+        self.conditions.push(Condition {
+            key: key.to_vec(),
+            expect,
+        });
         self
     }
 
@@ -91,12 +133,23 @@ pub trait CommitHook: Send {
     fn decided(&mut self, last_sequence: Sequence) {
         let _ = last_sequence;
     }
+
+    /// The write is refused: a condition does not hold, or could not be read. `at` is the last sequence of the state it
+    /// was judged against: of the write before it, which may be one of its own group. It comes before any later write of
+    /// the group is assigned its sequence, and [`CommitHook::assigned`] never comes. If the group's append fails after
+    /// it, a refusal that rests on the group's own writes is answered as they are.
+    fn refused(&mut self, error: &Error, at: Sequence) {
+        let _ = error;
+        self.decided(at);
+    }
 }
 
 /// One write of an entry, and its answer once there is one.
 pub(crate) struct Pending {
     pub(crate) write: Write,
     pub(crate) answer: Option<Result<Sequence>>,
+    /// Its conditions don't hold; it is answered with its group.
+    refusal: Option<Refusal>,
     /// Bytes it needs in the memtable at most.
     pub(crate) demand: usize,
 }
@@ -135,19 +188,41 @@ impl Job {
     }
 }
 
-/// Answers a write that no memtable can hold before it comes into a group.
+/// Answers a write that is beyond the limits before it comes into a group.
 fn prepare(write: Write) -> Pending {
     let demand = memory::bytes_for(write.batch.iter());
-    let answer = (demand > memory::MAX_DEMAND).then(|| {
-        let size = write.batch.byte_size();
-        let message = format!("a batch of {size} bytes is more than a memtable can hold");
-        Err(Error::new(ErrorKind::InvalidArgument, message))
-    });
+    let refused = beyond_limits(&write, demand);
+    let answer = refused.map(|message| Err(Error::new(ErrorKind::InvalidArgument, message)));
     Pending {
         write,
         answer,
+        refusal: None,
         demand,
     }
+}
+
+/// Which limit a write is beyond.
+fn beyond_limits(write: &Write, demand: usize) -> Option<String> {
+    let size = write.batch.byte_size();
+    let small = MAX_KEY_BYTES.min(MAX_VALUE_BYTES);
+    if size > small {
+        for op in &write.batch {
+            let (key, value) = match op {
+                Op::Put { key, value } => (key.len(), value.len()),
+                Op::Delete { key } => (key.len(), 0),
+            };
+            if key > MAX_KEY_BYTES {
+                let most = MAX_KEY_BYTES;
+                return Some(format!("a key of {key} bytes is longer than {most}"));
+            }
+            if value > MAX_VALUE_BYTES {
+                let most = MAX_VALUE_BYTES;
+                return Some(format!("a value of {value} bytes is longer than {most}"));
+            }
+        }
+    }
+    (demand > memory::MAX_DEMAND)
+        .then(|| format!("a batch of {size} bytes is more than a memtable can hold"))
 }
 
 /// Entries waiting to be committed.

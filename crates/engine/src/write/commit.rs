@@ -1,6 +1,6 @@
 //! [`Committer`]: commits one group at a time.
 //!
-//! Promises, in this order: each hook is asked whether its write is still wanted; room is made in the log and the
+//! Promises, in this order: each hook is asked whether its write is still wanted; the conditions are judged; room is made in the log and the
 //! memtable; sequences are assigned and the hooks told; the group goes to the log as one record with one write; it is
 //! synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the sequences
 //! are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
@@ -12,6 +12,7 @@ use level_party_format::batch::WriteBatch;
 use level_party_format::{MAX_SEQUENCE, Sequence};
 use level_party_memtable::MemTableWriter;
 
+use super::conditions::judge;
 use super::{Entry, Job, Pending};
 use crate::background::{Frozen, MAX_FROZEN};
 use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
@@ -68,7 +69,8 @@ impl Committer {
         shared.health.check_open()?;
         shared.health.check()?;
         claim(group);
-        let demand = undecided(group).map(|w| w.demand).sum();
+        judge(group, &shared.view.load(), self.last);
+        let demand = going_on(group).map(|w| w.demand).sum();
         self.make_room(shared, demand)?;
         shared.health.check()?;
 
@@ -76,7 +78,7 @@ impl Committer {
         let last = self.assign(group)?;
         let written = self.log(shared, group, first, last);
         written.map_err(|error| shared.health.poison(error))?;
-        for write in undecided(group) {
+        for write in going_on(group) {
             let batch = &write.write.batch;
             memory::insert_all(&mut self.mem, batch.iter(), batch.sequence())
                 .map_err(|error| shared.health.poison(error))?;
@@ -84,6 +86,10 @@ impl Committer {
         self.last = last;
         self.mem.publish(last);
         for write in undecided(group) {
+            if let Some(refusal) = &write.refusal {
+                write.answer = Some(Err(refusal.error.clone()));
+                continue;
+            }
             let sequence = last_of(&write.write.batch);
             if let Some(hook) = &mut write.write.hook {
                 hook.decided(sequence);
@@ -93,9 +99,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives each batch its sequences, and tells the hooks. Gives the group's last sequence.
+    /// Gives each batch its sequences, and tells the hooks, of refusals too. Gives the group's last sequence.
     fn assign(&mut self, group: &mut [Entry]) -> Result<Sequence> {
-        let total: u64 = undecided(group)
+        let total: u64 = going_on(group)
             .map(|w| u64::from(w.write.batch.count()))
             .sum();
         if total > MAX_SEQUENCE - self.last {
@@ -103,15 +109,23 @@ impl Committer {
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
         let mut next = self.last + 1;
-        for write in undecided(group) {
+        for write in going_on(group) {
             let batch = &mut write.write.batch;
             batch.set_sequence(next);
             next += u64::from(batch.count());
         }
         for write in undecided(group) {
             let sequence = last_of(&write.write.batch);
-            if let Some(hook) = &mut write.write.hook {
-                hook.assigned(sequence);
+            match (&write.refusal, &mut write.write.hook) {
+                (Some(refusal), Some(hook)) => hook.refused(&refusal.error, refusal.at),
+                (None, Some(hook)) => hook.assigned(sequence),
+                (_, None) => {}
+            }
+            // What was judged by the published state alone stands, whatever becomes of the group.
+            if let Some(refusal) = &write.refusal
+                && refusal.at == self.last
+            {
+                write.answer = Some(Err(refusal.error.clone()));
             }
         }
         Ok(next - 1)
@@ -126,7 +140,7 @@ impl Committer {
         last: Sequence,
     ) -> Result<()> {
         if last >= first {
-            let mut batches = undecided(group)
+            let mut batches = going_on(group)
                 .map(|w| &w.write.batch)
                 .filter(|b| !b.is_empty());
             let single = batches
@@ -147,7 +161,7 @@ impl Committer {
                 }
             }
         }
-        if undecided(group).any(|w| w.write.sync) {
+        if going_on(group).any(|w| w.write.sync) {
             self.sync(shared)?;
         }
         Ok(())
@@ -262,6 +276,11 @@ fn undecided(group: &mut [Entry]) -> impl Iterator<Item = &mut Pending> {
         Job::Freeze | Job::Close => &mut [],
     });
     writes.filter(|write| write.answer.is_none())
+}
+
+/// The writes of a group that are to be applied, in order.
+fn going_on(group: &mut [Entry]) -> impl Iterator<Item = &mut Pending> {
+    undecided(group).filter(|write| write.refusal.is_none())
 }
 
 /// Asks each hook whether its write is still wanted.

@@ -1,0 +1,87 @@
+//! Reads of several keys: at one moment each.
+
+use level_party_format::Sequence;
+
+use super::Engine;
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::range::{KeyRange, RangeCursor};
+
+impl Engine {
+    /// The newest values of these keys, in their order, all of one moment.
+    ///
+    /// # Errors
+    /// As [`Engine::get`], for the first key that can't be read.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put(b"a", b"1");
+    /// engine.write(Write::new(batch))?;
+    /// let found = engine.get_many(&["a", "b"])?;
+    /// assert_eq!(found[0].as_ref().unwrap().value, b"1");
+    /// assert!(found[1].is_none());
+    /// assert!(engine.contains(b"a")? && !engine.contains(b"b")?);
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Entry>>> {
+        self.shared.health.check_open()?;
+        let view = self.view();
+        let now = view.last_sequence();
+        let get = |key: &K| view.get(key.as_ref(), now);
+        keys.iter().map(get).collect()
+    }
+
+    /// As [`Engine::get_many`], at a sequence that the caller has pinned.
+    ///
+    /// # Errors
+    /// As [`Engine::get_at`].
+    pub fn get_many_at<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        sequence: Sequence,
+    ) -> Result<Vec<Option<Entry>>> {
+        let view = self.view_for(sequence)?;
+        let get = |key: &K| view.get(key.as_ref(), sequence);
+        keys.iter().map(get).collect()
+    }
+
+    /// Whether a key has a value. No value is copied.
+    ///
+    /// # Errors
+    /// As [`Engine::get`].
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.shared.health.check_open()?;
+        let view = self.view();
+        let found = view.value_sequence(key, view.last_sequence())?;
+        Ok(found.is_some())
+    }
+
+    /// As [`Engine::contains`], at a sequence that the caller has pinned.
+    ///
+    /// # Errors
+    /// As [`Engine::get_at`].
+    pub fn contains_at(&self, key: &[u8], sequence: Sequence) -> Result<bool> {
+        let found = self.view_for(sequence)?.value_sequence(key, sequence)?;
+        Ok(found.is_some())
+    }
+
+    /// A cursor over a range of the database as it is now. [`RangeCursor::pairs`] makes an iterator of it.
+    ///
+    /// # Errors
+    /// As [`Engine::cursor`].
+    pub fn range(&self, range: KeyRange) -> Result<RangeCursor> {
+        Ok(RangeCursor::new(self.cursor()?, range))
+    }
+
+    /// As [`Engine::range`], at a sequence that the caller has pinned.
+    ///
+    /// # Errors
+    /// As [`Engine::cursor_at`].
+    pub fn range_at(&self, range: KeyRange, sequence: Sequence) -> Result<RangeCursor> {
+        Ok(RangeCursor::new(self.cursor_at(sequence)?, range))
+    }
+}

@@ -1,0 +1,321 @@
+//! [`KeyRange`]: a range of user keys, and [`RangeCursor`]: a cursor that does not leave it.
+//!
+//! Promises: each end is inclusive, exclusive or open; an end at the empty key is an end (`""` is a key, the first), not
+//! a missing one. The cursor shows one moment, as [`Cursor`] does, and nothing outside its range.
+//! Must not know: views, or where a cursor comes from.
+
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+
+use level_party_format::{Comparator, Sequence};
+
+use crate::cursor::Cursor;
+use crate::error::Result;
+
+mod owned;
+
+pub use owned::{Keys, Pairs};
+
+/// A range of user keys. A range whose end is before its start holds nothing.
+///
+/// ```
+/// use level_party_engine::KeyRange;
+/// use std::ops::Bound;
+///
+/// assert_eq!(KeyRange::new("a".."c").end, Bound::Excluded(b"c".to_vec()));
+/// assert_eq!(KeyRange::new("a"..="c").end, Bound::Included(b"c".to_vec()));
+/// assert_eq!(KeyRange::prefix(b"a\xff").end, Bound::Excluded(b"b".to_vec()));
+/// assert_eq!(KeyRange::all().start, Bound::Unbounded);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRange {
+    /// Where it begins.
+    pub start: Bound<Vec<u8>>,
+    /// Where it ends.
+    pub end: Bound<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// The range that a Rust range of keys describes.
+    pub fn new<K: AsRef<[u8]>>(range: impl RangeBounds<K>) -> KeyRange {
+        let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
+        KeyRange {
+            start: owned(range.start_bound()),
+            end: owned(range.end_bound()),
+        }
+    }
+
+    /// Every key.
+    pub fn all() -> KeyRange {
+        KeyRange {
+            start: Bound::Unbounded,
+            end: Bound::Unbounded,
+        }
+    }
+
+    /// The keys that begin with `prefix`, in bytewise order.
+    pub fn prefix(prefix: &[u8]) -> KeyRange {
+        // The first key after all of them: one more in the last byte that can be more.
+        let end = match prefix.iter().rposition(|byte| *byte != 0xff) {
+            Some(at) => {
+                let mut end = prefix[..=at].to_vec();
+                end[at] += 1;
+                Bound::Excluded(end)
+            }
+            None => Bound::Unbounded,
+        };
+        KeyRange {
+            start: Bound::Included(prefix.to_vec()),
+            end,
+        }
+    }
+
+    /// Whether a key is not before the range's start.
+    fn is_after_start(&self, user: &Comparator, key: &[u8]) -> bool {
+        match &self.start {
+            Bound::Unbounded => true,
+            Bound::Included(start) => user.compare(key, start).is_ge(),
+            Bound::Excluded(start) => user.compare(key, start).is_gt(),
+        }
+    }
+
+    /// Whether a key is not behind the range's end.
+    fn is_before_end(&self, user: &Comparator, key: &[u8]) -> bool {
+        match &self.end {
+            Bound::Unbounded => true,
+            Bound::Included(end) => user.compare(key, end).is_le(),
+            Bound::Excluded(end) => user.compare(key, end).is_lt(),
+        }
+    }
+
+    /// Whether a key is in the range.
+    pub fn contains(&self, user: &Comparator, key: &[u8]) -> bool {
+        self.is_after_start(user, key) && self.is_before_end(user, key)
+    }
+}
+
+/// A cursor over the keys of a range. It lends its key and value until it moves.
+///
+/// ```
+/// use std::sync::Arc;
+/// use level_party_engine::{Engine, KeyRange, MemFs, Options, Write, WriteBatch};
+///
+/// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+/// let mut batch = WriteBatch::new();
+/// for key in ["a", "b", "c"] {
+///     batch.put(key.as_bytes(), b"");
+/// }
+/// engine.write(Write::new(batch))?;
+///
+/// let mut cursor = engine.range(KeyRange::new("b"..))?;
+/// cursor.seek_to_last()?;
+/// assert_eq!(cursor.key(), b"c");
+/// cursor.seek(b"")?;
+/// assert_eq!(cursor.key(), b"b");
+/// cursor.prev()?;
+/// assert!(!cursor.valid());
+/// # Ok::<(), level_party_engine::Error>(())
+/// ```
+pub struct RangeCursor {
+    cursor: Cursor,
+    range: KeyRange,
+    inside: bool,
+}
+
+impl RangeCursor {
+    /// `cursor` inside `range`. It stands nowhere at first.
+    pub fn new(cursor: Cursor, range: KeyRange) -> RangeCursor {
+        RangeCursor {
+            cursor,
+            range,
+            inside: false,
+        }
+    }
+
+    /// The same walk without values: [`RangeCursor::value`] is empty, and no value is copied going backward.
+    pub fn keys_only(self) -> RangeCursor {
+        RangeCursor {
+            cursor: self.cursor.keys_only(),
+            inside: false,
+            ..self
+        }
+    }
+
+    /// The range.
+    pub fn range(&self) -> &KeyRange {
+        &self.range
+    }
+
+    /// The moment it shows.
+    pub fn at(&self) -> Sequence {
+        self.cursor.at()
+    }
+
+    /// Whether it is at a key.
+    #[inline]
+    pub fn valid(&self) -> bool {
+        self.inside && self.cursor.valid()
+    }
+
+    /// The user key it is at; empty if not valid.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        if self.inside { self.cursor.key() } else { &[] }
+    }
+
+    /// The value of the key it is at; empty if not valid.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        if self.inside {
+            self.cursor.value()
+        } else {
+            &[]
+        }
+    }
+
+    /// The sequence of the write that put the value; 0 if not valid.
+    #[inline]
+    pub fn sequence(&self) -> Sequence {
+        if self.inside {
+            self.cursor.sequence()
+        } else {
+            0
+        }
+    }
+
+    /// Moves to the first key of the range.
+    ///
+    /// # Errors
+    /// What keeps a block on the way from being read; so for all moves.
+    pub fn seek_to_first(&mut self) -> Result<()> {
+        self.inside = false;
+        match &self.range.start {
+            Bound::Unbounded => self.cursor.seek_to_first()?,
+            Bound::Included(start) => self.cursor.seek(start)?,
+            Bound::Excluded(start) => seek_after(&mut self.cursor, start)?,
+        }
+        self.look_ahead()
+    }
+
+    /// Moves to the last key of the range.
+    ///
+    /// # Errors
+    /// As [`RangeCursor::seek_to_first`].
+    pub fn seek_to_last(&mut self) -> Result<()> {
+        self.inside = false;
+        match &self.range.end {
+            Bound::Unbounded => self.cursor.seek_to_last()?,
+            Bound::Excluded(end) => self.cursor.seek_before(end)?,
+            Bound::Included(end) => seek_at_or_before(&mut self.cursor, end)?,
+        }
+        self.look_back()
+    }
+
+    /// Moves to the first key of the range at or after `user_key`.
+    ///
+    /// # Errors
+    /// As [`RangeCursor::seek_to_first`].
+    pub fn seek(&mut self, user_key: &[u8]) -> Result<()> {
+        if !self.range.is_after_start(self.cursor.user(), user_key) {
+            return self.seek_to_first();
+        }
+        self.inside = false;
+        self.cursor.seek(user_key)?;
+        self.look_ahead()
+    }
+
+    /// Moves to the last key of the range before `user_key`.
+    ///
+    /// # Errors
+    /// As [`RangeCursor::seek_to_first`].
+    pub fn seek_before(&mut self, user_key: &[u8]) -> Result<()> {
+        if !self.range.is_before_end(self.cursor.user(), user_key) {
+            return self.seek_to_last();
+        }
+        self.inside = false;
+        self.cursor.seek_before(user_key)?;
+        self.look_back()
+    }
+
+    /// Moves to the next key; a cursor that is not valid stays so.
+    ///
+    /// # Errors
+    /// As [`RangeCursor::seek_to_first`].
+    #[inline]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends, as no Iterator can, and prev is its twin"
+    )]
+    pub fn next(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.inside) {
+            return Ok(());
+        }
+        self.cursor.next()?;
+        self.look_ahead()
+    }
+
+    /// Moves to the key before; a cursor that is not valid stays so.
+    ///
+    /// # Errors
+    /// As [`RangeCursor::seek_to_first`].
+    #[inline]
+    pub fn prev(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.inside) {
+            return Ok(());
+        }
+        self.cursor.prev()?;
+        self.look_back()
+    }
+
+    /// The pairs of the range, owned, from both ends. Where this cursor stands plays no part.
+    pub fn pairs(self) -> Pairs {
+        Pairs::new(self)
+    }
+
+    /// The keys of the range, owned, from both ends.
+    pub fn keys(self) -> Keys {
+        Keys::new(self.keys_only())
+    }
+
+    #[inline]
+    fn look_ahead(&mut self) -> Result<()> {
+        let cursor = &self.cursor;
+        self.inside = cursor.valid() && self.range.is_before_end(cursor.user(), cursor.key());
+        Ok(())
+    }
+
+    #[inline]
+    fn look_back(&mut self) -> Result<()> {
+        let cursor = &self.cursor;
+        self.inside = cursor.valid() && self.range.is_after_start(cursor.user(), cursor.key());
+        Ok(())
+    }
+}
+
+/// To the first key after `user_key`.
+fn seek_after(cursor: &mut Cursor, user_key: &[u8]) -> Result<()> {
+    cursor.seek(user_key)?;
+    if cursor.valid() && cursor.user().compare(cursor.key(), user_key).is_eq() {
+        cursor.next()?;
+    }
+    Ok(())
+}
+
+/// To the last key that is not after `user_key`.
+fn seek_at_or_before(cursor: &mut Cursor, user_key: &[u8]) -> Result<()> {
+    cursor.seek(user_key)?;
+    let is_there = cursor.valid() && cursor.user().compare(cursor.key(), user_key).is_eq();
+    if is_there {
+        return Ok(());
+    }
+    cursor.seek_before(user_key)
+}
+
+impl fmt::Debug for RangeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RangeCursor")
+            .field("range", &self.range)
+            .field("cursor", &self.cursor)
+            .finish()
+    }
+}

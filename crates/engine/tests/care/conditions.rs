@@ -1,0 +1,275 @@
+//! Conditional batches: against the published state, inside one group, between threads, and what the hooks hear.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use level_party_engine::{
+    CommitHook, Engine, Error, ErrorKind, Expect, MAX_KEY_BYTES, MemFs, Write, WriteBatch,
+};
+use parking_lot::Mutex;
+
+use crate::support::{Call, Rng, SpyFs, batch_of, contents, delete, get, open, put, tiny};
+
+fn write(key: &[u8], value: &[u8]) -> Write {
+    Write::new(batch_of(key, value))
+}
+
+#[test]
+fn a_batch_is_applied_only_if_every_condition_holds() {
+    let engine = open(&MemFs::new(), &tiny());
+    put(&engine, b"a", b"1").unwrap();
+    put(&engine, b"b", b"1").unwrap();
+    let both = |a, b| {
+        write(b"c", b"new")
+            .condition(b"a", Expect::Sequence(a))
+            .condition(b"b", b)
+            .condition(b"none", Expect::Absent)
+    };
+    let error = engine.write(both(1, Expect::Sequence(9))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let conflict = error.conflict().unwrap();
+    assert_eq!((&conflict.key[..], conflict.found), (&b"b"[..], Some(2)));
+    assert_eq!(conflict.expected, Expect::Sequence(9));
+    let error = engine.write(both(1, Expect::Absent)).unwrap_err();
+    assert_eq!(error.conflict().unwrap().found, Some(2));
+    assert_eq!(engine.last_sequence(), 2, "a refusal uses no sequence");
+    assert_eq!(get(&engine, b"c"), None);
+    assert_eq!(engine.write(both(1, Expect::Sequence(2))).unwrap(), 3);
+}
+
+#[test]
+fn a_deleted_key_is_absent_and_a_key_put_again_has_a_new_sequence() {
+    let engine = open(&MemFs::new(), &tiny());
+    put(&engine, b"a", b"same").unwrap();
+    put(&engine, b"a", b"same").unwrap();
+    let stale = engine.write(write(b"a", b"x").condition(b"a", Expect::Sequence(1)));
+    assert_eq!(stale.unwrap_err().conflict().unwrap().found, Some(2));
+    delete(&engine, b"a").unwrap();
+    // The same on level 0, and where a tombstone was compacted away.
+    for step in 0..3 {
+        let gone = engine.write(write(b"b", b"x").condition(b"a", Expect::Sequence(2)));
+        assert_eq!(gone.unwrap_err().conflict().unwrap().found, None);
+        let absent = Write::new(WriteBatch::new()).condition(b"a", Expect::Absent);
+        assert_eq!(engine.write(absent).unwrap(), 3);
+        match step {
+            0 => engine.flush().unwrap(),
+            _ => engine.compact_range(None, None).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn of_two_writes_in_one_group_that_expect_the_same_the_second_is_refused() {
+    let engine = open(&MemFs::new(), &tiny());
+    put(&engine, b"k", b"0").unwrap();
+    let swap = |value: &[u8]| write(b"k", value).condition(b"k", Expect::Sequence(1));
+    let mut gone = WriteBatch::new();
+    gone.delete(b"k");
+    let answers = engine.write_all(vec![
+        swap(b"first"),
+        swap(b"second"),
+        write(b"other", b"x"),
+        write(b"k", b"third").condition(b"k", Expect::Sequence(2)),
+        Write::new(gone),
+        write(b"k", b"fourth").condition(b"k", Expect::Absent),
+        write(b"k", b"fifth").condition(b"k", Expect::Absent),
+    ]);
+    let found = |at: usize| answers[at].as_ref().unwrap_err().conflict().unwrap().found;
+    assert_eq!(found(1), Some(2));
+    assert_eq!(found(6), Some(6));
+    let sequences: Vec<u64> = answers
+        .iter()
+        .filter_map(|a| a.as_ref().ok().copied())
+        .collect();
+    assert_eq!(sequences, [2, 3, 4, 5, 6]);
+    assert_eq!(get(&engine, b"k").unwrap(), b"fourth");
+}
+
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+struct Hook(&'static str, Heard);
+
+impl CommitHook for Hook {
+    fn claim(&mut self) -> bool {
+        true
+    }
+    fn assigned(&mut self, last: u64) {
+        self.1.0.lock().push(format!("{} assigned {last}", self.0));
+    }
+    fn decided(&mut self, last: u64) {
+        self.1.0.lock().push(format!("{} decided {last}", self.0));
+    }
+}
+
+#[test]
+fn a_refusal_is_told_with_the_sequence_it_was_judged_at_before_its_successors_intent() {
+    let heard = Heard::default();
+    let engine = open(&MemFs::new(), &tiny());
+    put(&engine, b"k", b"0").unwrap();
+    let hooked = |name, write: Write| write.hook(Box::new(Hook(name, heard.clone())));
+    engine.write_all(vec![
+        hooked("early", write(b"x", b"1").condition(b"k", Expect::Absent)),
+        hooked("put", write(b"k", b"1")),
+        hooked(
+            "late",
+            write(b"x", b"1").condition(b"k", Expect::Sequence(1)),
+        ),
+        hooked("next", write(b"k", b"2")),
+    ]);
+    let expected = [
+        "early decided 1",
+        "put assigned 2",
+        "late decided 2",
+        "next assigned 3",
+        "put decided 2",
+        "next decided 3",
+    ];
+    assert_eq!(*heard.0.lock(), expected);
+}
+
+#[test]
+fn a_refusal_by_the_groups_own_writes_falls_with_their_append_and_another_stands() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"k", b"0").unwrap();
+    fs.refuse(|call| call.is_append(".log").then(|| io::Error::other("no")));
+    let answers = engine.write_all(vec![
+        write(b"x", b"1").condition(b"k", Expect::Absent),
+        write(b"k", b"1"),
+        write(b"x", b"1").condition(b"k", Expect::Sequence(1)),
+    ]);
+    let kinds = answers.iter().map(|a| a.as_ref().unwrap_err().kind());
+    let expected = [
+        ErrorKind::Conflict,
+        ErrorKind::Poisoned,
+        ErrorKind::Poisoned,
+    ];
+    assert!(kinds.eq(expected));
+}
+
+#[test]
+fn a_refused_write_appends_and_syncs_nothing() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"k", b"0").unwrap();
+    fs.note("start");
+    let refused = write(b"k", b"1").condition(b"k", Expect::Absent).sync(true);
+    engine.write(refused).unwrap_err();
+    assert_eq!(fs.calls_since("start"), [] as [Call; 0]);
+}
+
+#[test]
+fn a_condition_that_cannot_be_read_fails_its_own_write_only() {
+    let fs = MemFs::new();
+    let engine = open(&fs, &tiny());
+    put(&engine, b"k", b"0").unwrap();
+    engine.flush().unwrap();
+    let table = crate::support::names(&fs, ".ldb").pop().unwrap();
+    fs.change(&table, |bytes| bytes[0] ^= 1).unwrap();
+    let answers = engine.write_all(vec![
+        write(b"x", b"1").condition(b"k", Expect::Absent),
+        write(b"y", b"1"),
+    ]);
+    let error: &Error = answers[0].as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert_eq!(*answers[1].as_ref().unwrap(), 2);
+}
+
+#[test]
+fn many_threads_that_compare_and_swap_one_key_lose_no_step() {
+    const THREADS: u64 = 4;
+    const STEPS: u64 = 200;
+    let engine = open(&MemFs::new(), &tiny());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let mut done = 0;
+                while done < STEPS {
+                    let now = engine.get(b"counter").unwrap();
+                    let count = now.as_ref().map_or(0, |entry| {
+                        u64::from_le_bytes(entry.value[..].try_into().unwrap())
+                    });
+                    let expect =
+                        now.map_or(Expect::Absent, |entry| Expect::Sequence(entry.sequence));
+                    let next = write(b"counter", &(count + 1).to_le_bytes());
+                    match engine.write(next.condition(b"counter", expect)) {
+                        Ok(_) => done += 1,
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+                    }
+                }
+            });
+        }
+    });
+    let count = get(&engine, b"counter").unwrap();
+    assert_eq!(count, (THREADS * STEPS).to_le_bytes());
+}
+
+#[test]
+fn random_conditional_groups_match_a_model() {
+    let mut rng = Rng(15);
+    let engine = open(&MemFs::new(), &tiny());
+    let mut model: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    let mut last = 0;
+    for round in 0..1_500 {
+        let mut writes = Vec::new();
+        let mut expected = Vec::new();
+        for _ in 0..=rng.below(6) {
+            let mut batch = WriteBatch::new();
+            let mut next = model.clone();
+            for at in 0..rng.below(4) {
+                let key = vec![b'a' + rng.below(12) as u8; rng.below(3) as usize];
+                if rng.one_in(3) {
+                    batch.delete(&key);
+                    next.remove(&key);
+                } else {
+                    batch.put(&key, &[b'v'; 40]);
+                    next.insert(key, last + at + 1);
+                }
+            }
+            let count = u64::from(batch.count());
+            let mut write = Write::new(batch);
+            let mut holds = true;
+            for _ in 0..rng.below(3) {
+                let key = vec![b'a' + rng.below(12) as u8; rng.below(3) as usize];
+                let now = model.get(&key).copied();
+                let expect = match rng.below(4) {
+                    0 => Expect::Absent,
+                    1 => Expect::Sequence(rng.below(last + 2)),
+                    _ => now.map_or(Expect::Absent, Expect::Sequence),
+                };
+                holds &= expect.holds(now);
+                write = write.condition(&key, expect);
+            }
+            if holds {
+                model = next;
+                last += count;
+            }
+            expected.push(holds.then_some(last));
+            writes.push(write);
+        }
+        let answers = engine.write_all(writes);
+        for (answer, expected) in answers.into_iter().zip(expected) {
+            match answer {
+                Ok(sequence) => assert_eq!(Some(sequence), expected),
+                Err(error) => assert_eq!((error.kind(), expected), (ErrorKind::Conflict, None)),
+            }
+        }
+        if round % 300 == 299 {
+            engine.compact_range(None, None).unwrap();
+        }
+    }
+    let shown: Vec<Vec<u8>> = contents(&engine).into_keys().collect();
+    assert!(shown.iter().eq(model.keys()));
+}
+
+#[test]
+fn a_key_beyond_the_limit_is_refused_and_one_at_it_is_not() {
+    let engine = open(&MemFs::new(), &tiny());
+    let long = vec![b'k'; MAX_KEY_BYTES + 1];
+    let error = put(&engine, &long, b"").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    put(&engine, &long[1..], b"value").unwrap();
+    assert_eq!(get(&engine, &long[1..]).unwrap(), b"value");
+}
