@@ -47,6 +47,7 @@ static leveldb::Options OptionsFrom(int count, char** words) {
   }
   leveldb::Options options;
   options.create_if_missing = true;
+  options.paranoid_checks = true;
   options.compression = given["snappy"] ? leveldb::kSnappyCompression : leveldb::kNoCompression;
   if (given["bloom"] > 0) options.filter_policy = leveldb::NewBloomFilterPolicy(given["bloom"]);
   options.write_buffer_size = given["write_buffer_size"];
@@ -66,6 +67,8 @@ int main(int argc, char** argv) {
   Check(leveldb::DB::Open(OptionsFrom(argc - 2, argv + 2), argv[1], &opened));
   std::unique_ptr<leveldb::DB> db(opened);
   std::cout << "open" << std::endl;
+  leveldb::ReadOptions read_options;
+  read_options.verify_checksums = true;
   std::map<std::string, const leveldb::Snapshot*> snapshots;
   std::string line;
   while (std::getline(std::cin, line)) {
@@ -91,12 +94,12 @@ int main(int argc, char** argv) {
     } else if (command == "get") {
       words >> word;
       std::string value;
-      leveldb::Status status = db->Get(leveldb::ReadOptions(), Bytes(word.substr(1)), &value);
+      leveldb::Status status = db->Get(read_options, Bytes(word.substr(1)), &value);
       if (!status.IsNotFound()) Check(status);
       std::cout << (status.IsNotFound() ? "none" : "=" + Hex(value)) << std::endl;
     } else if (command == "seek" || command == "forward" || command == "backward") {
       words >> word;
-      leveldb::ReadOptions options;
+      leveldb::ReadOptions options = read_options;
       if (command != "seek" && word != "now") options.snapshot = snapshots.at(word);
       std::unique_ptr<leveldb::Iterator> at(db->NewIterator(options));
       if (command == "seek") {

@@ -24,7 +24,7 @@ def write(db, sync, operations):
 
 
 def seek(db, key):
-    with db.raw_iterator() as at:
+    with db.raw_iterator(verify_checksums=True) as at:
         at.seek(bytes.fromhex(key))
         return entries([at.item()] if at.valid() else [])
 
@@ -33,13 +33,13 @@ def answer(db, snapshots, command, words):
     if command == "write":
         return write(db, words[0], words[1:])
     if command == "get":
-        value = db.get(bytes.fromhex(words[0][1:]))
+        value = db.get(bytes.fromhex(words[0][1:]), verify_checksums=True)
         return "none" if value is None else "=" + value.hex()
     if command == "seek":
         return seek(db, words[0][1:])
     if command in ("forward", "backward"):
         moment = db if words[0] == "now" else snapshots[words[0]]
-        return entries(moment.iterator(reverse=command == "backward"))
+        return entries(moment.iterator(reverse=command == "backward", verify_checksums=True))
     if command == "snapshot":
         snapshots[words[0]] = db.snapshot()
         return "ok"
@@ -56,8 +56,9 @@ def main():
     path, *words = sys.argv[1:]
     given = {name: int(value) for name, value in (word.split("=") for word in words)}
     options = {name: given[name] for name in ("write_buffer_size", "block_size", "block_restart_interval", "max_file_size")}
-    compression = "snappy" if given["snappy"] else None
-    db = plyvel.DB(path, create_if_missing=True, compression=compression, bloom_filter_bits=given["bloom"], **options)
+    options["compression"] = "snappy" if given["snappy"] else None
+    options["bloom_filter_bits"] = given["bloom"]
+    db = plyvel.DB(path, create_if_missing=True, paranoid_checks=True, **options)
     print("open", flush=True)
     snapshots = {}
     for line in sys.stdin:

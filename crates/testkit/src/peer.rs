@@ -6,6 +6,7 @@ mod options;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use child::PeerChild;
 pub use options::PeerOptions;
@@ -117,6 +118,14 @@ impl Peer {
     /// If it cannot be started or gives no answer.
     pub fn try_open(&self, dir: &Path, options: &PeerOptions) -> Result<PeerChild, String> {
         PeerChild::start(self, dir, options)
+    }
+
+    /// Starts it on `dir` and kills it after a while, most likely in the middle of its recovery.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn die_while_opening(&self, dir: &Path, options: &PeerOptions, after: Duration) {
+        child::start_and_kill(self, dir, options, after);
     }
 
     /// Opens the database in `dir` with the default options.

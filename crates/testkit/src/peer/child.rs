@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::{Peer, PeerOptions};
 use crate::model::{Entries, Entry, Op};
@@ -29,16 +30,7 @@ pub struct PeerChild {
 
 impl PeerChild {
     pub(super) fn start(peer: &Peer, dir: &Path, options: &PeerOptions) -> Result<Self, String> {
-        let mut child = Command::new(&peer.command[0])
-            .args(&peer.command[1..])
-            .arg(dir)
-            .args(options.words())
-            .envs(peer.environment.clone())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| missing(Path::new(&peer.command[0]), &error));
+        let mut child = spawn(peer, dir, options);
         let (sender, stderr) = channel();
         let mut words = child.stderr.take().expect("standard error is piped");
         std::thread::spawn(move || {
@@ -249,6 +241,27 @@ impl Drop for PeerChild {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(peer: &Peer, dir: &Path, options: &PeerOptions) -> Child {
+    Command::new(&peer.command[0])
+        .args(&peer.command[1..])
+        .arg(dir)
+        .args(options.words())
+        .envs(peer.environment.clone())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| missing(Path::new(&peer.command[0]), &error))
+}
+
+/// Nobody waits for anything here: the wait is how far it gets.
+pub(super) fn start_and_kill(peer: &Peer, dir: &Path, options: &PeerOptions, after: Duration) {
+    let mut child = spawn(peer, dir, options);
+    std::thread::sleep(after);
+    child.kill().expect("a child of ours can be killed");
+    child.wait().expect("a child of ours can be waited for");
 }
 
 fn moment(snapshot: Option<u64>) -> String {

@@ -1,6 +1,7 @@
 //! Alternating rounds: everyone in turn opens one directory, finds what the others left, works, and closes or is killed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use level_party_testkit::{
     Entries, Model, Op, Peer, PeerChild, PeerOptions, Script, difference, read_everything,
@@ -10,12 +11,14 @@ use crate::{engine, everyone, info, number, party};
 
 /// The environment variable for the number of rounds, and their number in `.ci/run`.
 const ROUNDS: &str = "FIDELITY_ROUNDS";
-const CI_ROUNDS: u64 = 60;
+const CI_ROUNDS: u64 = 100;
 /// The environment variable for the first round's seed.
 const SEED: &str = "FIDELITY_SEED";
 
 /// Rounds after which a new database is begun.
 const ROUNDS_PER_DATABASE: u64 = 30;
+/// Milliseconds after which most have opened the directory, on a machine with nothing else to do.
+const LONGEST_OPENING: u64 = 80;
 const KEYS: u32 = 500;
 const PROBES: usize = 10;
 
@@ -50,6 +53,12 @@ fn play(peers: &[Peer], snapshots: Snapshots, seed: u64) {
                 peer.name()
             );
             println!("{words}");
+            if script.random().u32(..4) == 0 {
+                let dying = &peers[script.random().usize(..peers.len())];
+                let after = Duration::from_millis(script.random().u64(..LONGEST_OPENING));
+                println!("{} dies after {after:?}", dying.name());
+                dying.die_while_opening(dir.path(), &options, after);
+            }
             let mut child = directory.open(peer, dir.path(), &options, &words);
             work(&mut child, &mut directory.model, &mut script, snapshots);
             kills += u64::from(leave(child, &mut directory.model, &mut script));
