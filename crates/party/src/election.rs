@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::follower::{Greeted, Link, Reception};
 use crate::leader::Leadership;
 use crate::node::Node;
+use crate::options::Lead;
 use crate::registry;
 use crate::session::{Tenure, Trouble};
 use crate::state;
@@ -237,6 +238,11 @@ impl Seat {
     /// Nobody serves the endpoint: lead, if the lock is free.
     fn stand(&self) -> std::result::Result<Place, Obstacle> {
         let node = &*self.node;
+        if node.options.lead == Lead::Never {
+            return Err(passing(
+                "nobody leads, and this process is set never to".into(),
+            ));
+        }
         node.check_database_exists().map_err(Obstacle::Lasting)?;
         let lock = match DirLock::try_acquire(&node.dir) {
             Ok(lock) => lock,

@@ -45,7 +45,7 @@ mod status;
 pub use batch::{Batch, WriteBatch, WriteOptions};
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
-pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Options};
+pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Lead, Options};
 pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 pub use range::Range;
 pub use snapshot::Snapshot;

@@ -13,6 +13,17 @@ pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits by default for its answer.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whether a process may become the leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lead {
+    /// It leads when nobody else does.
+    #[default]
+    Auto,
+    /// It only ever follows: without a leader its calls wait, until their deadline, for another process to lead.
+    Never,
+}
+
 /// Settings of a handle and, where this process leads, of the engine. Made by [`Db::options`].
 ///
 /// The engine's settings count in the process that leads; a follower whose settings differ from the leader's is
@@ -33,6 +44,7 @@ pub struct Options {
     pub(crate) retry: bool,
     pub(crate) create_if_missing: bool,
     pub(crate) error_if_exists: bool,
+    pub(crate) lead: Lead,
     pub(crate) open_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) engine: EngineOptions,
@@ -93,6 +105,7 @@ impl Default for Options {
             retry: true,
             create_if_missing: true,
             error_if_exists: false,
+            lead: Lead::Auto,
             open_timeout: DEFAULT_OPEN_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
             engine: EngineOptions {
@@ -123,6 +136,13 @@ impl Options {
     /// Whether it is an error that the database exists (default no).
     pub fn error_if_exists(mut self, yes: bool) -> Self {
         self.error_if_exists = yes;
+        self
+    }
+
+    /// Whether this process may become the leader (default yes). Of several handles that a process opens on one
+    /// directory the first decides.
+    pub fn lead(mut self, lead: Lead) -> Self {
+        self.lead = lead;
         self
     }
 

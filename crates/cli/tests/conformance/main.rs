@@ -1,0 +1,95 @@
+//! One suite, run on a leader's handle, on a follower's, and on a follower's whose leader is killed again and again.
+
+mod suite;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use level_party::{Db, ErrorKind, Lead, Role};
+use level_party_testkit::ExecChild;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+
+/// How many questions of its own each leader lives to answer.
+const ANSWERS_BEFORE_DEATH: usize = 200;
+
+/// A handle that only ever follows, so that all its leaders can be killed.
+fn follower(dir: &Path) -> Db {
+    Db::options()
+        .lead(Lead::Never)
+        .timeout(Duration::from_secs(60))
+        .open(dir)
+        .expect("attached")
+}
+
+#[test]
+fn the_suite_holds_for_a_leader() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path()).expect("opened");
+    assert_eq!(db.role(), Role::Leader);
+    suite::run(&db);
+    assert_eq!(db.role(), Role::Leader);
+}
+
+#[test]
+fn the_suite_holds_for_a_follower() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut leader = ExecChild::spawn(PROGRAM, dir.path());
+    leader.status();
+    let db = follower(dir.path());
+    suite::run(&db);
+    assert_eq!(db.role(), Role::Follower);
+    assert_eq!(
+        db.status().expect("a status").leader.leader_pid,
+        leader.pid()
+    );
+}
+
+#[test]
+fn the_suite_holds_while_leader_after_leader_is_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut leader = ExecChild::spawn(PROGRAM, dir.path());
+    leader.status();
+    let db = follower(dir.path());
+    let (done, kills) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let next = ExecChild::spawn(PROGRAM, dir.path());
+                std::mem::replace(&mut leader, next).kill();
+                kills.fetch_add(1, Ordering::Relaxed);
+                // It has come to lead when it answers, and then it has some work to do before it dies.
+                for _ in 0..ANSWERS_BEFORE_DEATH {
+                    leader.status();
+                }
+            }
+        });
+        let end = SetAtEnd(&done);
+        suite::run(&db);
+        drop(end);
+    });
+    assert!(
+        kills.load(Ordering::Relaxed) > 10,
+        "{kills:?} leaders were killed"
+    );
+}
+
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_never_leads_waits_for_a_leader_until_the_deadline() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let lone = Db::options()
+        .lead(Lead::Never)
+        .open_timeout(Duration::from_millis(20));
+    let error = lone.open(dir.path()).expect_err("nobody leads");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.message().contains("never"), "{error}");
+}
