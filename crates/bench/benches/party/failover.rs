@@ -7,6 +7,7 @@ use level_party_bench::{Result, Samples, Table, Unit};
 
 use crate::member;
 use crate::settings::Settings;
+use crate::syncs;
 
 /// Processes that put one entry after another, all the time.
 const SURVIVORS: usize = 2;
@@ -28,9 +29,14 @@ pub fn measure(settings: &Settings) -> Result<Table> {
         }
         logs.push(format!("{name}: {} KiB", rounds.largest_log / 1024));
         table.group(name);
+        table.row("floor: both of the next", Some(rounds.floor.summary(1)));
         table.row(
-            "floor: the system is done with the process",
+            "- the system is done with the process",
             Some(rounds.reaped.summary(1)),
+        );
+        table.row(
+            "- recovery's files written and synced",
+            Some(rounds.synced.summary(1)),
         );
         table.row("first write of any survivor", Some(rounds.first.summary(1)));
         table.row("all survivors write again", Some(rounds.all.summary(1)));
@@ -44,7 +50,9 @@ pub fn measure(settings: &Settings) -> Result<Table> {
 
 #[derive(Default)]
 struct Rounds {
+    floor: Samples,
     reaped: Samples,
+    synced: Samples,
     first: Samples,
     all: Samples,
     largest_log: u64,
@@ -79,7 +87,11 @@ impl Rounds {
             ends.push(Duration::from_nanos(end.parse::<u64>()? - killed));
         }
         self.largest_log = self.largest_log.max(log);
+        // Snappy halves the workload.
+        let synced = syncs::publish(dir.path(), Some(log as usize / 2))?;
+        self.floor.push(reaped + synced);
         self.reaped.push(reaped);
+        self.synced.push(synced);
         self.first
             .push(ends.iter().min().copied().unwrap_or_default());
         self.all

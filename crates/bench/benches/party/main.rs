@@ -15,6 +15,7 @@ mod roundtrip;
 mod scanning;
 mod settings;
 mod stores;
+mod syncs;
 
 use clap::Parser;
 use level_party_bench::{Peer, Result, Table};

@@ -7,7 +7,7 @@ use level_party_bench::{Peer, Result, Samples, Table, Unit};
 
 use crate::echo::{Floor, GET, Wait};
 use crate::settings::Settings;
-use crate::{member, stores};
+use crate::{member, stores, syncs};
 
 pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
     let mut table = Table::new("Opening", Unit::Millis);
@@ -55,8 +55,10 @@ fn create(dir: &Path, count: usize, peer: Option<&Peer>, table: &mut Table) -> R
     let cpp = peer
         .map(|peer| peer.measure("open-empty", dir, count, "snappy"))
         .transpose()?;
-    let (mut engines, mut leaders) = (Samples::default(), Samples::default());
+    let (mut floor, mut engines, mut leaders) =
+        (Samples::default(), Samples::default(), Samples::default());
     for i in 0..count {
+        floor.push(syncs::publish(dir, None)?);
         let name = dir.join(format!("engine-{i}"));
         let mut engine = None;
         engines.time_each(0..1, |_| {
@@ -71,6 +73,10 @@ fn create(dir: &Path, count: usize, peer: Option<&Peer>, table: &mut Table) -> R
         })?;
     }
     table.group("make an empty database");
+    table.row(
+        "floor: its files written and synced",
+        Some(floor.summary(1)),
+    );
     table.row("C++ LevelDB", cpp);
     table.row("engine", Some(engines.summary(1)));
     table.row("open as a leader", Some(leaders.summary(1)));
