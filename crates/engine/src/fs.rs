@@ -6,6 +6,7 @@
 //! Must not know: what the files mean. No call here retries or hides an error.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 mod mem;
@@ -38,6 +39,18 @@ pub trait Fs: Send + Sync {
     /// Whether the name exists.
     fn exists(&self, name: &str) -> io::Result<bool>;
 
+    /// Puts a file, which nobody writes to any more, also into `target` (which may be this directory) as `to`: as a
+    /// second name of the same file where both can, else as a copy whose bytes are synced. `to` must not exist. The name
+    /// itself lasts after `target`'s [`Fs::sync_dir`].
+    fn link(&self, name: &str, target: &dyn Fs, to: &str) -> io::Result<()> {
+        copy(self.open_read(name)?.as_ref(), target, to)
+    }
+
+    /// The directory of the operating system that this is, if it is one and its files may be linked to.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
+
     /// Makes the directory's entries durable (`fsync` of the directory).
     fn sync_dir(&self) -> io::Result<()>;
 }
@@ -69,6 +82,24 @@ pub trait WriteFile: Send {
 
     /// Makes all appended bytes durable.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Bytes that are copied at a time.
+const COPY_SIZE: usize = 1 << 20;
+
+/// Copies as many bytes as the file had when it was opened, and syncs them.
+pub(crate) fn copy(file: &dyn ReadFile, target: &dyn Fs, to: &str) -> io::Result<()> {
+    let mut copy = target.create(to)?;
+    let mut offset = 0;
+    let mut buffer = Vec::new();
+    while offset < file.len() {
+        let len = (file.len() - offset).min(COPY_SIZE as u64) as usize;
+        buffer.resize(len, 0);
+        file.read_at(&mut buffer, offset)?;
+        copy.append(&buffer)?;
+        offset += len as u64;
+    }
+    copy.sync()
 }
 
 #[cfg(test)]

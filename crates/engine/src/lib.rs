@@ -30,6 +30,7 @@
 
 mod condition;
 mod cursor;
+mod destroy;
 mod entry;
 mod error;
 mod files;
@@ -37,10 +38,12 @@ mod fs;
 mod iter;
 mod options;
 mod range;
+mod repair;
 mod seek_key;
 mod table;
 #[cfg(test)]
 mod testing;
+mod verify;
 mod version;
 mod view;
 
@@ -61,6 +64,7 @@ mod write;
 
 pub use condition::{Condition, Conflict, Expect};
 pub use cursor::Cursor;
+pub use destroy::{Destroyed, destroy};
 pub use engine::Engine;
 pub use entry::{Entry, Lookup};
 pub use error::{Error, ErrorKind, Result};
@@ -69,9 +73,11 @@ pub use fs::{Fs, MemFs, ReadFile, StdFs, WriteFile};
 pub use options::{Listener, Options, RecoveryMode};
 pub use range::{KeyRange, Keys, Pairs, RangeCursor};
 pub use recovery::Recovered;
+pub use repair::{Repair, Repaired};
 pub use snapshots::Pin;
 pub use stats::Stats;
 pub use table::Table;
+pub use verify::{Problem, Verified, verify};
 pub use version::Version;
 pub use view::View;
 pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Write};

@@ -191,7 +191,7 @@ fn check_tables_exist(contents: &Contents, names: &[String]) -> Result<()> {
 
 /// Above the manifest's word and above every number in the directory: a process that still reads a file left over from
 /// before a crash must not see it change.
-fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
+pub(crate) fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
     let in_use = names.iter().filter_map(|name| match filename::parse(name) {
         Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => {
             Some(number.saturating_add(1))
@@ -199,8 +199,8 @@ fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
         _ => None,
     });
     let aside = names.iter().filter_map(|name| {
-        let (kind, number) = filename::parse(name.strip_prefix(ASIDE_PREFIX)?)?;
-        (kind == FileKind::Log).then_some(number.saturating_add(1))
+        let (_, number) = filename::parse(name.strip_prefix(ASIDE_PREFIX)?)?;
+        Some(number.saturating_add(1))
     });
     let first = in_use
         .chain(aside)
@@ -221,7 +221,7 @@ fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
 }
 
 /// The logs that are not in tables yet, in order, also those that no manifest ever named.
-fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Vec<u64>> {
+pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Vec<u64>> {
     let numbers: BTreeSet<u64> = names
         .iter()
         .filter_map(|name| match filename::parse(name) {
@@ -242,12 +242,11 @@ fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Vec<u64>> {
     Ok(numbers.into_iter().filter(is_needed).collect())
 }
 
-/// Names of logs that were set aside begin so.
-const ASIDE_PREFIX: &str = "level-party.aside-";
+/// Names of files that were set aside begin so.
+pub(crate) const ASIDE_PREFIX: &str = "level-party.aside-";
 
-/// Gives a log a name that no recovery looks at, and says so.
-fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
-    let name = filename::log(number);
+/// A free name that no recovery looks at, for a file that is to be set aside.
+pub(crate) fn aside_name(fs: &dyn Fs, name: &str) -> Result<String> {
     let mut aside = format!("{ASIDE_PREFIX}{name}");
     let exists = |name: &str| {
         fs.exists(name)
@@ -256,6 +255,13 @@ fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
     while exists(&aside)? {
         aside.push_str(".more");
     }
+    Ok(aside)
+}
+
+/// Gives a log a name that no recovery looks at, and says so.
+fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
+    let name = filename::log(number);
+    let aside = aside_name(fs, &name)?;
     fs.rename(&name, &aside)
         .map_err(|error| Error::io("set aside", &name, error))?;
     Ok(format!("{name} was set aside as {aside}"))

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::fs::ReadFile;
 use crate::seek_key::SeekKey;
 
+mod check;
 mod index;
 
 pub(crate) use index::Index;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Fs, ReadFile, WriteFile};
+use super::{Fs, ReadFile, WriteFile, copy};
 
 /// A directory of the operating system. Nothing is opened or created before the first call.
 ///
@@ -92,6 +92,33 @@ impl Fs for StdFs {
 
     fn exists(&self, name: &str) -> io::Result<bool> {
         self.entry(name)?.try_exists()
+    }
+
+    /// A hard link; a copy where the file system has none, or the two directories are on different ones.
+    fn link(&self, name: &str, target: &dyn Fs, to: &str) -> io::Result<()> {
+        let from = self.entry(name)?;
+        let Some(root) = target.directory() else {
+            return copy(self.open_read(name)?.as_ref(), target, to);
+        };
+        let to_path = StdFs::new(root).entry(to)?;
+        match fs::hard_link(&from, &to_path) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::CrossesDevices
+                        | io::ErrorKind::Unsupported
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::TooManyLinks
+                ) =>
+            {
+                copy(self.open_read(name)?.as_ref(), target, to)
+            }
+            linked => linked,
+        }
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 
     #[cfg(unix)]

@@ -66,7 +66,8 @@ impl Index {
         low
     }
 
-    fn key(&self, at: usize) -> &[u8] {
+    /// The key of a block, which must exist.
+    pub(crate) fn key(&self, at: usize) -> &[u8] {
         let start = match at {
             0 => 0,
             _ => self.blocks[at - 1].key_end,

@@ -5,3 +5,4 @@ mod ranges;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]
 mod support;
+mod verify;
