@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use level_party_memtable::MemTable;
 
@@ -65,6 +66,12 @@ impl State {
     /// The oldest frozen memtable is in a table.
     pub(crate) fn unfreeze(&mut self) {
         self.frozen.pop_front();
+    }
+
+    /// The logs whose entries are in no table yet, oldest first.
+    pub(crate) fn log_numbers(&self) -> impl Iterator<Item = u64> {
+        let frozen = self.frozen.iter().map(|frozen| frozen.log_number);
+        frozen.chain([self.active_log])
     }
 
     pub(crate) fn frozen_count(&self) -> usize {
@@ -264,13 +271,16 @@ impl Background {
         let Some((frozen, next_log)) = self.shared.state.lock().oldest_frozen() else {
             return Ok(());
         };
+        let since = Instant::now();
         let table = write_memtable(&self.writing, &frozen.mem)?;
+        let written = table.as_ref().map_or(0, |table| table.size);
         let change = Change {
             added: table.into_iter().map(|table| (0, table)).collect(),
             flushed: Some((next_log, frozen.mem.last_sequence())),
             ..Change::default()
         };
         self.apply(change, Some(next_log))?;
+        self.shared.metrics.worked(0, 0, written, since);
         self.obsolete.add_log(frozen.log_number);
         self.obsolete
             .sweep(self.shared.fs.as_ref(), &self.shared.health);

@@ -6,6 +6,7 @@
 //! Must not know: who waits for it, or where pins come from.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use level_party_format::Sequence;
 use level_party_format::edit::LEVELS;
@@ -91,6 +92,7 @@ impl Background {
     fn compact(&mut self, compaction: &Compaction) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let horizon = shared.snapshots.raise_horizon(|| shared.last_sequence())?;
+        let since = Instant::now();
         let mut outputs = Vec::new();
         let merged = self.merge(compaction, horizon, &mut outputs);
         if let Err(error) = merged {
@@ -99,6 +101,13 @@ impl Background {
                 .for_each(|file| self.obsolete.add_table(file.number));
             return Err(error);
         }
+        let read = compaction
+            .inputs
+            .iter()
+            .flatten()
+            .map(|file| file.size)
+            .sum();
+        let written = outputs.iter().map(|file| file.size).sum();
         let removed = compaction
             .inputs
             .iter()
@@ -116,7 +125,10 @@ impl Background {
             compact_pointer: Some((compaction.level, compaction.pointer.clone())),
             ..Change::default()
         };
-        self.apply(change, None)
+        self.apply(change, None)?;
+        let metrics = &self.shared.metrics;
+        metrics.worked(compaction.level + 1, read, written, since);
+        Ok(())
     }
 
     /// Merges the inputs into `outputs`, without what nobody needs.

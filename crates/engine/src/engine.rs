@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use level_party_format::Sequence;
@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
 use crate::fs::Fs;
 use crate::health::{Health, closed};
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::snapshots::{Pin, Snapshots, check_readable};
@@ -29,7 +30,9 @@ use crate::stats::Stats;
 use crate::view::View;
 use crate::write::{Committer, Job, Write, WriteQueue};
 
+mod checkpoint;
 mod clear;
+mod properties;
 mod reads;
 
 /// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
@@ -61,6 +64,7 @@ pub(crate) struct Shared {
     /// Signalled when the background thread got on, or failed to.
     progress: Condvar,
     queue: WriteQueue,
+    pub(crate) metrics: Metrics,
     recovered: Recovered,
     next_file: Arc<AtomicU64>,
     log_number: AtomicU64,
@@ -114,6 +118,7 @@ impl Engine {
             bell,
             progress: Condvar::new(),
             queue: WriteQueue::new(committer),
+            metrics: Metrics::default(),
             recovered: opened.recovered,
             next_file,
             log_number: AtomicU64::new(log_number),
@@ -275,6 +280,7 @@ impl Engine {
         let view = self.view();
         let (pins, oldest_pin) = self.shared.snapshots.count();
         let mems = std::iter::once(&view.mem).chain(&view.frozen);
+        let (stalls, stall_time) = self.shared.metrics.stalls();
         Stats {
             files_per_level: std::array::from_fn(|level| view.version.level(level).len()),
             bytes_per_level: std::array::from_fn(|level| view.version.level_bytes(level)),
@@ -282,6 +288,9 @@ impl Engine {
             pins,
             oldest_pin,
             last_sequence: view.last_sequence(),
+            work_per_level: self.shared.metrics.levels(),
+            stalls,
+            stall_time,
             background_error: self
                 .shared
                 .background_error()
@@ -409,7 +418,9 @@ impl Shared {
     pub(crate) fn slow_down(&self) {
         let mut state = self.state.lock();
         if self.check_writable().is_ok() && state.error().is_none() {
+            let since = Instant::now();
             self.progress.wait_for(&mut state, SLOWDOWN);
+            self.metrics.stalled(since);
         }
     }
 
@@ -420,11 +431,16 @@ impl Shared {
     pub(crate) fn wait_for_room(&self, has_room: impl Fn(usize, usize) -> bool) -> Result<()> {
         let mut state = self.state.lock();
         let failures = state.failures();
+        let mut since = None;
         loop {
             self.check_writable()?;
+            if let Some(since) = since.take() {
+                self.metrics.stalled(since);
+            }
             if has_room(state.frozen_count(), self.level_zero_files()) {
                 return Ok(());
             }
+            since = Some(Instant::now());
             self.wait_for_progress(&mut state, failures)?;
         }
     }

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod checkpoint;
 mod condition;
 mod cursor;
 mod destroy;
@@ -55,6 +56,7 @@ mod flush;
 mod health;
 mod manifest;
 mod memory;
+mod metrics;
 mod obsolete;
 mod recovery;
 mod snapshots;
@@ -70,6 +72,7 @@ pub use entry::{Entry, Lookup};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileMeta, Tables};
 pub use fs::{Fs, MemFs, ReadFile, StdFs, WriteFile};
+pub use metrics::LevelWork;
 pub use options::{Listener, Options, RecoveryMode};
 pub use range::{KeyRange, Keys, Pairs, RangeCursor};
 pub use recovery::Recovered;

@@ -1,7 +1,11 @@
 //! [`Stats`]: the engine's figures at one moment.
 
+use std::time::Duration;
+
 use level_party_format::Sequence;
 use level_party_format::edit::LEVELS;
+
+use crate::metrics::LevelWork;
 
 /// The engine's figures at one moment, for people and tests; nothing decides by them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,12 @@ pub struct Stats {
     pub oldest_pin: Option<Sequence>,
     /// The last published sequence.
     pub last_sequence: Sequence,
+    /// Flushes and compactions since the opening, by the level they wrote to.
+    pub work_per_level: [LevelWork; LEVELS],
+    /// How often a group of writes waited for flush or compaction since the opening.
+    pub stalls: u64,
+    /// How long they waited, all together: a measure, by which nothing is decided.
+    pub stall_time: Duration,
     /// What keeps flush or compaction from going on, if anything: it is tried again when a write needs it.
     pub background_error: Option<String>,
 }

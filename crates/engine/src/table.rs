@@ -129,6 +129,13 @@ impl Table {
         end.unwrap_or(0).min(self.size)
     }
 
+    /// About where in the file a key is.
+    pub(crate) fn approximate_offset(&self, seek_key: &SeekKey) -> u64 {
+        let at = self.index.find(&self.comparator, seek_key.as_bytes());
+        let handle = self.index.handle(at);
+        handle.map_or_else(|| self.data_end(), |handle| handle.offset)
+    }
+
     pub(crate) fn file(&self) -> &dyn ReadFile {
         self.file.as_ref()
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use level_party_format::edit::LEVELS;
 use level_party_format::key::{self, InternalComparator};
-use level_party_format::{Comparator, Corruption, Sequence};
+use level_party_format::{Comparator, Corruption, MAX_SEQUENCE, Sequence};
 
 use crate::entry::{Lookup, Want};
 use crate::error::Result;
@@ -150,6 +150,24 @@ impl Version {
 
     fn get_in(&self, file: &FileMeta, seek_key: &SeekKey, want: Want) -> Result<Lookup> {
         file.table(&self.tables)?.get(seek_key, want)
+    }
+
+    /// About how many bytes of tables lie before a user key (LevelDB's `ApproximateOffsetOf`).
+    pub(crate) fn approximate_offset(&self, user_key: &[u8]) -> Result<u64> {
+        let target = SeekKey::new(user_key, MAX_SEQUENCE);
+        let comparator = self.comparator();
+        let mut offset = 0;
+        for (_, file) in self.files() {
+            if comparator.compare(&file.largest, target.as_bytes()).is_le() {
+                offset += file.size;
+            } else if comparator
+                .compare(&file.smallest, target.as_bytes())
+                .is_lt()
+            {
+                offset += file.table(&self.tables)?.approximate_offset(&target);
+            }
+        }
+        Ok(offset)
     }
 
     /// The files of a level with keys in `begin..=end` (user keys; `None` is unbounded). On level 0, whose files

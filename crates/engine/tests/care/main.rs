@@ -1,6 +1,8 @@
 //! What goes beyond reading and writing: conditions, ranges, and the care of a database as a whole.
 
+mod checkpoint;
 mod conditions;
+mod figures;
 mod ranges;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]

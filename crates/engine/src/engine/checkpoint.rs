@@ -1,0 +1,60 @@
+//! [`Engine::checkpoint`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use level_party_format::Sequence;
+
+use super::{Engine, Shared};
+use crate::checkpoint::{Moment, OpenLog};
+use crate::error::Result;
+use crate::fs::Fs;
+
+impl Engine {
+    /// Copies the database as it is at this moment into another directory, which must exist and hold no database, and
+    /// gives the moment's sequence. Tables are hard links where that is possible, else copies. Writing goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) if the target has database files;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed); or the system's error. Files made before an error stay in the
+    /// target, without the one that makes a database of them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put(b"colour", b"green");
+    /// engine.write(Write::new(batch))?;
+    /// let copy = MemFs::new();
+    /// assert_eq!(engine.checkpoint(&copy)?, 1);
+    /// let copy = Engine::open(Arc::new(copy), Options::default())?;
+    /// assert_eq!(copy.get(b"colour")?.unwrap().value, b"green");
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn checkpoint(&self, target: &dyn Fs) -> Result<Sequence> {
+        self.shared.health.check_open()?;
+        let moment = self.shared.moment()?;
+        moment.copy_to(self.shared.fs.as_ref(), target)?;
+        Ok(moment.last)
+    }
+}
+
+impl Shared {
+    /// This moment, with its logs open.
+    fn moment(&self) -> Result<Moment> {
+        // Under the lock no log becomes another's successor, and none is removed.
+        let state = self.state.lock();
+        let view = self.view.load_full();
+        let last = view.last_sequence();
+        let logs = state.log_numbers();
+        let open = logs.map(|number| OpenLog::open(self.fs.as_ref(), number));
+        Ok(Moment {
+            version: Arc::clone(&view.version),
+            logs: open.collect::<Result<_>>()?,
+            last,
+            next_file_number: self.next_file.load(Ordering::SeqCst),
+        })
+    }
+}
