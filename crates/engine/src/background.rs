@@ -159,6 +159,9 @@ pub(crate) struct Background {
     pub(crate) manifest: Manifest,
     pub(crate) obsolete: Obsolete,
     pub(crate) writing: Arc<TableWriting>,
+    /// What the opening thread has switched on is on here too.
+    #[cfg(test)]
+    planted: crate::planted::Bug,
 }
 
 impl Background {
@@ -175,11 +178,15 @@ impl Background {
             manifest,
             obsolete,
             writing: Arc::new(writing),
+            #[cfg(test)]
+            planted: crate::planted::on_this_thread(),
         }
     }
 
     /// Works until the engine is closed.
     pub(crate) fn run(mut self) {
+        #[cfg(test)]
+        crate::planted::switch_on(self.planted);
         let shared = Arc::clone(&self.shared);
         shared.bell().answer_here();
         let worked = catch_unwind(AssertUnwindSafe(|| {
@@ -274,9 +281,13 @@ impl Background {
         let since = Instant::now();
         let table = write_memtable(&self.writing, &frozen.mem)?;
         let written = table.as_ref().map_or(0, |table| table.size);
+        let mut last = frozen.mem.last_sequence();
+        if planted!(ManifestAheadOfLog) {
+            last = self.shared.last_sequence();
+        }
         let change = Change {
             added: table.into_iter().map(|table| (0, table)).collect(),
-            flushed: Some((next_log, frozen.mem.last_sequence())),
+            flushed: Some((next_log, last)),
             ..Change::default()
         };
         self.apply(change, Some(next_log))?;

@@ -153,7 +153,7 @@ impl Background {
             let internal_key = entries.key();
             let parsed = key::parse(internal_key).map_err(|error| entries.damaged(error))?;
             let judged = drops.judge(&parsed);
-            if judged.first_of_key {
+            if judged.first_of_key || planted!(VersionsSplit) {
                 let stop = stops.stop_before(internal_key);
                 let is_full = |table: &TableFile<'_>| stop || table.size() >= max_file_size;
                 if let Some(full) = output.take_if(|table| is_full(table)) {

@@ -28,6 +28,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[macro_use]
+mod planted;
+
 mod checkpoint;
 mod condition;
 mod cursor;
@@ -41,6 +44,7 @@ mod options;
 mod range;
 mod repair;
 mod seek_key;
+mod sync;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -65,6 +69,18 @@ mod wal;
 mod write;
 
 pub use condition::{Condition, Conflict, Expect};
+// The planted bugs meet the same harnesses as the engine does in its integration tests, which name this crate.
+#[cfg(all(test, not(loom)))]
+extern crate self as level_party_engine;
+#[cfg(all(test, not(loom)))]
+#[allow(dead_code)] // some of it is for the other tests
+#[path = "../tests/engine/harness/mod.rs"]
+mod harness;
+#[cfg(all(test, not(loom)))]
+#[allow(dead_code)]
+#[path = "../tests/engine/support.rs"]
+mod support;
+
 pub use cursor::Cursor;
 pub use destroy::{Destroyed, destroy};
 pub use engine::Engine;

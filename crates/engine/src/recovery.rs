@@ -101,6 +101,10 @@ pub(crate) fn open(
     }
     let version = contents.version(tables, bell)?;
     let mut wal = Wal::create(fs.as_ref(), next_file.fetch_add(1, Ordering::SeqCst))?;
+    #[cfg(test)]
+    if planted!(OldLogAppendedTo) {
+        wal = Wal::go_on_in_last(fs.as_ref(), &names)?.unwrap_or(wal);
+    }
     contents.log_number = wal.number();
     contents.last_sequence = last;
     contents.next_file_number = next_file.load(Ordering::SeqCst);

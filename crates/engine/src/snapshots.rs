@@ -10,13 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use level_party_format::Sequence;
-use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Listener;
+use crate::sync::{AtomicU64, Mutex};
+
+#[cfg(all(test, loom))]
+mod models;
 
 /// All pins of an engine and its drop floor.
 pub(crate) struct Snapshots {
@@ -92,7 +95,18 @@ impl Snapshots {
     pub(crate) fn raise_horizon(&self, now: impl FnOnce() -> Sequence) -> Result<Sequence> {
         let (horizon, recorded) = {
             let state = self.state.lock();
-            let horizon = state.pins.keys().next().copied().unwrap_or_else(now);
+            let mut smallest = state.pins.keys().next().copied();
+            if planted!(PinsIgnored) {
+                smallest = None;
+            }
+            let horizon = smallest.unwrap_or_else(now);
+            #[cfg(test)]
+            let state = if planted!(HorizonInTwoSteps) {
+                drop(state);
+                self.state.lock()
+            } else {
+                state
+            };
             self.floor.fetch_max(horizon, Ordering::SeqCst);
             (horizon, state.recorded)
         };

@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_engine::{Engine, Error, ErrorKind, Listener, MemFs, Options};
 use parking_lot::Mutex;
 
+use crate::harness::refuse::{Counts, Fault, Refusal, Scope, each_call_fails};
 use crate::support::{Call, SpyFs, contents, get, open, put, put_sync, tiny};
 
 #[derive(Default)]
@@ -205,67 +206,156 @@ fn a_damaged_table_stops_the_compaction_but_not_the_reads_beside_it() {
     assert!(level_party_engine::Fs::exists(&files, &table).unwrap());
 }
 
-/// A small workload with every kind of call in it. Gives how many puts were acknowledged, in order from 0.
-fn workload(engine: &Engine) -> u32 {
-    for number in 0..400u32 {
-        let key = (number % 150).to_be_bytes();
-        let value = [&number.to_be_bytes()[..], &[7; 200]].concat();
-        let written = match number % 40 {
-            0 => put_sync(engine, &key, &value),
-            _ => put(engine, &key, &value),
-        };
-        if written.is_err() {
-            return number;
-        }
-        if number % 100 == 99 {
-            let _ = engine.compact_range(None, None);
-        }
+/// Options under which a short workload makes every kind of call.
+fn busy() -> Options {
+    Options {
+        write_buffer_size: 3 << 10,
+        ..tiny()
     }
-    400
 }
 
-fn check_workload(engine: &Engine, acknowledged: u32) {
-    for key in 0..150u32 {
-        let last = (0..acknowledged).rev().find(|number| number % 150 == key);
-        let found = get(engine, &key.to_be_bytes());
-        let found = found.map(|value| u32::from_be_bytes(value[..4].try_into().unwrap()));
-        // The one write that failed may be there too.
-        let failed = Some(acknowledged).filter(|number| number % 150 == key);
-        assert!(
-            found == last || found == failed,
-            "{key}: {found:?} instead of {last:?}"
-        );
+/// Every fault in turn.
+fn try_all(scope: Scope, for_good: bool) -> Counts {
+    let mut sum = Counts::default();
+    for fault in [Fault::Io, Fault::NoSpace, Fault::Short] {
+        let refusal = Refusal {
+            scope,
+            fault,
+            for_good,
+        };
+        let counts = each_call_fails(refusal, &busy());
+        println!("{refusal:?}: {counts:?}");
+        assert!(counts.runs > 80 && counts.unopened > 4, "{counts:?}");
+        sum.runs += counts.runs;
+        sum.unopened += counts.unopened;
+        sum.poisoned += counts.poisoned;
+    }
+    sum
+}
+
+#[test]
+fn whichever_change_fails_once_it_is_told_and_nothing_acknowledged_is_lost() {
+    let counts = try_all(Scope::Changes, false);
+    assert!(counts.poisoned > 100, "{counts:?}");
+}
+
+#[test]
+fn whichever_change_is_the_last_to_succeed_nothing_acknowledged_is_lost() {
+    let counts = try_all(Scope::Changes, true);
+    assert!(counts.poisoned > 100, "{counts:?}");
+}
+
+#[test]
+fn whichever_read_fails_nothing_acknowledged_is_lost() {
+    try_all(Scope::Reads, false);
+    try_all(Scope::Reads, true);
+}
+
+/// Files and calls that a full disk can meet, and what becomes of writing then.
+const FULL: [(&str, &str, bool); 9] = [
+    ("create", ".log", false),
+    ("append", ".log", true),
+    ("sync", ".log", true),
+    ("create", ".ldb", false),
+    ("append", ".ldb", false),
+    ("sync", ".ldb", true),
+    ("append", "MANIFEST", true),
+    ("sync", "MANIFEST", true),
+    ("sync_dir", "", true),
+];
+
+fn meets(call: &Call, what: &str, part: &str) -> bool {
+    match call {
+        Call::Create(name) => what == "create" && name.contains(part),
+        Call::Append(name) => what == "append" && name.contains(part),
+        Call::Sync(name) => what == "sync" && name.contains(part),
+        Call::Rename(from, _) => what == "rename" && from.contains(part),
+        Call::SyncDir => what == "sync_dir",
+        Call::Remove(_) | Call::Note(_) => false,
+    }
+}
+
+/// The kind of an error, or of the cause of poison.
+fn cause(error: &Error) -> ErrorKind {
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Error>());
+    match (error.kind(), source) {
+        (ErrorKind::Poisoned, Some(source)) => source.kind(),
+        (kind, _) => kind,
     }
 }
 
 #[test]
-fn whichever_call_fails_nothing_acknowledged_is_lost() {
-    let counted = SpyFs::new(MemFs::new());
-    let engine = Engine::open(Arc::new(counted.clone()), tiny()).unwrap();
-    assert_eq!(workload(&engine), 400);
-    engine.close().unwrap();
-    let total = counted.calls().len();
-    for for_good in [false, true] {
-        for failing in (0..total + 20).step_by(if for_good { 7 } else { 3 }) {
-            for kind in [IoKind::StorageFull, IoKind::Other] {
-                let fs = SpyFs::new(MemFs::new());
-                let counter = AtomicUsize::new(0);
-                fs.refuse(move |_| {
-                    let count = counter.fetch_add(1, Ordering::SeqCst);
-                    let fails = count == failing || (for_good && count > failing);
-                    fails.then(|| kind.into())
-                });
-                let acknowledged = match Engine::open(Arc::new(fs.clone()), tiny()) {
-                    Err(_) => 0,
-                    Ok(engine) => {
-                        let acknowledged = workload(&engine);
-                        check_workload(&engine, acknowledged);
-                        engine.close().unwrap();
-                        acknowledged
-                    }
-                };
-                check_workload(&open(&fs.files, &tiny()), acknowledged);
+fn a_full_disk_at_any_kind_of_file_is_told_as_such_and_space_that_comes_back_is_used() {
+    for (what, part, ends_writing) in FULL {
+        let fs = SpyFs::new(MemFs::new());
+        let engine = Engine::open(Arc::new(fs.clone()), busy()).unwrap();
+        fs.refuse(move |call| meets(call, what, part).then(|| IoKind::StorageFull.into()));
+        let mut accepted = 0u32;
+        let told = loop {
+            let key = accepted.to_be_bytes();
+            let written = match accepted % 8 {
+                7 => put_sync(&engine, &key, &[1; 300]),
+                _ => put(&engine, &key, &[1; 300]),
+            };
+            match written {
+                Ok(_) => accepted += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(cause(&told), ErrorKind::OutOfSpace, "{what} {part}: {told}");
+        let is_poisoned = told.kind() == ErrorKind::Poisoned;
+        assert_eq!(is_poisoned, ends_writing, "{what} {part}: {told}");
+        let shown = contents(&engine).len();
+        assert_eq!(shown, accepted as usize, "{what} {part}");
+        fs.refuse_nothing();
+        let again = put(&engine, &accepted.to_be_bytes(), &[1; 300]);
+        assert_eq!(again.is_ok(), !ends_writing, "{what} {part}");
+        engine.close().unwrap();
+        let engine = open(&fs.files, &busy());
+        let shown = contents(&engine).len();
+        let (least, most) = (accepted as usize, accepted as usize + 1);
+        assert!(
+            (least..=most).contains(&shown),
+            "{what} {part}: {shown} of {least}"
+        );
+        engine.compact_range(None, None).unwrap();
+        assert_eq!(contents(&engine).len(), shown);
+    }
+}
+
+#[test]
+fn a_full_disk_at_any_kind_of_file_fails_the_opening_and_leaves_the_database_as_it_was() {
+    let opening = [
+        ("create", "MANIFEST"),
+        ("create", ".dbtmp"),
+        ("append", ".dbtmp"),
+    ];
+    let opening = opening
+        .into_iter()
+        .chain([("sync", ".dbtmp"), ("rename", ".dbtmp")]);
+    let running = FULL.into_iter().map(|(what, part, _)| (what, part));
+    for (what, part) in running.chain(opening) {
+        let fs = SpyFs::new(MemFs::new());
+        let engine = open(&fs.files, &busy());
+        for number in 0..40u32 {
+            put(&engine, &number.to_be_bytes(), &[1; 300]).unwrap();
+        }
+        engine.close().unwrap();
+        fs.refuse(move |call| meets(call, what, part).then(|| IoKind::StorageFull.into()));
+        match Engine::open(Arc::new(fs.clone()), busy()) {
+            Err(error) => assert_eq!(
+                cause(&error),
+                ErrorKind::OutOfSpace,
+                "{what} {part}: {error}"
+            ),
+            // An opening appends to no log and syncs none.
+            Ok(engine) => {
+                assert!(part == ".log" && what != "create", "{what} {part}");
+                engine.close().unwrap();
             }
         }
+        fs.refuse_nothing();
+        let engine = open(&fs.files, &busy());
+        assert_eq!(contents(&engine).len(), 40, "{what} {part}");
     }
 }

@@ -5,6 +5,8 @@ mod compaction;
 mod concurrent;
 mod crash;
 mod faults;
+mod flips;
+mod harness;
 mod hooks;
 mod model;
 mod order;

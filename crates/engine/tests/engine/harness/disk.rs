@@ -1,0 +1,142 @@
+//! [`Disk`]: what is durable and what is not, after each recorded step.
+//!
+//! The rules are those of docs/DURABILITY.md: synced bytes stay; of bytes that were not synced any part may be there,
+//! with zeroes or anything at all in place of the rest; each entry of the directory is changed in one step, and those
+//! changes that were not synced may be there or not, each for itself.
+
+use std::collections::BTreeMap;
+
+use super::record::{Files, Step};
+
+/// A directory on a medium with a cache.
+#[derive(Clone)]
+pub struct Disk {
+    files: Vec<Content>,
+    /// What the running system sees.
+    names: BTreeMap<String, usize>,
+    /// What the medium has for certain.
+    durable: BTreeMap<String, usize>,
+    /// Changes of entries since the last sync of the directory, in order.
+    pub pending: Vec<Change>,
+}
+
+#[derive(Clone, Default)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    pub synced: usize,
+    /// Where each append since the last sync begins.
+    pub appends: Vec<usize>,
+}
+
+impl Content {
+    /// Where an append that was not synced ends.
+    pub fn end_of(&self, append: usize) -> usize {
+        self.appends
+            .get(append + 1)
+            .copied()
+            .unwrap_or(self.bytes.len())
+    }
+}
+
+/// A change of one entry. A rename is two of them: the new name, and the old one gone.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Set(String, usize),
+    Clear(String),
+}
+
+impl Disk {
+    pub fn new(start: &Files) -> Disk {
+        let mut disk = Disk {
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            pending: Vec::new(),
+        };
+        for (name, bytes) in start {
+            disk.names.insert(name.clone(), disk.files.len());
+            disk.files.push(Content {
+                bytes: bytes.clone(),
+                synced: bytes.len(),
+                appends: Vec::new(),
+            });
+        }
+        disk.durable = disk.names.clone();
+        disk
+    }
+
+    pub fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Create { name, file } => {
+                assert_eq!(*file, self.files.len());
+                self.files.push(Content::default());
+                self.names.insert(name.clone(), *file);
+                self.pending.push(Change::Set(name.clone(), *file));
+            }
+            Step::Append { file, bytes } => {
+                let content = &mut self.files[*file];
+                content.appends.push(content.bytes.len());
+                content.bytes.extend_from_slice(bytes);
+            }
+            Step::Sync { file } => {
+                let content = &mut self.files[*file];
+                content.synced = content.bytes.len();
+                content.appends.clear();
+            }
+            Step::Rename { from, to } => {
+                if let Some(file) = self.names.remove(from) {
+                    self.names.insert(to.clone(), file);
+                    self.pending.push(Change::Set(to.clone(), file));
+                    self.pending.push(Change::Clear(from.clone()));
+                }
+            }
+            Step::Remove { name } => {
+                self.names.remove(name);
+                self.pending.push(Change::Clear(name.clone()));
+            }
+            Step::SyncDir => {
+                self.durable = self.names.clone();
+                self.pending.clear();
+            }
+        }
+    }
+
+    /// Files with bytes that were not synced.
+    pub fn unsynced(&self) -> Vec<usize> {
+        let files = self.files.iter().enumerate();
+        let unsynced = files.filter(|(_, content)| !content.appends.is_empty());
+        unsynced.map(|(file, _)| file).collect()
+    }
+
+    pub fn content(&self, file: usize) -> &Content {
+        &self.files[file]
+    }
+
+    /// What is there after a loss of power, if these changes of entries are, and files have these bytes.
+    pub fn after_loss(
+        &self,
+        keeps_change: &mut dyn FnMut(usize) -> bool,
+        bytes_of: &mut dyn FnMut(usize, &Content) -> Vec<u8>,
+    ) -> Files {
+        let mut names = self.durable.clone();
+        for (at, change) in self.pending.iter().enumerate() {
+            if !keeps_change(at) {
+                continue;
+            }
+            match change {
+                Change::Set(name, file) => names.insert(name.clone(), *file),
+                Change::Clear(name) => names.remove(name),
+            };
+        }
+        let with_bytes = |(name, file)| (name, bytes_of(file, &self.files[file]));
+        names.into_iter().map(with_bytes).collect()
+    }
+
+    /// What is there after the process died: all of it.
+    pub fn as_seen(&self) -> Files {
+        let names = self.names.iter();
+        names
+            .map(|(name, file)| (name.clone(), self.files[*file].bytes.clone()))
+            .collect()
+    }
+}

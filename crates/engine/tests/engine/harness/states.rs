@@ -1,0 +1,182 @@
+//! Which of the legal states after a loss of power, or a kill, are looked at.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::disk::{Content, Disk};
+use super::record::{Files, Recorded, Step};
+use crate::support::Rng;
+
+/// Bytes that a medium writes in one step.
+const SECTOR: usize = 512;
+
+/// A state, and what must be there in it.
+pub struct State {
+    pub files: Files,
+    /// The last batch that must be there.
+    pub floor: u64,
+    /// How it came about.
+    pub story: String,
+}
+
+/// States already looked at.
+#[derive(Default)]
+pub struct Seen(HashSet<u64>);
+
+impl Seen {
+    pub fn is_new(&mut self, state: &State) -> bool {
+        let mut hasher = DefaultHasher::new();
+        state.files.hash(&mut hasher);
+        state.floor.hash(&mut hasher);
+        self.0.insert(hasher.finish())
+    }
+}
+
+/// States at the boundary after `disk`: everything not synced is lost; nothing is; each one thing is, a few of them if
+/// there are many; the last append is torn; and `random` mixtures.
+pub fn after_power_loss(disk: &Disk, rng: &mut Rng, random: usize) -> Vec<(Files, String)> {
+    let mut states = Vec::new();
+    let keep = |_: usize, content: &Content| content.bytes.clone();
+    let lose = |_: usize, content: &Content| content.bytes[..content.synced].to_vec();
+    states.push((
+        disk.after_loss(&mut |_| false, &mut { lose }),
+        "all unsynced lost".to_owned(),
+    ));
+    states.push((
+        disk.after_loss(&mut |_| true, &mut { keep }),
+        "nothing lost".to_owned(),
+    ));
+    for change in 0..disk.pending.len() {
+        if disk.pending.len() > 6 && !rng.one_in(2) {
+            continue;
+        }
+        let story = format!("without {:?}", disk.pending[change]);
+        let files = disk.after_loss(&mut |at| at != change, &mut { keep });
+        states.push((files, story));
+        let story = format!("of the entries only {:?}", disk.pending[change]);
+        let files = disk.after_loss(&mut |at| at == change, &mut { keep });
+        states.push((files, story));
+    }
+    for file in disk.unsynced() {
+        let appends = disk.content(file).appends.len();
+        for append in 0..appends {
+            // The last one always, and of the others a few.
+            if append + 1 < appends && !rng.one_in(appends as u64 / 2 + 1) {
+                continue;
+            }
+            let mut without = |at: usize, content: &Content| {
+                if at == file {
+                    without_append(content, append)
+                } else {
+                    content.bytes.clone()
+                }
+            };
+            let story = format!("without append {append} of file {file}");
+            states.push((disk.after_loss(&mut |_| true, &mut without), story));
+        }
+        for filling in [Filling::Cut, Filling::Zeroes, Filling::Garbage] {
+            let (bytes, at) = torn(disk.content(file), filling, rng);
+            let mut with_tail = |other: usize, content: &Content| {
+                if other == file {
+                    bytes.clone()
+                } else {
+                    content.bytes.clone()
+                }
+            };
+            let story = format!("file {file} torn at {at}: {filling:?}");
+            states.push((disk.after_loss(&mut |_| true, &mut with_tail), story));
+        }
+    }
+    for _ in 0..random {
+        states.push((mixture(disk, rng), "a mixture".to_owned()));
+    }
+    states
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Filling {
+    Cut,
+    Zeroes,
+    Garbage,
+}
+
+/// The append's bytes never came: zeroes where others follow.
+fn without_append(content: &Content, append: usize) -> Vec<u8> {
+    let (start, end) = (content.appends[append], content.end_of(append));
+    let mut bytes = content.bytes.clone();
+    if end == bytes.len() {
+        bytes.truncate(start);
+    } else {
+        bytes[start..end].fill(0);
+    }
+    bytes
+}
+
+/// The last append came in part.
+fn torn(content: &Content, filling: Filling, rng: &mut Rng) -> (Vec<u8>, usize) {
+    let start = *content.appends.last().expect("there are unsynced bytes");
+    let len = content.bytes.len();
+    let at = start + rng.below((len - start) as u64 + 1) as usize;
+    let mut bytes = content.bytes[..at].to_vec();
+    match filling {
+        Filling::Cut => {}
+        Filling::Zeroes => bytes.resize(len, 0),
+        Filling::Garbage => bytes.extend((at..len).map(|_| rng.next() as u8)),
+    }
+    (bytes, at)
+}
+
+/// Any of the unsynced changes, and of unsynced bytes any sectors, up to any length.
+fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
+    let kept: Vec<bool> = disk.pending.iter().map(|_| rng.one_in(2)).collect();
+    disk.after_loss(&mut |at| kept[at], &mut |_, content| {
+        let mut bytes = content.bytes.clone();
+        if content.appends.is_empty() {
+            return bytes;
+        }
+        let mood = rng.below(4);
+        if mood == 0 {
+            return bytes;
+        }
+        let mut start = content.synced;
+        while mood > 1 && start < bytes.len() {
+            let end = ((start / SECTOR + 1) * SECTOR).min(bytes.len());
+            match rng.below(6) {
+                0 => bytes[start..end].fill(0),
+                1 => bytes[start..end]
+                    .iter_mut()
+                    .for_each(|byte| *byte = rng.next() as u8),
+                _ => {}
+            }
+            start = end;
+        }
+        if rng.one_in(2) {
+            let unsynced = (bytes.len() - content.synced) as u64;
+            bytes.truncate(content.synced + rng.below(unsynced + 1) as usize);
+        }
+        bytes
+    })
+}
+
+/// States in which a kill can leave the directory during `next`: an append may have come in part.
+pub fn after_kill(disk: &Disk, next: Option<&Recorded>, rng: &mut Rng) -> Vec<(Files, String)> {
+    let mut states = vec![(disk.as_seen(), "killed".to_owned())];
+    if let Some(Recorded {
+        step: Step::Append { file, bytes },
+        ..
+    }) = next
+        && !bytes.is_empty()
+    {
+        let mut lengths = vec![1, bytes.len() - 1];
+        lengths.extend((0..2).map(|_| rng.below(bytes.len() as u64) as usize));
+        for len in lengths {
+            let mut torn = disk.clone();
+            torn.apply(&Step::Append {
+                file: *file,
+                bytes: bytes[..len].to_vec(),
+            });
+            states.push((torn.as_seen(), format!("killed {len} bytes into an append")));
+        }
+    }
+    states
+}
