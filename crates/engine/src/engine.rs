@@ -27,6 +27,7 @@ use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
+use crate::tail::Window;
 use crate::view::View;
 use crate::write::{Committer, Job, Write, WriteQueue};
 
@@ -34,6 +35,7 @@ mod checkpoint;
 mod clear;
 mod properties;
 mod reads;
+mod tail;
 
 /// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
 /// with the first progress.
@@ -65,6 +67,8 @@ pub(crate) struct Shared {
     progress: Condvar,
     queue: WriteQueue,
     pub(crate) metrics: Metrics,
+    /// The newest committed batches, for those who follow.
+    pub(crate) window: Arc<Window>,
     recovered: Recovered,
     next_file: Arc<AtomicU64>,
     log_number: AtomicU64,
@@ -119,6 +123,7 @@ impl Engine {
             progress: Condvar::new(),
             queue: WriteQueue::new(committer),
             metrics: Metrics::default(),
+            window: Window::new(options.tail_bytes, last),
             recovered: opened.recovered,
             next_file,
             log_number: AtomicU64::new(log_number),
@@ -313,14 +318,14 @@ impl Engine {
 impl Lifeline {
     fn close(&self) {
         if self.shared.health.begin_close() {
-            {
-                // Under the lock, so that nobody looks just before and sleeps just after.
-                let _state = self.shared.state.lock();
-                self.shared.bell.ring();
-                self.shared.progress.notify_all();
-            }
-            self.shared.queue.submit(&self.shared, Job::Close);
+            // Under the lock, so that nobody looks just before and sleeps just after.
+            let _state = self.shared.state.lock();
+            self.shared.bell.ring();
+            self.shared.progress.notify_all();
         }
+        // Whoever closes, first or not, waits in the queue behind the commit under way.
+        self.shared.queue.submit(&self.shared, Job::Close);
+        self.shared.window.close();
         let mut thread = self.thread.lock();
         // The last handle may be dropped by a listener, on the background thread itself; it ends right after.
         if thread

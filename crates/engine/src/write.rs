@@ -166,7 +166,19 @@ pub(crate) enum Job {
 
 impl Job {
     pub(crate) fn writes(writes: impl Iterator<Item = Write>) -> Job {
-        Job::Writes(writes.map(prepare).collect())
+        let mut writes: Vec<Pending> = writes.map(prepare).collect();
+        // They go into one memtable.
+        let demand = writes
+            .iter()
+            .map(|w| w.demand)
+            .fold(0, usize::saturating_add);
+        if demand > memory::MAX_DEMAND {
+            for pending in writes.iter_mut().filter(|pending| pending.answer.is_none()) {
+                let message = format!("{demand} bytes are too many for one group of writes");
+                pending.answer = Some(Err(Error::new(ErrorKind::InvalidArgument, message)));
+            }
+        }
+        Job::Writes(writes)
     }
 
     fn bytes(&self) -> usize {

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::OnceLock;
 
 use super::{Fs, ReadFile, WriteFile, copy};
 
@@ -25,12 +27,19 @@ use super::{Fs, ReadFile, WriteFile, copy};
 #[derive(Clone, Debug)]
 pub struct StdFs {
     root: PathBuf,
+    /// The directory, opened by the first sync and kept: a process that has run out of descriptors can still sync.
+    #[cfg(unix)]
+    dir: Arc<OnceLock<File>>,
 }
 
 impl StdFs {
     /// The files in the directory `root`, which must exist by the first call.
     pub fn new(root: impl Into<PathBuf>) -> StdFs {
-        StdFs { root: root.into() }
+        StdFs {
+            root: root.into(),
+            #[cfg(unix)]
+            dir: Arc::default(),
+        }
     }
 
     /// The directory.
@@ -123,7 +132,14 @@ impl Fs for StdFs {
 
     #[cfg(unix)]
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.root)?.sync_all()
+        let dir = match self.dir.get() {
+            Some(dir) => dir,
+            None => {
+                let opened = File::open(&self.root)?;
+                self.dir.get_or_init(|| opened)
+            }
+        };
+        dir.sync_all()
     }
 
     /// Windows has no call that makes a directory's entries durable for an ordinary user (LevelDB makes none either);
