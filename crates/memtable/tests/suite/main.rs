@@ -1,9 +1,11 @@
 //! The memtable, tested through its public seam.
 
 mod concurrent;
+mod corpus;
 mod hostile;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod mapped;
 mod model;
+mod region;
 mod support;
