@@ -65,6 +65,7 @@ mod obsolete;
 mod recovery;
 mod snapshots;
 mod stats;
+mod tail;
 mod wal;
 mod write;
 
@@ -96,6 +97,7 @@ pub use repair::{Repair, Repaired};
 pub use snapshots::Pin;
 pub use stats::Stats;
 pub use table::Table;
+pub use tail::{Committed, Gap, Tail, TailItem, TailWaker};
 pub use verify::{Problem, Verified, verify};
 pub use version::Version;
 pub use view::View;

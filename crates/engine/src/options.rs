@@ -63,6 +63,9 @@ pub struct Options {
     /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
     /// them again: see [`Engine::take_hold`](crate::Engine::take_hold).
     pub hold_drop_floor: bool,
+    /// Bytes of committed batches that are kept in memory for [`Engine::tail_from`](crate::Engine::tail_from). 0 keeps
+    /// none, and costs nothing.
+    pub tail_bytes: usize,
     /// Who is told of the engine's own events.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -84,6 +87,7 @@ impl Default for Options {
             foreign_logs: false,
             drop_floor: 0,
             hold_drop_floor: false,
+            tail_bytes: 0,
             listener: None,
         }
     }
@@ -105,6 +109,7 @@ impl fmt::Debug for Options {
             .field("foreign_logs", &self.foreign_logs)
             .field("drop_floor", &self.drop_floor)
             .field("hold_drop_floor", &self.hold_drop_floor)
+            .field("tail_bytes", &self.tail_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -85,6 +85,7 @@ impl Committer {
         }
         self.last = last;
         self.mem.publish(last);
+        let mut followed = Vec::new();
         for write in undecided(group) {
             if let Some(refusal) = &write.refusal {
                 write.answer = Some(Err(refusal.error.clone()));
@@ -95,6 +96,12 @@ impl Committer {
                 hook.decided(sequence);
             }
             write.answer = Some(Ok(sequence));
+            if shared.window.is_on() {
+                followed.push(std::mem::replace(&mut write.write.batch, WriteBatch::new()));
+            }
+        }
+        if !followed.is_empty() {
+            shared.window.push(followed);
         }
         Ok(())
     }

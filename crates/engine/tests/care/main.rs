@@ -7,4 +7,5 @@ mod ranges;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]
 mod support;
+mod tail;
 mod verify;

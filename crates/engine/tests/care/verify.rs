@@ -76,17 +76,12 @@ fn copied(fs: &MemFs) -> MemFs {
     copy
 }
 
+/// The tables that the manifest names.
 fn live_tables(fs: &MemFs) -> Vec<String> {
-    let engine = open(&copied(fs), &options());
-    let version = Arc::clone(&engine.view().version);
-    let tables = version
-        .files()
-        .map(|(_, file)| format!("{:06}.ldb", file.number));
-    let tables: Vec<String> = tables.collect();
+    let unnamed: Vec<String> = found(fs).remarks.into_iter().map(|r| r.file).collect();
+    let mut tables = names(fs, ".ldb");
+    tables.retain(|name| !unnamed.contains(name));
     tables
-        .into_iter()
-        .filter(|name| fs.exists(name).unwrap())
-        .collect()
 }
 
 #[test]

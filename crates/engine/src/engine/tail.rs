@@ -1,0 +1,40 @@
+//! [`Engine::tail_from`].
+
+use level_party_format::Sequence;
+
+use super::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tail::Tail;
+
+impl Engine {
+    /// The batches committed from a sequence on, that of its first operation included, as far back as
+    /// [`Options::tail_bytes`](crate::Options::tail_bytes) reaches, and those to come. What is not there any more, and what
+    /// was committed before this opening, is a [`Gap`](crate::Gap).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if that option is 0: then nothing is kept.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Op, Options, TailItem, Write, WriteBatch};
+    ///
+    /// let options = Options { tail_bytes: 1 << 20, ..Options::default() };
+    /// let engine = Engine::open(Arc::new(MemFs::new()), options)?;
+    /// let mut tail = engine.tail_from(1)?;
+    /// assert!(tail.try_next().is_none());
+    /// let mut batch = WriteBatch::new();
+    /// batch.put(b"colour", b"green");
+    /// engine.write(Write::new(batch))?;
+    /// let Some(TailItem::Batch(committed)) = tail.wait_next()? else { panic!("a batch was committed") };
+    /// let ops: Vec<_> = committed.ops().collect();
+    /// assert_eq!(ops, [(1, Op::Put { key: b"colour", value: b"green" })]);
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn tail_from(&self, sequence: Sequence) -> Result<Tail> {
+        if !self.shared.window.is_on() {
+            let message = "no tail is kept: open the database with the option tail_bytes";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        Ok(Tail::new(&self.shared.window, sequence))
+    }
+}

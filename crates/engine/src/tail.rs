@@ -1,0 +1,290 @@
+//! [`Tail`]: the committed batches from a sequence on, in order, as they come.
+//!
+//! Promises: every batch that is committed while the window holds it is given once, in order, with its sequence; what
+//! the window no longer holds, or never held, is a [`Gap`], never silence. The window is bounded by bytes, whoever is
+//! slow: batches are dropped from its old end, and a reader that needs them gets the gap. A batch larger than the whole
+//! window is itself a gap. Waiting takes no polling.
+//! Must not know: the log. A log record is a group of batches; here each batch stands for itself, so that a reader can
+//! begin anywhere, also in the middle of a group or of a batch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use level_party_format::Sequence;
+use level_party_format::batch::WriteBatch;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes that an entry of the window costs beside its batch.
+const ENTRY_OVERHEAD: usize = 64;
+
+/// The newest committed batches.
+pub(crate) struct Window {
+    budget: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Oldest first, without gaps between them.
+    batches: VecDeque<Arc<WriteBatch>>,
+    bytes: usize,
+    /// The last sequence that is in the window, or was.
+    last: Sequence,
+    closed: bool,
+}
+
+impl Window {
+    /// A window that begins behind `last`; with a budget of 0 it keeps nothing.
+    pub(crate) fn new(budget: usize, last: Sequence) -> Arc<Window> {
+        Arc::new(Window {
+            budget,
+            state: Mutex::new(State {
+                batches: VecDeque::new(),
+                bytes: 0,
+                last,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Whether anything is kept at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.budget > 0
+    }
+
+    /// Adds the batches of a group, which are published, in order.
+    pub(crate) fn push(&self, batches: Vec<WriteBatch>) {
+        let mut state = self.state.lock();
+        for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
+            state.last = last_of(&batch);
+            state.bytes += cost(&batch);
+            state.batches.push_back(Arc::new(batch));
+            while state.bytes > self.budget {
+                let Some(oldest) = state.batches.pop_front() else {
+                    break;
+                };
+                state.bytes -= cost(&oldest);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Ends all waiting; what the window holds can still be read.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+}
+
+impl State {
+    /// The sequence of the oldest operation held; of the next to come if there is none.
+    fn first(&self) -> Sequence {
+        let oldest = self.batches.front();
+        oldest.map_or(self.last + 1, |batch| batch.sequence())
+    }
+
+    /// The batch with this sequence, or a gap; nothing if it is still to come.
+    fn find(&self, sequence: Sequence) -> Option<TailItem> {
+        if sequence > self.last {
+            return None;
+        }
+        let first = self.first();
+        if sequence < first {
+            return Some(TailItem::Gap(Gap {
+                from: sequence,
+                resume: first,
+            }));
+        }
+        let at = self
+            .batches
+            .partition_point(|batch| last_of(batch) < sequence);
+        let batch = self.batches.get(at)?;
+        Some(TailItem::Batch(Committed {
+            batch: Arc::clone(batch),
+            from: sequence.max(batch.sequence()),
+        }))
+    }
+}
+
+fn cost(batch: &WriteBatch) -> usize {
+    batch.byte_size() + ENTRY_OVERHEAD
+}
+
+fn last_of(batch: &WriteBatch) -> Sequence {
+    (batch.sequence() + u64::from(batch.count())).saturating_sub(1)
+}
+
+/// A committed batch, and from which of its operations on it was asked for.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    batch: Arc<WriteBatch>,
+    from: Sequence,
+}
+
+impl Committed {
+    /// The whole batch; its first operation has the sequence [`WriteBatch::sequence`], the next one more.
+    pub fn batch(&self) -> &WriteBatch {
+        &self.batch
+    }
+
+    /// The sequence of the first operation that was not given before: the batch's own, unless the reader began inside.
+    pub fn from(&self) -> Sequence {
+        self.from
+    }
+
+    /// The sequence of the last operation.
+    pub fn last_sequence(&self) -> Sequence {
+        last_of(&self.batch)
+    }
+
+    /// The operations from [`Committed::from`] on, each with its sequence.
+    pub fn ops(&self) -> impl Iterator<Item = (Sequence, crate::Op<'_>)> {
+        let numbered = (self.batch.sequence()..).zip(self.batch.iter());
+        numbered.skip_while(|(sequence, _)| *sequence < self.from)
+    }
+}
+
+/// Operations that can't be given any more, or never could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first sequence that is missing.
+    pub from: Sequence,
+    /// The first that can be given: the reader goes on there.
+    pub resume: Sequence,
+}
+
+/// What a [`Tail`] gives.
+#[derive(Clone, Debug)]
+pub enum TailItem {
+    /// The next batch.
+    Batch(Committed),
+    /// Some operations are missing; the next item follows them.
+    Gap(Gap),
+}
+
+/// The committed batches from a sequence on. Made by [`Engine::tail_from`](crate::Engine::tail_from).
+pub struct Tail {
+    window: Arc<Window>,
+    next: Sequence,
+    woken: Arc<Mutex<bool>>,
+}
+
+/// Ends the waiting of one [`Tail`], from any thread.
+#[derive(Clone)]
+pub struct TailWaker {
+    window: Arc<Window>,
+    woken: Arc<Mutex<bool>>,
+}
+
+impl TailWaker {
+    /// Makes the tail's present or next [`Tail::wait_next`] end with nothing.
+    pub fn wake(&self) {
+        // Under the window's lock, so that nobody looks just before and sleeps just after.
+        let _state = self.window.state.lock();
+        *self.woken.lock() = true;
+        self.window.changed.notify_all();
+    }
+}
+
+impl Tail {
+    pub(crate) fn new(window: &Arc<Window>, from: Sequence) -> Tail {
+        Tail {
+            window: Arc::clone(window),
+            next: from.max(1),
+            woken: Arc::default(),
+        }
+    }
+
+    /// The sequence of the next operation it will give, or say to be missing.
+    pub fn position(&self) -> Sequence {
+        self.next
+    }
+
+    /// What wakes it.
+    pub fn waker(&self) -> TailWaker {
+        TailWaker {
+            window: Arc::clone(&self.window),
+            woken: Arc::clone(&self.woken),
+        }
+    }
+
+    /// The next batch or gap, if it is there already.
+    pub fn try_next(&mut self) -> Option<TailItem> {
+        let found = self.window.state.lock().find(self.next);
+        found.map(|item| self.pass(item))
+    }
+
+    /// The next batch or gap; waits for it. Nothing if it was woken.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] once the engine is closed and all that was committed before is given.
+    pub fn wait_next(&mut self) -> Result<Option<TailItem>> {
+        let window = Arc::clone(&self.window);
+        let mut state: MutexGuard<'_, State> = window.state.lock();
+        loop {
+            if std::mem::take(&mut *self.woken.lock()) {
+                return Ok(None);
+            }
+            if let Some(item) = state.find(self.next) {
+                return Ok(Some(self.pass(item)));
+            }
+            if state.closed {
+                let message = "the engine is closed: no more batches come";
+                return Err(Error::new(ErrorKind::Closed, message));
+            }
+            window.changed.wait(&mut state);
+        }
+    }
+
+    fn pass(&mut self, item: TailItem) -> TailItem {
+        self.next = match &item {
+            TailItem::Batch(committed) => committed.last_sequence() + 1,
+            TailItem::Gap(gap) => gap.resume,
+        };
+        item
+    }
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tail")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_never_holds_more_than_its_budget() {
+        let window = Window::new(1_000, 0);
+        let mut next = 1;
+        for len in [10, 300, 2_000, 0, 900, 100, 100, 100, 3_000] {
+            let mut batch = WriteBatch::new();
+            batch.put(b"key", &vec![0; len]);
+            batch.delete(b"other");
+            batch.set_sequence(next);
+            next += 2;
+            window.push(vec![batch]);
+            assert!(window.bytes() <= 1_000);
+        }
+        assert_eq!(window.bytes(), 0, "the last was larger than the window");
+        let gap = Gap {
+            from: 1,
+            resume: next,
+        };
+        let item = Tail::new(&window, 0).try_next();
+        assert!(matches!(item, Some(TailItem::Gap(found)) if found == gap));
+    }
+}
