@@ -28,6 +28,7 @@ constexpr size_t kKeyBytes = 16;
 constexpr size_t kValueBytes = 100;
 constexpr size_t kValues = 10000;
 constexpr size_t kBatch = 1000;
+constexpr size_t kHot = 10000;
 constexpr size_t kFingerprinted = 1000;
 
 using Clock = std::chrono::steady_clock;
@@ -101,6 +102,15 @@ class Data {
     std::vector<uint32_t> order = InOrder();
     Random random(seed);
     for (size_t i = entries_; i-- > 1;) std::swap(order[i], order[random.Below(i + 1)]);
+    return order;
+  }
+
+  std::vector<uint32_t> Hot(uint64_t seed) const {
+    std::vector<uint32_t> order(entries_);
+    Random random(seed);
+    for (uint32_t& index : order) {
+      index = static_cast<uint32_t>(random.Below(std::min(entries_, kHot)));
+    }
     return order;
   }
 
@@ -204,8 +214,7 @@ void PutBatches(leveldb::DB* db, const Data& data, const std::vector<uint32_t>& 
   samples.Print(kBatch);
 }
 
-void Get(leveldb::DB* db, const Data& data, bool hit) {
-  const std::vector<uint32_t> order = data.Shuffled(2);
+void Get(leveldb::DB* db, const Data& data, const std::vector<uint32_t>& order, bool hit) {
   const leveldb::ReadOptions options;
   char digits[kKeyBytes];
   std::string value;
@@ -288,7 +297,9 @@ int Run(const std::string& workload, const std::string& dir, size_t entries, boo
     PutBatches(db.get(), data, data.Shuffled(1));
     db->CompactRange(nullptr, nullptr);
   } else if (workload == "get-hit" || workload == "get-miss") {
-    Get(db.get(), data, workload == "get-hit");
+    Get(db.get(), data, data.Shuffled(2), workload == "get-hit");
+  } else if (workload == "get-hot") {
+    Get(db.get(), data, data.Hot(2), true);
   } else if (workload == "scan-forward" || workload == "scan-reverse") {
     Scan(db.get(), data, workload == "scan-reverse");
   } else {

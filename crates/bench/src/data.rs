@@ -10,6 +10,8 @@ pub const VALUE_BYTES: usize = 100;
 /// Entries of a batch in the batch workloads.
 pub const BATCH: usize = 1_000;
 
+/// Entries that the hot workload reads again and again: about 1 MiB, which any block cache holds.
+const HOT: usize = 10_000;
 /// Different values; entry `i` has value `i % VALUES`. Enough that a block never holds one twice.
 const VALUES: usize = 10_000;
 /// Entries that the fingerprint covers.
@@ -102,6 +104,15 @@ impl Data {
         order
     }
 
+    /// As many indexes as there are entries, all of the same few neighbours, in a random order.
+    pub fn hot(&self, seed: u64) -> Vec<u32> {
+        let mut random = Random::new(seed);
+        let hot = self.entries.min(HOT) as u64;
+        (0..self.entries)
+            .map(|_| random.below(hot) as u32)
+            .collect()
+    }
+
     /// A hash (FNV-1a) of the first keys and values in shuffled order, to compare two implementations by.
     pub fn fingerprint() -> u64 {
         let data = Data::new(FINGERPRINTED);
@@ -142,6 +153,13 @@ mod tests {
     #[test]
     fn the_workload_has_not_changed_since_the_figures_in_the_docs_were_taken() {
         assert_eq!(Data::fingerprint(), 0x98e3_74c6_e2ac_9f19);
+    }
+
+    #[test]
+    fn a_hot_order_stays_among_the_first() {
+        let order = Data::new(30_000).hot(1);
+        assert_eq!(order.len(), 30_000);
+        assert!(order.iter().all(|index| (*index as usize) < HOT));
     }
 
     #[test]

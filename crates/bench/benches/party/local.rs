@@ -7,7 +7,7 @@ use level_party_bench::{Child, Peer, Result, Summary, Table, Unit};
 use crate::settings::{Settings, argument};
 
 /// Workload, its name in the table, and whether it reads a database that was filled and compacted before.
-const WORKLOADS: [(&str, &str, bool); 8] = [
+const WORKLOADS: [(&str, &str, bool); 9] = [
     ("put-random", "put random", false),
     ("put-sequential", "put sequential", false),
     ("batch-random", "batch 1,000 random, an entry", false),
@@ -17,6 +17,7 @@ const WORKLOADS: [(&str, &str, bool); 8] = [
         false,
     ),
     ("get-hit", "get hit", true),
+    ("get-hot", "get hit, 10,000 hot entries", true),
     ("get-miss", "get miss, no filter", true),
     ("scan-forward", "scan forward, an entry", true),
     ("scan-reverse", "scan reverse, an entry", true),

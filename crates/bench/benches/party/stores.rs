@@ -166,8 +166,9 @@ fn work(store: &impl Store, workload: &str, data: &Data) -> Result<Summary> {
             store.compact()?;
             Ok(summary)
         }
-        "get-hit" => get(store, data, true),
-        "get-miss" => get(store, data, false),
+        "get-hit" => get(store, data, data.shuffled(2), true),
+        "get-hot" => get(store, data, data.hot(2), true),
+        "get-miss" => get(store, data, data.shuffled(2), false),
         "scan-forward" => scan(store, data, false),
         "scan-reverse" => scan(store, data, true),
         _ => Err(format!("no workload {workload}").into()),
@@ -196,8 +197,7 @@ fn put_batches(store: &impl Store, data: &Data, order: &[u32]) -> Result<Summary
     Ok(samples.summary(BATCH))
 }
 
-fn get(store: &impl Store, data: &Data, hit: bool) -> Result<Summary> {
-    let order = data.shuffled(2);
+fn get(store: &impl Store, data: &Data, order: Vec<u32>, hit: bool) -> Result<Summary> {
     let get = |index: u32| {
         let index = index as usize;
         let key = if hit {
