@@ -7,7 +7,7 @@
 //!
 //! One thread changes the manifest: the one that opens the engine, and after that the background thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -320,9 +320,20 @@ impl Manifest {
                 .collect(),
             ..VersionEdit::default()
         };
-        // The names of the tables must be durable before the edit that relies on them.
-        self.sync_dir()
-            .and_then(|()| self.append(&edit))
+        // The names of new tables must be durable before the edit that relies on them; moved ones are.
+        let known: BTreeSet<u64> = self.version.files().map(|(_, file)| file.number).collect();
+        let brings_names = change
+            .added
+            .iter()
+            .any(|(_, file)| !known.contains(&file.number));
+        let synced = if brings_names {
+            self.sync_dir()
+        } else {
+            Ok(())
+        };
+        synced.map_err(|error| health.poison(error))?;
+        health.check()?;
+        self.append(&edit)
             .and_then(|()| self.sync())
             .map_err(|error| health.poison(error))?;
         self.log_number = log_number;

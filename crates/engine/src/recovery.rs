@@ -96,6 +96,13 @@ pub(crate) fn open(
         ..
     } = replay;
 
+    contents.dropped.extend(dropped);
+    // Before the new manifest, after which the damaged log may be removed; it keeps its own name too, because until then
+    // it is still needed.
+    if let Some(number) = aside {
+        contents.dropped.push(keep_aside(fs.as_ref(), number)?);
+    }
+
     for file in flushed {
         contents.files.insert((0, file.number), file.to_new_file());
     }
@@ -110,10 +117,6 @@ pub(crate) fn open(
     contents.next_file_number = next_file.load(Ordering::SeqCst);
     let manifest = Manifest::create(fs, manifest_number, &contents, version, bell)?;
     wal.set_linked();
-    contents.dropped.extend(dropped);
-    if let Some(number) = aside {
-        contents.dropped.push(set_aside(fs.as_ref(), number)?);
-    }
 
     let obsolete = Obsolete::scan(
         fs.as_ref(),
@@ -268,6 +271,22 @@ fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
     let aside = aside_name(fs, &name)?;
     fs.rename(&name, &aside)
         .map_err(|error| Error::io("set aside", &name, error))?;
+    Ok(format!("{name} was set aside as {aside}"))
+}
+
+/// Gives a log a second name that no recovery looks at, durably, and says so. A copy that a recovery cut short has left is
+/// replaced.
+fn keep_aside(fs: &dyn Fs, number: u64) -> Result<String> {
+    let name = filename::log(number);
+    let aside = format!("{ASIDE_PREFIX}{name}");
+    let keep = || {
+        if fs.exists(&aside)? {
+            fs.remove(&aside)?;
+        }
+        fs.link(&name, fs, &aside)?;
+        fs.sync_dir()
+    };
+    keep().map_err(|error| Error::io("set aside", &name, error))?;
     Ok(format!("{name} was set aside as {aside}"))
 }
 
