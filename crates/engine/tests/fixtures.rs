@@ -1,18 +1,19 @@
 //! Databases that C++ LevelDB 1.20, 1.22 and 1.23 left, read in full with nothing installed.
 //!
 //! `tests/fixtures/*.tar.zst` are written by `ci/peers/make-fixtures`. Each archive holds a database's files and
-//! `expected`, all entries in hexadecimal as the LevelDB that wrote them reads them itself.
+//! `expected`, all entries in hexadecimal as the LevelDB that wrote them reads them itself, with `-` for keys that are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use level_party_engine::{Cursor, Engine, Fs, MemFs, Options, RecoveryMode, Write, WriteBatch};
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename;
 use level_party_format::log::{LogItem, LogReader};
-use level_party_testkit::{Entries, Entry, Readable, read_everything};
+use level_party_testkit::{Entries, Entry, Model, Op, PATIENCE, Readable, read_everything};
 
 /// A tar archive is made of blocks of this many bytes.
 const TAR_BLOCK: usize = 512;
@@ -43,7 +44,7 @@ fn files(tar: &[u8]) -> Vec<(String, Vec<u8>)> {
 /// One fixture.
 struct Database {
     files: MemFs,
-    expected: BTreeMap<Vec<u8>, Vec<u8>>,
+    expected: Model,
 }
 
 fn unpack(name: &str) -> Database {
@@ -54,29 +55,33 @@ fn unpack(name: &str) -> Database {
     unpacking.read_to_end(&mut tar).expect("an archive");
     let mut database = Database {
         files: MemFs::new(),
-        expected: BTreeMap::new(),
+        expected: Model::default(),
     };
     for (name, contents) in files(&tar) {
         if name == "expected" {
             let text = String::from_utf8(contents).expect("text");
-            database.expected = text.lines().map(entry).collect();
+            let lines: Vec<Op> = text.lines().map(op).collect();
+            database.expected.apply(&lines);
         } else {
             let mut file = database.files.create(&name).expect("a file");
             file.append(&contents).expect("memory takes all");
         }
     }
-    assert!(!database.expected.is_empty());
+    assert!(!database.expected.entries().is_empty());
     database
 }
 
-fn entry(line: &str) -> Entry {
+fn op(line: &str) -> Op {
     let (key, value) = line.split_once(' ').expect("a key and a value");
     let byte = |hex: &[u8]| {
         let hex = std::str::from_utf8(hex).expect("text");
         u8::from_str_radix(hex, 16).expect("a hexadecimal number")
     };
     let bytes = |hex: &str| hex.as_bytes().chunks(2).map(byte).collect();
-    (bytes(key), bytes(value))
+    match value {
+        "-" => Op::Delete(bytes(key)),
+        value => Op::Put(bytes(key), bytes(value)),
+    }
 }
 
 /// An engine as [`read_everything`] sees it.
@@ -190,30 +195,57 @@ fn tables_under_their_old_names_are_read_in_full() {
     assert_eq!(read_in_full("leveldb-1.20-sst-names"), [0, 0]);
 }
 
+/// Whether a table of a level below 0 begins with the user key with which the one before it ends.
+fn splits_a_key(engine: &Engine) -> bool {
+    let view = engine.view();
+    let user_key = |key: &[u8]| key[..key.len() - 8].to_vec();
+    let levels = view.version.levels[1..].iter();
+    let mut neighbours = levels.flat_map(|level| level.windows(2));
+    neighbours.any(|pair| user_key(&pair[0].largest) == user_key(&pair[1].smallest))
+}
+
 #[test]
-fn versions_of_a_key_that_leveldb_split_over_tables_are_read_in_full_and_joined_by_a_compaction() {
-    let split = |engine: &Engine| {
-        let view = engine.view();
-        let user_key = |key: &[u8]| key[..key.len() - 8].to_vec();
-        let levels = view.version.levels[1..].iter();
-        let mut neighbours = levels.flat_map(|level| level.windows(2));
-        neighbours.any(|pair| user_key(&pair[0].largest) == user_key(&pair[1].smallest))
-    };
-    let database = unpack("leveldb-1.20-split-versions");
+fn versions_of_a_key_that_leveldb_split_over_tables_are_read_in_full() {
+    assert_eq!(read_in_full("leveldb-1.20-split-versions"), [0, 0]);
+}
+
+#[test]
+fn versions_of_a_key_that_leveldb_split_over_tables_are_joined_by_a_compaction() {
+    let mut database = unpack("leveldb-1.20-split-versions");
     let engine = open(&database.files, RecoveryMode::SameBoot);
-    assert!(split(&engine), "the fixture splits no key");
+    assert!(splits_a_key(&engine), "the fixture splits no key");
     // Tables of the deepest level are written anew only together with what lies above them.
     let mut around = WriteBatch::new();
-    let mut expected = database.expected;
     for key in [&b""[..], b"\xff"] {
         around.put(key, b"around all");
-        expected.insert(key.to_vec(), b"around all".to_vec());
+        let put = Op::Put(key.to_vec(), b"around all".to_vec());
+        database.expected.apply(&[put]);
     }
     engine.write(Write::new(around)).expect("it is written");
     engine.compact_range(None, None).expect("it compacts");
-    assert!(!split(&engine));
-    read_everything(&mut Reader(&engine), &expected, usize::MAX);
-    assert_eq!(read_in_full("leveldb-1.20-split-versions"), [0, 0]);
+    assert!(!splits_a_key(&engine));
+    read_everything(&mut Reader(&engine), &database.expected, usize::MAX);
+}
+
+#[test]
+fn versions_of_a_key_that_leveldb_split_over_tables_go_down_together() {
+    let database = unpack("leveldb-1.20-split-versions");
+    assert_eq!(levels(&database.files), BTreeSet::from([1]));
+    // Level 1 holds five tables of the largest size: it is too full by one table, which must take others along.
+    let options = Options {
+        max_file_size: 480_000,
+        ..Options::default()
+    };
+    let engine = Engine::open(Arc::new(database.files.clone()), options).expect("it opens");
+    let start = Instant::now();
+    while engine.stats().bytes_per_level[1] > 5 * 480_000 {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "nothing is moved down: {engine:?}"
+        );
+        read_everything(&mut Reader(&engine), &database.expected, 10);
+    }
+    read_everything(&mut Reader(&engine), &database.expected, usize::MAX);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a database must hold: an ordered map, and the writes of which nobody knows whether they were applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -20,6 +20,8 @@ pub enum Op {
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Keys that were removed once: an older value of theirs must not come up again.
+    removed: BTreeSet<Vec<u8>>,
     /// Batches that were sent and not acknowledged when their process was killed.
     unsettled: Vec<Vec<Op>>,
 }
@@ -29,7 +31,7 @@ impl Model {
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
         Model {
             entries: entries.into_iter().collect(),
-            unsettled: Vec::new(),
+            ..Model::default()
         }
     }
 
@@ -38,18 +40,28 @@ impl Model {
         &self.entries
     }
 
+    /// Keys that were removed once. Those put again since are in [`Model::entries`] too.
+    pub fn removed(&self) -> &BTreeSet<Vec<u8>> {
+        &self.removed
+    }
+
     /// Applies an acknowledged batch.
     pub fn apply(&mut self, batch: &[Op]) {
         assert!(self.unsettled.is_empty(), "the last kill is not settled");
-        Self::apply_to(&mut self.entries, batch);
+        self.apply_settled(batch);
     }
 
-    fn apply_to(entries: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &[Op]) {
+    fn apply_settled(&mut self, batch: &[Op]) {
         for op in batch {
             match op {
-                Op::Put(key, value) => entries.insert(key.clone(), value.clone()),
-                Op::Delete(key) => entries.remove(key),
-            };
+                Op::Put(key, value) => {
+                    self.entries.insert(key.clone(), value.clone());
+                }
+                Op::Delete(key) => {
+                    self.entries.remove(key);
+                    self.removed.insert(key.clone());
+                }
+            }
         }
     }
 
@@ -75,7 +87,7 @@ impl Model {
                 return applied;
             }
             if let Some(batch) = unsettled.get(applied) {
-                Self::apply_to(&mut self.entries, batch);
+                self.apply_settled(batch);
             }
         }
         panic!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::model::{Entries, Entry, difference};
+use crate::model::{Entries, Entry, Model, difference};
 
 /// Whatever a database can be read through.
 pub trait Readable {
@@ -19,17 +19,14 @@ pub trait Readable {
     fn seek(&mut self, key: &[u8]) -> Option<Entry>;
 }
 
-/// Reads all entries in both directions, and about `probes` keys (those there and their neighbours that are not) by
-/// gets and seeks.
+/// Reads all entries in both directions, and about `probes` keys by gets and seeks, of those that are there and those
+/// that were removed, each with its neighbours.
 ///
 /// # Panics
-/// At the first difference from `expected`.
-pub fn read_everything(
-    database: &mut dyn Readable,
-    expected: &BTreeMap<Vec<u8>, Vec<u8>>,
-    probes: usize,
-) {
+/// At the first difference from `model`.
+pub fn read_everything(database: &mut dyn Readable, model: &Model, probes: usize) {
     let name = database.name().to_owned();
+    let expected = model.entries();
     let same = |found: &Entries| {
         expected
             .iter()
@@ -49,8 +46,9 @@ pub fn read_everything(
         difference(expected, &found)
     );
 
-    let step = (expected.len() / probes.max(1)).max(1);
-    for key in expected.keys().step_by(step) {
+    let count = expected.len() + model.removed().len();
+    let step = (count / probes.max(1)).max(1);
+    for key in expected.keys().chain(model.removed()).step_by(step) {
         probe(database, expected, key);
         probe(database, expected, &[key, &[0][..]].concat());
         if let Some((_, shorter)) = key.split_last() {

@@ -1,7 +1,7 @@
 //! Writes the databases of `crates/engine/tests/fixtures`, unpacked: `make-fixtures DIR` (see `ci/peers/make-fixtures`).
 //!
 //! Each is a directory with the files as C++ LevelDB left them, and `expected`: a line `KEY VALUE` in hexadecimal for
-//! each entry, as that LevelDB itself reads a copy of them.
+//! each entry, as that LevelDB itself reads a copy of them, and a line `KEY -` for each other key that it may have had.
 
 use std::fs;
 use std::io::Write;
@@ -46,6 +46,9 @@ fn value(number: u32, length: usize) -> Vec<u8> {
     let bytes = numbered.iter().chain(word.iter().cycle());
     bytes.take(length).copied().collect()
 }
+
+/// More than any key's number.
+const KEYS: u32 = 300;
 
 fn key(number: u32) -> Vec<u8> {
     match number {
@@ -111,9 +114,14 @@ impl Fixture {
         opened
     }
 
-    /// Versions of a key, each held by a snapshot, that fill more than one table.
+    /// Versions of a key, each held by a snapshot, that fill more than one table of level 1.
     fn split(mut self) -> Opened {
         self.options.snappy = false;
+        // What an opening recovers goes to level 0, and what overlaps it too; else it could go to level 2.
+        let mut first = self.peer.open(&self.dir, &self.options);
+        let ends = [100, 101].map(|number| Op::Put(key(number), value(number, 10)));
+        first.write(&ends, false);
+        first.close();
         let mut opened = self.open();
         let child = &mut opened.child;
         for n in 0..40 {
@@ -189,8 +197,14 @@ impl Fixture {
         fs::remove_dir_all(&copy).expect("the copy goes");
         let mut expected = fs::File::create(self.dir.join("expected")).expect("a new file");
         let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
-        for (key, value) in entries {
-            writeln!(expected, "{} {}", hex(&key), hex(&value)).expect("it is written");
+        for (key, value) in &entries {
+            writeln!(expected, "{} {}", hex(key), hex(value)).expect("it is written");
+        }
+        let removed = (0..KEYS)
+            .map(key)
+            .filter(|key| entries.iter().all(|entry| entry.0 != *key));
+        for key in removed {
+            writeln!(expected, "{} -", hex(&key)).expect("it is written");
         }
     }
 }

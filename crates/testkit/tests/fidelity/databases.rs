@@ -85,9 +85,9 @@ fn all_is_read(writer: &Peer, readers: &[Peer]) -> BTreeSet<usize> {
                     levels.extend(levels_with_tables(&mut child));
                     assert_eq!(info(&mut child, "dropped"), [0], "{}", writer.name());
                 }
-                read_everything(&mut child, model.entries(), PROBES);
+                read_everything(&mut child, &model, PROBES);
                 child.compact();
-                read_everything(&mut child, model.entries(), 10);
+                read_everything(&mut child, &model, 10);
                 child.close();
             }
         }
@@ -171,7 +171,7 @@ fn deep_databases_are_read_by_the_other_side() {
                     writer.name()
                 );
             }
-            read_everything(&mut child, model.entries(), PROBES);
+            read_everything(&mut child, &model, PROBES);
             child.close();
         }
     }

@@ -81,7 +81,7 @@ impl Directory {
         let mut child = peer.open(dir, options);
         let found = child.forward(None);
         self.model.settle(words, &found);
-        read_everything(&mut child, self.model.entries(), PROBES);
+        read_everything(&mut child, &self.model, PROBES);
         let tripwire = dir.join("000001.dbtmp").exists();
         if peer.name() == "party" {
             assert!(tripwire, "{words}: the tripwire is not set");

@@ -1,6 +1,8 @@
 //! Versions of one user key that are split over two tables of a level, as C++ LevelDB makes them when snapshots hold
 //! more versions than fit into one table. A compaction that moves the newer ones down must take the older ones along.
 
+use std::path::Path;
+
 use level_party_testkit::{Model, Op, Peer, PeerOptions, Script, read_everything};
 
 use crate::{engine, everyone, info};
@@ -10,6 +12,8 @@ const VERSIONS: u32 = 24;
 /// With it [`VERSIONS`] of a key fill two tables of the smallest size, in part.
 const VALUE: usize = 70_000;
 const PROBES: usize = 20;
+/// Values that are far more than level 1 takes.
+const MOST_OTHERS: u32 = 1000;
 
 fn uncompressed() -> PeerOptions {
     PeerOptions {
@@ -18,18 +22,28 @@ fn uncompressed() -> PeerOptions {
     }
 }
 
-/// Holds each version by a snapshot while everything is compacted, and closes at once: whatever the writer's own
-/// compactions would make of it, it gets no chance.
-fn make(writer: &Peer, dir: &std::path::Path) -> Model {
+fn key(number: u32) -> Vec<u8> {
+    format!("key {number}").into_bytes()
+}
+
+/// Makes tables of level 1 between which versions of a key are split. Each version is held by a snapshot while
+/// everything is compacted, and then the writer closes at once: whatever its own compactions would make of it, they get
+/// no chance.
+fn make(writer: &Peer, dir: &Path) -> Model {
     let mut model = Model::default();
     let mut script = Script::new(7, 100);
+    // What an opening recovers goes to level 0, and what overlaps it too; else it could go to level 2.
+    let mut child = writer.open(dir, &uncompressed());
+    let ends = [0, KEYS - 1].map(|number| Op::Put(key(number), Vec::new()));
+    child.write(&ends, false);
+    model.apply(&ends);
+    child.close();
     let mut child = writer.open(dir, &uncompressed());
     for version in 0..VERSIONS {
-        for key in 0..KEYS {
-            let key = format!("key {key}").into_bytes();
-            let op = match version + 1 == VERSIONS && key.ends_with(b"2") {
-                true => Op::Delete(key),
-                false => Op::Put(key, script.value_of(VALUE)),
+        for number in 0..KEYS {
+            let op = match (version + 1 == VERSIONS, number) {
+                (true, 2) => Op::Delete(key(2)),
+                _ => Op::Put(key(number), script.value_of(VALUE)),
             };
             child.write(std::slice::from_ref(&op), false);
             model.apply(&[op]);
@@ -45,17 +59,50 @@ fn split_databases_are_read_and_compacted(writer: &Peer) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut model = make(writer, dir.path());
 
-    let mut ours = engine().open(dir.path(), &uncompressed());
+    // Level 1 holds five of our tables: as long as they are large nothing is moved down.
+    let large = PeerOptions {
+        max_file_size: 4 << 20,
+        ..uncompressed()
+    };
+    let mut ours = engine().open(dir.path(), &large);
     assert!(
         info(&mut ours, "split")[0] > 0,
         "{} split no key",
         writer.name()
     );
-    read_everything(&mut ours, model.entries(), PROBES);
+    let files = info(&mut ours, "files");
+    assert!(
+        files[1] > 0 && files[2] == 0,
+        "{} has {files:?}",
+        writer.name()
+    );
+    read_everything(&mut ours, &model, PROBES);
+    ours.close();
 
-    // Memtables that overlap some of the tables have them compacted by and by, never all at once.
+    // Now it is too full, and more so with other keys, until the tables of the split keys were moved down one by one.
+    let mut ours = engine().open(dir.path(), &uncompressed());
     let mut script = Script::new(8, 100);
-    for n in 0..120u32 {
+    let mut numbers = 0..MOST_OTHERS;
+    while info(&mut ours, "files")[2] < 4 {
+        let number = numbers.next().expect("nothing is moved down");
+        let op = Op::Put(
+            format!("other {number}").into_bytes(),
+            script.value_of(VALUE),
+        );
+        ours.write(std::slice::from_ref(&op), false);
+        model.apply(&[op]);
+        for number in 0..KEYS {
+            let key = key(number);
+            assert!(
+                ours.get(&key).as_ref() == model.entries().get(&key),
+                "key {number}"
+            );
+        }
+    }
+    read_everything(&mut ours, &model, PROBES);
+
+    // Writes that overlap some of the tables.
+    for n in 0..100u32 {
         let batch = [
             Op::Put(
                 format!("key {}", n % 3).into_bytes(),
@@ -66,19 +113,16 @@ fn split_databases_are_read_and_compacted(writer: &Peer) {
         ];
         ours.write(&batch, false);
         model.apply(&batch);
-        if n % 10 == 0 {
-            read_everything(&mut ours, model.entries(), PROBES);
-        }
     }
     assert_eq!(ours.kill(), 0);
     for peer in everyone() {
         let mut child = peer.open(dir.path(), &PeerOptions::small());
-        read_everything(&mut child, model.entries(), PROBES);
+        read_everything(&mut child, &model, PROBES);
         child.close();
     }
     let mut ours = engine().open(dir.path(), &uncompressed());
     ours.compact();
-    read_everything(&mut ours, model.entries(), PROBES);
+    read_everything(&mut ours, &model, PROBES);
     assert_eq!(
         info(&mut ours, "split"),
         [0],
