@@ -4,7 +4,7 @@
 //! somebody needs it, not before; a panic here ends writing instead of hanging the writers.
 //! Must not know: who waits, or how a group is committed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -38,6 +38,8 @@ pub(crate) struct State {
     manual: VecDeque<Arc<Manual>>,
     flush_error: Option<Error>,
     compaction_error: Option<Error>,
+    /// Why a table was set aside, for as long as the engine is open.
+    damage: Option<Error>,
     /// How often a step has failed.
     failures: u64,
     /// Somebody needs what failed.
@@ -52,6 +54,7 @@ impl State {
             manual: VecDeque::new(),
             flush_error: None,
             compaction_error: None,
+            damage: None,
             failures: 0,
             called: true,
         }
@@ -106,7 +109,13 @@ impl State {
 
     /// What failed last and was not done since; a flush comes first, because it holds up the writers first.
     pub(crate) fn error(&self) -> Option<&Error> {
-        self.flush_error.as_ref().or(self.compaction_error.as_ref())
+        let failed = self.flush_error.as_ref().or(self.compaction_error.as_ref());
+        failed.or(self.damage.as_ref())
+    }
+
+    /// A table was set aside because of this.
+    pub(crate) fn damaged(&mut self, error: Error) {
+        self.damage.get_or_insert(error);
     }
 
     pub(crate) fn request(&mut self, manual: Arc<Manual>) {
@@ -159,6 +168,8 @@ pub(crate) struct Background {
     pub(crate) manifest: Manifest,
     pub(crate) obsolete: Obsolete,
     pub(crate) writing: Arc<TableWriting>,
+    /// Numbers of tables that are damaged, and not compacted.
+    pub(crate) set_aside: BTreeSet<u64>,
     /// What the opening thread has switched on is on here too.
     #[cfg(test)]
     planted: crate::planted::Bug,
@@ -178,6 +189,7 @@ impl Background {
             manifest,
             obsolete,
             writing: Arc::new(writing),
+            set_aside: BTreeSet::new(),
             #[cfg(test)]
             planted: crate::planted::on_this_thread(),
         }
@@ -221,12 +233,22 @@ impl Background {
             if !state.frozen.is_empty() && (retry || state.flush_error.is_none()) {
                 return Some(Task::Flush);
             }
-            if let Some(manual) = state.manual.pop_front() {
-                return Some(Task::Manual(manual));
+            // It stays in the queue until it is answered: whatever happens here, somebody answers it.
+            if let Some(manual) = state.manual.front() {
+                return Some(Task::Manual(Arc::clone(manual)));
             }
             let may_compact = retry || state.compaction_error.is_none();
             if may_compact && compaction::is_needed(self.manifest.version(), &shared.options) {
-                return Some(Task::Compact);
+                if self.can_compact() {
+                    return Some(Task::Compact);
+                }
+                if retry {
+                    // Who waits for it must hear that it will not come: tables set aside are in its way.
+                    drop(state);
+                    shared.report(|state| state.failures += 1);
+                    retry = false;
+                    continue;
+                }
             }
             retry = false;
             drop(state);
@@ -239,7 +261,10 @@ impl Background {
             Task::Flush => self.flush(),
             Task::Manual(manual) => {
                 let result = self.compact_range(&manual);
-                self.shared.report(|_| manual.answer(result));
+                self.shared.report(|state| {
+                    state.manual.pop_front();
+                    manual.answer(result);
+                });
             }
             Task::Compact => {
                 let result = self.compact_once();

@@ -3,6 +3,8 @@
 //! Promises: no entry is dropped that a moment at or above the horizon needs; the horizon is the drop floor that the
 //! listener has recorded before. All versions of one user key in a level go together, and come out in one table: tables
 //! of other programs that split them are taken along (`AddBoundaryInputs`), and an output ends only between user keys.
+//! A table that turns out to be damaged is set aside: it stays where it is for the reads that can be served from it, no
+//! compaction takes it until the next opening, nothing of it is dropped, and the other compactions go on.
 //! Must not know: who waits for it, or where pins come from.
 
 use std::sync::Arc;
@@ -10,10 +12,11 @@ use std::time::Instant;
 
 use level_party_format::Sequence;
 use level_party_format::edit::LEVELS;
+use level_party_format::filename::{self, FileKind};
 use level_party_format::key;
 
 use crate::background::{Background, Manual};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
 use crate::flush::TableFile;
 use crate::health::closed;
@@ -37,12 +40,41 @@ pub(crate) const STOP_FILES: usize = 12;
 impl Background {
     /// The one compaction that is needed most.
     pub(crate) fn compact_once(&mut self) -> Result<()> {
-        let picker = Picker::new(self.manifest.version(), &self.shared.options);
-        match picker.pick(&self.manifest) {
+        match self.pick() {
             Some(compaction) if compaction.is_trivial_move() => self.move_down(&compaction),
-            Some(compaction) => self.compact(&compaction),
+            Some(compaction) => {
+                let done = self.compact(&compaction);
+                done.or_else(|error| self.put_aside(&compaction, error))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Whether any compaction that is needed can be done without the tables set aside.
+    pub(crate) fn can_compact(&self) -> bool {
+        self.pick().is_some()
+    }
+
+    fn pick(&self) -> Option<Compaction> {
+        let picker = Picker::new(self.manifest.version(), &self.shared.options);
+        picker.without(&self.set_aside).pick(&self.manifest)
+    }
+
+    /// If the compaction failed because one of its inputs is damaged, that table is set aside, and the error kept in
+    /// sight; the compaction counts as dealt with. Any other error comes back.
+    fn put_aside(&mut self, compaction: &Compaction, error: Error) -> Result<()> {
+        let named = error.file().and_then(filename::parse);
+        let number = match named {
+            Some((FileKind::Table, number)) if error.kind() == ErrorKind::Corruption => number,
+            _ => return Err(error),
+        };
+        let mut inputs = compaction.inputs.iter().flatten();
+        if !inputs.any(|file| file.number == number) {
+            return Err(error);
+        }
+        self.set_aside.insert(number);
+        self.shared.report(|state| state.damaged(error));
+        Ok(())
     }
 
     /// What [`Engine::compact_range`](crate::Engine::compact_range) asks for.

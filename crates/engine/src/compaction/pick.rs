@@ -1,10 +1,12 @@
 //! Which tables a compaction takes (LevelDB `db/version_set.cc`, `PickCompaction` and `SetupOtherInputs`).
 //!
-//! Promises: the inputs of a level hold every version of every user key they span in that level that is older than
+//! Promises: a table that was set aside is in no compaction that is picked, and keeps none that does without it from
+//! being picked; the inputs of a level hold every version of every user key they span in that level that is older than
 //! another of their entries; so nothing older stays above what is newer.
 //! Must not know: what is dropped, or when it runs.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use level_party_format::edit::LEVELS;
@@ -58,11 +60,13 @@ impl Compaction {
 pub(super) struct Picker<'a> {
     version: &'a Arc<Version>,
     max_file_size: u64,
+    /// Numbers of tables that no compaction may take.
+    set_aside: Option<&'a BTreeSet<u64>>,
 }
 
 /// Whether any level is over its limit.
 pub(crate) fn is_needed(version: &Arc<Version>, options: &Options) -> bool {
-    Picker::new(version, options).most_needed().is_some()
+    !Picker::new(version, options).needed().is_empty()
 }
 
 impl<'a> Picker<'a> {
@@ -70,41 +74,68 @@ impl<'a> Picker<'a> {
         Picker {
             version,
             max_file_size: options.max_file_size.max(1),
+            set_aside: None,
         }
     }
 
-    /// The level that is furthest over its limit.
-    fn most_needed(&self) -> Option<usize> {
+    /// Without these tables.
+    pub(super) fn without(self, set_aside: &'a BTreeSet<u64>) -> Picker<'a> {
+        Picker {
+            set_aside: Some(set_aside),
+            ..self
+        }
+    }
+
+    fn may_take(&self, files: &[Arc<FileMeta>]) -> bool {
+        let is_aside =
+            |file: &Arc<FileMeta>| self.set_aside.is_some_and(|s| s.contains(&file.number));
+        !files.iter().any(is_aside)
+    }
+
+    /// The levels that are over their limits, the one that is furthest over it first.
+    fn needed(&self) -> Vec<usize> {
         // The last level has no limit. Level 0 counts files: each costs every read, whatever its size.
         let files = self.version.level(0).len() as f64 / LEVEL_ZERO_TRIGGER as f64;
-        let mut most = (0, files);
+        let mut scores = vec![(0, files)];
         let mut limit = self.max_file_size.saturating_mul(LEVEL_ONE_FILES);
         for level in 1..LEVELS - 1 {
             let score = self.version.level_bytes(level) as f64 / limit as f64;
-            if score > most.1 {
-                most = (level, score);
-            }
+            scores.push((level, score));
             limit = limit.saturating_mul(LEVEL_FACTOR);
         }
-        (most.1 >= 1.0).then_some(most.0)
+        scores.retain(|(_, score)| *score >= 1.0);
+        scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+        scores.into_iter().map(|(level, _)| level).collect()
     }
 
     /// The compaction that is needed most: the next table behind the last one compacted in that level, or the first.
     pub(super) fn pick(&self, manifest: &Manifest) -> Option<Compaction> {
-        let level = self.most_needed()?;
+        let levels = self.needed().into_iter();
+        let mut found = levels.filter_map(|level| self.pick_in(level, manifest));
+        found.next()
+    }
+
+    fn pick_in(&self, level: usize, manifest: &Manifest) -> Option<Compaction> {
         let files = self.version.level(level);
         let pointer = manifest.compact_pointer(level);
         let comparator = self.version.comparator();
         let is_behind = |file: &&Arc<FileMeta>| {
             pointer.is_empty() || comparator.compare(&file.largest, pointer) == Ordering::Greater
         };
-        let first = files.iter().find(is_behind).or(files.first())?;
-        let mut inputs = vec![Arc::clone(first)];
-        if level == 0 {
-            let (begin, end) = self.user_range([&inputs[..]])?;
-            inputs = self.version.overlapping(0, Some(&begin), Some(&end));
+        let start = files.iter().position(|file| is_behind(&file)).unwrap_or(0);
+        let (before, behind) = files.split_at(start.min(files.len()));
+        for first in behind.iter().chain(before) {
+            let mut inputs = vec![Arc::clone(first)];
+            if level == 0 {
+                let (begin, end) = self.user_range([&inputs[..]])?;
+                inputs = self.version.overlapping(0, Some(&begin), Some(&end));
+            }
+            let compaction = self.set_up(level, inputs)?;
+            if compaction.inputs.iter().all(|files| self.may_take(files)) {
+                return Some(compaction);
+            }
         }
-        self.set_up(level, inputs)
+        None
     }
 
     /// The compaction of the tables of a level with keys in `begin..=end`, of the first of them if they are many.
@@ -172,7 +203,7 @@ impl<'a> Picker<'a> {
             .version
             .overlapping(level + 1, Some(&begin), Some(&end));
         self.add_boundary_inputs(level + 1, &mut below);
-        if below.len() == lower.len() {
+        if below.len() == lower.len() && self.may_take(&wider) && self.may_take(&below) {
             *upper = wider;
             *lower = below;
         }

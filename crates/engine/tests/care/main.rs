@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod conditions;
+mod damage;
 mod figures;
 mod ranges;
 #[path = "../engine/support.rs"]
