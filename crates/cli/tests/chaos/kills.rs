@@ -12,7 +12,10 @@ fn fifty_killed_leaders_lose_and_double_nothing() {
     let written = kill_under_load(Path::new(PROGRAM), dir.path(), 4, 50);
     let mut observer = ExecChild::spawn(PROGRAM, dir.path());
     for (writer, written) in written.iter().enumerate() {
-        assert!(!written.acknowledged.is_empty(), "writer {writer} wrote nothing");
+        assert!(
+            !written.acknowledged.is_empty(),
+            "writer {writer} wrote nothing"
+        );
         check(writer, written, &observer.scan(&format!("{writer}/")));
     }
 }

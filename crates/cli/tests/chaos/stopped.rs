@@ -7,7 +7,10 @@ use crate::PROGRAM;
 
 fn pair(dir: &std::path::Path) -> (ExecChild, ExecChild) {
     let leader = ExecChild::spawn(PROGRAM, dir);
-    let mut party = vec![leader, ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1"])];
+    let mut party = vec![
+        leader,
+        ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1"]),
+    ];
     if find_leader(&mut party) == 1 {
         // The one with the short deadline came first: it leaves, and comes again as the follower.
         assert!(party.remove(1).close().success());
@@ -24,11 +27,17 @@ fn a_stopped_leader_gives_a_timeout_that_names_it_and_keeps_its_lock() {
     let (mut leader, mut follower) = pair(dir.path());
     follower.put("a", "before");
     leader.pause();
-    for request in [json!({"op": "get", "key": "a"}), json!({"op": "put", "key": "a", "value": "lost"})] {
+    for request in [
+        json!({"op": "get", "key": "a"}),
+        json!({"op": "put", "key": "a", "value": "lost"}),
+    ] {
         let answer = follower.ask(&request);
         assert_eq!(answer["error"]["kind"], "Timeout", "{answer}");
         let message = answer["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(&format!("pid {}", leader.pid())), "{message}");
+        assert!(
+            message.contains(&format!("pid {}", leader.pid())),
+            "{message}"
+        );
         assert!(message.contains("stopped"), "{message}");
     }
     leader.resume();
@@ -47,7 +56,11 @@ fn opening_beside_a_stopped_leader_ends_at_its_deadline_and_names_it() {
     let path = dir.path().to_str().expect("a path in UTF-8");
     let late = level_party_testkit::run(PROGRAM, ["get", path, "a", "--open-timeout", "1"]);
     assert_eq!(late.code(), 3, "{}", late.stderr);
-    assert!(late.stderr.contains(&format!("pid {}", leader.pid())), "{}", late.stderr);
+    assert!(
+        late.stderr.contains(&format!("pid {}", leader.pid())),
+        "{}",
+        late.stderr
+    );
     assert!(late.stderr.contains("stopped"), "{}", late.stderr);
     leader.resume();
     assert_eq!(leader.get("a").as_deref(), Some("1"));

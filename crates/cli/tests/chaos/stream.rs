@@ -24,7 +24,9 @@ fn stream(flags: &[&str]) -> (Vec<String>, usize) {
     let import = ["import", dir.path().to_str().expect("a path in UTF-8")];
     run_with_input(PROGRAM, import, lines).success();
 
-    let mut party: Vec<ExecChild> = (0..3).map(|_| ExecChild::spawn(PROGRAM, dir.path())).collect();
+    let mut party: Vec<ExecChild> = (0..3)
+        .map(|_| ExecChild::spawn(PROGRAM, dir.path()))
+        .collect();
     find_leader(&mut party);
     let mut scan = Command::new(PROGRAM)
         .arg("scan")
@@ -67,17 +69,31 @@ fn streams(flags: &[&str], expected: &[String]) {
     while kills < KILLS {
         let (keys, killed) = stream(flags);
         assert!(killed > 0, "a stream begins as a follower's");
-        assert!(keys == expected, "{} keys of {}, {killed} kills", keys.len(), expected.len());
+        assert!(
+            keys == expected,
+            "{} keys of {}, {killed} kills",
+            keys.len(),
+            expected.len()
+        );
         kills += killed;
     }
 }
 
 #[test]
 fn a_stream_goes_on_after_the_last_key_it_had() {
-    streams(&[], &(0..ENTRIES).map(|n| format!("{n:06}")).collect::<Vec<_>>());
+    streams(
+        &[],
+        &(0..ENTRIES).map(|n| format!("{n:06}")).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn a_reverse_stream_goes_on_before_the_last_key_it_had() {
-    streams(&["--reverse"], &(0..ENTRIES).rev().map(|n| format!("{n:06}")).collect::<Vec<_>>());
+    streams(
+        &["--reverse"],
+        &(0..ENTRIES)
+            .rev()
+            .map(|n| format!("{n:06}"))
+            .collect::<Vec<_>>(),
+    );
 }

@@ -10,7 +10,10 @@ use crate::PROGRAM;
 fn party(dir: &std::path::Path) -> (ExecChild, ExecChild) {
     let mut leader = ExecChild::spawn(PROGRAM, dir);
     leader.put("first", "leads");
-    let mut party = vec![leader, ExecChild::spawn_with(PROGRAM, dir, ["--retry", "false"])];
+    let mut party = vec![
+        leader,
+        ExecChild::spawn_with(PROGRAM, dir, ["--retry", "false"]),
+    ];
     assert_eq!(find_leader(&mut party), 0);
     let follower = party.remove(1);
     (party.remove(0), follower)
@@ -23,7 +26,10 @@ fn a_call_in_flight_ends_with_connection_lost_and_the_next_one_works() {
     leader.pause();
     follower.send(&json!({"op": "put", "key": "a", "value": "1"}));
     // It is on its way: a stopped leader answers nothing.
-    assert_eq!(follower.answer_within(std::time::Duration::from_millis(200)), None);
+    assert_eq!(
+        follower.answer_within(std::time::Duration::from_millis(200)),
+        None
+    );
     leader.kill();
     let answer = follower.answer();
     assert_eq!(answer["error"]["kind"], "ConnectionLost", "{answer}");
@@ -38,10 +44,13 @@ fn a_stream_ends_with_connection_lost() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_str().expect("a path in UTF-8");
     let value = "v".repeat(1000);
-    let lines: String =
-        (0..5000).map(|n| format!("{{\"key\":\"{n:06}\",\"value\":\"{value}\"}}\n")).collect();
+    let lines: String = (0..5000)
+        .map(|n| format!("{{\"key\":\"{n:06}\",\"value\":\"{value}\"}}\n"))
+        .collect();
     run_with_input(PROGRAM, ["import", path], lines).success();
-    let mut party: Vec<ExecChild> = (0..2).map(|_| ExecChild::spawn(PROGRAM, dir.path())).collect();
+    let mut party: Vec<ExecChild> = (0..2)
+        .map(|_| ExecChild::spawn(PROGRAM, dir.path()))
+        .collect();
     let leader = find_leader(&mut party);
     let mut scan = Command::new(PROGRAM)
         .args(["scan", path, "--retry", "false"])
@@ -50,11 +59,17 @@ fn a_stream_ends_with_connection_lost() {
         .spawn()
         .expect("the program");
     let output = Lines::of(scan.stdout.take().expect("a pipe"));
-    assert!(matches!(output.next_within(PATIENCE), Line::Text(_)), "the stream has begun");
+    assert!(
+        matches!(output.next_within(PATIENCE), Line::Text(_)),
+        "the stream has begun"
+    );
     party.remove(leader).kill();
     let seen = 1 + output.rest().len();
     let words = std::io::read_to_string(scan.stderr.take().expect("a pipe")).expect("its words");
     assert_eq!(scan.wait().expect("the scan").code(), Some(3), "{words}");
     assert!(words.contains("the leader went"), "{words}");
-    assert!(seen < 5000, "the whole stream came though its leader died at the first entry");
+    assert!(
+        seen < 5000,
+        "the whole stream came though its leader died at the first entry"
+    );
 }

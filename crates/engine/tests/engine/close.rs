@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use level_party_engine::{Engine, ErrorKind, MemFs};
+use level_party_engine::{Engine, ErrorKind, MemFs, Options};
 use parking_lot::Mutex;
 
 use crate::support::{SpyFs, all, contents, get, open, put, tiny};
@@ -86,4 +86,29 @@ fn a_writer_that_waits_for_room_is_answered_by_the_close() {
     assert_eq!(writer.join().unwrap(), ErrorKind::Closed);
     drop(release);
     closer.join().unwrap().unwrap();
+}
+
+/// Panics when a compaction asks it anything.
+struct Panicking;
+
+impl level_party_engine::Listener for Panicking {
+    fn raise_drop_floor(&self, _to: u64) -> std::io::Result<()> {
+        panic!("a listener with a bug");
+    }
+}
+
+/// Found by review: the caller of a compaction whose thread panicked waited for ever.
+#[test]
+fn a_panic_in_a_compaction_is_an_answer_to_who_asked_for_it() {
+    let options = Options {
+        listener: Some(Arc::new(Panicking)),
+        ..tiny()
+    };
+    let engine = open(&MemFs::new(), &options);
+    put(&engine, b"key", b"value").unwrap();
+    engine.flush().unwrap();
+    put(&engine, b"key", b"other").unwrap();
+    let error = engine.compact_range(None, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Poisoned);
+    assert_eq!(get(&engine, b"key").unwrap(), b"other");
 }
