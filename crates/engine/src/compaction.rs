@@ -218,7 +218,7 @@ fn merged_inputs(compaction: &Compaction) -> Result<MergingIter> {
     let mut children = Vec::new();
     if compaction.level == 0 {
         for file in upper {
-            let table = Arc::clone(file.table(tables)?);
+            let table = file.table(tables)?.to_arc();
             children.push(InternalIter::Table(TableIter::new(table)));
         }
     } else {

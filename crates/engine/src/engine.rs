@@ -96,7 +96,9 @@ impl Engine {
             user: options.comparator.clone(),
         };
         let bloom = options.bloom_bits_per_key.is_some();
-        let tables = Arc::new(Tables::new(Arc::clone(&fs), order, bloom));
+        let tables =
+            Tables::new(Arc::clone(&fs), order, bloom).with_max_open_files(options.max_open_files);
+        let tables = Arc::new(tables);
         let next_file = Arc::new(AtomicU64::new(0));
         let bell = Arc::new(Bell::default());
         let opened = recovery::open(&options, &tables, &next_file, &health, &bell)?;

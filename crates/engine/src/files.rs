@@ -1,12 +1,13 @@
 //! [`Tables`]: all that is needed to open a version's tables, and [`FileMeta`]: one table file of a version.
 //!
-//! Promises: a table is opened when it is first read, and once; an attempt that failed is made again by the next read.
+//! Promises: a table is opened when it is first read, and stays open as long as [`OpenTables`] allows; an attempt that
+//! failed is made again by the next read.
 //! Must not know: levels, or when a file may be removed. A [`FileMeta`] has no `Drop`: files are removed by the write
 //! half, which looks at the versions still alive, never by a reader's last drop.
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use level_party_format::Comparator;
 use level_party_format::edit::NewFile;
@@ -15,13 +16,19 @@ use level_party_format::key::InternalComparator;
 
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
+use crate::open_tables::{OpenTables, Slot, TableRef};
 use crate::table::Table;
+
+/// Tables kept open unless told otherwise: half of the descriptors that a process commonly may have (1,024), so that
+/// the logs, the sockets and the program's own files have room.
+pub(crate) const MAX_OPEN_FILES: usize = 500;
 
 /// The directory and the rules by which its tables are read.
 pub struct Tables {
     fs: Arc<dyn Fs>,
     comparator: InternalComparator,
     use_filters: bool,
+    open: OpenTables,
 }
 
 impl Tables {
@@ -35,6 +42,15 @@ impl Tables {
             fs,
             comparator,
             use_filters,
+            open: OpenTables::new(MAX_OPEN_FILES),
+        }
+    }
+
+    /// Keeps at most this many tables open, beside those in use.
+    pub fn with_max_open_files(self, max_open_files: usize) -> Tables {
+        Tables {
+            open: OpenTables::new(max_open_files),
+            ..self
         }
     }
 
@@ -103,7 +119,7 @@ pub struct FileMeta {
     pub smallest: Vec<u8>,
     /// The last internal key.
     pub largest: Vec<u8>,
-    table: OnceLock<Arc<Table>>,
+    slot: Arc<Slot>,
 }
 
 impl FileMeta {
@@ -114,21 +130,21 @@ impl FileMeta {
             size,
             smallest,
             largest,
-            table: OnceLock::new(),
+            slot: Arc::default(),
         }
     }
 
-    /// The table, opened by the first call that succeeds.
+    /// The table, opened if it is not open.
     ///
     /// # Errors
     /// As [`Tables::open_table`].
-    pub fn table(&self, tables: &Tables) -> Result<&Arc<Table>> {
-        if let Some(table) = self.table.get() {
+    pub fn table(&self, tables: &Tables) -> Result<TableRef> {
+        if let Some(table) = self.slot.get() {
             return Ok(table);
         }
-        // Two readers may open the file at the same moment; one of the two tables is kept, and neither waits.
+        // Outside every lock: nobody waits for another's disk.
         let table = tables.open_table(self)?;
-        Ok(self.table.get_or_init(|| table))
+        Ok(tables.open.keep(&self.slot, table))
     }
 
     /// The manifest's words for this file.
@@ -153,7 +169,7 @@ impl fmt::Debug for FileMeta {
         f.debug_struct("FileMeta")
             .field("number", &self.number)
             .field("size", &self.size)
-            .field("open", &self.table.get().is_some())
+            .field("open", &self.slot.is_open())
             .finish_non_exhaustive()
     }
 }

@@ -63,6 +63,9 @@ pub struct Options {
     /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
     /// them again: see [`Engine::take_hold`](crate::Engine::take_hold).
     pub hold_drop_floor: bool,
+    /// Tables that are kept open, beside those that reads and compactions use just now. Each takes a file descriptor
+    /// and the memory of its index and filter.
+    pub max_open_files: usize,
     /// Bytes of committed batches that are kept in memory for [`Engine::tail_from`](crate::Engine::tail_from). 0 keeps
     /// none, and costs nothing.
     pub tail_bytes: usize,
@@ -87,6 +90,7 @@ impl Default for Options {
             foreign_logs: false,
             drop_floor: 0,
             hold_drop_floor: false,
+            max_open_files: crate::files::MAX_OPEN_FILES,
             tail_bytes: 0,
             listener: None,
         }
@@ -109,6 +113,7 @@ impl fmt::Debug for Options {
             .field("foreign_logs", &self.foreign_logs)
             .field("drop_floor", &self.drop_floor)
             .field("hold_drop_floor", &self.hold_drop_floor)
+            .field("max_open_files", &self.max_open_files)
             .field("tail_bytes", &self.tail_bytes)
             .finish_non_exhaustive()
     }

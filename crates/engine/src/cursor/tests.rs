@@ -377,7 +377,7 @@ fn a_damaged_block_ends_a_cursor_with_an_error_and_it_can_seek_beyond() {
     let items = numbered(300, 40);
     let meta = write_table(&fs, 4, table_options(200), &items);
     let tables = tables(&fs);
-    let table = Arc::clone(meta.table(&tables).unwrap());
+    let table = meta.table(&tables).unwrap().to_arc();
     let bad = table.index().len() / 2;
     let offset = table.index().handle(bad).unwrap().offset;
     fs.change("000004.ldb", |bytes| bytes[offset as usize + 9] ^= 1)
@@ -519,7 +519,7 @@ fn forged_blocks_give_wrong_answers_or_errors_but_every_walk_ends() {
         options.compression = level_party_format::table::Compression::None;
         let meta = write_table(&fs, 4, options, &writes);
         let tables = tables(&fs);
-        let table = Arc::clone(meta.table(&tables).unwrap());
+        let table = meta.table(&tables).unwrap().to_arc();
         for _ in 0..1 + rng.below(4) {
             let block = table
                 .index()

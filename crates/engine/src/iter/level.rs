@@ -175,7 +175,7 @@ impl LevelIter {
             let Some(file) = self.files.list().get(at) else {
                 return Ok(None);
             };
-            let table = Arc::clone(file.table(self.files.tables())?);
+            let table = file.table(self.files.tables())?.to_arc();
             self.table = Some(TableIter::with_read_ahead(table, ahead));
         }
         Ok(self.table.as_mut())

@@ -148,7 +148,7 @@ fn a_table_is_walked_as_its_items() {
         let fs = MemFs::new();
         let items = versions(1 + rng.below(200), rng);
         let meta = write_table(&fs, 1, table_options(1 + rng.below(300)), &items);
-        let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+        let table = meta.table(&tables(&fs)).unwrap().to_arc();
         let mut iter = InternalIter::Table(TableIter::new(table));
         walk_at_random(&mut iter, &items, rng, 500);
     }
@@ -158,7 +158,7 @@ fn a_table_is_walked_as_its_items() {
 fn an_empty_table_is_walked_as_nothing() {
     let fs = MemFs::new();
     let meta = write_table(&fs, 1, table_options(100), &[]);
-    let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
     let mut iter = InternalIter::Table(TableIter::new(table));
     walk_at_random(&mut iter, &[], &mut Rng::new(1), 100);
 }
@@ -253,7 +253,7 @@ fn large() -> (WatchedFs, Arc<FileMeta>, Vec<Item>) {
 #[test]
 fn a_scan_reads_many_blocks_at_once_in_both_directions() {
     let (fs, meta, items) = large();
-    let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
     let blocks = table.index().len() as u64;
     let mut iter = TableIter::new(table);
     let before = fs.reads();
@@ -282,7 +282,7 @@ fn a_scan_reads_many_blocks_at_once_in_both_directions() {
 #[test]
 fn a_seek_into_the_block_it_is_in_reads_nothing() {
     let (fs, meta, items) = large();
-    let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
     let mut iter = TableIter::new(table);
     iter.seek(&items[0].internal_key()).unwrap();
     let before = fs.reads();
@@ -296,7 +296,7 @@ fn a_seek_into_the_block_it_is_in_reads_nothing() {
 #[test]
 fn a_place_the_disk_cannot_read_fails_only_the_block_it_is_in() {
     let (fs, meta, items) = large();
-    let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
     let bad = table.index().len() / 2;
     let handle = table.index().handle(bad).unwrap();
     fs.lose_byte("000001.ldb", handle.offset + 1);
@@ -419,7 +419,7 @@ fn separators_that_are_in_no_block_lead_to_the_next_block() {
         Item::put("zzzzzzzzzz", 3, "3"),
     ];
     let meta = write_table(&fs, 1, table_options(1), &items);
-    let table = Arc::clone(meta.table(&tables(&fs)).unwrap());
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
     let mut iter = TableIter::new(table);
     // Above the first block's key, not above the short separator after it.
     iter.seek(&key::seek_key(b"aaab", 9)).unwrap();

@@ -246,7 +246,7 @@ fn a_table_under_its_old_name_is_found() {
     let tables = tables(&fs);
     let table = meta.table(&tables).unwrap();
     assert_eq!(table.name(), "000005.sst");
-    assert!(get(table, b"000003", 99).unwrap().into_entry().is_some());
+    assert!(get(&table, b"000003", 99).unwrap().into_entry().is_some());
 }
 
 #[test]

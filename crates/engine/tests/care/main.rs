@@ -4,6 +4,7 @@ mod checkpoint;
 mod conditions;
 mod damage;
 mod figures;
+mod open_files;
 mod ranges;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]
