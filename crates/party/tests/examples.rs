@@ -1,31 +1,11 @@
 //! The two programs of the README, started in any order and killed at will.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `cargo test` builds the examples beside the tests.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test's own path");
-    let folder = test
-        .ancestors()
-        .nth(2)
-        .expect("target/PROFILE/deps/TEST")
-        .join("examples");
-    let path = folder
-        .join(name)
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(
-        path.exists(),
-        "{} is not built: cargo build -p level-party --examples",
-        path.display()
-    );
-    path
-}
+use level_party_testkit::{PATIENCE, example};
 
 /// A started example; killed when dropped.
 struct Program {

@@ -44,7 +44,7 @@ pub use lines::{Line, Lines};
 pub use load::{Load, Written, check};
 pub use model::{Entries, Entry, Model, Op, difference};
 pub use peer::{Peer, PeerChild, PeerOptions};
-pub use program::{Finished, run, run_with_input};
+pub use program::{Finished, example, run, run_with_input};
 pub use reading::{Readable, read_everything};
 pub use script::Script;
 

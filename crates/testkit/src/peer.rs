@@ -89,7 +89,7 @@ impl Peer {
     }
 
     /// Our own program `our-peer`: through the whole party (`"party"`) or the bare engine (`"engine"`).
-    pub fn ours(program: &str, layer: &'static str) -> Self {
+    pub fn ours(program: &Path, layer: &'static str) -> Self {
         Peer {
             name: layer,
             command: vec![program.into(), layer.into()],

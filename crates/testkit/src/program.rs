@@ -2,12 +2,31 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
+
+/// The example program `name` of the package under test, which `cargo test` builds beside its tests.
+///
+/// # Panics
+/// If it is not there: a test run for one target alone does not build it.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let path = profile
+        .join("examples")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        path.exists(),
+        "{} is missing: build it first (cargo build --examples)",
+        path.display()
+    );
+    path
+}
 
 /// What a program that has ended left behind.
 #[derive(Debug, Clone)]

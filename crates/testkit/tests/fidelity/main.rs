@@ -1,19 +1,23 @@
 //! Fidelity: C++ LevelDB 1.20, 1.22 and 1.23 and ours on the same directories, in turn, also after kills.
 //!
-//! `ci/peers/install && cargo test -p level-party-testkit --features peers --test fidelity`
+//! ```sh
+//! ci/peers/install
+//! cargo build -p level-party-testkit --features peers --examples
+//! cargo test -p level-party-testkit --features peers --test fidelity
+//! ```
 
 mod databases;
 mod rounds;
 mod split;
 
-use level_party_testkit::{Peer, PeerChild};
+use level_party_testkit::{Peer, PeerChild, example};
 
 fn party() -> Peer {
-    Peer::ours(env!("CARGO_BIN_EXE_our-peer"), "party")
+    Peer::ours(&example("our-peer"), "party")
 }
 
 fn engine() -> Peer {
-    Peer::ours(env!("CARGO_BIN_EXE_our-peer"), "engine")
+    Peer::ours(&example("our-peer"), "engine")
 }
 
 fn everyone() -> Vec<Peer> {
