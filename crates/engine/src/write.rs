@@ -34,7 +34,7 @@ use conditions::Refusal;
 pub const MAX_KEY_BYTES: usize = 16 << 20;
 /// The longest value that is written, in bytes: a block, a log record and a memtable, whose lengths have 32 bits, hold
 /// it with room to spare. Writing it takes about four times its size in memory (batch, record, memtable, block).
-pub const MAX_VALUE_BYTES: usize = 1 << 30;
+pub const MAX_VALUE_BYTES: usize = 512 << 20;
 
 /// A group that is larger than this takes no further entry along.
 const MAX_GROUP: usize = 1 << 20;

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use level_party_engine::{
-    CommitHook, Engine, Error, ErrorKind, Expect, MAX_KEY_BYTES, MemFs, Write, WriteBatch,
-};
+use level_party_engine::{CommitHook, Engine, Error, ErrorKind, Expect, MemFs, Write, WriteBatch};
 use parking_lot::Mutex;
 
 use crate::support::{Call, Rng, SpyFs, batch_of, contents, delete, get, open, put, tiny};
@@ -262,14 +260,4 @@ fn random_conditional_groups_match_a_model() {
     }
     let shown: Vec<Vec<u8>> = contents(&engine).into_keys().collect();
     assert!(shown.iter().eq(model.keys()));
-}
-
-#[test]
-fn a_key_beyond_the_limit_is_refused_and_one_at_it_is_not() {
-    let engine = open(&MemFs::new(), &tiny());
-    let long = vec![b'k'; MAX_KEY_BYTES + 1];
-    let error = put(&engine, &long, b"").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    put(&engine, &long[1..], b"value").unwrap();
-    assert_eq!(get(&engine, &long[1..]).unwrap(), b"value");
 }

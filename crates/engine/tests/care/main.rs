@@ -4,6 +4,7 @@ mod checkpoint;
 mod conditions;
 mod damage;
 mod figures;
+mod limits;
 mod open_files;
 mod ranges;
 #[path = "../engine/support.rs"]
