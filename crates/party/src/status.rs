@@ -68,6 +68,8 @@ pub struct LeaderStatus {
     pub bytes_per_level: Vec<u64>,
     /// Bytes of writes held in memory.
     pub memtable_bytes: u64,
+    /// What recovery left out or set aside when this leadership began, a sentence each.
+    pub dropped: Vec<String>,
     /// What went wrong last in background work, if anything.
     pub background_error: Option<String>,
 }

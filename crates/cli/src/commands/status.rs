@@ -114,6 +114,9 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     for difference in &status.differing_options {
         lines.push(("option", difference.clone()));
     }
+    for dropped in &leader.dropped {
+        lines.push(("recovery", dropped.clone()));
+    }
     if let Some(error) = &leader.background_error {
         lines.push(("problem", error.clone()));
     }

@@ -214,6 +214,7 @@ impl Service {
             files_per_level: stats.files_per_level.iter().map(|&n| n as u64).collect(),
             bytes_per_level: stats.bytes_per_level.to_vec(),
             memtable_bytes: stats.memtable_bytes,
+            dropped: self.engine.recovered().dropped.clone(),
             background_error: stats.background_error,
         }))
     }
