@@ -8,6 +8,7 @@ mod faults;
 mod flips;
 mod harness;
 mod hooks;
+mod interleavings;
 mod model;
 mod order;
 mod recovery;
