@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use level_party_engine::{Engine, Listener as EngineListener, Pin, RecoveryMode, StdFs};
+use level_party_engine::{Engine, Fs as _, Listener as EngineListener, Pin, RecoveryMode, StdFs};
 use level_party_os::{DataDir, DirLock, Listener, process};
 use parking_lot::Mutex;
 
@@ -146,7 +146,8 @@ impl Leadership {
         // before the engine's own compactions do.
         engine_options.hold_drop_floor = prior.epoch.is_some() && prior.same_boot && !foreign;
         engine_options.listener = Some(Arc::new(owner));
-        let engine = Engine::open(Arc::new(StdFs::new(path)), engine_options)?;
+        let fs = Arc::new(StdFs::new(path));
+        let engine = Engine::open(fs.clone(), engine_options)?;
         let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
         let through = engine.recovered().last_sequence;
         if let Some(epoch) = prior.epoch {
@@ -158,6 +159,11 @@ impl Leadership {
         let epoch = Epoch::after(prior.epoch.map_or(0, |epoch| epoch.number)).map_err(context)?;
         let new_floor = foreign.then_some(through);
         state.raise(epoch, boot_id, new_floor).map_err(context)?;
+        if foreign || !prior.tripwire || !prior.same_boot {
+            // The tripwire and the word that it was set last from here on, also through a loss of power. Later epochs of
+            // this boot change neither.
+            state.sync().and_then(|()| fs.sync_dir()).map_err(context)?;
+        }
         let inherited = engine.take_hold();
         let created = engine.recovered().created;
         let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());

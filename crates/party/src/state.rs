@@ -208,6 +208,11 @@ impl StateFile {
         write_at(&mut inner.file, EPOCH_WORD_AT, &epoch.number.to_le_bytes())
     }
 
+    /// Makes what was written last through a loss of power.
+    pub fn sync(&self) -> io::Result<()> {
+        self.inner.lock().file.sync_all()
+    }
+
     /// Says that moments below `floor` may be gone from now on.
     pub fn raise_drop_floor(&self, floor: u64) -> io::Result<()> {
         let mut inner = self.inner.lock();
