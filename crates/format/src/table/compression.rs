@@ -2,6 +2,7 @@
 
 use super::BLOCK_TRAILER_LEN;
 use crate::{Corruption, crc};
+use ruzstd::encoding::CompressionLevel;
 
 /// How a block's contents are compressed. The numbers are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,7 +12,7 @@ pub enum Compression {
     None = 0,
     /// Snappy.
     Snappy = 1,
-    /// Zstandard: read, never written. LevelDB up to 1.23 cannot read it.
+    /// Zstandard. LevelDB up to 1.23 cannot read it.
     Zstd = 2,
 }
 
@@ -109,7 +110,7 @@ fn decompress_snappy(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
 
 /// A zstd block of at least 4 bytes makes at most 128 KiB, so no input grows by more than this factor.
 const ZSTD_MAX_RATIO: u64 = 32 * 1024;
-/// The largest frame that is read: the decoder's own limit for a window.
+/// The largest frame that is read or written: the decoder's own limit for a window.
 const ZSTD_MAX_LEN: u64 = 100 * 1024 * 1024;
 
 fn decompress_zstd(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
@@ -125,31 +126,101 @@ fn decompress_zstd(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
         )));
     }
     let mut out = vec![0; stated as usize];
-    let written = ruzstd::decoding::FrameDecoder::new()
+    let mut decoder = ruzstd::decoding::FrameDecoder::new();
+    let written = decoder
         .decode_all(contents, &mut out)
         .map_err(|error| bad(&error))?;
+    // The decoder leaves the comparison to its caller. A frame need not have a checksum.
+    if let Some(checksum) = decoder.get_checksum_from_data()
+        && decoder.get_calculated_checksum() != Some(checksum)
+    {
+        return Err(bad(&"its own checksum does not fit"));
+    }
     if written != out.len() {
         return Err(bad(&format_args!("{written} bytes instead of {stated}")));
     }
     Ok(out)
 }
 
-/// The length of the content that a zstd frame's header states (RFC 8878, section 3.1.1.1).
+/// The length of the content that a zstd frame's header states, if it does and if that is not 0.
 fn zstd_stated_len(frame: &[u8]) -> Option<u64> {
-    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    let (&descriptor, rest) = frame.strip_prefix(&MAGIC)?.split_first()?;
-    let single_segment = descriptor & 0x20 != 0;
-    let window_len = usize::from(!single_segment);
-    let dictionary_len = [0, 1, 2, 4][usize::from(descriptor & 3)];
-    let field_len = match descriptor >> 6 {
-        0 => usize::from(single_segment),
-        1 => 2,
-        2 => 4,
-        _ => 8,
-    };
-    let field = rest.get(window_len + dictionary_len..)?.get(..field_len)?;
-    let mut bytes = [0; 8];
-    bytes[..field_len].copy_from_slice(field);
-    let stated = u64::from_le_bytes(bytes) + if field_len == 2 { 256 } else { 0 };
-    (stated > 0).then_some(stated)
+    ZstdFrame::parse(frame)?.stated.filter(|&stated| stated > 0)
+}
+
+/// `contents` as a zstd frame that states their length, if that saves more than an eighth.
+///
+/// The frame has been read back: whatever the encoder made, nothing but `contents` comes out of it.
+pub(super) fn compress_zstd(contents: &[u8]) -> Option<Vec<u8>> {
+    if contents.len() as u64 > ZSTD_MAX_LEN {
+        return None;
+    }
+    // Each frame has an encoder of its own: one that is used again keeps tables of the frame before.
+    let frame = ruzstd::encoding::compress_to_vec(contents, CompressionLevel::Fastest);
+    // The encoder leaves the length out, and LevelDB reads no frame without it.
+    let frame = ZstdFrame::parse(&frame)?.with_stated_len(contents.len().try_into().ok()?);
+    let saves = frame.len() < contents.len() - contents.len() / 8;
+    let reads_back = || decompress_zstd(&frame).is_ok_and(|read| read == contents);
+    (saves && reads_back()).then_some(frame)
+}
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Bits of a frame header's descriptor.
+const ZSTD_SINGLE_SEGMENT: u8 = 0x20;
+const ZSTD_CHECKSUM: u8 = 0x04;
+const ZSTD_DICTIONARY: u8 = 0x03;
+
+/// A zstd frame with its header taken apart (RFC 8878, section 3.1.1.1).
+struct ZstdFrame<'a> {
+    descriptor: u8,
+    dictionary: &'a [u8],
+    /// The length of the content, if the header states one.
+    stated: Option<u64>,
+    /// All behind the header: the blocks, and the checksum if the descriptor says so.
+    body: &'a [u8],
+}
+
+impl<'a> ZstdFrame<'a> {
+    fn parse(frame: &'a [u8]) -> Option<Self> {
+        let (&descriptor, rest) = frame.strip_prefix(&ZSTD_MAGIC)?.split_first()?;
+        let single_segment = descriptor & ZSTD_SINGLE_SEGMENT != 0;
+        let window_len = usize::from(!single_segment);
+        let dictionary_len = [0, 1, 2, 4][usize::from(descriptor & ZSTD_DICTIONARY)];
+        let field_len = match descriptor >> 6 {
+            0 => usize::from(single_segment),
+            1 => 2,
+            2 => 4,
+            _ => 8,
+        };
+        let (_window, rest) = rest.split_at_checked(window_len)?;
+        let (dictionary, rest) = rest.split_at_checked(dictionary_len)?;
+        let (field, body) = rest.split_at_checked(field_len)?;
+        let mut bytes = [0; 8];
+        bytes[..field_len].copy_from_slice(field);
+        let stated = u64::from_le_bytes(bytes).saturating_add(if field_len == 2 { 256 } else { 0 });
+        Some(ZstdFrame {
+            descriptor,
+            dictionary,
+            stated: (field_len > 0).then_some(stated),
+            body,
+        })
+    }
+
+    /// The frame with `len` as the stated length of its content, in a single segment: the window is then the content,
+    /// which no match reaches beyond. No block may be longer than the window, so the frame of a short content must not
+    /// be longer than that.
+    fn with_stated_len(&self, len: u32) -> Vec<u8> {
+        let (flag, field_len, field) = match len {
+            0..256 => (0, 1, len),
+            256..65_792 => (1, 2, len - 256),
+            _ => (2, 4, len),
+        };
+        let kept = self.descriptor & (ZSTD_CHECKSUM | ZSTD_DICTIONARY);
+        let mut out = Vec::with_capacity(16 + self.body.len());
+        out.extend_from_slice(&ZSTD_MAGIC);
+        out.push((flag << 6) | ZSTD_SINGLE_SEGMENT | kept);
+        out.extend_from_slice(self.dictionary);
+        out.extend_from_slice(&field.to_le_bytes()[..field_len]);
+        out.extend_from_slice(self.body);
+        out
+    }
 }

@@ -420,6 +420,100 @@ fn zstd_blocks_must_state_their_length_and_keep_to_it() {
     assert!(error.what.contains("claim"), "{error}");
 }
 
+/// Text-like contents: half of the bytes are random letters, half repeat what was before.
+fn letters(rng: &mut fastrand::Rng, len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(len);
+    while out.len() < len {
+        if out.len() > 8 && rng.bool() {
+            let from = rng.usize(0..out.len() - 8);
+            out.extend_from_within(from..from + 8);
+        } else {
+            out.extend(std::iter::repeat_with(|| rng.u8(b'a'..=b'p')).take(8));
+        }
+    }
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn zstd_frames_state_their_length_in_each_width_and_read_back() {
+    use super::compression::compress_zstd;
+    let mut rng = fastrand::Rng::with_seed(3);
+    // Around the widths of the length field, and around the encoder's blocks of 128 KiB.
+    for (len, width) in [
+        (100, 1),
+        (255, 1),
+        (256, 2),
+        (4096, 2),
+        (65_791, 2),
+        (65_792, 4),
+        (131_071, 4),
+        (131_072, 4),
+        (131_073, 4),
+        (300_000, 4),
+    ] {
+        for contents in [vec![7; len], letters(&mut rng, len)] {
+            let Some(frame) = compress_zstd(&contents) else {
+                assert!(len < 256, "{len} bytes were not compressed");
+                continue;
+            };
+            assert_eq!(frame[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+            assert_eq!(frame[4] & 0x3b, 0x20, "a single segment, no dictionary");
+            let mut field = [0; 4];
+            field[..width].copy_from_slice(&frame[5..5 + width]);
+            let bias = if width == 2 { 256 } else { 0 };
+            assert_eq!(1 << (frame[4] >> 6), width);
+            assert_eq!(u32::from_le_bytes(field) + bias, len as u32);
+            assert_eq!(decode_block(&seal(&frame, 2), 0).unwrap(), contents);
+        }
+        let noise: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(len).collect();
+        assert_eq!(
+            compress_zstd(&noise),
+            None,
+            "{len} bytes of noise stay plain"
+        );
+    }
+    assert_eq!(compress_zstd(b""), None);
+}
+
+#[test]
+fn a_table_told_zstd_has_zstd_blocks_and_a_damaged_one_is_corruption() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    let entries: Entries = (0..200)
+        .map(|i| {
+            (
+                ikey(format!("key{i:05}").as_bytes(), 1),
+                letters(&mut rng, 300),
+            )
+        })
+        .collect();
+    let options = TableOptions {
+        compression: Compression::Zstd,
+        ..TableOptions::default()
+    };
+    let file = build(&entries, options);
+    assert_eq!(read_entries(&file).unwrap(), entries);
+    for (_, handle) in read_index(&file).unwrap() {
+        let start = handle.offset as usize;
+        let raw = &file[start..start + handle.len_with_trailer() as usize];
+        let (kind, frame) = check_block(raw, handle.offset).unwrap();
+        assert_eq!(kind, Compression::Zstd);
+        let contents = decode_block(raw, handle.offset).unwrap();
+        for _ in 0..20 {
+            let mut wrong = frame.to_vec();
+            wrong[rng.usize(0..frame.len())] ^= 1 << rng.u8(0..8);
+            match decode_block(&seal(&wrong, 2), handle.offset) {
+                Ok(read) => assert!(read == contents, "the frame's checksum holds the contents"),
+                Err(error) => assert_eq!(error.offset, Some(handle.offset)),
+            }
+        }
+        let mut wrong = raw.to_vec();
+        wrong[frame.len() / 2] ^= 1;
+        let error = decode_block(&wrong, handle.offset).unwrap_err();
+        assert!(error.what.contains("checksum"), "{error}");
+    }
+}
+
 #[test]
 fn a_snappy_length_beyond_what_snappy_can_do_is_refused_before_allocating() {
     // States 4 GiB - 1 and holds one literal.
