@@ -89,8 +89,10 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::DoesNotExist`], [`ErrorKind::AlreadyExists`] as the options ask;
     /// [`ErrorKind::ComparatorMismatch`]; [`ErrorKind::Corruption`] where data is missing or damaged beyond what
-    /// [`RecoveryMode`](crate::RecoveryMode) allows; or the system's error.
+    /// [`RecoveryMode`](crate::RecoveryMode) allows; [`ErrorKind::InvalidArgument`] if `compression` is zstd, which has an
+    /// [option of its own](Options::zstd_that_leveldb_1_23_cannot_read); or the system's error.
     pub fn open(fs: Arc<dyn Fs>, options: Options) -> Result<Engine> {
+        options.check()?;
         let health = Arc::new(Health::new(options.listener.clone()));
         let order = InternalComparator {
             user: options.comparator.clone(),

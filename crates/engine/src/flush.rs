@@ -44,7 +44,7 @@ impl TableWriting {
                 comparator: tables.comparator().clone(),
                 block_size: options.block_size,
                 block_restart_interval: options.block_restart_interval,
-                compression: options.compression,
+                compression: options.block_compression(),
                 filter: options.bloom_bits_per_key.map(BloomPolicy::new),
             },
             next_file: Arc::clone(next_file),

@@ -10,7 +10,7 @@ use level_party_format::table::Compression;
 use level_party_format::{Comparator, Sequence};
 use level_party_memtable::{HeapRegions, RegionSource};
 
-use crate::Error;
+use crate::{Error, ErrorKind, Result};
 
 /// How recovery judges the end of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +47,14 @@ pub struct Options {
     pub block_restart_interval: usize,
     /// Bytes of a table before the next one is begun.
     pub max_file_size: u64,
-    /// How new blocks are compressed. Blocks of any known kind are read.
+    /// How new blocks are compressed, where that saves more than an eighth. Blocks of any known kind are read.
+    /// [`Compression::Zstd`] is refused here: see
+    /// [`zstd_that_leveldb_1_23_cannot_read`](Self::zstd_that_leveldb_1_23_cannot_read).
     pub compression: Compression,
+    /// Compress new blocks with zstd, whatever `compression` says. C++ LevelDB up to 1.23 cannot read such a block: to it,
+    /// all that the block holds is corrupt. Later ones can if they were built with zstd. Tables stay as they are until a
+    /// compaction rewrites them, also when this is off again.
+    pub zstd_that_leveldb_1_23_cannot_read: bool,
     /// Bits per key of the Bloom filters of new tables; `None` writes none. LevelDB's documentation suggests 10.
     pub bloom_bits_per_key: Option<usize>,
     /// Where the memory for memtables comes from.
@@ -84,6 +90,7 @@ impl Default for Options {
             block_restart_interval: 16,
             max_file_size: 2 << 20,
             compression: Compression::Snappy,
+            zstd_that_leveldb_1_23_cannot_read: false,
             bloom_bits_per_key: None,
             regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
@@ -93,6 +100,25 @@ impl Default for Options {
             max_open_files: crate::files::MAX_OPEN_FILES,
             tail_bytes: 0,
             listener: None,
+        }
+    }
+}
+
+impl Options {
+    /// [`ErrorKind::InvalidArgument`] for what no engine may be opened with.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.compression == Compression::Zstd && !self.zstd_that_leveldb_1_23_cannot_read {
+            let message = "Compression::Zstd is asked for by the option zstd_that_leveldb_1_23_cannot_read, not by compression";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        Ok(())
+    }
+
+    /// How the blocks of new tables are compressed.
+    pub(crate) fn block_compression(&self) -> Compression {
+        match self.zstd_that_leveldb_1_23_cannot_read {
+            true => Compression::Zstd,
+            false => self.compression,
         }
     }
 }
@@ -108,6 +134,10 @@ impl fmt::Debug for Options {
             .field("block_restart_interval", &self.block_restart_interval)
             .field("max_file_size", &self.max_file_size)
             .field("compression", &(self.compression as u8))
+            .field(
+                "zstd_that_leveldb_1_23_cannot_read",
+                &self.zstd_that_leveldb_1_23_cannot_read,
+            )
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
             .field("foreign_logs", &self.foreign_logs)
@@ -132,3 +162,6 @@ pub trait Listener: Send + Sync {
         let _ = error;
     }
 }
+
+#[cfg(test)]
+mod tests;

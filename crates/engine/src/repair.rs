@@ -103,8 +103,10 @@ impl Repair {
     /// Looks at the database, and repairs it if anything is wrong.
     ///
     /// # Errors
-    /// As [`verify`](crate::verify). If it fails while repairing, the database is as it was, beside some new files.
+    /// As [`verify`](crate::verify), and for options that [`Engine::open`](crate::Engine::open) refuses. If it fails while
+    /// repairing, the database is as it was, beside some new files.
     pub fn run(self) -> Result<Repaired> {
+        self.options.check()?;
         let examined = examine(&self.fs, &self.options.comparator)?;
         let problems = examined.verified.problems.clone();
         if problems.is_empty() {
