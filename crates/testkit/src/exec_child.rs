@@ -287,10 +287,21 @@ impl ExecChild {
             .unwrap_or_else(|e| panic!("exec child {} cannot be waited for: {e}", self.child.id()));
     }
 
-    /// Stops it as `kill -STOP` does: it lives and does nothing.
+    /// Stops it as `kill -STOP` does: it lives and does nothing. On return all of its threads stand: the signal alone
+    /// leaves the others some microseconds in which they may still answer.
+    ///
+    /// # Panics
+    /// If it has ended.
     #[cfg(unix)]
     pub fn pause(&mut self) {
-        self.signal(rustix::process::Signal::STOP);
+        use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+        self.signal(Signal::STOP);
+        let pid = Pid::from_child(&self.child);
+        let waited = waitpid(Some(pid), WaitOptions::UNTRACED);
+        match waited {
+            Ok(Some((_, status))) if status.stopped() => {}
+            other => panic!("exec child {} was to stop: {other:?}", self.child.id()),
+        }
     }
 
     /// Lets it go on after [`ExecChild::pause`].
