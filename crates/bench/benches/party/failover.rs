@@ -12,7 +12,7 @@ use crate::syncs;
 /// Processes that put one entry after another, all the time.
 const SURVIVORS: usize = 2;
 /// How long they write before the kill.
-const LOAD: Duration = Duration::from_millis(30);
+const LOAD: Duration = Duration::from_millis(2);
 /// A memtable this full is flushed soon, but not by the load before the kill. All of it is in the log.
 const NEARLY_FULL: usize = 3500 << 10;
 

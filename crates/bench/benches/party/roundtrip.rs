@@ -2,9 +2,9 @@
 //!
 //! Nearly all of either is the two wake-ups of a sleeping peer, whose price depends on where the scheduler puts the two
 //! and on how deep the cores sleep: one core is handed over in a few microseconds, another core may have to be woken
-//! for fifty. So the table tells it several times: as the scheduler likes it; on one core; on two; on two that a
-//! process of the lowest priority keeps from idling; and, for the floor alone, with both sides asking the socket again
-//! and again instead of sleeping.
+//! for fifty. So the table tells it several times: on one core; on two; on two that a process of the lowest priority
+//! keeps from idling; for the floor alone, with both sides asking the socket again and again instead of sleeping; and as
+//! the scheduler likes it, which compares its choices more than the programs.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,11 +36,11 @@ pub fn measure(settings: &Settings) -> Result<Table> {
     let mut table = Table::new("One call at a time between two processes", Unit::Micros);
     let calls = settings.calls();
     let mut caller = Caller::new(db, data, &socket)?;
-    caller.measure(calls, "", &mut table)?;
     let servers = [leader.pid(), server.pid()];
     if let Err(error) = on_chosen_cores(&mut caller, &servers, &socket, calls, &mut table) {
         table.note(format!("No rows on chosen cores: {error}."));
     }
+    caller.measure(calls, ", as scheduled", &mut table)?;
     Ok(table)
 }
 
