@@ -42,7 +42,7 @@ pub fn measure(settings: &Settings) -> Result<Table> {
         table.row("all survivors write again", Some(rounds.all.summary(1)));
     }
     table.note(format!(
-        "{SURVIVORS} survivors put one entry after another. Largest log to recover: {}.",
+        "Survivors: {SURVIVORS}, which put one entry after another. Largest log to recover: {}.",
         logs.join(", ")
     ));
     Ok(table)
