@@ -209,7 +209,6 @@ impl Leadership {
         deadline: Instant,
     ) -> std::result::Result<Answer, Stop> {
         match request {
-            Request::Get { key, at: None } => self.service.get(key),
             Request::Write { sync, batch, .. } => self.service.write(batch, *sync, deadline),
             _ => {
                 let followers = || self.server.followers();

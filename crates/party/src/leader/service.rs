@@ -92,7 +92,9 @@ impl Service {
         followers: &dyn Fn() -> Vec<u32>,
     ) -> Served {
         match *request {
-            Request::Get { key, at: None } => self.get(key),
+            Request::Get { key, at: None } => Ok(Answer::Value(
+                self.engine.get(key)?.map(|entry| entry.value),
+            )),
             Request::Get {
                 key,
                 at: Some(sequence),
@@ -111,12 +113,6 @@ impl Service {
             }
             Request::Status => Ok(self.status(followers())),
         }
-    }
-
-    pub fn get(&self, key: &[u8]) -> Served {
-        Ok(Answer::Value(
-            self.engine.get(key)?.map(|entry| entry.value),
-        ))
     }
 
     /// A write of this process's own; not made if its turn comes after `deadline`.
