@@ -45,7 +45,7 @@ pub use data_dir::{DataDir, DirIdentity, Filesystem};
 pub use endpoint::ENDPOINT_NAME;
 pub use handles::MAX_HANDLES;
 pub use hangup::Hangup;
-pub use holder::{Holder, lock_holder};
+pub use holder::{HeldLock, Holder, lock_holder};
 pub use listener::Listener;
 pub use lock::{DirLock, LOCK_NAME, LockError};
 pub use shared_page::{SharedPage, SharedRegion};

@@ -20,7 +20,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 
 use crate::data_dir::{DataDir, DirIdentity};
 use crate::fork::GuardedFd;
-use crate::holder::{self, Holder};
+use crate::holder::HeldLock;
 use crate::ofd;
 
 mod file;
@@ -36,8 +36,8 @@ const MAX_REPLACEMENTS: usize = 16;
 /// Why the lock was not given.
 #[derive(Debug)]
 pub enum LockError {
-    /// Somebody has it; here is what could be learned about them. Worth retrying.
-    Held(Holder),
+    /// Somebody has it, who can be asked after. Worth retrying.
+    Held(HeldLock),
     /// It can't be tried. Not worth retrying unless the cause changes.
     Io(io::Error),
 }
@@ -45,7 +45,7 @@ pub enum LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held(holder) => write!(f, "the directory is locked by {holder}"),
+            Self::Held(lock) => write!(f, "the directory is locked by {}", lock.holder()),
             Self::Io(error) => write!(f, "the directory can't be locked: {error}"),
         }
     }
@@ -80,9 +80,9 @@ impl From<rustix::io::Errno> for LockError {
 /// let tmp = tempfile::tempdir()?;
 /// let dir = DataDir::open(tmp.path())?;
 /// let lock = DirLock::try_acquire(&dir)?;
-/// let Err(LockError::Held(holder)) = DirLock::try_acquire(&dir) else { panic!("two holders") };
+/// let Err(LockError::Held(held)) = DirLock::try_acquire(&dir) else { panic!("two holders") };
 /// # #[cfg(target_os = "linux")]
-/// assert_eq!(holder.pid, Some(std::process::id()));
+/// assert_eq!(held.holder().pid, Some(std::process::id()));
 /// drop(lock);
 /// assert!(DirLock::try_acquire(&dir).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -113,7 +113,7 @@ impl DirLock {
     }
 
     fn lock_once(dir: &DataDir) -> Result<Self, LockError> {
-        let held = |file: &LockFile| LockError::Held(holder::find(file, dir).unwrap_or_default());
+        let held = |file: &LockFile| LockError::Held(HeldLock::look(file, dir));
         let file = LockFile::open_or_create(dir)?;
         if !ofd::try_lock(file.as_fd(), ofd::WHOLE)? {
             return Err(held(&file));

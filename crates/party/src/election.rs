@@ -160,8 +160,8 @@ impl Seat {
                 Err(Obstacle::Lasting(error)) => {
                     self.node.session.set_trouble(Trouble {
                         what: error.message().to_string(),
-                        pid: None,
                         kind: Some(error.kind()),
+                        ..Trouble::default()
                     });
                     self.rest(FAILURE_PAUSE);
                 }
@@ -196,7 +196,7 @@ impl Seat {
         let trouble = |what: &str| Trouble {
             what: what.into(),
             pid,
-            kind: None,
+            ..Trouble::default()
         };
         node.session
             .set_trouble(trouble("the leader has not greeted this process yet"));
@@ -246,8 +246,12 @@ impl Seat {
         node.check_database_exists().map_err(Obstacle::Lasting)?;
         let lock = match DirLock::try_acquire(&node.dir) {
             Ok(lock) => lock,
-            Err(LockError::Held(holder)) => {
-                return Err(Obstacle::Passing(held_by(&holder, &node.path)));
+            Err(LockError::Held(lock)) => {
+                let path = node.path.clone();
+                return Err(Obstacle::Passing(Trouble {
+                    told: Some(Arc::new(move || held_by(&lock.holder(), &path))),
+                    ..Trouble::default()
+                }));
             }
             Err(LockError::Io(error)) => {
                 let what = format!("cannot lock {}", node.path.display());
@@ -304,8 +308,8 @@ impl Seat {
         if failed && !self.node.is_closing() {
             self.node.session.set_trouble(Trouble {
                 what: "the last leadership of this process could write no more".into(),
-                pid: None,
                 kind: Some(ErrorKind::Io),
+                ..Trouble::default()
             });
             self.rest(FAILURE_PAUSE);
         }
@@ -330,7 +334,7 @@ fn held_by(holder: &Holder, path: &Path) -> Trouble {
         return Trouble {
             what,
             pid: holder.pid,
-            kind: None,
+            ..Trouble::default()
         };
     }
     Trouble {
@@ -338,8 +342,8 @@ fn held_by(holder: &Holder, path: &Path) -> Trouble {
             "{} is locked by {holder}, which does not answer as a party member; close that program",
             path.display()
         ),
-        pid: None,
         kind: Some(ErrorKind::Locked),
+        ..Trouble::default()
     }
 }
 

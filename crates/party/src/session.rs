@@ -130,13 +130,15 @@ pub(crate) struct Local {
 }
 
 /// Why there is no leader to go through, for the error of a call that waited in vain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Trouble {
     pub what: String,
     /// The process that is waited for.
     pub pid: Option<u32>,
     /// What kind of error it is, where it is more than a missing answer.
     pub kind: Option<ErrorKind>,
+    /// Finds all this out where that is slow: asked only when an error is told.
+    pub told: Option<Arc<dyn Fn() -> Trouble + Send + Sync>>,
 }
 
 struct Pending {
@@ -246,16 +248,17 @@ impl Inner {
             ),
             Via::Closed => Error::closed(),
             Via::Local(_) | Via::Nobody => {
-                let what = match self.trouble.what.as_str() {
+                let told = self.trouble.told.as_ref().map(|tell| tell());
+                let trouble = told.as_ref().unwrap_or(&self.trouble);
+                let what = match trouble.what.as_str() {
                     "" => "the election is still under way",
                     what => what,
                 };
-                let who = self
-                    .trouble
+                let who = trouble
                     .pid
                     .map(|pid| format!(" ({})", describe_process(pid)));
                 Error::new(
-                    self.trouble.kind.unwrap_or(ErrorKind::Timeout),
+                    trouble.kind.unwrap_or(ErrorKind::Timeout),
                     format!(
                         "no leader within {limit:?}: {what}{}",
                         who.unwrap_or_default()

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
+use crate::holder::{Holder, lock_holder};
 
 fn fixture() -> (tempfile::TempDir, DataDir) {
     let tmp = tempfile::tempdir().unwrap();
@@ -92,12 +93,12 @@ fn a_failed_attempt_keeps_a_classic_lock_of_our_own_process_in_force() {
     let operation = FlockOperation::NonBlockingLockExclusive;
     rustix::fs::fcntl_lock(&file, operation).unwrap();
     for _ in 0..3 {
-        let Err(LockError::Held(holder)) = DirLock::try_acquire(&dir) else {
+        let Err(LockError::Held(held)) = DirLock::try_acquire(&dir) else {
             panic!("not refused")
         };
-        assert_eq!(holder.pid, Some(std::process::id()));
+        assert_eq!(held.holder().pid, Some(std::process::id()));
         assert_eq!(
-            holder::lock_holder(&dir).and_then(|h| h.pid),
+            lock_holder(&dir).and_then(|h| h.pid),
             Some(std::process::id())
         );
     }
@@ -112,9 +113,9 @@ fn a_failed_attempt_keeps_a_classic_lock_of_our_own_process_in_force() {
 #[test]
 fn nobody_is_named_when_nobody_holds_the_lock() {
     let (_tmp, dir) = fixture();
-    assert_eq!(holder::lock_holder(&dir), None);
+    assert_eq!(lock_holder(&dir), None);
     drop(DirLock::try_acquire(&dir).unwrap());
-    assert_eq!(holder::lock_holder(&dir), None);
+    assert_eq!(lock_holder(&dir), None);
 }
 
 #[test]
@@ -126,4 +127,18 @@ fn every_name_of_a_directory_leads_to_the_same_lock() {
     let _lock = DirLock::try_acquire(&dir).unwrap();
     assert!(is_held(&DataDir::open(&link).unwrap()));
     assert!(is_held(&DataDir::open(&link.join("./.")).unwrap()));
+}
+
+#[test]
+fn a_refusal_says_who_has_the_lock_when_it_is_asked_later() {
+    let (_tmp, dir) = fixture();
+    let lock = DirLock::try_acquire(&dir).unwrap();
+    let Err(LockError::Held(held)) = DirLock::try_acquire(&dir) else {
+        panic!("not refused")
+    };
+    if cfg!(target_os = "linux") {
+        assert_eq!(held.holder().pid, Some(std::process::id()));
+    }
+    drop(lock);
+    assert_eq!(held.holder(), Holder::default(), "nobody has it any more");
 }

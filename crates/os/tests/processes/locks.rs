@@ -30,7 +30,7 @@ fn temp() -> tempfile::TempDir {
 fn attempt(path: &Path) -> Option<Holder> {
     match DirLock::try_acquire(&open(path)) {
         Ok(_) => None,
-        Err(LockError::Held(holder)) => Some(holder),
+        Err(LockError::Held(held)) => Some(held.holder()),
         Err(LockError::Io(error)) => panic!("{error}"),
     }
 }

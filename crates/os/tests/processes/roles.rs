@@ -76,7 +76,7 @@ fn lock(path: &Path) {
             say("held");
             hear();
         }
-        Err(LockError::Held(holder)) => say(&format!("refused by {:?}", holder.pid)),
+        Err(LockError::Held(held)) => say(&format!("refused by {:?}", held.holder().pid)),
         Err(LockError::Io(error)) => say(&format!("error {error}")),
     }
 }
