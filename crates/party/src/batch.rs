@@ -4,7 +4,7 @@ pub use level_party_engine::WriteBatch;
 
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
+use crate::protocol::{Conditions, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,14 +117,12 @@ pub(crate) fn check_entry(key: &[u8], value: &[u8]) -> Result<()> {
 }
 
 /// Refuses a batch that cannot travel.
-pub(crate) fn check_batch(batch: &WriteBatch) -> Result<()> {
-    if batch.byte_size() > MAX_BATCH_BYTES {
+pub(crate) fn check_batch(batch: &WriteBatch, conditions: &Conditions) -> Result<()> {
+    let bytes = batch.byte_size() + conditions.packed().len();
+    if bytes > MAX_BATCH_BYTES {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!(
-                "a write of {} bytes is over the limit of {MAX_BATCH_BYTES}; split it",
-                batch.byte_size()
-            ),
+            format!("a write of {bytes} bytes is over the limit of {MAX_BATCH_BYTES}; split it"),
         ));
     }
     check_entries(batch.as_bytes())?;

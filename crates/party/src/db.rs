@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::{Batch, WriteBatch, WriteOptions};
-use crate::error::Result;
-use crate::node::Handle;
+use crate::error::{Error, Result};
+use crate::handle::{Found, Handle};
 use crate::options::Options;
 use crate::range::{Bounds, Range};
 use crate::snapshot::Snapshot;
 use crate::status::{Role, Status};
+use crate::transaction::{self, Transaction};
 
 /// One LevelDB directory, shared with every other process that opens it.
 ///
@@ -62,6 +63,35 @@ impl Db {
         self.handle.get(key.as_ref(), None)
     }
 
+    /// Whether there is an entry of `key`. It costs less than a `get` where values are large.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.handle.contains(key.as_ref(), None)
+    }
+
+    /// The value of each of `keys`, all of one moment, in the order asked for.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("c", "3").write()?;
+    /// let values = db.get_many(["a", "b", "c"])?;
+    /// assert_eq!(values, [Some(b"1".to_vec()), None, Some(b"3".to_vec())]);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let keys: Vec<K> = keys.into_iter().collect();
+        Ok(values_of(self.handle.get_many(&keys, None)?))
+    }
+
     /// Sets `key` to `value`.
     ///
     /// # Errors
@@ -93,6 +123,56 @@ impl Db {
     ///   [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
         self.handle.write(batch, options.sync).map(drop)
+    }
+
+    /// Runs `body` as a transaction: what it reads is of one moment, and what it writes takes effect at one moment, for
+    /// every process, if nobody changed meanwhile what it read. Else `body` runs again.
+    ///
+    /// So `body` may run more than once: it must do nothing beyond the transaction that can't be done twice. Where it
+    /// returns an error nothing is written. Only keys that were read are watched for changes.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let visits: u64 = db.transaction(|tx| {
+    ///     let before = tx.get("visits")?.map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()));
+    ///     tx.put("visits", (before + 1).to_be_bytes())?;
+    ///     Ok::<_, level_party::Error>(before + 1)
+    /// })?;
+    /// assert_eq!(visits, 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` returns; as [`Db::write`]; `Conflict` if others changed the same keys until the deadline.
+    pub fn transaction<T, E: From<Error>>(
+        &self,
+        body: impl FnMut(&mut Transaction) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        transaction::run(&self.handle, body)
+    }
+
+    /// Sets `key` to `new` (`None`: removes it) if it holds `expected` (`None`: nothing), atomically over all
+    /// processes. Says whether it did.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// assert!(db.compare_and_swap("owner", None, Some(b"me"))?);
+    /// assert!(!db.compare_and_swap("owner", None, Some(b"you"))?);
+    /// assert!(db.compare_and_swap("owner", Some(b"me"), None)?);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        transaction::compare_and_swap(&self.handle, key.as_ref(), expected, new)
     }
 
     /// The entries whose keys lie in `bounds`, in key order (bytewise), of one moment: that of the first step.
@@ -134,6 +214,24 @@ impl Db {
         self.handle.status()
     }
 
+    /// About how many bytes the tables hold of the keys in `bounds`, compressed as they are
+    /// (LevelDB's `GetApproximateSizes`). What is only in memory yet is not counted.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn approximate_size<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Result<u64> {
+        self.handle.approximate_size(&Bounds::from_range(bounds))
+    }
+
+    /// A property of the leader's engine by LevelDB's name: `leveldb.stats`, `leveldb.sstables`,
+    /// `leveldb.num-files-at-level<N>`, `leveldb.approximate-memory-usage`. `None`: there is none of this name.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        self.handle.property(name)
+    }
+
     /// Leaves the directory. A leader finishes what is queued and hands over first.
     ///
     /// Later calls on any clone of this handle answer `Closed`. Handles opened separately go on. Dropping the last
@@ -145,6 +243,12 @@ impl Db {
         self.handle.close();
         Ok(())
     }
+}
+
+/// The values alone of entries that were read.
+pub(crate) fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
+    let value = |entry: Found| entry.map(|(_, value)| value);
+    entries.into_iter().map(value).collect()
 }
 
 impl std::fmt::Debug for Db {

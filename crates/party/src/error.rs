@@ -46,6 +46,12 @@ pub enum ErrorKind {
     Protocol,
     /// Any other failure of the operating system; see [`std::error::Error::source`].
     Io,
+    /// A condition of a write did not hold, or a transaction kept conflicting until its deadline; nothing was written.
+    Conflict,
+    /// The handle's queue of calls is full (`Options::queue_bytes`); the call had no effect.
+    Busy,
+    /// The handle was opened with `read_only`; nothing was written.
+    ReadOnly,
 }
 
 impl ErrorKind {
@@ -73,6 +79,9 @@ impl ErrorKind {
             ErrorKind::Closed => "Closed",
             ErrorKind::Forked => "Forked",
             ErrorKind::Protocol => "Protocol",
+            ErrorKind::Conflict => "Conflict",
+            ErrorKind::Busy => "Busy",
+            ErrorKind::ReadOnly => "ReadOnly",
             ErrorKind::Io => "Io",
         }
     }
@@ -201,6 +210,7 @@ impl From<level_party_engine::Error> for Error {
             E::OutOfSpace => ErrorKind::OutOfSpace,
             E::Closed => ErrorKind::Closed,
             E::Cancelled => ErrorKind::Timeout,
+            E::Conflict => ErrorKind::Conflict,
             _ => ErrorKind::Io,
         };
         Error::new(kind, error.to_string()).with_source(error)

@@ -30,7 +30,7 @@ use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::page::Page;
-use crate::protocol::{Answer, RecoveredThrough, Request};
+use crate::protocol::{Answer, RecoveredThrough, Request, Write};
 use crate::state::StateFile;
 use grants::Grants;
 use server::Server;
@@ -209,7 +209,7 @@ impl Leadership {
         deadline: Instant,
     ) -> std::result::Result<Answer, Stop> {
         match request {
-            Request::Write { sync, batch, .. } => self.service.write(batch, *sync, deadline),
+            Request::Write(write) => self.service.write(write, deadline),
             _ => {
                 let followers = || self.server.followers();
                 self.service.execute(request, &self.own, &followers)
@@ -221,11 +221,9 @@ impl Leadership {
     pub fn write_for_page(
         &self,
         page: &Arc<Page>,
-        number: u64,
-        sync: bool,
-        batch: &[u8],
+        write: &Write<'_>,
     ) -> std::result::Result<Answer, Stop> {
-        self.service.write_for_page(page, number, sync, batch)
+        self.service.write_for_page(page, write)
     }
 
     /// Pins a moment that this process held under another leader. False: it is gone.

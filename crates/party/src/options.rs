@@ -44,6 +44,7 @@ pub struct Options {
     pub(crate) retry: bool,
     pub(crate) create_if_missing: bool,
     pub(crate) error_if_exists: bool,
+    pub(crate) read_only: bool,
     pub(crate) lead: Lead,
     pub(crate) open_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -105,6 +106,7 @@ impl Default for Options {
             retry: true,
             create_if_missing: true,
             error_if_exists: false,
+            read_only: false,
             lead: Lead::Auto,
             open_timeout: DEFAULT_OPEN_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
@@ -136,6 +138,16 @@ impl Options {
     /// Whether it is an error that the database exists (default no).
     pub fn error_if_exists(mut self, yes: bool) -> Self {
         self.error_if_exists = yes;
+        self
+    }
+
+    /// Whether this handle refuses to write, with [`ReadOnly`](crate::ErrorKind::ReadOnly) (default no).
+    ///
+    /// It is the handle that is read-only, not the process: where nobody else leads it leads (unless
+    /// [`Lead::Never`] is set), and a leader recovers and compacts, which writes files. Nothing is created: a missing
+    /// database is an error as with `create_if_missing(false)`.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
         self
     }
 
@@ -193,7 +205,8 @@ impl Options {
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
     /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer).
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Db> {
+    pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
+        self.create_if_missing &= !self.read_only;
         Db::open_with(path.as_ref(), self)
     }
 }

@@ -10,7 +10,7 @@
 //! | 1 number | leader | 0 while words 2-6 are being written, then the write's number (release) |
 //! | 2 epoch number, 3-4 epoch's random bits | leader | the leadership that assigned the sequence |
 //! | 5 last sequence | leader | the last sequence assigned to the write |
-//! | 6 result | leader | 0 assigned, 1 applied and visible |
+//! | 6 result | leader | 0 assigned, 1 applied and visible, 2 refused: a condition did not hold |
 //!
 //! Invariants:
 //! - The leader assigns a sequence to write `n` only after it moved the claim from pending to claimed, and the
@@ -18,6 +18,8 @@
 //! - The entry stands before the first byte of the write's log record is written. So after the leader's death:
 //!   not claimed, or claimed with no entry = not in the log; an entry = in the log iff its last sequence is within
 //!   what the next leader recovered of that epoch (a log record is whole or absent, in sequence order).
+//! - A refusal stands in its entry before the entry of the session's next write does, so a write that was refused is
+//!   never judged again after a later one took effect.
 //!
 //! Crash cases (each is a kill point in the tests): before the claim, after the claim, after the entry, after the
 //! append, after the answer was sent, after it was received.
@@ -39,6 +41,7 @@ const PENDING: u64 = 1;
 const CLAIMED: u64 = 2;
 const CANCELLED: u64 = 3;
 const APPLIED: u64 = 1;
+const REFUSED: u64 = 2;
 
 fn claim_word(number: u64, state: u64) -> u64 {
     number << 2 | state
@@ -60,6 +63,8 @@ pub(crate) enum Trace {
         last_sequence: u64,
         applied: bool,
     },
+    /// A leader took it and decided that it is not written.
+    Refused,
 }
 
 impl Page {
@@ -128,6 +133,15 @@ impl Page {
         entry[1].store(number, Ordering::Release);
     }
 
+    /// Leader: write `number` is not written, and never will be.
+    pub fn refuse(&self, number: u64) {
+        let entry = self.entry(number);
+        entry[1].store(0, Ordering::Relaxed);
+        std::sync::atomic::fence(Ordering::Release);
+        entry[6].store(REFUSED, Ordering::Relaxed);
+        entry[1].store(number, Ordering::Release);
+    }
+
     /// Leader: write `number` is applied and visible.
     pub fn applied(&self, number: u64) {
         self.entry(number)[6].store(APPLIED, Ordering::Release);
@@ -140,6 +154,9 @@ impl Page {
             return Trace::NotAssigned;
         }
         let word = |i: usize| entry[i].load(Ordering::Acquire);
+        if word(6) == REFUSED {
+            return Trace::Refused;
+        }
         Trace::Assigned {
             epoch: Epoch {
                 number: word(2),
@@ -170,6 +187,17 @@ mod tests {
         assert!(page.claim(2));
         assert!(!page.cancel(2));
         assert!(!page.claim(2), "a resent write is not claimed twice");
+    }
+
+    #[test]
+    fn a_refused_write_is_traced_as_such_until_it_begins_again() {
+        let page = Page::create().unwrap();
+        page.begin(5);
+        assert!(page.claim(5));
+        page.refuse(5);
+        assert_eq!(page.trace(5), Trace::Refused);
+        page.begin(5);
+        assert_eq!(page.trace(5), Trace::NotAssigned);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod entries;
 mod frame;
+mod packed;
 
 use std::ops::Bound;
 
@@ -22,6 +23,7 @@ use crate::status::LeaderStatus;
 
 pub(crate) use entries::{Entries, EntriesBuilder};
 pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
+pub(crate) use packed::{Conditions, Keys, Values};
 
 /// The largest key, in bytes. LevelDB has no limit below 4 GiB; with this one a scan's two bounds fit a request.
 pub const MAX_KEY_BYTES: usize = 16 << 20;
@@ -38,7 +40,7 @@ pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
 pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
 /// The version of the messages below. A change of meaning or shape raises it.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// What a follower sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,16 +108,64 @@ pub(crate) enum Request<'a> {
         key: &'a Bytes,
         at: Option<u64>,
     },
-    /// `batch` in LevelDB's batch form (its sequence field is ignored).
-    Write {
-        number: u64,
-        sync: bool,
+    Contains {
         #[serde(borrow)]
-        batch: &'a Bytes,
+        key: &'a Bytes,
+        at: Option<u64>,
     },
+    /// Several keys ([`Keys`]) at one moment.
+    GetMany(#[serde(borrow)] GetMany<'a>),
+    Write(#[serde(borrow)] Write<'a>),
     Scan(#[serde(borrow)] Scan<'a>),
     Pin,
     Status,
+    /// About how many bytes of tables a range takes.
+    ApproximateSize {
+        #[serde(borrow)]
+        lower: Bound<&'a Bytes>,
+        #[serde(borrow)]
+        upper: Bound<&'a Bytes>,
+    },
+    /// A property by LevelDB's name.
+    Property {
+        name: &'a str,
+    },
+}
+
+impl Request<'_> {
+    /// Whether its answer may pin a moment.
+    pub fn may_grant(&self) -> bool {
+        matches!(
+            self,
+            Request::Pin
+                | Request::Scan(Scan { at: None, .. })
+                | Request::GetMany(GetMany { at: None, .. })
+        )
+    }
+}
+
+/// A batch to be written.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Write<'a> {
+    pub number: u64,
+    pub sync: bool,
+    /// In LevelDB's batch form (its sequence field is ignored).
+    #[serde(borrow)]
+    pub batch: &'a Bytes,
+    /// What must hold for it to be applied ([`Conditions`]); empty: nothing.
+    #[serde(borrow)]
+    pub conditions: &'a Bytes,
+}
+
+/// Some keys to be read.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct GetMany<'a> {
+    /// The moment, as in [`Scan::at`].
+    pub at: Option<u64>,
+    #[serde(borrow)]
+    pub keys: &'a Bytes,
+    /// The answer ends with the value that reaches this size, and is asked on from there.
+    pub limit_bytes: u32,
 }
 
 /// One chunk of a range.
@@ -128,6 +178,8 @@ pub(crate) struct Scan<'a> {
     #[serde(borrow)]
     pub upper: Bound<&'a Bytes>,
     pub reverse: bool,
+    /// The values are left out (each is empty in the answer).
+    pub keys_only: bool,
     /// The chunk ends with the entry that reaches this size.
     pub limit_bytes: u32,
 }
@@ -151,9 +203,18 @@ pub(crate) enum ServerMessage<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response<'a> {
     Value(#[serde(borrow)] Option<&'a Bytes>),
+    Contained(bool),
+    Values {
+        sequence: u64,
+        pinned: bool,
+        #[serde(borrow)]
+        packed: &'a Bytes,
+    },
     Written {
         sequence: u64,
     },
+    /// A condition did not hold: nothing was written.
+    Conflict,
     Entries {
         sequence: u64,
         pinned: bool,
@@ -165,6 +226,8 @@ pub(crate) enum Response<'a> {
         sequence: u64,
     },
     Status(LeaderStatus),
+    Size(u64),
+    Property(Option<String>),
 }
 
 /// An error as it travels.
@@ -193,9 +256,16 @@ impl From<Failure> for Error {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Value(Option<Vec<u8>>),
+    Contained(bool),
+    Values {
+        sequence: u64,
+        pinned: bool,
+        values: Values,
+    },
     Written {
         sequence: u64,
     },
+    Conflict,
     Entries {
         sequence: u64,
         pinned: bool,
@@ -205,6 +275,8 @@ pub(crate) enum Answer {
         sequence: u64,
     },
     Status(Box<LeaderStatus>),
+    Size(u64),
+    Property(Option<String>),
 }
 
 impl Answer {
@@ -212,9 +284,20 @@ impl Answer {
     pub fn as_response(&self) -> Response<'_> {
         match self {
             Answer::Value(value) => Response::Value(value.as_deref().map(Bytes::new)),
+            Answer::Contained(yes) => Response::Contained(*yes),
+            Answer::Values {
+                sequence,
+                pinned,
+                values,
+            } => Response::Values {
+                sequence: *sequence,
+                pinned: *pinned,
+                packed: Bytes::new(values.packed()),
+            },
             Answer::Written { sequence } => Response::Written {
                 sequence: *sequence,
             },
+            Answer::Conflict => Response::Conflict,
             Answer::Entries {
                 sequence,
                 pinned,
@@ -229,6 +312,8 @@ impl Answer {
                 sequence: *sequence,
             },
             Answer::Status(status) => Response::Status(LeaderStatus::clone(status)),
+            Answer::Size(bytes) => Response::Size(*bytes),
+            Answer::Property(text) => Response::Property(text.clone()),
         }
     }
 
@@ -236,7 +321,18 @@ impl Answer {
     pub fn from_response(response: Response<'_>) -> Result<Self> {
         Ok(match response {
             Response::Value(value) => Answer::Value(value.map(|v| v.to_vec())),
+            Response::Contained(yes) => Answer::Contained(yes),
+            Response::Values {
+                sequence,
+                pinned,
+                packed,
+            } => Answer::Values {
+                sequence,
+                pinned,
+                values: Values::from_packed(packed)?,
+            },
             Response::Written { sequence } => Answer::Written { sequence },
+            Response::Conflict => Answer::Conflict,
             Response::Entries {
                 sequence,
                 pinned,
@@ -249,6 +345,8 @@ impl Answer {
             },
             Response::Pinned { sequence } => Answer::Pinned { sequence },
             Response::Status(status) => Answer::Status(Box::new(status)),
+            Response::Size(bytes) => Answer::Size(bytes),
+            Response::Property(text) => Answer::Property(text),
         })
     }
 
@@ -257,6 +355,11 @@ impl Answer {
         match self {
             Answer::Pinned { sequence }
             | Answer::Entries {
+                sequence,
+                pinned: true,
+                ..
+            }
+            | Answer::Values {
                 sequence,
                 pinned: true,
                 ..

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use serde_bytes::Bytes;
 
+use crate::batch::check_key;
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Handle, Pinned, Tenure};
+use crate::handle::{Handle, Pinned};
 use crate::protocol::{Entries, Scan};
+use crate::session::Tenure;
 
 /// The first chunk is small, so that a short scan costs little; the following ones grow to spare round trips.
 const FIRST_CHUNK_BYTES: u32 = 4 << 10;
@@ -58,6 +60,23 @@ impl Bounds {
             lower: Bound::Included(prefix.to_vec()),
             upper,
         }
+    }
+
+    /// The bounds as they travel.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a bound is over the limit of a key.
+    pub fn checked(&self) -> Result<(Bound<&Bytes>, Bound<&Bytes>)> {
+        let check = |bound: &Bound<Vec<u8>>| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => check_key(key),
+            Bound::Unbounded => Ok(()),
+        };
+        check(&self.lower)?;
+        check(&self.upper)?;
+        Ok((
+            self.lower.as_ref().map(|key| Bytes::new(key)),
+            self.upper.as_ref().map(|key| Bytes::new(key)),
+        ))
     }
 
     /// Whether no key at all can lie in the range.
@@ -180,11 +199,13 @@ impl Range {
             End::Front => &mut self.front,
             End::Back => &mut self.back,
         };
+        let (lower, upper) = self.left.checked()?;
         let scan = Scan {
             at: None,
-            lower: self.left.lower.as_ref().map(|k| Bytes::new(k)),
-            upper: self.left.upper.as_ref().map(|k| Bytes::new(k)),
+            lower,
+            upper,
             reverse: end == End::Back,
+            keys_only: false,
             limit_bytes: chunk.next_bytes,
         };
         chunk.next_bytes = (chunk.next_bytes * 4).min(LAST_CHUNK_BYTES);

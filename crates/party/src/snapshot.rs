@@ -3,8 +3,9 @@
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
+use crate::db::values_of;
 use crate::error::Result;
-use crate::node::{Handle, Pinned};
+use crate::handle::{Handle, Pinned};
 use crate::range::{Bounds, Range};
 
 /// The database as it was at one moment; made by [`Db::snapshot`](crate::Db::snapshot).
@@ -42,6 +43,27 @@ impl Snapshot {
     /// As [`Db::get`](crate::Db::get), and `SnapshotLost` where the moment is gone.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         self.pin.handle().get(key.as_ref(), Some(&self.pin))
+    }
+
+    /// Whether there was an entry of `key` at this moment.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.pin.handle().contains(key.as_ref(), Some(&self.pin))
+    }
+
+    /// The value each of `keys` had at this moment, in the order asked for.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let keys: Vec<K> = keys.into_iter().collect();
+        let entries = self.pin.handle().get_many(&keys, Some(&self.pin))?;
+        Ok(values_of(entries))
     }
 
     /// The entries of this moment whose keys lie in `bounds`.

@@ -197,15 +197,10 @@ impl Conversation<'_> {
             match decode(frame)? {
                 ClientMessage::Call {
                     id,
-                    request:
-                        Request::Write {
-                            number,
-                            sync,
-                            batch,
-                        },
+                    request: Request::Write(write),
                 } => {
-                    match self.service.page_write(&self.page, number, sync, batch) {
-                        Ok(write) => self.group.push(id, write, batch.len()),
+                    match self.service.page_write(&self.page, &write) {
+                        Ok(ready) => self.group.push(id, ready, write.batch.len()),
                         Err(stop) => {
                             self.commit()?;
                             self.answer(id, Err(stop))?;

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use level_party_engine::{
-    CommitHook, Compression, Cursor, Engine, ErrorKind as EngineErrorKind,
+    CommitHook, Compression, Cursor, Engine, ErrorKind as EngineErrorKind, KeyRange,
     Options as EngineOptions, Pin, Write, WriteBatch,
 };
+
+use serde_bytes::Bytes;
 
 use super::Ending;
 use super::grants::{Grants, MAX_GRANTS};
@@ -18,7 +20,8 @@ use crate::error::{Error, ErrorKind};
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{
-    Answer, Entries, EntriesBuilder, MAX_CHUNK_BYTES, RecoveredThrough, Request, Scan,
+    Answer, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES, MAX_REPLY_FRAME,
+    RecoveredThrough, Request, Scan, Values, Write as WriteRequest,
 };
 use crate::state::StateFile;
 use crate::status::LeaderStatus;
@@ -103,7 +106,18 @@ impl Service {
                 let entry = self.engine.get_at(key, sequence)?;
                 Ok(Answer::Value(entry.map(|entry| entry.value)))
             }
-            Request::Write { .. } => Err(Stop::Failed(Error::protocol("a write is not a read"))),
+            Request::Contains { key, at: None } => {
+                Ok(Answer::Contained(self.engine.contains(key)?))
+            }
+            Request::Contains {
+                key,
+                at: Some(sequence),
+            } => {
+                let _pin = held(grants, sequence)?;
+                Ok(Answer::Contained(self.engine.contains_at(key, sequence)?))
+            }
+            Request::GetMany(many) => self.get_many(&many, grants),
+            Request::Write(_) => Err(Stop::Failed(Error::protocol("a write is not a read"))),
             Request::Scan(scan) => self.scan(&scan, grants),
             Request::Pin => {
                 let pin = self.engine.pin();
@@ -112,69 +126,52 @@ impl Service {
                 Ok(Answer::Pinned { sequence })
             }
             Request::Status => Ok(self.status(followers())),
+            Request::ApproximateSize { lower, upper } => {
+                let own = |bound: Bound<&Bytes>| bound.map(|key| key.to_vec());
+                let range = KeyRange {
+                    start: own(lower),
+                    end: own(upper),
+                };
+                Ok(Answer::Size(self.engine.approximate_size(&range)?))
+            }
+            Request::Property { name } => Ok(Answer::Property(self.engine.property(name))),
         }
     }
 
     /// A write of this process's own; not made if its turn comes after `deadline`.
-    pub fn write(&self, batch: &[u8], sync: bool, deadline: Instant) -> Served {
+    pub fn write(&self, write: &WriteRequest<'_>, deadline: Instant) -> Served {
         let assigned = Arc::new(AtomicBool::new(false));
         let hook = OwnHook {
             deadline,
             assigned: assigned.clone(),
         };
-        let write = Write::new(checked_batch(batch)?)
-            .sync(sync)
-            .hook(Box::new(hook));
-        match self.engine.write(write) {
-            Ok(sequence) => Ok(Answer::Written { sequence }),
-            Err(error) => match (Stop::from(error), assigned.load(Ordering::Relaxed)) {
-                // The engine had stopped writing before this write's turn came.
-                (Stop::Unknown(_), false) => Err(Stop::Over),
-                (stop, _) => Err(stop),
-            },
+        let write = checked_write(write)?.hook(Box::new(hook));
+        match written(self.engine.write(write)) {
+            // The engine had stopped writing before this write's turn came.
+            Err(Stop::Unknown(_)) if !assigned.load(Ordering::Relaxed) => Err(Stop::Over),
+            served => served,
         }
     }
 
     /// A write whose outcome a session page keeps.
-    pub fn write_for_page(
-        &self,
-        page: &Arc<Page>,
-        number: u64,
-        sync: bool,
-        batch: &[u8],
-    ) -> Served {
-        let write = self.page_write(page, number, sync, batch)?;
-        Ok(Answer::Written {
-            sequence: self.engine.write(write)?,
-        })
+    pub fn write_for_page(&self, page: &Arc<Page>, write: &WriteRequest<'_>) -> Served {
+        written(self.engine.write(self.page_write(page, write)?))
     }
 
     /// Writes that came together over one connection, committed together and in their order.
     pub fn write_group(&self, writes: Vec<Write>) -> Vec<Served> {
         let results = self.engine.write_all(writes);
-        let served = |result: Result<u64, level_party_engine::Error>| match result {
-            Ok(sequence) => Ok(Answer::Written { sequence }),
-            Err(error) => Err(Stop::from(error)),
-        };
-        results.into_iter().map(served).collect()
+        results.into_iter().map(written).collect()
     }
 
     /// A write that tells `page` what becomes of it.
-    pub fn page_write(
-        &self,
-        page: &Arc<Page>,
-        number: u64,
-        sync: bool,
-        batch: &[u8],
-    ) -> Result<Write, Stop> {
+    pub fn page_write(&self, page: &Arc<Page>, write: &WriteRequest<'_>) -> Result<Write, Stop> {
         let hook = PageHook {
             page: page.clone(),
-            number,
+            number: write.number,
             epoch: self.epoch,
         };
-        Ok(Write::new(checked_batch(batch)?)
-            .sync(sync)
-            .hook(Box::new(hook)))
+        Ok(checked_write(write)?.hook(Box::new(hook)))
     }
 
     /// Pins a moment that a session held under another leader. False: it is gone.
@@ -225,32 +222,106 @@ impl Service {
     }
 
     fn scan(&self, scan: &Scan<'_>, grants: &Grants) -> Served {
-        match scan.at {
-            Some(sequence) => {
-                let _pin = held(grants, sequence)?;
-                let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
-                Ok(Answer::Entries {
-                    sequence,
-                    pinned: false,
-                    entries,
-                })
+        let moment = self.moment(scan.at, grants)?;
+        let sequence = moment.sequence();
+        let mut cursor = self.engine.cursor_at(sequence)?;
+        if scan.keys_only {
+            cursor = cursor.keys_only();
+        }
+        let entries = collect(cursor, scan)?;
+        Ok(Answer::Entries {
+            sequence,
+            pinned: moment.grant_if(entries.more(), grants)?,
+            entries,
+        })
+    }
+
+    fn get_many(&self, many: &GetMany<'_>, grants: &Grants) -> Served {
+        let keys = Keys::unpack(many.keys).map_err(Stop::Failed)?;
+        let moment = self.moment(many.at, grants)?;
+        let sequence = moment.sequence();
+        let limit = many.limit_bytes.min(MAX_CHUNK_BYTES) as usize;
+        let mut values = Values::default();
+        let mut answered = 0;
+        for key in &keys {
+            let entry = self.engine.get_at(key, sequence)?;
+            let value: &[u8] = entry.as_ref().map_or(b"", |entry| &entry.value);
+            check_travels(value.len())?;
+            // A reply holds the largest value, but not a second one beside it.
+            let room = MAX_REPLY_FRAME / 2;
+            if answered > 0 && values.packed().len() + value.len() > room {
+                break;
             }
-            None => {
-                let pin = self.engine.pin();
-                let sequence = pin.sequence();
-                let entries = collect(self.engine.cursor_at(sequence)?, scan)?;
-                let pinned = entries.more();
-                if pinned {
-                    grant(grants, pin)?;
-                }
-                Ok(Answer::Entries {
-                    sequence,
-                    pinned,
-                    entries,
-                })
+            values.push(entry.as_ref().map(|entry| (entry.sequence, value)));
+            answered += 1;
+            if values.packed().len() >= limit {
+                break;
             }
         }
+        Ok(Answer::Values {
+            sequence,
+            pinned: moment.grant_if(answered < keys.len(), grants)?,
+            values,
+        })
     }
+
+    /// The moment that a call reads at: one that its session holds, or the newest.
+    fn moment(&self, at: Option<u64>, grants: &Grants) -> Result<Moment, Stop> {
+        Ok(match at {
+            Some(sequence) => Moment::Held(held(grants, sequence)?),
+            None => Moment::New(self.engine.pin()),
+        })
+    }
+}
+
+/// A pinned moment for the time of a call.
+enum Moment {
+    Held(Pin),
+    New(Pin),
+}
+
+impl Moment {
+    fn sequence(&self) -> u64 {
+        match self {
+            Moment::Held(pin) | Moment::New(pin) => pin.sequence(),
+        }
+    }
+
+    /// Grants a new moment to the session where there is `more` to be asked for at it. Says whether it did.
+    fn grant_if(self, more: bool, grants: &Grants) -> Result<bool, Stop> {
+        match self {
+            Moment::New(pin) if more => grant(grants, pin).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The answer to a write.
+fn written(result: Result<u64, level_party_engine::Error>) -> Served {
+    match result {
+        Ok(sequence) => Ok(Answer::Written { sequence }),
+        Err(error) if error.kind() == EngineErrorKind::Conflict => Ok(Answer::Conflict),
+        Err(error) => Err(Stop::from(error)),
+    }
+}
+
+fn checked_write(write: &WriteRequest<'_>) -> Result<Write, Stop> {
+    let mut ready = Write::new(checked_batch(write.batch)?).sync(write.sync);
+    for (key, expect) in Conditions::unpack(write.conditions).map_err(Stop::Failed)? {
+        ready = ready.condition(key, expect);
+    }
+    Ok(ready)
+}
+
+/// Refuses an entry that no reply can hold: another program may have written it.
+fn check_travels(value_bytes: usize) -> Result<(), Stop> {
+    if value_bytes <= MAX_REPLY_FRAME - 4096 {
+        return Ok(());
+    }
+    Err(Stop::Failed(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("an entry of {value_bytes} bytes is too large to travel"),
+    )))
 }
 
 fn held(grants: &Grants, sequence: u64) -> Result<Pin, Stop> {
@@ -286,19 +357,17 @@ fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
     let mut chunk = EntriesBuilder::new(scan.limit_bytes.min(MAX_CHUNK_BYTES));
     position(&mut cursor, scan)?;
     while cursor.valid() && within(cursor.key(), scan) {
-        if !chunk.fits(cursor.key(), cursor.value()) && chunk.is_empty() {
-            return Err(Stop::Failed(Error::new(
-                ErrorKind::InvalidArgument,
-                format!(
-                    "an entry of {} bytes is too large to travel",
-                    cursor.value().len()
-                ),
-            )));
+        let value: &[u8] = match scan.keys_only {
+            true => b"",
+            false => cursor.value(),
+        };
+        if chunk.is_empty() {
+            check_travels(cursor.key().len() + value.len())?;
         }
-        if chunk.is_full() || !chunk.fits(cursor.key(), cursor.value()) {
+        if chunk.is_full() || !chunk.fits(cursor.key(), value) {
             return Ok(chunk.finish(true));
         }
-        chunk.push(cursor.key(), cursor.value());
+        chunk.push(cursor.key(), value);
         match scan.reverse {
             false => cursor.next()?,
             true => cursor.prev()?,
@@ -375,6 +444,10 @@ impl CommitHook for PageHook {
 
     fn decided(&mut self, _last_sequence: u64) {
         self.page.applied(self.number);
+    }
+
+    fn refused(&mut self, _error: &level_party_engine::Error, _at: u64) {
+        self.page.refuse(self.number);
     }
 }
 

@@ -23,6 +23,7 @@ fn a_call_arrives_as_it_was_sent_in_whatever_pieces() {
         lower: Bound::Included(Bytes::new(b"")),
         upper: Bound::Excluded(Bytes::new(b"z\xff")),
         reverse: true,
+        keys_only: false,
         limit_bytes: 4096,
     };
     let mut bytes = Vec::new();
@@ -62,11 +63,12 @@ fn a_frame_over_the_limit_is_refused_before_its_bytes_come() {
 #[test]
 fn no_bytes_make_a_decoder_panic() {
     let mut bytes = Vec::new();
-    let request = Request::Write {
+    let request = Request::Write(Write {
         number: 300,
         sync: true,
         batch: Bytes::new(b"0123456789ab"),
-    };
+        conditions: Bytes::new(b""),
+    });
     encode_frame(&ClientMessage::Call { id: 300, request }, &mut bytes);
     for at in 0..bytes.len() {
         for flip in [1, 0x80, 0xff] {

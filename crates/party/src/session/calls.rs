@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::follower::{Link, Received, SendError};
 use crate::leader::Stop;
 use crate::page::ENTRIES;
-use crate::protocol::{Answer, ClientMessage, Request, Scan, encode_frame};
+use crate::protocol::{Answer, ClientMessage, Request, encode_frame};
 use crate::range::stream_lost;
 
 impl Session {
@@ -84,10 +84,10 @@ impl Session {
             return Err(self.inner.lock().timeout_error(limits));
         };
         let id = sender.next_call;
-        let write = matches!(request, Request::Write { .. }).then_some(sender.next_write);
+        let write = matches!(request, Request::Write(_)).then_some(sender.next_write);
         let mut request = *request;
-        if let (Request::Write { number, .. }, Some(next)) = (&mut request, write) {
-            *number = next;
+        if let (Request::Write(write), Some(next)) = (&mut request, write) {
+            write.number = next;
         }
         let mut frame = Vec::new();
         encode_frame(&ClientMessage::Call { id, request }, &mut frame);
@@ -96,7 +96,7 @@ impl Session {
         let pending = Pending {
             frame: frame.clone(),
             write,
-            grants: matches!(request, Request::Pin | Request::Scan(Scan { at: None, .. })),
+            grants: request.may_grant(),
             retry: limits.retry,
             caller: Some(caller.clone()),
             answer: None,

@@ -3,6 +3,7 @@
 //! | the page says of a write | the leadership that assigned it | then |
 //! |---|---|---|
 //! | not assigned | - | it is not in the log: send it again |
+//! | refused | - | conflict: nothing was written (its caller looks again, so an old refusal does no harm) |
 //! | assigned | goes on, and made it visible | applied |
 //! | assigned | goes on, and did not | that leadership is ending: wait for the next |
 //! | assigned s | was recovered through r >= s | applied |
@@ -39,6 +40,7 @@ const MAX_SENT_AGAIN: u32 = 3;
 enum Resolution {
     Resend,
     Applied { sequence: u64 },
+    Refused,
     Unknown,
     NotYet,
 }
@@ -48,13 +50,14 @@ fn resolve(
     recovered: impl Fn(Epoch) -> RecoveredThrough,
     published: u64,
 ) -> Resolution {
-    let Trace::Assigned {
-        epoch,
-        last_sequence,
-        applied,
-    } = trace
-    else {
-        return Resolution::Resend;
+    let (epoch, last_sequence, applied) = match trace {
+        Trace::NotAssigned => return Resolution::Resend,
+        Trace::Refused => return Resolution::Refused,
+        Trace::Assigned {
+            epoch,
+            last_sequence,
+            applied,
+        } => (epoch, last_sequence, applied),
     };
     let through = |known: bool, otherwise| match known {
         true => Resolution::Applied {
@@ -234,6 +237,7 @@ impl Session {
                     }
                 }
                 Resolution::Applied { sequence } => Ok(Answer::Written { sequence }),
+                Resolution::Refused => Ok(Answer::Conflict),
                 Resolution::Unknown => Err(outcome_unknown(
                     "nothing is left that tells what became of it",
                 )),
@@ -383,14 +387,9 @@ fn execute_frame(
         if let Some(message) = buffer.next_frame().map_err(Stop::Failed)? {
             return match decode(message).map_err(Stop::Failed)? {
                 ClientMessage::Call {
-                    request:
-                        Request::Write {
-                            number,
-                            sync,
-                            batch,
-                        },
+                    request: Request::Write(write),
                     ..
-                } => leadership.write_for_page(page, number, sync, batch),
+                } => leadership.write_for_page(page, &write),
                 ClientMessage::Call { request, .. } => {
                     leadership.execute(&request, Instant::now() + RESEND_LIMIT)
                 }
@@ -418,6 +417,12 @@ mod tests {
             last_sequence,
             applied,
         }
+    }
+
+    #[test]
+    fn a_refused_write_stays_refused() {
+        let never = |_| -> RecoveredThrough { panic!("no epoch to ask about") };
+        assert_eq!(resolve(Trace::Refused, never, 0), Resolution::Refused);
     }
 
     #[test]

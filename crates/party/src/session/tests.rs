@@ -15,7 +15,7 @@ use crate::follower::Link;
 use crate::options::Options;
 use crate::protocol::{
     Answer, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, Request, Response,
-    ServerMessage, Welcome, decode, encode_frame,
+    ServerMessage, Welcome, Write, decode, encode_frame,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,11 +129,12 @@ fn a_grant_given_back_waits_for_what_is_sent_again() {
         }
 
         let write = threads.spawn(|| {
-            let request = Request::Write {
+            let request = Request::Write(Write {
                 number: 0,
                 sync: false,
                 batch: Bytes::new(&value),
-            };
+                conditions: Bytes::new(b""),
+            });
             session.call(&request, &Limits::new(PATIENCE, true))
         });
         leader.call();
@@ -151,7 +152,7 @@ fn a_grant_given_back_waits_for_what_is_sent_again() {
         let id = leader.next(|message| match message {
             ClientMessage::Call {
                 id,
-                request: Request::Write { batch, .. },
+                request: Request::Write(Write { batch, .. }),
             } => {
                 assert!(batch.as_ref() == value, "the write came with other bytes");
                 *id

@@ -1,0 +1,360 @@
+//! A handle: what one `open` returned. It has its own limits and its own `close`, and makes calls through its node.
+//!
+//! Each public call becomes one request here, or several where the answer comes in parts; what a caller gave is checked
+//! here, alike in both roles, before anything is sent.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use level_party_os::process::fork_generation;
+use serde_bytes::Bytes;
+
+use crate::batch::{WriteBatch, check_batch, check_key};
+use crate::election::Elector;
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::Node;
+use crate::options::Options;
+use crate::protocol::{
+    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Request, Scan, Write, unexpected,
+};
+use crate::range::Bounds;
+use crate::registry;
+use crate::session::{Answered, Limits, PinId, Tenure};
+use crate::status::{LeaderStatus, Role, Status};
+
+/// Keys of one request to read many, in bytes, but for a single key that is larger.
+const KEYS_BYTES: usize = 1 << 20;
+/// A packed key costs this beside its bytes at least; no request names more keys than this allows.
+const MAX_KEYS: usize = 1 << 16;
+
+/// What a key held: the entry's sequence and value.
+pub(crate) type Found = Option<(u64, Vec<u8>)>;
+
+/// What one `open` returned.
+pub(crate) struct Handle {
+    elector: Arc<Elector>,
+    timeout: Duration,
+    retry: bool,
+    read_only: bool,
+    opened: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Handle {
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        let (timeout, retry, read_only) = (options.timeout, options.retry, options.read_only);
+        let limits = Limits::new(options.open_timeout, true);
+        let error_if_exists = options.error_if_exists;
+        let elector = registry::join(path, options)?;
+        // From here on an error drops the handle, which leaves the node.
+        let handle = Handle {
+            elector,
+            timeout,
+            retry,
+            read_only,
+            opened: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        };
+        let node = handle.node();
+        node.session.wait_for_leader(&limits, || node.failure())?;
+        handle.opened.store(true, Ordering::Release);
+        let created = handle.elector.created_here();
+        if error_if_exists && !created {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "{} holds a database already (error_if_exists is set)",
+                    node.path.display()
+                ),
+            ));
+        }
+        Ok(handle)
+    }
+
+    fn node(&self) -> &Node {
+        self.elector.node()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.node().path
+    }
+
+    pub fn role(&self) -> Role {
+        self.node().session.role()
+    }
+
+    pub fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.elector
+                .handle_closed(self.opened.load(Ordering::Acquire));
+        }
+    }
+
+    /// The limits of a call that begins now.
+    ///
+    /// # Errors
+    /// `Closed`, `Forked`.
+    pub fn limits(&self) -> Result<Limits> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        if fork_generation() != self.node().fork_generation {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "this handle was opened before fork; open the database again in the child process",
+            ));
+        }
+        Ok(Limits::new(self.timeout, self.retry))
+    }
+
+    fn call(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
+        self.node().session.call(request, limits)
+    }
+
+    /// The moment `at` can still be read, as far as this process knows.
+    fn check_moment(&self, at: Option<&Pinned>) -> Result<()> {
+        at.map_or(Ok(()), |pin| self.node().session.check_pin(pin.id))
+    }
+
+    /// The grant that came with an answer.
+    fn granted(self: &Arc<Self>, pin: Option<PinId>, sequence: u64) -> Option<Pinned> {
+        pin.map(|id| Pinned {
+            handle: self.clone(),
+            id,
+            sequence,
+        })
+    }
+
+    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
+        check_key(key)?;
+        let limits = self.limits()?;
+        self.check_moment(at)?;
+        let request = Request::Get {
+            key: Bytes::new(key),
+            at: at.map(Pinned::sequence),
+        };
+        match self.call(&request, &limits)?.answer {
+            Answer::Value(value) => Ok(value),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub fn contains(&self, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
+        check_key(key)?;
+        let limits = self.limits()?;
+        self.check_moment(at)?;
+        let request = Request::Contains {
+            key: Bytes::new(key),
+            at: at.map(Pinned::sequence),
+        };
+        match self.call(&request, &limits)?.answer {
+            Answer::Contained(yes) => Ok(yes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What `keys` held at one moment: each entry's sequence and value.
+    pub fn get_many(
+        self: &Arc<Self>,
+        keys: &[impl AsRef<[u8]>],
+        at: Option<&Pinned>,
+    ) -> Result<Vec<Found>> {
+        keys.iter().try_for_each(|key| check_key(key.as_ref()))?;
+        let mut found = Vec::with_capacity(keys.len());
+        let mut granted = None;
+        while found.len() < keys.len() {
+            let left = &keys[found.len()..];
+            let packed = pack_some(left);
+            if packed.count < left.len() && at.is_none() && granted.is_none() {
+                granted = Some(self.pin()?);
+            }
+            let limits = self.limits()?;
+            let pin = at.or(granted.as_ref());
+            self.check_moment(pin)?;
+            let request = Request::GetMany(GetMany {
+                at: pin.map(Pinned::sequence),
+                keys: Bytes::new(packed.keys.packed()),
+                limit_bytes: MAX_CHUNK_BYTES,
+            });
+            let answered = self.call(&request, &limits)?;
+            let Answer::Values {
+                sequence, values, ..
+            } = answered.answer
+            else {
+                return Err(unexpected(&answered.answer));
+            };
+            if let Some(pin) = self.granted(answered.pin, sequence) {
+                granted = Some(pin);
+            }
+            let before = found.len();
+            let owned = |(sequence, value): (u64, &[u8])| (sequence, value.to_vec());
+            found.extend(values.iter().map(|entry| entry.map(owned)));
+            if found.len() == before || found.len() > before + packed.count {
+                return Err(Error::protocol(
+                    "the leader answered with another number of values than it was asked for",
+                ));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes `batch` and says the sequence of its last entry.
+    pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
+        match self.write_if(batch, sync, &Conditions::default())? {
+            Some(sequence) => Ok(sequence),
+            None => Err(unexpected(&Answer::Conflict)),
+        }
+    }
+
+    /// Writes `batch` if all of `conditions` hold when its turn comes. `None`: they did not, and nothing was written.
+    pub fn write_if(
+        &self,
+        batch: &WriteBatch,
+        sync: bool,
+        conditions: &Conditions,
+    ) -> Result<Option<u64>> {
+        self.check_writable()?;
+        check_batch(batch, conditions)?;
+        let limits = self.limits()?;
+        let request = Request::Write(Write {
+            number: 0,
+            sync,
+            batch: Bytes::new(batch.as_bytes()),
+            conditions: Bytes::new(conditions.packed()),
+        });
+        match self.call(&request, &limits)?.answer {
+            Answer::Written { sequence } => Ok(Some(sequence)),
+            Answer::Conflict => Ok(None),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// # Errors
+    /// `ReadOnly`.
+    pub fn check_writable(&self) -> Result<()> {
+        match self.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::ReadOnly,
+                "this handle was opened with read_only; open the database without it to write",
+            )),
+        }
+    }
+
+    /// One chunk of a range; the pin of its moment where this chunk granted one; and who answered.
+    pub fn scan(
+        self: &Arc<Self>,
+        scan: &Scan<'_>,
+        pin: Option<&Pinned>,
+        begun: Option<Tenure>,
+    ) -> Result<(Entries, Option<Pinned>, Tenure)> {
+        let mut limits = self.limits()?;
+        limits.only = begun.filter(|_| !self.retry);
+        self.check_moment(pin)?;
+        let scan = Scan {
+            at: pin.map(Pinned::sequence),
+            ..*scan
+        };
+        let answered = self.call(&Request::Scan(scan), &limits)?;
+        match answered.answer {
+            Answer::Entries {
+                sequence, entries, ..
+            } => {
+                let pin = self.granted(answered.pin, sequence);
+                Ok((entries, pin, answered.tenure))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
+        let answered = self.call(&Request::Pin, &self.limits()?)?;
+        match answered.answer {
+            Answer::Pinned { sequence } => self
+                .granted(answered.pin, sequence)
+                .ok_or_else(|| Error::protocol("the leader pinned a moment and granted none")),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// About how many bytes the tables hold of a range.
+    pub fn approximate_size(&self, bounds: &Bounds) -> Result<u64> {
+        let (lower, upper) = bounds.checked()?;
+        let request = Request::ApproximateSize { lower, upper };
+        match self.call(&request, &self.limits()?)?.answer {
+            Answer::Size(bytes) => Ok(bytes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        let request = Request::Property { name };
+        match self.call(&request, &self.limits()?)?.answer {
+            Answer::Property(text) => Ok(text),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        let leader: LeaderStatus = match self.call(&Request::Status, &self.limits()?)?.answer {
+            Answer::Status(status) => *status,
+            other => return Err(unexpected(&other)),
+        };
+        Ok(Status {
+            role: self.role(),
+            pid: std::process::id(),
+            leader,
+            differing_options: self.node().differing_options.lock().clone(),
+        })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The first of some keys, as many as one request takes.
+struct PackedKeys {
+    keys: Keys,
+    count: usize,
+}
+
+fn pack_some(from: &[impl AsRef<[u8]>]) -> PackedKeys {
+    let mut keys = Keys::default();
+    let mut count = 0;
+    for key in from.iter().take(MAX_KEYS) {
+        if count > 0 && keys.packed().len() + key.as_ref().len() > KEYS_BYTES {
+            break;
+        }
+        keys.push(key.as_ref());
+        count += 1;
+    }
+    PackedKeys { keys, count }
+}
+
+/// A moment that this handle holds; dropping it gives it back.
+pub(crate) struct Pinned {
+    handle: Arc<Handle>,
+    id: PinId,
+    sequence: u64,
+}
+
+impl Pinned {
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.handle.node().session.unpin(self.id);
+    }
+}

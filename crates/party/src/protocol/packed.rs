@@ -1,0 +1,206 @@
+//! Lists inside a message, packed so that a message borrows them whole and an empty one costs a byte.
+//!
+//! | list | each item |
+//! |---|---|
+//! | [`Keys`] | length u32, key |
+//! | [`Conditions`] | key's length u32, expected sequence u64 (all ones: the key must be absent), key |
+//! | [`Values`] | sequence u64 (all ones: there is no entry), value's length u32, value |
+//!
+//! All numbers little-endian. What came is checked whole before anything of it is used.
+
+use level_party_engine::Expect;
+
+use crate::error::{Error, Result};
+
+const ABSENT: u64 = u64::MAX;
+
+fn malformed(what: &str) -> Error {
+    Error::protocol(format!("the other side sent a malformed list of {what}"))
+}
+
+/// Takes `count` bytes off the front.
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(count)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+fn take_u32(bytes: &mut &[u8]) -> Option<usize> {
+    take(bytes, 4).map(|n| u32::from_le_bytes(n.try_into().expect("four bytes")) as usize)
+}
+
+fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
+    take(bytes, 8).map(|n| u64::from_le_bytes(n.try_into().expect("eight bytes")))
+}
+
+/// Keys to be read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    packed: Vec<u8>,
+}
+
+impl Keys {
+    pub fn push(&mut self, key: &[u8]) {
+        self.packed
+            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.packed.extend_from_slice(key);
+    }
+
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// The keys in `packed`, each borrowed from it.
+    pub fn unpack(mut packed: &[u8]) -> Result<Vec<&[u8]>> {
+        let mut keys = Vec::new();
+        while !packed.is_empty() {
+            let length = take_u32(&mut packed);
+            let key = length.and_then(|n| take(&mut packed, n));
+            keys.push(key.ok_or_else(|| malformed("keys"))?);
+        }
+        Ok(keys)
+    }
+}
+
+/// What must hold for a write to be applied.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conditions {
+    packed: Vec<u8>,
+}
+
+impl Conditions {
+    /// `key` must still have the entry with `sequence`; `None`: it must have none.
+    pub fn push(&mut self, key: &[u8], sequence: Option<u64>) {
+        self.packed
+            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.packed
+            .extend_from_slice(&sequence.unwrap_or(ABSENT).to_le_bytes());
+        self.packed.extend_from_slice(key);
+    }
+
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    pub fn unpack(mut packed: &[u8]) -> Result<Vec<(&[u8], Expect)>> {
+        let mut conditions = Vec::new();
+        while !packed.is_empty() {
+            let mut item = || {
+                let length = take_u32(&mut packed)?;
+                let sequence = take_u64(&mut packed)?;
+                Some((take(&mut packed, length)?, sequence))
+            };
+            let (key, sequence) = item().ok_or_else(|| malformed("conditions"))?;
+            let expect = match sequence {
+                ABSENT => Expect::Absent,
+                sequence => Expect::Sequence(sequence),
+            };
+            conditions.push((key, expect));
+        }
+        Ok(conditions)
+    }
+}
+
+/// What some keys held, in the order they were asked for; fewer than asked for where the answer was full.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values {
+    packed: Vec<u8>,
+}
+
+impl Values {
+    pub fn push(&mut self, entry: Option<(u64, &[u8])>) {
+        let (sequence, value) = entry.unwrap_or((ABSENT, b""));
+        self.packed.extend_from_slice(&sequence.to_le_bytes());
+        self.packed
+            .extend_from_slice(&(value.len() as u32).to_le_bytes());
+        self.packed.extend_from_slice(value);
+    }
+
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// Checks `packed` whole.
+    pub fn from_packed(packed: &[u8]) -> Result<Self> {
+        let mut rest = packed;
+        while !rest.is_empty() {
+            let mut item = || {
+                take_u64(&mut rest)?;
+                let length = take_u32(&mut rest)?;
+                take(&mut rest, length)
+            };
+            item().ok_or_else(|| malformed("values"))?;
+        }
+        Ok(Values {
+            packed: packed.to_vec(),
+        })
+    }
+
+    /// The entry of each key: its sequence and its value.
+    pub fn iter(&self) -> impl Iterator<Item = Option<(u64, &[u8])>> {
+        let mut rest = self.packed.as_slice();
+        std::iter::from_fn(move || {
+            // What was checked or built here ends exactly at an item's end.
+            let sequence = take_u64(&mut rest)?;
+            let length = take_u32(&mut rest)?;
+            let value = take(&mut rest, length)?;
+            Some((sequence != ABSENT).then_some((sequence, value)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        let mut keys = Keys::default();
+        keys.push(b"");
+        keys.push(b"\x00\xff");
+        assert_eq!(
+            Keys::unpack(keys.packed()).unwrap(),
+            [&b""[..], b"\x00\xff"]
+        );
+
+        let mut conditions = Conditions::default();
+        conditions.push(b"k", Some(7));
+        conditions.push(b"", None);
+        let unpacked = Conditions::unpack(conditions.packed()).unwrap();
+        assert_eq!(
+            unpacked,
+            [(&b"k"[..], Expect::Sequence(7)), (&b""[..], Expect::Absent)]
+        );
+
+        let mut values = Values::default();
+        values.push(Some((3, b"v")));
+        values.push(None);
+        values.push(Some((4, b"")));
+        let again = Values::from_packed(values.packed()).unwrap();
+        assert_eq!(
+            again.iter().collect::<Vec<_>>(),
+            [Some((3, &b"v"[..])), None, Some((4, &b""[..]))]
+        );
+    }
+
+    #[test]
+    fn a_list_cut_short_anywhere_is_refused() {
+        let mut keys = Keys::default();
+        keys.push(b"abc");
+        let mut conditions = Conditions::default();
+        conditions.push(b"abc", None);
+        let mut values = Values::default();
+        values.push(Some((1, b"abc")));
+        for cut in 1..keys.packed().len() {
+            assert!(Keys::unpack(&keys.packed()[..cut]).is_err(), "keys {cut}");
+        }
+        for cut in 1..conditions.packed().len() {
+            let packed = &conditions.packed()[..cut];
+            assert!(Conditions::unpack(packed).is_err(), "conditions {cut}");
+        }
+        for cut in 1..values.packed().len() {
+            let packed = &values.packed()[..cut];
+            assert!(Values::from_packed(packed).is_err(), "values {cut}");
+        }
+    }
+}

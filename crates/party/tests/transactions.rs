@@ -1,0 +1,166 @@
+//! Transactions, compare-and-swap and reads of many keys, by threads of one process. The same over several processes
+//! and deaths is in the program's own tests.
+
+use level_party::{Db, Error, ErrorKind, Result};
+
+fn number(bytes: Option<Vec<u8>>) -> u64 {
+    bytes.map_or(0, |b| {
+        u64::from_be_bytes(b.try_into().expect("eight bytes"))
+    })
+}
+
+#[test]
+fn increments_of_many_threads_are_exact() {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    std::thread::scope(|threads| {
+        for _ in 0..THREADS {
+            threads.spawn(|| {
+                for _ in 0..EACH {
+                    let add = |tx: &mut level_party::Transaction| {
+                        let before = number(tx.get("n")?);
+                        tx.put("n", (before + 1).to_be_bytes())
+                    };
+                    db.transaction(add).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(number(db.get("n").unwrap()), THREADS * EACH);
+}
+
+#[test]
+fn a_transaction_sees_its_own_writes_and_one_moment_of_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.batch().put("a", "1").put("b", "1").write().unwrap();
+    let mut runs = 0;
+    db.transaction(|tx| {
+        runs += 1;
+        assert_eq!(tx.get("a")?.as_deref(), Some(&b"1"[..]));
+        if runs == 1 {
+            db.put("c", "elsewhere")?;
+        }
+        assert_eq!(
+            tx.get("c")?.is_some(),
+            runs > 1,
+            "the moment is that of the begin"
+        );
+        tx.put("a", "2")?;
+        tx.delete("b")?;
+        assert_eq!(
+            tx.get_many(["a", "b"])?,
+            [Some(b"2".to_vec()), None],
+            "its own writes"
+        );
+        assert_eq!(
+            db.get("a")?.as_deref(),
+            Some(&b"1"[..]),
+            "nobody else sees them"
+        );
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    assert_eq!(runs, 2, "the absence of c was read, and c came");
+    assert_eq!(db.get("a").unwrap().as_deref(), Some(&b"2"[..]));
+    assert!(!db.contains("b").unwrap());
+}
+
+#[test]
+fn a_body_that_fails_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let refused: std::result::Result<(), String> = db
+        .transaction(|tx| {
+            tx.put("a", "1").map_err(Refusal::from)?;
+            Err(Refusal("no".into()))
+        })
+        .map_err(|refusal: Refusal| refusal.0);
+    assert_eq!(refused, Err("no".into()));
+    assert_eq!(db.get("a").unwrap(), None);
+}
+
+struct Refusal(String);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal(error.to_string())
+    }
+}
+
+#[test]
+fn a_key_written_meanwhile_with_the_same_value_is_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.put("a", "1").unwrap();
+    let mut runs = 0;
+    let add = |tx: &mut level_party::Transaction| -> Result<()> {
+        runs += 1;
+        tx.get("a")?;
+        if runs == 1 {
+            db.put("a", "1")?;
+        }
+        tx.put("b", "1")
+    };
+    db.transaction(add).unwrap();
+    assert_eq!(runs, 2);
+}
+
+#[test]
+fn compare_and_swap_compares_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    assert!(!db.compare_and_swap("k", Some(b"1"), Some(b"2")).unwrap());
+    assert!(db.compare_and_swap("k", None, Some(b"")).unwrap());
+    assert!(
+        !db.compare_and_swap("k", None, Some(b"1")).unwrap(),
+        "an empty value is one"
+    );
+    assert!(db.compare_and_swap("k", Some(b""), Some(b"1")).unwrap());
+    assert!(db.compare_and_swap("k", Some(b"1"), None).unwrap());
+    assert_eq!(db.get("k").unwrap(), None);
+}
+
+#[test]
+fn many_keys_and_large_values_come_in_order_and_of_one_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    // More than one answer holds, and more keys than one request does.
+    let keys: Vec<String> = (0..70_000).map(|n| format!("key{n:06}")).collect();
+    for some in keys.chunks(10_000) {
+        let batch = some.iter().fold(db.batch(), |batch, key| {
+            batch.put(key, format!("{key}{}", "x".repeat(20)))
+        });
+        batch.write().unwrap();
+    }
+    let asked = keys.iter().map(String::as_str).chain(["none", "key000001"]);
+    let values = db.get_many(asked).unwrap();
+    assert_eq!(values.len(), keys.len() + 2);
+    for (key, value) in keys.iter().zip(&values) {
+        assert!(value.as_ref().unwrap().starts_with(key.as_bytes()), "{key}");
+    }
+    assert_eq!(values[keys.len()], None);
+    assert_eq!(values[keys.len() + 1], values[1]);
+    assert_eq!(db.status().unwrap().leader.pins, 0, "no moment is held on");
+}
+
+#[test]
+fn a_read_only_handle_refuses_to_write_and_creates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let read_only = || Db::options().read_only(true);
+    let missing = read_only().open(dir.path()).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let db = Db::open(dir.path()).unwrap();
+    db.put("a", "1").unwrap();
+    let reader = read_only().open(dir.path()).unwrap();
+    assert_eq!(reader.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+    let refusals = [
+        reader.put("a", "2").unwrap_err(),
+        reader.compare_and_swap("a", None, None).unwrap_err(),
+        reader.transaction(|tx| tx.put("a", "2")).unwrap_err(),
+    ];
+    assert!(refusals.iter().all(|e| e.kind() == ErrorKind::ReadOnly));
+    assert_eq!(db.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+}
