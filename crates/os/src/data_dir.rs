@@ -95,6 +95,29 @@ impl DataDir {
         &self.path
     }
 
+    /// A path that leads to this very directory for as long as it is held open here, whatever becomes of the one it was
+    /// opened by: `/proc/self/fd/N` on Linux. Where that is not to be had (no `/proc`, other systems) it is
+    /// [`Self::path`]. For this process only, and not for people.
+    ///
+    /// ```
+    /// use level_party_os::DataDir;
+    /// let tmp = tempfile::tempdir()?;
+    /// let (path, moved) = (tmp.path().join("db"), tmp.path().join("moved"));
+    /// std::fs::create_dir(&path)?;
+    /// let dir = DataDir::open(&path)?;
+    /// let anchored = dir.anchored_path();
+    /// std::fs::rename(&path, &moved)?;
+    /// std::fs::create_dir(&path)?;
+    /// # if cfg!(target_os = "linux") {
+    /// std::fs::write(anchored.join("file"), "bytes")?;
+    /// assert!(moved.join("file").exists());
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn anchored_path(&self) -> PathBuf {
+        crate::endpoint::proc_path(self.as_fd()).unwrap_or_else(|| self.path.clone())
+    }
+
     /// Device and inode.
     pub fn identity(&self) -> DirIdentity {
         self.identity

@@ -89,11 +89,19 @@ impl<'a> Spot<'a> {
     fn require_our_socket(&self, stat: &rustix::fs::Stat) -> io::Result<DirIdentity> {
         let path = self.path();
         if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-            let what = format!("{} is in the way: it is not a socket", path.display());
+            let what = format!(
+                "{} is in the way: it is not a socket; move it elsewhere",
+                path.display()
+            );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
         if !credentials::is_us(stat.st_uid) {
-            let what = format!("{} belongs to user {}", path.display(), stat.st_uid);
+            let what = format!(
+                "{} belongs to user {}, and this process is user {}; run as that user",
+                path.display(),
+                stat.st_uid,
+                crate::process::effective_uid()
+            );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
         Ok(DirIdentity::from_stat(stat))
@@ -142,7 +150,7 @@ impl<'a> Spot<'a> {
 
 /// The path of an open descriptor's file, where `/proc` is mounted.
 #[cfg(target_os = "linux")]
-fn proc_path(fd: BorrowedFd<'_>) -> Option<PathBuf> {
+pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
     let there = DirIdentity::from_stat(&rustix::fs::stat(&path).ok()?);
@@ -151,7 +159,7 @@ fn proc_path(fd: BorrowedFd<'_>) -> Option<PathBuf> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn proc_path(_fd: BorrowedFd<'_>) -> Option<PathBuf> {
+pub(crate) fn proc_path(_fd: BorrowedFd<'_>) -> Option<PathBuf> {
     None
 }
 

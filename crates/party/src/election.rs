@@ -85,8 +85,10 @@ impl Elector {
 
     /// A handle was closed. With the last one the node leaves the directory: before this returns, if the handle was
     /// ever `opened`; one that gave up waiting does not wait for the leaving either.
+    ///
+    /// In a forked child nothing is left: the directory is the parent's.
     pub fn handle_closed(self: &Arc<Self>, opened: bool) {
-        if registry::leave(self) {
+        if !self.node.is_forked() && registry::leave(self) {
             self.node.begin_closing();
             if !opened {
                 return;
@@ -229,10 +231,15 @@ impl Seat {
             }
         });
         node.end_handshake();
-        attached.map_err(|error| match error.kind() {
-            ErrorKind::IncompatibleVersion | ErrorKind::InvalidArgument => Obstacle::Lasting(error),
-            _ => passing(format!("attaching to the leader failed: {error}")),
-        })
+        match attached {
+            Ok(place) => Ok(place),
+            // The endpoint came along when its directory was copied or linked: nobody serves this one.
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => self.stand(),
+            Err(error) if error.kind() == ErrorKind::IncompatibleVersion => {
+                Err(Obstacle::Lasting(error))
+            }
+            Err(error) => Err(passing(format!("attaching to the leader failed: {error}"))),
+        }
     }
 
     /// Nobody serves the endpoint: lead, if the lock is free.
@@ -254,8 +261,7 @@ impl Seat {
                 }));
             }
             Err(LockError::Io(error)) => {
-                let what = format!("cannot lock {}", node.path.display());
-                return Err(Obstacle::Lasting(Error::io(what, error)));
+                return Err(Obstacle::Lasting(registry::refused(&node.path, error)));
             }
         };
         node.session.set_trouble(Trouble {

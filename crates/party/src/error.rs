@@ -136,6 +136,12 @@ impl Error {
         self
     }
 
+    /// The same error with `what` in front of its sentence.
+    pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
+        self.inner.message = format!("{what}: {}", self.inner.message);
+        self
+    }
+
     /// An error of the operating system met while doing `what`.
     pub(crate) fn io(what: impl fmt::Display, error: std::io::Error) -> Self {
         let kind = match error.kind() {

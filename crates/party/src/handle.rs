@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use level_party_os::process::fork_generation;
 use serde_bytes::Bytes;
 
 use crate::batch::{WriteBatch, check_batch, check_key};
@@ -82,7 +81,10 @@ impl Handle {
     }
 
     pub fn role(&self) -> Role {
-        self.node().session.role()
+        match self.node().is_forked() {
+            true => Role::Electing,
+            false => self.node().session.role(),
+        }
     }
 
     pub fn close(&self) {
@@ -100,7 +102,7 @@ impl Handle {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
-        if fork_generation() != self.node().fork_generation {
+        if self.node().is_forked() {
             return Err(Error::new(
                 ErrorKind::Forked,
                 "this handle was opened before fork; open the database again in the child process",
@@ -355,6 +357,9 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        self.handle.node().session.unpin(self.id);
+        // In a forked child it is the parent's to give back.
+        if !self.handle.node().is_forked() {
+            self.handle.node().session.unpin(self.id);
+        }
     }
 }

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{Answer, RecoveredThrough, Request, Write};
@@ -99,7 +99,9 @@ impl Leadership {
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
         let server = Server::start(listener, dir.identity())?;
-        match Self::recover(path, options, elector) {
+        let recovered = still_there(dir, path)
+            .and_then(|()| Self::recover(&dir.anchored_path(), options, elector));
+        match recovered {
             Ok(recovered) => {
                 let leadership = Arc::new(Leadership {
                     service: recovered.service.clone(),
@@ -117,11 +119,13 @@ impl Leadership {
             Err(error) => {
                 server.stop();
                 drop(lock);
-                Err(error)
+                Err(error.context(format_args!("cannot lead in {}", path.display())))
             }
         }
     }
 
+    /// `path` is the directory's [`DataDir::anchored_path`], so that no file is ever looked for in a directory that has
+    /// taken the name of the one whose `LOCK` is held.
     fn recover(path: &Path, options: &Options, elector: Arc<Alarm>) -> Result<Recovered> {
         let state = Arc::new(StateFile::open(path)?);
         let boot_id = process::boot_id();
@@ -148,7 +152,7 @@ impl Leadership {
         engine_options.listener = Some(Arc::new(owner));
         let fs = Arc::new(StdFs::new(path));
         let engine = Engine::open(fs.clone(), engine_options)?;
-        let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
+        let context = |error| Error::io("cannot write what the next leader must know", error);
         let through = engine.recovered().last_sequence;
         if let Some(epoch) = prior.epoch {
             state
@@ -253,6 +257,21 @@ impl Leadership {
         let _ = self.service.close();
         // With the last holder (a late call may still look at it: its engine is closed) the lock goes, after all else.
         drop(self);
+    }
+}
+
+/// Where a directory can only be reached by its name, the name must still mean it.
+fn still_there(dir: &DataDir, path: &Path) -> Result<()> {
+    if dir.anchored_path() != path {
+        return Ok(());
+    }
+    match dir.is_at_path() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(
+            ErrorKind::NotFound,
+            "the directory was moved or removed since it was opened; open it where it is now",
+        )),
+        Err(error) => Err(Error::io("cannot look at the directory", error)),
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Node {
     /// Where this node's settings differ from the leader's.
     pub differing_options: Mutex<Vec<String>>,
     /// That of the process that opened it.
-    pub fork_generation: u64,
+    fork_generation: u64,
 }
 
 impl Node {
@@ -83,7 +83,7 @@ impl Node {
         if self.options.create_if_missing {
             return Ok(());
         }
-        let current = self.path.join("CURRENT");
+        let current = self.dir.anchored_path().join("CURRENT");
         match current.try_exists() {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(
@@ -94,7 +94,7 @@ impl Node {
                 ),
             )),
             Err(error) => Err(Error::io(
-                format_args!("cannot look at {}", current.display()),
+                format_args!("cannot look at CURRENT in {}", self.path.display()),
                 error,
             )),
         }
@@ -108,7 +108,13 @@ impl Node {
 
     /// Whether a handle can still join.
     pub fn is_usable(&self) -> bool {
-        !self.is_closing() && self.failure.lock().is_none()
+        !self.is_forked() && !self.is_closing() && self.failure.lock().is_none()
+    }
+
+    /// Whether this is a forked child's copy of its parent's node: its threads and connections are not here, and its
+    /// mutexes may be locked by threads that are not.
+    pub fn is_forked(&self) -> bool {
+        fork_generation() != self.fork_generation
     }
 
     pub fn failure(&self) -> Option<Error> {

@@ -35,6 +35,8 @@ pub const MAX_BATCH_ENTRIES: u32 = 1 << 20;
 pub(crate) const MAX_CHUNK_BYTES: u32 = 1 << 20;
 /// What a hello may name, of each kind.
 pub(crate) const MAX_HELLO_ITEMS: usize = 65_536;
+/// A hello's frame: that many moments of at most 10 bytes and epochs of at most 30, and the message around them.
+pub(crate) const MAX_HELLO_FRAME: usize = MAX_HELLO_ITEMS * 40 + 4096;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.
 pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.

@@ -3,11 +3,16 @@
 //! A second node on one directory would fight the first for `LOCK`, and closing a file that another program's lock
 //! code has open would drop its locks (fcntl(2)). So the registry is asked before anything in the directory is
 //! opened, by the directory's identity and not by its name.
+//!
+//! A forked child begins with an empty registry. Its parent's is left as it is for good: what it names lives in the
+//! parent, and a thread that is not in the child may have locked it.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+use level_party_os::process::{effective_uid, fork_generation};
 use level_party_os::{DataDir, DirIdentity, Filesystem};
 use parking_lot::Mutex;
 
@@ -16,12 +21,39 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::options::Options;
 
-static NODES: LazyLock<Mutex<HashMap<DirIdentity, Arc<Elector>>>> = LazyLock::new(Mutex::default);
+static REGISTRY: ArcSwapOption<Registry> = ArcSwapOption::const_empty();
+
+struct Registry {
+    /// Of the process that it belongs to.
+    fork_generation: u64,
+    nodes: Mutex<HashMap<DirIdentity, Arc<Elector>>>,
+}
+
+/// This process's registry.
+fn registry() -> Arc<Registry> {
+    loop {
+        let found = REGISTRY.load_full();
+        let fork_generation = fork_generation();
+        match found {
+            Some(ours) if ours.fork_generation == fork_generation => return ours,
+            other => {
+                let new = Arc::new(Registry {
+                    fork_generation,
+                    nodes: Mutex::default(),
+                });
+                REGISTRY.compare_and_swap(&other, Some(new));
+                // The parent's, if there was one, is never dropped here.
+                std::mem::forget(other);
+            }
+        }
+    }
+}
 
 /// The node of the directory at `path`, made if there is none. The caller's handle is counted.
 pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
     let dir = open_directory(path, options.create_if_missing)?;
-    let mut nodes = NODES.lock();
+    let registry = registry();
+    let mut nodes = registry.nodes.lock();
     if let Some(elector) = nodes
         .get(&dir.identity())
         .filter(|elector| elector.node().is_usable())
@@ -37,7 +69,8 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
 
 /// One handle less. True: it was the last, and the node is no longer found.
 pub(crate) fn leave(elector: &Arc<Elector>) -> bool {
-    let mut nodes = NODES.lock();
+    let registry = registry();
+    let mut nodes = registry.nodes.lock();
     let last = elector.remove_handle();
     if last {
         let identity = elector.node().dir.identity();
@@ -52,19 +85,20 @@ pub(crate) fn leave(elector: &Arc<Elector>) -> bool {
 }
 
 fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
-    let context = |error| Error::io(format_args!("cannot open {}", path.display()), error);
+    let context = |error| refused(path, error);
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_dir() => {
             return Err(Error::new(
                 ErrorKind::NotADirectory,
-                format!("{} is a file; a database is a directory", path.display()),
+                format!(
+                    "{} is a file; a database is a directory, so name the one that holds its files",
+                    path.display()
+                ),
             ));
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            std::fs::create_dir_all(path).map_err(|error| {
-                Error::io(format_args!("cannot create {}", path.display()), error)
-            })?;
+            std::fs::create_dir_all(path).map_err(context)?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new(
@@ -76,14 +110,62 @@ fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
     }
     let full = std::fs::canonicalize(path).map_err(context)?;
     let dir = DataDir::open(&full).map_err(context)?;
-    match dir.filesystem().map_err(context)? {
-        Filesystem::Local(_) => Ok(dir),
-        other => Err(Error::new(
-            ErrorKind::UnsupportedFilesystem,
-            format!(
-                "{} lies on {other:?}, where locks of several hosts or mounts cannot be trusted; use a local disk",
-                path.display()
+    trusted(path, &dir.filesystem().map_err(context)?)?;
+    Ok(dir)
+}
+
+/// The system does not let this process at the directory.
+pub(crate) fn refused(path: &Path, error: std::io::Error) -> Error {
+    let what = format!("cannot open {}", path.display());
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Error::io(
+            format_args!(
+                "{what} as user {} (run as the user who owns it, or let this one read and write it)",
+                effective_uid()
             ),
-        )),
+            error,
+        ),
+        _ => Error::io(what, error),
+    }
+}
+
+/// Refuses filesystems on which locks and sockets do not mean the same to everybody.
+fn trusted(path: &Path, filesystem: &Filesystem) -> Result<()> {
+    let why = match filesystem {
+        Filesystem::Local(_) => return Ok(()),
+        Filesystem::Network(_) => "which other hosts share: a lock here does not keep them out",
+        Filesystem::Fuse(_) => {
+            "which a program answers for: it need not keep locks, nor carry sockets"
+        }
+    };
+    Err(Error::new(
+        ErrorKind::UnsupportedFilesystem,
+        format!(
+            "{} lies on {}, {why}; move the database to a local disk",
+            path.display(),
+            filesystem.name()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_or_user_space_filesystem_is_refused_by_name_with_what_to_do() {
+        let path = Path::new("/mnt/shared/db");
+        for filesystem in [
+            Filesystem::Network("nfs".into()),
+            Filesystem::Network("9p".into()),
+            Filesystem::Fuse("fuse".into()),
+        ] {
+            let error = trusted(path, &filesystem).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedFilesystem);
+            for word in ["/mnt/shared/db", filesystem.name(), "a local disk"] {
+                assert!(error.message().contains(word), "{error}");
+            }
+        }
+        trusted(path, &Filesystem::Local("ext4".into())).unwrap();
     }
 }

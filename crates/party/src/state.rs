@@ -88,12 +88,12 @@ impl StateFile {
     /// Opens the file in `dir`, creating it if there is none. The caller holds `LOCK`.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(STATE_NAME);
-        let context = |error| Error::io(format_args!("cannot use {}", path.display()), error);
+        let context = |error| Error::io(format_args!("cannot use {STATE_NAME}"), error);
         let meta = std::fs::symlink_metadata(&path);
         if meta.as_ref().is_ok_and(|m| !m.file_type().is_file()) {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("{} is not a regular file; remove it", path.display()),
+                format!("{STATE_NAME} is not a regular file; remove it"),
             ));
         }
         let mut file = OpenOptions::new()

@@ -3,6 +3,7 @@
 //!
 //! It is single-threaded between tests (no test harness), because some roles fork.
 
+mod databases;
 mod endpoints;
 mod forks;
 mod locks;
@@ -38,7 +39,14 @@ fn main() {
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let all: Vec<Test> = [locks::TESTS, endpoints::TESTS, pages::TESTS, forks::TESTS].concat();
+    let all: Vec<Test> = [
+        locks::TESTS,
+        endpoints::TESTS,
+        pages::TESTS,
+        forks::TESTS,
+        databases::TESTS,
+    ]
+    .concat();
     if words.iter().any(|word| word == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return;

@@ -29,6 +29,7 @@ pub fn play(role: &str, args: Vec<OsString>) {
         "page" => page(path),
         "fork" => crate::forks::holder_that_forks(path),
         "clone" => crate::forks::holder_that_clones(path),
+        "fork-database" => crate::databases::leader_that_forks(path),
         "fork-storm" => crate::forks::storm(path),
         other => panic!("no such role: {other}"),
     }

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use level_party_engine::Write;
 use level_party_os::{DirIdentity, Stream};
@@ -16,12 +16,13 @@ use super::service::{Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::Page;
 use crate::protocol::{
-    ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_ITEMS, MAX_REQUEST_FRAME, PREAMBLE_BYTES,
-    Preamble, Request, ServerMessage, Welcome, decode, encode_frame,
+    ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_FRAME, MAX_HELLO_ITEMS,
+    MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble, Request, ServerMessage, Welcome, decode,
+    encode_frame,
 };
 use crate::state::StateFile;
 
-/// How long a peer may take to say who it is.
+/// How long a peer may take to say who it is, however slowly its bytes come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Answers are written out when this many bytes have gathered.
 const ANSWER_BYTES: usize = 256 << 10;
@@ -30,13 +31,10 @@ const GROUP_BYTES: usize = 1 << 20;
 
 /// Serves one connection until it ends.
 pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
-    let io = |error| Error::io("the follower went", error);
-    stream.set_read_timeout(Some(HANDSHAKE_LIMIT)).map_err(io)?;
     let (hello, page, buffer) = match meet(shared, stream) {
         Ok(met) => met,
         Err(error) => return refuse(stream, error),
     };
-    stream.set_read_timeout(None).map_err(io)?;
     if !shared.take_session(id, hello.session, hello.pid) {
         return Ok(());
     }
@@ -64,16 +62,33 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
 /// Reads preamble and hello, and answers the preamble.
 fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuffer)> {
     let io = |error| Error::io("the follower went during the handshake", error);
+    let deadline = Instant::now() + HANDSHAKE_LIMIT;
+    let wait =
+        || match stream.wait_readable(Some(deadline.saturating_duration_since(Instant::now()))) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::protocol(
+                "the follower was too slow to say who it is",
+            )),
+            Err(error) => Err(io(error)),
+        };
     let mut preamble = [0; PREAMBLE_BYTES];
     let mut handles = Vec::new();
     let mut read = 0;
     while read < PREAMBLE_BYTES {
+        wait()?;
         let (count, more) = stream.recv_handles(&mut preamble[read..]).map_err(io)?;
         if count == 0 {
             return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
         }
+        if read == 0 {
+            handles = more;
+        } else if !more.is_empty() {
+            // Or they would gather, some with each byte, until this process has none left.
+            return Err(Error::protocol(
+                "handles come with the preamble's first byte only",
+            ));
+        }
         read += count;
-        handles.extend(more);
     }
     (&*stream)
         .write_all(&Preamble::ours().encode())
@@ -90,13 +105,14 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
     }
     let page = Page::from_handle(page)
         .map_err(|error| Error::protocol("the session page is not in order").with_source(error))?;
-    let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
+    let mut buffer = FrameBuffer::new(MAX_HELLO_FRAME);
     loop {
         if let Some(frame) = buffer.next_frame()? {
             return match decode(frame)? {
                 ClientMessage::Hello(hello)
                     if hello.pins.len().max(hello.unresolved.len()) <= MAX_HELLO_ITEMS =>
                 {
+                    buffer.set_largest_frame(MAX_REQUEST_FRAME);
                     Ok((hello, Arc::new(page), buffer))
                 }
                 _ => Err(Error::protocol(
@@ -104,6 +120,7 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
                 )),
             };
         }
+        wait()?;
         if buffer.fill(stream).map_err(io)? == 0 {
             return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
         }

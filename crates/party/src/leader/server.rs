@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use level_party_os::{DirIdentity, Listener, Stream};
+use level_party_os::{DirIdentity, Listener, Stream, process};
 use parking_lot::{Condvar, Mutex};
 
 use super::connection;
@@ -22,6 +22,9 @@ use crate::state::StateFile;
 
 /// Connections at one time. Each costs a thread; a process of the same user could open any number.
 const MAX_CONNECTIONS: usize = 4096;
+/// Connections at one time where this process may have few descriptors: each costs two (the socket and the session
+/// page), and half of them are for the engine's files and for whatever else the program does.
+const FEWEST_CONNECTIONS: usize = 16;
 /// How long a leaving leader waits for followers to take the answers it has for them.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 /// How long accepting rests after an error of the system (no descriptors are left, say).
@@ -37,6 +40,7 @@ pub(super) struct Server {
 pub(super) struct Shared {
     listener: Listener,
     pub directory: DirIdentity,
+    most_connections: usize,
     table: Mutex<Table>,
     /// The phase changed, or a connection ended.
     changed: Condvar,
@@ -72,6 +76,7 @@ impl Server {
         let shared = Arc::new(Shared {
             listener,
             directory,
+            most_connections: most_connections(process::open_files_limit()),
             table: Mutex::new(Table {
                 phase: Phase::Recovering,
                 next: 0,
@@ -219,6 +224,13 @@ impl Drop for Registered {
     }
 }
 
+fn most_connections(open_files: Option<u64>) -> usize {
+    let quarter = open_files.and_then(|most| usize::try_from(most / 4).ok());
+    quarter
+        .unwrap_or(MAX_CONNECTIONS)
+        .clamp(FEWEST_CONNECTIONS, MAX_CONNECTIONS)
+}
+
 fn accept(shared: &Arc<Shared>) {
     loop {
         let stream = match shared.listener.accept() {
@@ -233,7 +245,9 @@ fn accept(shared: &Arc<Shared>) {
             }
         };
         let mut table = shared.table.lock();
-        if matches!(table.phase, Phase::Leaving) || table.connections.len() >= MAX_CONNECTIONS {
+        if matches!(table.phase, Phase::Leaving)
+            || table.connections.len() >= shared.most_connections
+        {
             continue;
         }
         table.next += 1;
@@ -259,5 +273,18 @@ fn accept(shared: &Arc<Shared>) {
                 let _ = stream.shutdown();
                 drop(registered);
             });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn followers_take_at_most_half_of_the_descriptors() {
+        assert_eq!(most_connections(Some(1024)), 256);
+        assert_eq!(most_connections(Some(20)), FEWEST_CONNECTIONS);
+        assert_eq!(most_connections(Some(u64::MAX)), MAX_CONNECTIONS);
+        assert_eq!(most_connections(None), MAX_CONNECTIONS);
     }
 }

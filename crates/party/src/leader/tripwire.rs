@@ -4,7 +4,8 @@
 //! `DestroyDB` (`DBImpl::RemoveObsoleteFiles` in db/db_impl.cc). So a leader keeps one that no LevelDB ever makes
 //! again: number 1 is the first a new database uses. If it is missing, somebody else was here.
 
-use std::fs::OpenOptions;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -13,20 +14,39 @@ const NAME: &str = "000001.dbtmp";
 
 /// Whether it stands.
 pub(super) fn is_set(dir: &Path) -> Result<bool> {
-    let path = dir.join(NAME);
-    path.try_exists()
-        .map_err(|e| Error::io(format_args!("cannot look at {}", path.display()), e))
+    match std::fs::symlink_metadata(dir.join(NAME)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(format_args!("cannot look at {NAME}"), error)),
+    }
 }
 
-/// Sets it.
+/// Sets it. What has its name already is left as it is: whoever may write the directory could have put a link there
+/// that leads to another file.
 pub(super) fn set(dir: &Path) -> Result<()> {
-    let path = dir.join(NAME);
-    let created = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path);
-    created
-        .map(drop)
-        .map_err(|e| Error::io(format_args!("cannot create {}", path.display()), e))
+    match File::create_new(dir.join(NAME)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::io(format_args!("cannot create {NAME}"), error)),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_it_again_changes_nothing_and_a_link_in_its_place_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let precious = dir.path().join("precious");
+        std::fs::write(&precious, "bytes").unwrap();
+        std::os::unix::fs::symlink(&precious, dir.path().join(NAME)).unwrap();
+        set(dir.path()).unwrap();
+        set(dir.path()).unwrap();
+        assert_eq!(std::fs::read(&precious).unwrap(), b"bytes");
+        std::fs::remove_file(dir.path().join(NAME)).unwrap();
+        assert!(!is_set(dir.path()).unwrap());
+        set(dir.path()).unwrap();
+        assert!(is_set(dir.path()).unwrap());
+    }
 }

@@ -99,6 +99,11 @@ impl FrameBuffer {
         }
     }
 
+    /// Another limit from here on.
+    pub fn set_largest_frame(&mut self, largest_frame: usize) {
+        self.largest_frame = largest_frame;
+    }
+
     /// Reads once, and says how many bytes came (0: the peer has gone).
     pub fn fill(&mut self, mut from: impl Read) -> io::Result<usize> {
         if self.start == self.end {
