@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use level_party::Db;
+use level_party::{Db, Range, Snapshot};
 
 /// The bounds, direction and length of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,10 +27,19 @@ pub type Entries = Box<dyn Iterator<Item = level_party::Result<(Vec<u8>, Vec<u8>
 impl Walk {
     /// Starts the scan.
     pub fn entries(&self, db: &Db) -> Entries {
+        self.entries_of(|bounds| db.range(bounds))
+    }
+
+    /// Starts the scan at a moment.
+    pub fn entries_at(&self, snapshot: &Snapshot) -> Entries {
+        self.entries_of(|bounds| snapshot.range(bounds))
+    }
+
+    fn entries_of(&self, range: impl FnOnce((KeyBound, KeyBound)) -> Range) -> Entries {
         let Some(bounds) = self.bounds() else {
             return Box::new(std::iter::empty());
         };
-        let range = db.range::<Vec<u8>>(bounds);
+        let range = range(bounds);
         let limit = usize::try_from(self.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         match self.reverse {
             false => Box::new(range.take(limit)),

@@ -1,6 +1,6 @@
 //! Several writes that take effect together.
 
-pub use level_party_engine::WriteBatch;
+pub use level_party_engine::{Op, WriteBatch};
 
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};

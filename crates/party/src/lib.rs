@@ -44,7 +44,7 @@ mod state;
 mod status;
 mod transaction;
 
-pub use batch::{Batch, WriteBatch, WriteOptions};
+pub use batch::{Batch, Op, WriteBatch, WriteOptions};
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Lead, Options};

@@ -7,10 +7,11 @@
 mod answer;
 mod request;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};
 
 use clap::Args;
-use level_party::{Db, WriteBatch, WriteOptions};
+use level_party::{Db, Op, Snapshot, WriteBatch, WriteOptions};
 
 use crate::args::{Creating, Syncing, Target};
 use crate::bounds::Walk;
@@ -18,15 +19,15 @@ use crate::commands::status;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use answer::{Answer, Entries};
-use request::{Operation, Refusal, Request};
+use request::{Check, Moment, Operation, Refusal, Request};
 
 /// The longest request line taken. The largest batch that a database takes fits as base64.
 const LINE_BYTES: u64 = 256 << 20;
 
 /// Hold a handle open: a JSON request a line in, a JSON answer a line out.
 ///
-/// {"id":1,"op":"put","key":"a","value":"1"} is answered by {"id":1,"ok":true}. The operations are get, put, delete,
-/// batch, scan and status; docs/EXEC.md describes them. The end of standard input ends the program.
+/// {"id":1,"op":"put","key":"a","value":"1"} is answered by {"id":1,"ok":true}. The operations are get, get_many,
+/// contains, put, delete, batch, cas, transaction, scan, snapshot, release and status; docs/EXEC.md describes them. The end of standard input ends the program.
 #[derive(Args, Debug)]
 pub struct Exec {
     #[command(flatten)]
@@ -44,6 +45,8 @@ impl Exec {
         let mut server = Server {
             db,
             sync: self.syncing.sync,
+            snapshots: BTreeMap::new(),
+            next_snapshot: 1,
         };
         serve(std::io::stdin().lock(), &mut Output::stdout(), |request| {
             server.answer(request)
@@ -93,18 +96,73 @@ fn serve<W: Write>(
 struct Server {
     db: Db,
     sync: bool,
+    /// The snapshots that the dialogue holds, by number.
+    snapshots: BTreeMap<u64, Snapshot>,
+    next_snapshot: u64,
 }
 
 impl Server {
     fn answer(&mut self, operation: Operation) -> Answer {
-        self.perform(operation).unwrap_or_else(Answer::failed)
+        match self.perform(operation) {
+            Ok(answer) => answer,
+            Err(Trouble::Request(refusal)) => Answer::refused(refusal),
+            Err(Trouble::Database(error)) => Answer::failed(error),
+        }
     }
 
-    fn perform(&mut self, operation: Operation) -> level_party::Result<Answer> {
+    fn perform(&mut self, operation: Operation) -> Performed {
         match operation {
-            Operation::Get { key } => self.db.get(key).map(Answer::Value),
-            Operation::Write { batch, sync } => self.write(&batch, sync),
-            Operation::Scan(walk) => self.scan(&walk),
+            Operation::Get { key, at } => Ok(Answer::Value(match at {
+                None => self.db.get(key)?,
+                Some(number) => self.snapshot(number)?.get(key)?,
+            })),
+            Operation::Contains { key, at } => {
+                let found = match at {
+                    None => self.db.contains(key)?,
+                    Some(number) => self.snapshot(number)?.contains(key)?,
+                };
+                Ok(Answer::Field("found", found.into()))
+            }
+            Operation::GetMany { keys, at } => {
+                let keys = keys.iter().map(|key| &key.0);
+                Ok(Answer::Values(match at {
+                    None => self.db.get_many(keys)?,
+                    Some(number) => self.snapshot(number)?.get_many(keys)?,
+                }))
+            }
+            Operation::Write { batch, sync } => {
+                self.db.write(&batch, self.options(sync))?;
+                Ok(Answer::Done)
+            }
+            Operation::Cas {
+                key,
+                expected,
+                value,
+            } => {
+                let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
+                let swapped = self.db.compare_and_swap(key, expected, value)?;
+                Ok(Answer::Field("swapped", swapped.into()))
+            }
+            Operation::Transaction {
+                checks,
+                batch,
+                sync,
+            } => {
+                let committed = self.transact(&checks, &batch, sync)?;
+                Ok(Answer::Field("committed", committed.into()))
+            }
+            Operation::Scan { walk, at } => self.scan(&walk, at),
+            Operation::Snapshot => {
+                let number = self.next_snapshot;
+                self.snapshots.insert(number, self.db.snapshot()?);
+                self.next_snapshot += 1;
+                Ok(Answer::Field("snapshot", number.into()))
+            }
+            Operation::Release { snapshot } => {
+                self.snapshot(snapshot)?;
+                self.snapshots.remove(&snapshot);
+                Ok(Answer::Done)
+            }
             Operation::Status => {
                 let status = self.db.status()?;
                 Ok(status::fields(&status)
@@ -113,14 +171,52 @@ impl Server {
         }
     }
 
-    fn write(&self, batch: &WriteBatch, sync: Option<bool>) -> level_party::Result<Answer> {
-        let options = WriteOptions::default().sync(sync.unwrap_or(self.sync));
-        self.db.write(batch, options).map(|()| Answer::Done)
+    fn options(&self, sync: Option<bool>) -> WriteOptions {
+        WriteOptions::default().sync(sync.unwrap_or(self.sync))
     }
 
-    fn scan(&self, walk: &Walk) -> level_party::Result<Answer> {
+    fn snapshot(&self, number: u64) -> std::result::Result<&Snapshot, Trouble> {
+        self.snapshots.get(&number).ok_or_else(|| {
+            Trouble::Request(Refusal::new(format!(
+                "there is no snapshot {number}: take one with {{\"op\":\"snapshot\"}}"
+            )))
+        })
+    }
+
+    /// Applies `batch` if every check holds. False: one does not.
+    fn transact(
+        &self,
+        checks: &[Check],
+        batch: &WriteBatch,
+        sync: Option<bool>,
+    ) -> level_party::Result<bool> {
+        let sync = self.options(sync).sync;
+        self.db.transaction(|tx| {
+            tx.sync(sync);
+            let found = tx.get_many(checks.iter().map(|check| &check.key.0))?;
+            let expected = checks
+                .iter()
+                .map(|check| check.value.as_ref().map(|v| &v.0));
+            if !found.iter().map(Option::as_ref).eq(expected) {
+                return Ok(false);
+            }
+            for op in batch.iter() {
+                match op {
+                    Op::Put { key, value } => tx.put(key, value)?,
+                    Op::Delete { key } => tx.delete(key)?,
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    fn scan(&self, walk: &Walk, at: Moment) -> Performed {
         let mut entries = Entries::new();
-        for entry in walk.entries(&self.db) {
+        let walked = match at {
+            None => walk.entries(&self.db),
+            Some(number) => walk.entries_at(self.snapshot(number)?),
+        };
+        for entry in walked {
             let (key, value) = entry?;
             if !entries.push(&key, &value) {
                 return Ok(Answer::refused(Refusal::new(format!(
@@ -130,6 +226,21 @@ impl Server {
             }
         }
         Ok(Answer::Entries(entries))
+    }
+}
+
+/// What an operation comes to.
+type Performed = std::result::Result<Answer, Trouble>;
+
+/// Why an operation was not performed.
+enum Trouble {
+    Request(Refusal),
+    Database(level_party::Error),
+}
+
+impl From<level_party::Error> for Trouble {
+    fn from(error: level_party::Error) -> Self {
+        Trouble::Database(error)
     }
 }
 

@@ -17,6 +17,10 @@ pub enum Answer {
     Done,
     /// The value of a key.
     Value(Option<Vec<u8>>),
+    /// The values of several keys.
+    Values(Vec<Option<Vec<u8>>>),
+    /// One field with a number or a truth.
+    Field(&'static str, Value),
     /// The entries of a scan.
     Entries(Entries),
     /// Any other fields.
@@ -72,6 +76,11 @@ impl Answer {
         match &self {
             Answer::Done => {}
             Answer::Value(value) => field(&mut line, "value", &value.as_deref().map(Bytes))?,
+            Answer::Values(values) => {
+                let values: Vec<_> = values.iter().map(|v| v.as_deref().map(Bytes)).collect();
+                field(&mut line, "values", &values)?;
+            }
+            Answer::Field(name, value) => field(&mut line, name, value)?,
             Answer::Entries(entries) => {
                 line.extend_from_slice(b",\"entries\":");
                 line.extend_from_slice(&entries.json);

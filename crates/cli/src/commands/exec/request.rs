@@ -16,14 +16,53 @@ use crate::json::{ByteBuf, complaint};
 pub enum Operation {
     Get {
         key: Vec<u8>,
+        at: Moment,
+    },
+    Contains {
+        key: Vec<u8>,
+        at: Moment,
+    },
+    GetMany {
+        keys: Vec<ByteBuf>,
+        at: Moment,
     },
     /// `put`, `delete` and `batch`; `sync` where the request says it.
     Write {
         batch: WriteBatch,
         sync: Option<bool>,
     },
-    Scan(Walk),
+    Cas {
+        key: Vec<u8>,
+        expected: Option<ByteBuf>,
+        value: Option<ByteBuf>,
+    },
+    /// `ops` if every key of `checks` holds what it says.
+    Transaction {
+        checks: Vec<Check>,
+        batch: WriteBatch,
+        sync: Option<bool>,
+    },
+    Scan {
+        walk: Walk,
+        at: Moment,
+    },
+    Snapshot,
+    Release {
+        snapshot: u64,
+    },
     Status,
+}
+
+/// The number of a snapshot that the dialogue took, or the newest state.
+pub type Moment = Option<u64>;
+
+/// What a key must hold (`null`: nothing) for a transaction to commit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub key: ByteBuf,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub value: Option<ByteBuf>,
 }
 
 /// A request and the id to answer it with.
@@ -46,7 +85,8 @@ impl Refusal {
 /// No operation has as many; it bounds what looking for a field can cost.
 const MOST_FIELDS: usize = 64;
 
-const OPERATIONS: &str = "get, put, delete, batch, scan or status";
+const OPERATIONS: &str = "get, get_many, contains, put, delete, batch, cas, transaction, scan, snapshot, release or \
+                          status";
 
 impl<'a> Request<'a> {
     /// Reads a line. A refusal carries the id, where there is one to be seen.
@@ -79,6 +119,15 @@ fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
     let operation = match op.as_str() {
         "get" => Operation::Get {
             key: fields.need::<ByteBuf>(&op, "key")?.0,
+            at: fields.take("snapshot")?,
+        },
+        "contains" => Operation::Contains {
+            key: fields.need::<ByteBuf>(&op, "key")?.0,
+            at: fields.take("snapshot")?,
+        },
+        "get_many" => Operation::GetMany {
+            keys: fields.need(&op, "keys")?,
+            at: fields.take("snapshot")?,
         },
         "put" => {
             let (key, value): (ByteBuf, ByteBuf) =
@@ -105,7 +154,28 @@ fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
                 sync: fields.take("sync")?,
             }
         }
-        "scan" => Operation::Scan(walk(&mut fields)?),
+        "cas" => Operation::Cas {
+            key: fields.need::<ByteBuf>(&op, "key")?.0,
+            expected: fields.need(&op, "expected")?,
+            value: fields.need(&op, "value")?,
+        },
+        "transaction" => {
+            let checks = fields.need(&op, "checks")?;
+            let OpList(batch) = fields.need(&op, "ops")?;
+            Operation::Transaction {
+                checks,
+                batch,
+                sync: fields.take("sync")?,
+            }
+        }
+        "scan" => Operation::Scan {
+            walk: walk(&mut fields)?,
+            at: fields.take("snapshot")?,
+        },
+        "snapshot" => Operation::Snapshot,
+        "release" => Operation::Release {
+            snapshot: fields.need(&op, "snapshot")?,
+        },
         "status" => Operation::Status,
         _ => return Err(Refusal(format!("unknown op {op:?}: use {OPERATIONS}"))),
     };

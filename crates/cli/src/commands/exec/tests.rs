@@ -37,7 +37,7 @@ fn every_request_gets_one_answer_in_order_with_its_id() {
     assert_eq!(answers[3]["id"], json!([4]));
     assert_eq!(
         message(&answers[3]),
-        "unknown op \"fly\": use get, put, delete, batch, scan or status"
+        "unknown op \"fly\": use get, get_many, contains, put, delete, batch, cas, transaction, scan, snapshot, release or status"
     );
     assert_eq!(answers[4], json!({"ok": true}));
 }
@@ -125,7 +125,7 @@ fn requests_are_read_as_they_are_meant() {
             .expect("a good request")
             .operation
     };
-    let Operation::Get { key } = parsed(r#"{"op":"get","key":{"base64":"/wA="}}"#) else {
+    let Operation::Get { key, at: None } = parsed(r#"{"op":"get","key":{"base64":"/wA="}}"#) else {
         panic!("a get")
     };
     assert_eq!(key, [0xff, 0]);
@@ -135,7 +135,7 @@ fn requests_are_read_as_they_are_meant() {
         panic!("a write")
     };
     assert_eq!((batch.count(), sync), (2, Some(true)));
-    let Operation::Scan(walk) = parsed(
+    let Operation::Scan { walk, at: None } = parsed(
         r#"{"op":"scan","gt":"a","gte":"b","lt":"y","lte":"z","prefix":"p","reverse":true,"limit":3}"#,
     ) else {
         panic!("a scan")
