@@ -27,6 +27,7 @@ mod exec_child;
 mod foreign_lock;
 #[cfg(unix)]
 mod kills;
+pub mod linear;
 mod lines;
 mod load;
 mod model;
