@@ -1,37 +1,131 @@
-//! The leader is killed under load, again and again.
+//! The leader is killed under load, again and again, and what was seen is judged afterwards.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::load::{Load, Written};
+use crate::client::content;
+use crate::history::History;
+use crate::load::counter::{Written, check, counter_prefix};
+use crate::load::{GROUPS, HOT, Load, bank, group};
 
 /// Readers beside the writers.
 pub const READERS: usize = 2;
-/// Writes that are acknowledged between two kills, so that each leader works before it dies.
-const WRITES_BETWEEN: u64 = 100;
+/// Writes that are acknowledged between two kills: up to so many, by chance. With none the next leader dies as soon as
+/// it is known.
+const MOST_WRITES_BETWEEN: u64 = 120;
 
-/// Kills whoever leads, `kills` times, with work in between; returns the epoch numbers seen.
-fn kill_leaders(load: &Load<'_>, kills: usize) -> Vec<u64> {
-    let mut observer = load.spawn();
-    let mut epochs = Vec::new();
-    while epochs.len() < kills {
-        load.wait_for_progress(WRITES_BETWEEN);
+/// What is known after a load under which leaders were killed.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The calls on hot keys and groups, of all clients.
+    pub history: History,
+    /// What each writer knows of its counter.
+    pub written: Vec<Written>,
+    /// The spans of all acknowledged writes.
+    pub acknowledged: Vec<(u64, u64)>,
+    /// The moments just before each kill.
+    pub kills: Vec<u64>,
+    /// How many clients' processes were found killed.
+    pub lives_lost: usize,
+}
+
+impl Record {
+    /// Adds what was found in the whole database afterwards, by whomever, and judges all of it but the history: that
+    /// the counters and accounts hold what they must, and that nothing else is there.
+    ///
+    /// # Errors
+    /// Words that say what is wrong.
+    pub fn end(&mut self, found: Vec<(String, String)>) -> Result<(), String> {
+        let mut left = found;
+        let mut take = |belongs: &dyn Fn(&str) -> bool| -> Vec<(String, String)> {
+            let (taken, rest) = std::mem::take(&mut left)
+                .into_iter()
+                .partition(|(key, _)| belongs(key));
+            left = rest;
+            taken
+        };
+        for group in GROUPS {
+            let prefix = group::prefix(group);
+            let content = group::content(group, &take(&|key| key.starts_with(&prefix)))?;
+            self.history.add_last_read(group, content);
+        }
+        for hot in HOT {
+            let value = take(&|key| key == hot).pop();
+            let content = value.map(|(_, value)| content(&value)).transpose()?;
+            self.history.add_last_read(hot, content);
+        }
+        for (writer, written) in self.written.iter().enumerate() {
+            let prefix = counter_prefix(writer);
+            check(writer, written, &take(&|key| key.starts_with(&prefix)))?;
+        }
+        bank::check(
+            self.written.len(),
+            &take(&|key| key.starts_with(bank::PREFIX)),
+        )?;
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(format!("never written: {left:?}")),
+        }
+    }
+
+    /// For each kill the time until a write was acknowledged that had begun after it, the shortest first.
+    ///
+    /// A write in flight at the kill may have been answered by the leader that was killed; so it counts for nothing,
+    /// and the figure is by one round trip too long rather than too short.
+    pub fn failovers(&self) -> Vec<Duration> {
+        let mut spans = self.acknowledged.clone();
+        spans.sort_unstable();
+        let mut first_end = vec![u64::MAX; spans.len() + 1];
+        for at in (0..spans.len()).rev() {
+            first_end[at] = first_end[at + 1].min(spans[at].1);
+        }
+        let mut times: Vec<u64> = self
+            .kills
+            .iter()
+            .map(|kill| {
+                (
+                    kill,
+                    first_end[spans.partition_point(|(begun, _)| begun < kill)],
+                )
+            })
+            .filter(|(_, end)| *end < u64::MAX)
+            .map(|(kill, end)| end - kill)
+            .collect();
+        times.sort_unstable();
+        times.into_iter().map(Duration::from_nanos).collect()
+    }
+}
+
+/// Kills whoever leads, `kills` times, with work in between; returns the moments.
+fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
+    let mut observer = load.place().spawn();
+    let mut random = fastrand::Rng::with_seed(kills as u64);
+    let (mut epochs, mut moments) = (Vec::new(), Vec::new());
+    while epochs.len() < kills && load.wait_for_progress(random.u64(..=MOST_WRITES_BETWEEN)) {
         let Some(status) = observer.try_ask(&json!({"op": "status"})) else {
-            observer = load.spawn();
+            observer = load.place().spawn();
             continue;
         };
         assert_eq!(status["ok"], true, "{status}");
         let epoch = status["epoch"].as_u64().expect("an epoch");
-        if epochs.last() == Some(&epoch) {
-            continue;
+        if let Some(last) = epochs.last() {
+            assert!(
+                epoch >= *last,
+                "an epoch's number came again: {epoch} after {last}"
+            );
+            if epoch == *last {
+                continue;
+            }
         }
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
         epochs.push(epoch);
+        moments.push(load.place().now());
         if leader == observer.pid() {
             observer.kill();
-            observer = load.spawn();
+            observer = load.place().spawn();
         } else {
             // Its own thread reaps it, so the number cannot name another process yet.
             let leader = Pid::from_raw(leader as i32).expect("a pid");
@@ -40,55 +134,64 @@ fn kill_leaders(load: &Load<'_>, kills: usize) -> Vec<u64> {
             }
         }
     }
-    epochs
+    moments
 }
 
-/// Runs `writers` and [`READERS`] readers by `program` on `dir` while their leaders are killed, `kills` times, and
-/// returns what each writer knows.
+/// Runs `writers` and [`READERS`] readers by `program` on `dir` while their leaders are killed, `kills` times.
 ///
 /// # Panics
 /// When anybody who survives notices anything: see [`Load::write`] and [`Load::read`].
-pub fn kill_under_load(program: &Path, dir: &Path, writers: usize, kills: usize) -> Vec<Written> {
-    let load = Load::new(program, dir);
-    let (written, moments, epochs) = std::thread::scope(|threads| {
+pub fn kill_under_load(program: &Path, dir: &Path, writers: usize, kills: usize) -> Record {
+    let load = &Load::new(program, dir, writers);
+    load.open_accounts();
+    let record = std::thread::scope(|threads| {
         let writing: Vec<_> = (0..writers)
-            .map(|w| {
-                threads.spawn({
-                    let load = &load;
-                    move || load.write(w)
+            .map(|writer| {
+                threads.spawn(move || {
+                    let _stop = load.stop_at_end();
+                    load.write(writer)
                 })
             })
             .collect();
-        let readers: Vec<_> = (0..READERS)
-            .map(|_| threads.spawn(|| load.read(writers)))
+        let reading: Vec<_> = (writers..writers + READERS)
+            .map(|number| {
+                threads.spawn(move || {
+                    let _stop = load.stop_at_end();
+                    load.read(number)
+                })
+            })
             .collect();
         let killer = threads.spawn(|| {
-            let _stop = StopAtEnd(&load);
-            kill_leaders(&load, kills)
+            let _stop = load.stop_at_end();
+            kill_leaders(load, kills)
         });
-        let join =
-            |thread: std::thread::ScopedJoinHandle<'_, u64>| thread.join().expect("a reader");
-        let written: Vec<Written> = writing
-            .into_iter()
-            .map(|thread| thread.join().expect("a writer"))
-            .collect();
-        let moments: u64 = readers.into_iter().map(join).sum();
-        (written, moments, killer.join().expect("the killer"))
+        let mut written = Vec::new();
+        let mut clients = Vec::new();
+        for writer in writing {
+            let (client, counter) = writer.join().expect("a writer");
+            clients.push(client);
+            written.push(counter);
+        }
+        clients.extend(
+            reading
+                .into_iter()
+                .map(|reader| reader.join().expect("a reader")),
+        );
+        let kills = killer.join().expect("the killer");
+        let mut record = Record {
+            history: History::default(),
+            written,
+            acknowledged: Vec::new(),
+            kills,
+            lives_lost: 0,
+        };
+        for client in clients {
+            record.lives_lost += client.lives_lost;
+            record.acknowledged.extend(&client.acknowledged);
+            record.history.merge(client.history);
+        }
+        record
     });
-    assert_eq!(epochs.len(), kills);
-    assert!(
-        epochs.is_sorted_by(|a, b| a < b),
-        "an epoch's number came again: {epochs:?}"
-    );
-    assert!(moments > 0, "the readers read nothing");
-    written
-}
-
-/// Ends the load also when the killer fails, so that its words are seen and not a hang.
-struct StopAtEnd<'a>(&'a Load<'a>);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
+    assert_eq!(record.kills.len(), kills);
+    record
 }

@@ -22,9 +22,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod client;
 mod exec_child;
 #[cfg(unix)]
 mod foreign_lock;
+mod history;
 #[cfg(unix)]
 mod kills;
 pub mod linear;
@@ -36,13 +38,16 @@ mod program;
 mod reading;
 mod script;
 
+pub use client::{Asked, Client, Place, Reply};
 pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
 pub use foreign_lock::ForeignLock;
+pub use history::History;
 #[cfg(unix)]
-pub use kills::{READERS, kill_under_load};
+pub use kills::{READERS, Record, kill_under_load};
 pub use lines::{Line, Lines};
-pub use load::{Load, Written, check};
+pub use load::Load;
+pub use load::counter::{Written, check, counter_prefix};
 pub use model::{Entries, Entry, Model, Op, difference};
 pub use peer::{Peer, PeerChild, PeerOptions};
 pub use program::{Finished, example, run, run_with_input};

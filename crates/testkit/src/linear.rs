@@ -158,14 +158,16 @@ impl Step {
     }
 }
 
+/// How many open calls of each class have taken effect: (class, count), by class, without zeros.
+type Used = Vec<(u32, u32)>;
+
 /// One way in which the calls so far can have taken effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Configuration {
     state: u32,
     /// The slots of the calls under way that have taken effect.
     done: u128,
-    /// How many open calls of each class have taken effect: (class, count), by class, without zeros.
-    used: Vec<(u32, u32)>,
+    used: Used,
 }
 
 impl Configuration {
@@ -185,7 +187,7 @@ impl Configuration {
 /// Configurations, without those that are worse than another.
 #[derive(Debug, Default)]
 struct Frontier {
-    used: HashMap<(u32, u128), Vec<Vec<(u32, u32)>>>,
+    used: HashMap<(u32, u128), Vec<Used>>,
 }
 
 impl Frontier {

@@ -1,195 +1,182 @@
-//! Writers and readers, each a thread that drives a process of its own, and what they know afterwards.
+//! Writers and readers, each a client with a process of its own, and what is known afterwards.
 //!
-//! Writer `w` puts, for n = 1, 2, 3, ..., the key `w/n` with a value never used before, and `w/last` = n in the same
-//! batch. A reader takes one moment of a writer's keys and checks that `last` and the keys agree, and that `last`
-//! never goes back. Whoever finds his process killed starts another.
+//! Writers put, remove and read a few hot keys, write groups of keys in batches ([`group`]), increment a counter of
+//! their own ([`counter`]), and move amounts between accounts of their own ([`bank`]). Readers read all of it, and
+//! check at once what one moment must hold. Whoever finds his process killed starts another.
 
-use std::collections::BTreeMap;
+pub(crate) mod bank;
+pub(crate) mod counter;
+pub(crate) mod group;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{ExecChild, PATIENCE};
+use crate::PATIENCE;
+use crate::client::{Client, Place, Reply, entries};
+use counter::Written;
 
-/// What the threads of one load share.
+/// Keys that everybody writes: few, so that their writes meet, and awkward.
+pub(crate) const HOT: [&str; 6] = ["", "\0", "hot", "hot\0", "hot/\u{10ffff}", "\u{10ffff}"];
+/// Groups that everybody writes.
+pub(crate) const GROUPS: [&str; 2] = ["group/a", "group/b"];
+/// Padding that takes a value over many blocks of a table and records of a log.
+const LONG: usize = 40_000;
+
+/// What the clients of one load share.
 #[derive(Debug)]
-pub struct Load<'a> {
-    program: &'a Path,
-    dir: &'a Path,
+pub struct Load {
+    place: Place,
+    writers: usize,
     stop: AtomicBool,
     acknowledged: Mutex<u64>,
     progress: Condvar,
 }
 
-/// What one writer knows of its writes: n -> value.
-#[derive(Debug, Default)]
-pub struct Written {
-    /// Answered with `ok`.
-    pub acknowledged: BTreeMap<u64, String>,
-    /// In flight when the writer's own process was killed.
-    pub open: BTreeMap<u64, String>,
-}
-
-impl<'a> Load<'a> {
-    /// A load by `program` on `dir`.
-    pub fn new(program: &'a Path, dir: &'a Path) -> Self {
+impl Load {
+    /// A load by `program` on `dir`, with as many writers.
+    pub fn new(program: &Path, dir: &Path, writers: usize) -> Self {
         Load {
-            program,
-            dir,
+            place: Place::new(program, dir),
+            writers,
             stop: AtomicBool::new(false),
             acknowledged: Mutex::new(0),
             progress: Condvar::new(),
         }
     }
 
-    /// One more process on the directory.
-    pub fn spawn(&self) -> ExecChild {
-        ExecChild::spawn(self.program, self.dir)
+    /// Where it works.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// Ends what all threads do.
+    /// Opens the accounts, before anybody looks at them.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn open_accounts(&self) {
+        let ops = bank::opening(self.writers);
+        self.place.spawn().ok(&json!({"op": "batch", "ops": ops}));
+    }
+
+    /// Ends what all clients do.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        let _told = self.acknowledged.lock();
+        self.progress.notify_all();
     }
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits until `more` writes were acknowledged from now on.
+    /// A guard that ends the load when it goes: also when its thread fails, so that its words are seen and not a hang.
+    pub fn stop_at_end(&self) -> impl Drop {
+        StopAtEnd(self)
+    }
+
+    /// Waits until `more` writes were acknowledged from now on. False: the load was stopped.
     ///
     /// # Panics
     /// If they are not within [`PATIENCE`].
-    pub fn wait_for_progress(&self, more: u64) {
+    pub fn wait_for_progress(&self, more: u64) -> bool {
         let acknowledged = self.acknowledged.lock().unwrap();
         let goal = *acknowledged + more;
         let (_now, late) = self
             .progress
-            .wait_timeout_while(acknowledged, PATIENCE, |now| *now < goal)
+            .wait_timeout_while(acknowledged, PATIENCE, |now| *now < goal && !self.stopped())
             .unwrap();
         assert!(
             !late.timed_out(),
             "no {more} writes were acknowledged within {PATIENCE:?}"
         );
+        !self.stopped()
     }
 
-    /// Writes until the load stops.
+    /// Writes as writer number `writer` until the load stops.
     ///
     /// # Panics
     /// On any answer but `ok`: who survives notices nothing.
-    pub fn write(&self, writer: usize) -> Written {
-        let mut child = self.spawn();
+    pub fn write(&self, writer: usize) -> (Client, Written) {
+        let mut client = Client::new(writer, &self.place);
         let mut written = Written::default();
-        let mut n = 0;
+        let mut random = fastrand::Rng::with_seed(writer as u64);
         while !self.stopped() {
-            n += 1;
-            let value = format!("{writer}.{n}.{}", child.pid());
-            let batch = json!({"op": "batch", "ops": [
-                {"type": "put", "key": key(writer, n), "value": value},
-                {"type": "put", "key": format!("{writer}/last"), "value": n.to_string()},
-            ]});
-            match child.try_ask(&batch) {
-                Some(answer) => {
-                    assert_eq!(answer, json!({"ok": true}), "writer {writer}, write {n}");
-                    written.acknowledged.insert(n, value);
-                    *self.acknowledged.lock().unwrap() += 1;
-                    self.progress.notify_all();
-                }
-                None => {
-                    written.open.insert(n, value);
-                    child = self.spawn();
-                }
+            let before = client.acknowledged.len();
+            let hot = HOT[random.usize(..HOT.len())];
+            let group = GROUPS[random.usize(..GROUPS.len())];
+            match random.u32(..100) {
+                0 => ignore(client.put(hot, LONG)),
+                1..25 => ignore(client.put(hot, 0)),
+                25..35 => ignore(client.delete(hot)),
+                35..50 => ignore(client.get(hot)),
+                50..65 => ignore(client.write_group(group, random.u32(..5) == 0)),
+                65..90 => counter::increment(&mut client, &mut written),
+                _ => bank::transfer(&mut client, random.i64(1..100)),
             }
+            let more = client.acknowledged.len() - before;
+            *self.acknowledged.lock().unwrap() += more as u64;
+            self.progress.notify_all();
         }
-        written
+        (client, written)
     }
 
-    /// Reads until the load stops; returns how many moments were checked.
+    /// Reads as client number `number` until the load stops.
     ///
     /// # Panics
-    /// When a moment shows half a batch, or an older one than was read before.
-    pub fn read(&self, writers: usize) -> u64 {
-        let mut child = self.spawn();
-        let mut last_seen = vec![0; writers];
-        let mut moments = 0;
+    /// When a moment shows a part of a batch, or a counter goes back, and on any answer but `ok`.
+    pub fn read(&self, number: usize) -> Client {
+        let mut client = Client::new(number, &self.place);
+        let mut random = fastrand::Rng::with_seed(number as u64);
+        let mut counters = vec![0; self.writers];
         while !self.stopped() {
-            for (writer, seen) in last_seen.iter_mut().enumerate() {
-                let newest = json!({"op": "scan", "prefix": format!("{writer}/"), "reverse": true, "limit": 2});
-                let Some(answer) = child.try_ask(&newest) else {
-                    child = self.spawn();
-                    continue;
-                };
-                let last = check_moment(writer, &answer);
-                assert!(
-                    last >= *seen,
-                    "writer {writer}: {last} was read after {seen}"
-                );
-                *seen = last;
-                moments += 1;
+            match random.u32(..10) {
+                0..5 => ignore(client.get(HOT[random.usize(..HOT.len())])),
+                5..7 => {
+                    let group = GROUPS[random.usize(..GROUPS.len())];
+                    ignore(client.read_group(group, random.bool()));
+                }
+                7 => {
+                    if let Reply::Ok(answer) = client.ask(&bank::look()).reply {
+                        right(entries(&answer).and_then(|all| bank::check(self.writers, &all)));
+                    }
+                }
+                _ => {
+                    let writer = random.usize(..self.writers);
+                    if let Reply::Ok(answer) = client.ask(&counter::look(writer)).reply {
+                        let found =
+                            right(entries(&answer).and_then(|two| counter::value(writer, &two)));
+                        let seen = &mut counters[writer];
+                        assert!(
+                            found >= *seen,
+                            "counter {writer}: {found} was read after {seen}"
+                        );
+                        *seen = found;
+                    }
+                }
             }
         }
-        moments
+        client
     }
 }
 
-fn key(writer: usize, n: u64) -> String {
-    format!("{writer}/{n:08}")
-}
-
-/// The last two entries of a writer's keys at one moment: `last` names the newest key.
-fn check_moment(writer: usize, answer: &Value) -> u64 {
-    let entries: Vec<(String, String)> = serde_json::from_value(answer["entries"].clone())
-        .unwrap_or_else(|e| panic!("{answer}: {e}"));
-    match entries.as_slice() {
-        [] => 0,
-        [(last, n), (newest, _)] => {
-            let n: u64 = n.parse().unwrap();
-            assert_eq!(
-                (last.as_str(), newest.as_str()),
-                (&*format!("{writer}/last"), &*key(writer, n))
-            );
-            n
-        }
-        other => panic!("half a batch is visible: {other:?}"),
+/// Nobody's call may time out or end without an outcome here, but by the death of its own process.
+fn ignore(asked: crate::client::Asked) {
+    if let Reply::Timeout(message) = asked.reply {
+        panic!("a call timed out: {message}");
     }
 }
 
-/// Checks what was found of a writer's keys, in any order: all that was acknowledged is there with its value, and nothing
-/// that was never written.
-///
-/// # Panics
-/// When it is not so.
-pub fn check(writer: usize, written: &Written, found: &[(String, String)]) {
-    let mut found: BTreeMap<&str, &str> = found
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    let last: u64 = found
-        .remove(&*format!("{writer}/last"))
-        .map_or(0, |n| n.parse().unwrap());
-    for (n, value) in &written.acknowledged {
-        let stored = found.remove(&*key(writer, *n));
-        assert_eq!(
-            stored,
-            Some(value.as_str()),
-            "writer {writer}: acknowledged write {n} is lost"
-        );
+fn right<T>(checked: Result<T, String>) -> T {
+    checked.unwrap_or_else(|words| panic!("{words}"))
+}
+
+struct StopAtEnd<'a>(&'a Load);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
-    for (n, value) in &written.open {
-        if let Some(stored) = found.remove(&*key(writer, *n)) {
-            assert_eq!(stored, value, "writer {writer}: write {n}");
-        }
-    }
-    assert!(
-        found.is_empty(),
-        "writer {writer}: never written: {found:?}"
-    );
-    let newest = |writes: &BTreeMap<u64, String>| writes.keys().next_back().copied().unwrap_or(0);
-    let (acknowledged, open) = (newest(&written.acknowledged), newest(&written.open));
-    assert!(
-        (acknowledged..=acknowledged.max(open)).contains(&last),
-        "writer {writer}: last is {last}, but {acknowledged} was acknowledged and {open} begun"
-    );
 }

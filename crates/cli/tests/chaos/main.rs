@@ -1,6 +1,6 @@
-//! Real processes on one directory, and `kill -9` for their leaders, again and again.
+//! Real processes on one directory, whose leaders are stopped, or killed in the middle of something. (Under load, with
+//! histories that are checked as a whole: `tests/histories`.)
 
-mod kills;
 mod stopped;
 mod stream;
 mod without_retry;

@@ -1,0 +1,165 @@
+//! Leader after leader is killed under load: one run, looked at in several ways.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use level_party_testkit::linear::{Action, Call};
+use level_party_testkit::{ExecChild, History, Record, check, kill_under_load};
+
+use crate::{PROGRAM, times};
+
+const WRITERS: usize = 4;
+const KILLS: usize = 200;
+
+/// What the run left: its record, and all entries of the database.
+struct Run {
+    record: Record,
+    found: Vec<(String, String)>,
+}
+
+static RUN: LazyLock<Run> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a directory");
+    let record = kill_under_load(Path::new(PROGRAM), dir.path(), WRITERS, times(KILLS));
+    let found = ExecChild::spawn(PROGRAM, dir.path()).scan("");
+    let times = record.failovers();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    println!(
+        "{} kills, {} lives of clients, {} acknowledged writes, {} recorded calls; \
+         from SIGKILL to the first acknowledged write begun after it: p50 {:?}, p99 {:?}, most {:?}",
+        record.kills.len(),
+        record.lives_lost,
+        record.acknowledged.len(),
+        record.history.len(),
+        at(50),
+        at(99),
+        at(100),
+    );
+    Run { record, found }
+});
+
+#[test]
+fn every_history_is_linearizable_over_two_hundred_killed_leaders() {
+    let mut record = RUN.record.clone();
+    if let Err(words) = record
+        .end(RUN.found.clone())
+        .and_then(|()| record.history.check())
+    {
+        panic!("{words}");
+    }
+    assert_eq!(record.history.without_effect, 0, "a call timed out");
+    assert!(record.history.calls.values().all(|calls| calls.len() > 100));
+    let killed = record.lives_lost;
+    assert!(
+        killed > KILLS / 2,
+        "the leader was a client's process only {killed} times"
+    );
+}
+
+#[test]
+fn counters_and_accounts_are_exact_over_two_hundred_killed_leaders() {
+    for (writer, written) in RUN.record.written.iter().enumerate() {
+        assert!(
+            written.acknowledged.len() > 100,
+            "writer {writer} wrote nothing"
+        );
+    }
+    if let Err(words) = RUN.record.clone().end(RUN.found.clone()) {
+        panic!("{words}");
+    }
+}
+
+/// The record's history, with one thing about it changed by `doctor`, which is given the puts of one key that were
+/// acknowledged, in their order, and the key's calls.
+fn doctored(doctor: impl Fn(&[Call], &mut Vec<Call>)) -> Result<(), String> {
+    let mut history: History = RUN.record.history.clone();
+    let calls = history.calls.get_mut("hot").expect("the key was written");
+    let mut puts: Vec<Call> = calls
+        .iter()
+        .filter(|call| call.ended.is_some() && matches!(call.action, Action::Set(Some(_))))
+        .cloned()
+        .collect();
+    puts.sort_by_key(|call| call.begun);
+    doctor(&puts, calls);
+    history.check()
+}
+
+fn read_after(put: &Call, content: &Call, by: u64) -> Call {
+    let Action::Set(content) = &content.action else {
+        panic!("{content} is no put")
+    };
+    let begun = put.ended.expect("it was acknowledged") + by;
+    Call {
+        client: 99,
+        action: Action::Get(content.clone()),
+        begun,
+        ended: Some(begun),
+    }
+}
+
+#[test]
+fn a_doctored_history_of_the_run_is_found_out() {
+    assert_eq!(doctored(|_, _| {}), Ok(()));
+    let seen = |what: &str, doctor: &dyn Fn(&[Call], &mut Vec<Call>)| {
+        let words = doctored(doctor).expect_err(what);
+        assert!(
+            words.contains("key \"hot\" is not linearizable"),
+            "{what}: {words}"
+        );
+    };
+    seen("a stale read", &|puts, calls| {
+        let at = puts.len() / 2;
+        calls.push(read_after(&puts[at], &puts[at - 20], 1));
+    });
+    seen("an acknowledged write that is lost", &|puts, calls| {
+        // It was read once, and what was there before it is read again.
+        let last = puts.len() - 1;
+        calls.push(read_after(&puts[last], &puts[last], 0));
+        calls.push(read_after(&puts[last], &puts[last - 20], 1));
+    });
+    seen("a write that is made a second time", &|puts, calls| {
+        let (one, two) = (puts.len() / 3, puts.len() / 3 + 20);
+        calls.push(read_after(&puts[one], &puts[one], 0));
+        calls.push(read_after(&puts[two], &puts[two], 0));
+        calls.push(read_after(&puts[two], &puts[one], 1));
+    });
+    seen("a write that timed out and shows later", &|puts, calls| {
+        let read = calls.iter().find_map(|call| match &call.action {
+            Action::Get(Some(found)) => Some(found.clone()),
+            _ => None,
+        });
+        assert!(!puts.is_empty());
+        calls.retain(|call| call.action != Action::Set(read.clone()));
+    });
+}
+
+#[test]
+fn a_doctored_counter_of_the_run_is_found_out() {
+    let written = &RUN.record.written[0];
+    let own = |entries: &[(String, String)]| -> Vec<(String, String)> {
+        entries
+            .iter()
+            .filter(|(key, _)| key.starts_with("0/"))
+            .cloned()
+            .collect()
+    };
+    let found = own(&RUN.found);
+    assert_eq!(check(0, written, &found), Ok(()));
+    for at in [0, found.len() / 2, found.len() - 1] {
+        let mut lost = found.clone();
+        lost.remove(at);
+        assert!(check(0, written, &lost).is_err(), "entry {at} may be lost");
+        let mut changed = found.clone();
+        changed[at].1 = format!("{}0", changed[at].1);
+        assert!(
+            check(0, written, &changed).is_err(),
+            "entry {at} may be another"
+        );
+    }
+    let mut more = found.clone();
+    let (n, token) = (found.len(), found[0].1.clone());
+    more.insert(n - 1, (format!("0/{:08}", n), token));
+    assert!(
+        check(0, written, &more).is_err(),
+        "an increment may be made twice"
+    );
+}

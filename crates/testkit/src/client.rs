@@ -1,0 +1,286 @@
+//! A client: one thread of the test, which drives one process after the other and records what it is answered.
+//!
+//! Moments are taken on one clock, in the test's own process: before a request's first byte is written and after its
+//! answer was read. So a call's true span lies within the recorded one, and no clock of another process counts.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::ExecChild;
+use crate::history::History;
+use crate::linear::{Action, Call, Content};
+use crate::load::group;
+
+/// Which program on which directory, and since when moments are counted.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The program `level-party`.
+    pub program: PathBuf,
+    /// The database.
+    pub dir: PathBuf,
+    /// Further flags of `exec`.
+    pub flags: Vec<String>,
+    start: Instant,
+}
+
+impl Place {
+    /// Moments are counted from now on.
+    pub fn new(program: impl AsRef<Path>, dir: impl AsRef<Path>) -> Self {
+        Place {
+            program: program.as_ref().to_owned(),
+            dir: dir.as_ref().to_owned(),
+            flags: Vec::new(),
+            start: Instant::now(),
+        }
+    }
+
+    /// The same place, with other flags of `exec`.
+    pub fn with_flags(&self, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Place {
+            flags,
+            ..self.clone()
+        }
+    }
+
+    /// One more process on the directory.
+    pub fn spawn(&self) -> ExecChild {
+        ExecChild::spawn_with(&self.program, &self.dir, &self.flags)
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).expect("a test ends within 500 years")
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// `ok`, with the answer's fields.
+    Ok(Value),
+    /// `Timeout`, which promises that the call had no effect; with its message.
+    Timeout(String),
+    /// Nobody can tell: `OutcomeUnknown`, `ConnectionLost`, or the client's own process was killed.
+    Unknown,
+}
+
+/// A request's reply, and the moments between which it was made.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Before its first byte was written.
+    pub begun: u64,
+    /// After its answer was read, or its process found dead.
+    pub ended: u64,
+    /// What became of it.
+    pub reply: Reply,
+}
+
+/// One client. Values it writes are never used twice.
+#[derive(Debug)]
+pub struct Client {
+    /// Its name in histories.
+    pub number: usize,
+    /// What it saw.
+    pub history: History,
+    /// The spans of its acknowledged writes.
+    pub acknowledged: Vec<(u64, u64)>,
+    place: Place,
+    child: ExecChild,
+    serial: u64,
+    /// How often its process was killed.
+    pub lives_lost: usize,
+}
+
+impl Client {
+    /// A client with a process of its own.
+    pub fn new(number: usize, place: &Place) -> Self {
+        Client {
+            number,
+            history: History::default(),
+            acknowledged: Vec::new(),
+            place: place.clone(),
+            child: place.spawn(),
+            serial: 0,
+            lives_lost: 0,
+        }
+    }
+
+    /// Its process.
+    pub fn child(&mut self) -> &mut ExecChild {
+        &mut self.child
+    }
+
+    /// A text never used before.
+    pub fn token(&mut self) -> String {
+        self.serial += 1;
+        format!("{}.{}", self.number, self.serial)
+    }
+
+    /// Makes a request. A client whose process was killed starts another.
+    ///
+    /// # Panics
+    /// On a failure that none of the replies stands for.
+    pub fn ask(&mut self, request: &Value) -> Asked {
+        let begun = self.place.now();
+        let answer = self.child.try_ask(request);
+        let ended = self.place.now();
+        let reply = match answer {
+            None => {
+                self.child = self.place.spawn();
+                self.lives_lost += 1;
+                Reply::Unknown
+            }
+            Some(answer) if answer["ok"] == true => Reply::Ok(answer),
+            Some(answer) => match answer["error"]["kind"].as_str() {
+                Some("OutcomeUnknown" | "ConnectionLost") => Reply::Unknown,
+                Some("Timeout") => Reply::Timeout(
+                    answer["error"]["message"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
+                ),
+                _ => panic!("client {}: {request} was answered by {answer}", self.number),
+            },
+        };
+        Asked {
+            begun,
+            ended,
+            reply,
+        }
+    }
+
+    /// Makes a request that writes, and records it as `action` on `key`.
+    pub fn write(&mut self, key: &str, action: Action, request: &Value) -> Asked {
+        let asked = self.ask(request);
+        let ended = match asked.reply {
+            Reply::Timeout(_) => {
+                self.history.without_effect += 1;
+                return asked;
+            }
+            Reply::Ok(_) => {
+                self.acknowledged.push((asked.begun, asked.ended));
+                Some(asked.ended)
+            }
+            Reply::Unknown => None,
+        };
+        let call = Call {
+            client: self.number,
+            action,
+            begun: asked.begun,
+            ended,
+        };
+        self.history.add(key, call);
+        asked
+    }
+
+    /// Makes a request that reads, and records what it found on `key`.
+    ///
+    /// # Panics
+    /// With `found`'s words, if the answer is none that can be.
+    pub fn read(
+        &mut self,
+        key: &str,
+        request: &Value,
+        found: impl FnOnce(&Value) -> Result<Content, String>,
+    ) -> Asked {
+        let asked = self.ask(request);
+        if let Reply::Ok(answer) = &asked.reply {
+            let found =
+                found(answer).unwrap_or_else(|words| panic!("client {}: {words}", self.number));
+            let call = Call {
+                client: self.number,
+                action: Action::Get(found),
+                begun: asked.begun,
+                ended: Some(asked.ended),
+            };
+            self.history.add(key, call);
+        }
+        asked
+    }
+
+    /// Puts a new value under `key`, `padding` bytes longer than it need be.
+    pub fn put(&mut self, key: &str, padding: usize) -> Asked {
+        let token = self.token();
+        let value = padded(&token, padding);
+        let request = json!({"op": "put", "key": key, "value": value});
+        self.write(key, Action::Set(Some(token.into())), &request)
+    }
+
+    /// Removes `key`.
+    pub fn delete(&mut self, key: &str) -> Asked {
+        let request = json!({"op": "delete", "key": key});
+        self.write(key, Action::Set(None), &request)
+    }
+
+    /// Reads `key`.
+    pub fn get(&mut self, key: &str) -> Asked {
+        let request = json!({"op": "get", "key": key});
+        self.read(key, &request, |answer| match &answer["value"] {
+            Value::Null => Ok(None),
+            Value::String(text) => content(text).map(Some),
+            other => Err(format!("the value of {key:?} is no text: {other}")),
+        })
+    }
+
+    /// Writes a group of keys in one batch: a new token into its members, or nothing into any of them.
+    pub fn write_group(&mut self, group: &str, remove: bool) -> Asked {
+        let token = (!remove).then(|| self.token());
+        let request = json!({"op": "batch", "ops": group::batch(group, token.as_deref())});
+        self.write(group, Action::Set(token.map(Into::into)), &request)
+    }
+
+    /// Reads a group at one moment.
+    pub fn read_group(&mut self, group: &str, reverse: bool) -> Asked {
+        let prefix = group::prefix(group);
+        let request = json!({"op": "scan", "prefix": prefix, "reverse": reverse});
+        self.read(group, &request, |answer| {
+            group::content(group, &entries(answer)?)
+        })
+    }
+}
+
+/// The entries that a scan was answered with.
+pub(crate) fn entries(answer: &Value) -> Result<Vec<(String, String)>, String> {
+    serde_json::from_value(answer["entries"].clone()).map_err(|error| format!("{answer}: {error}"))
+}
+
+/// A token made longer, in a way that shows when a part is missing.
+fn padded(token: &str, padding: usize) -> String {
+    match padding {
+        0 => token.to_owned(),
+        _ => format!("{token}:{padding}:{}", "x".repeat(padding)),
+    }
+}
+
+/// The token in a value.
+pub(crate) fn content(value: &str) -> Result<std::sync::Arc<str>, String> {
+    let Some((token, rest)) = value.split_once(':') else {
+        return Ok(value.into());
+    };
+    let whole = rest.split_once(':').is_some_and(|(length, padding)| {
+        length.parse() == Ok(padding.len()) && padding.bytes().all(|byte| byte == b'x')
+    });
+    match whole {
+        true => Ok(token.into()),
+        false => Err(format!(
+            "a part of the value {token} is missing: {} bytes",
+            value.len()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_whole_is_seen() {
+        for padding in [0, 1, 5000] {
+            assert_eq!(content(&padded("1.2", padding)).as_deref(), Ok("1.2"));
+        }
+        assert!(content(&padded("1.2", 9)[..10]).is_err());
+    }
+}
