@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -134,6 +135,8 @@ impl State {
 pub(crate) struct Manual {
     pub(crate) begin: Option<Vec<u8>>,
     pub(crate) end: Option<Vec<u8>>,
+    /// Nobody waits for it any more.
+    withdrawn: AtomicBool,
     result: OnceLock<Result<()>>,
 }
 
@@ -142,8 +145,18 @@ impl Manual {
         Manual {
             begin: begin.map(<[u8]>::to_vec),
             end: end.map(<[u8]>::to_vec),
+            withdrawn: AtomicBool::new(false),
             result: OnceLock::new(),
         }
+    }
+
+    /// What is under way is finished, and nothing more is begun for it.
+    pub(crate) fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Relaxed)
     }
 
     pub(crate) fn result(&self) -> Option<Result<()>> {

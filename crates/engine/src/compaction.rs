@@ -88,6 +88,9 @@ impl Background {
             let mut begin = manual.begin.clone();
             loop {
                 self.check_going()?;
+                if manual.is_withdrawn() {
+                    return Ok(());
+                }
                 let picker = Picker::new(self.manifest.version(), &self.shared.options);
                 let Some(compaction) = picker.range(level, begin.as_deref(), end) else {
                     break;

@@ -40,6 +40,8 @@ mod tail;
 /// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
 /// with the first progress.
 const SLOWDOWN: Duration = Duration::from_millis(1);
+/// How often a caller that waits for a compaction is asked whether to go on.
+const GO_ON_PAUSE: Duration = Duration::from_millis(50);
 
 /// A LevelDB database, open for reading and writing. Clones are handles of the same engine; the last one dropped closes
 /// it. See the crate's page for an example.
@@ -280,8 +282,23 @@ impl Engine {
     /// # Errors
     /// What kept a compaction from being done.
     pub fn compact_range(&self, begin: Option<&[u8]>, end: Option<&[u8]>) -> Result<()> {
+        self.compact_range_while(begin, end, &|| true)
+    }
+
+    /// As [`Engine::compact_range`], asking now and then whether to go on. If not, what is under way is finished in the
+    /// background, and no more is begun.
+    ///
+    /// # Errors
+    /// As [`Engine::compact_range`]; [`ErrorKind::Cancelled`] if it was told not to go on.
+    pub fn compact_range_while(
+        &self,
+        begin: Option<&[u8]>,
+        end: Option<&[u8]>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<()> {
         self.flush()?;
-        self.shared.compact(Arc::new(Manual::new(begin, end)))
+        self.shared
+            .compact(Arc::new(Manual::new(begin, end)), go_on)
     }
 
     /// The engine's figures at this moment.
@@ -483,7 +500,7 @@ impl Shared {
         Ok(())
     }
 
-    fn compact(&self, manual: Arc<Manual>) -> Result<()> {
+    fn compact(&self, manual: Arc<Manual>, go_on: &dyn Fn() -> bool) -> Result<()> {
         let mut state = self.state.lock();
         self.check_writable()?;
         state.request(Arc::clone(&manual));
@@ -492,7 +509,12 @@ impl Shared {
             if let Some(result) = manual.result() {
                 return result;
             }
-            self.progress.wait(&mut state);
+            if !go_on() {
+                manual.withdraw();
+                let message = "the compaction was withdrawn by its caller";
+                return Err(Error::new(ErrorKind::Cancelled, message));
+            }
+            self.progress.wait_for(&mut state, GO_ON_PAUSE);
         }
     }
 

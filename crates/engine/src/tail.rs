@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use level_party_format::Sequence;
 use level_party_format::batch::WriteBatch;
@@ -228,6 +229,14 @@ impl Tail {
     /// # Errors
     /// [`ErrorKind::Closed`] once the engine is closed and all that was committed before is given.
     pub fn wait_next(&mut self) -> Result<Option<TailItem>> {
+        self.wait_next_until(None)
+    }
+
+    /// As [`Tail::wait_next`], but no longer than until the deadline. Nothing if it was woken or the deadline passed.
+    ///
+    /// # Errors
+    /// As [`Tail::wait_next`].
+    pub fn wait_next_until(&mut self, deadline: Option<Instant>) -> Result<Option<TailItem>> {
         let window = Arc::clone(&self.window);
         let mut state: MutexGuard<'_, State> = window.state.lock();
         loop {
@@ -241,7 +250,15 @@ impl Tail {
                 let message = "the engine is closed: no more batches come";
                 return Err(Error::new(ErrorKind::Closed, message));
             }
-            window.changed.wait(&mut state);
+            match deadline {
+                None => window.changed.wait(&mut state),
+                Some(deadline) => {
+                    let waited = window.changed.wait_until(&mut state, deadline);
+                    if waited.timed_out() && state.find(self.next).is_none() && !state.closed {
+                        return Ok(None);
+                    }
+                }
+            }
         }
     }
 
@@ -265,6 +282,24 @@ impl std::fmt::Debug for Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_with_a_deadline_ends_with_nothing_and_misses_nothing() {
+        let window = Window::new(1_000, 0);
+        let mut tail = Tail::new(&window, 1);
+        let soon = Instant::now() + std::time::Duration::from_millis(1);
+        assert!(tail.wait_next_until(Some(soon)).unwrap().is_none());
+        let mut batch = WriteBatch::new();
+        batch.delete(b"k");
+        batch.set_sequence(1);
+        window.push(vec![batch]);
+        let past = Instant::now();
+        let found = tail.wait_next_until(Some(past)).unwrap();
+        assert!(
+            matches!(found, Some(TailItem::Batch(_))),
+            "it was there already"
+        );
+    }
 
     #[test]
     fn the_window_never_holds_more_than_its_budget() {

@@ -189,16 +189,25 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
 impl View {
     /// Looks at all tables of this view as [`verify`] does; also while the database is in use.
     pub fn verify(&self) -> Verified {
+        self.verify_while(&|| true)
+            .expect("nothing but the caller ends it early")
+    }
+
+    /// As [`View::verify`], asking before each table whether to go on. Nothing if it was told not to.
+    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Option<Verified> {
         let mut examiner = Examiner {
             tables: Arc::clone(self.version.tables()),
             verified: Verified::default(),
             bad_tables: Vec::new(),
         };
         for (level, file) in self.version.files() {
+            if !go_on() {
+                return None;
+            }
             examiner.check_table(Some(level), file);
         }
         examiner.check_levels(&self.version);
-        examiner.verified
+        Some(examiner.verified)
     }
 }
 

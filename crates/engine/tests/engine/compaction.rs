@@ -382,3 +382,18 @@ fn a_held_floor_outlasts_the_compaction_that_an_opening_begins_with() {
         }
     }
 }
+
+#[test]
+fn a_compaction_that_its_caller_gives_up_is_answered_and_the_next_one_comes() {
+    let engine = open(&MemFs::new(), &tiny());
+    for number in 0..2_000u32 {
+        put(&engine, &number.to_be_bytes(), &[7; 100]).unwrap();
+    }
+    let given_up = engine.compact_range_while(None, None, &|| false);
+    assert_eq!(given_up.unwrap_err().kind(), ErrorKind::Cancelled);
+    engine.compact_range(None, None).unwrap();
+    assert_eq!(contents(&engine).len(), 2_000);
+    let view = engine.view();
+    assert_eq!(view.verify_while(&|| false), None);
+    assert!(view.verify_while(&|| true).unwrap().is_sound());
+}
