@@ -100,8 +100,9 @@ impl Engine {
             user: options.comparator.clone(),
         };
         let bloom = options.bloom_bits_per_key.is_some();
-        let tables =
-            Tables::new(Arc::clone(&fs), order, bloom).with_max_open_files(options.max_open_files);
+        let tables = Tables::new(Arc::clone(&fs), order, bloom)
+            .with_max_open_files(options.max_open_files)
+            .with_block_cache(options.block_cache_bytes);
         let tables = Arc::new(tables);
         let next_file = Arc::new(AtomicU64::new(0));
         let bell = Arc::new(Bell::default());
@@ -311,6 +312,7 @@ impl Engine {
             files_per_level: std::array::from_fn(|level| view.version.level(level).len()),
             bytes_per_level: std::array::from_fn(|level| view.version.level_bytes(level)),
             memtable_bytes: mems.map(|mem| mem.bytes_used() as u64).sum(),
+            block_cache_bytes: self.shared.tables.cached_bytes(),
             pins,
             oldest_pin,
             last_sequence: view.last_sequence(),

@@ -14,6 +14,7 @@ use level_party_format::edit::NewFile;
 use level_party_format::filename;
 use level_party_format::key::InternalComparator;
 
+use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
 use crate::open_tables::{OpenTables, Slot, TableRef};
@@ -29,6 +30,7 @@ pub struct Tables {
     comparator: InternalComparator,
     use_filters: bool,
     open: OpenTables,
+    blocks: Option<Arc<BlockCache>>,
 }
 
 impl Tables {
@@ -43,6 +45,7 @@ impl Tables {
             comparator,
             use_filters,
             open: OpenTables::new(MAX_OPEN_FILES),
+            blocks: None,
         }
     }
 
@@ -52,6 +55,19 @@ impl Tables {
             open: OpenTables::new(max_open_files),
             ..self
         }
+    }
+
+    /// Keeps about this many bytes of blocks in memory; without this call, none.
+    pub fn with_block_cache(self, bytes: usize) -> Tables {
+        Tables {
+            blocks: BlockCache::new(bytes).map(Arc::new),
+            ..self
+        }
+    }
+
+    /// The bytes of blocks in memory now.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.bytes())
     }
 
     /// The order of the tables' keys.
@@ -77,6 +93,10 @@ impl Tables {
             self.comparator.clone(),
             self.use_filters,
         )?;
+        let table = match &self.blocks {
+            Some(blocks) => table.with_cache(Arc::clone(blocks), meta.number),
+            None => table,
+        };
         Ok(Arc::new(table))
     }
 

@@ -31,6 +31,7 @@
 #[macro_use]
 mod planted;
 
+mod block_cache;
 mod checkpoint;
 mod condition;
 mod cursor;

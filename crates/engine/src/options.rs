@@ -69,6 +69,9 @@ pub struct Options {
     /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
     /// them again: see [`Engine::take_hold`](crate::Engine::take_hold).
     pub hold_drop_floor: bool,
+    /// Bytes of tables' blocks that are kept in memory as they are after decompression; 0 keeps none. Reads of keys fill
+    /// it, and scans as long as they are short; compactions don't.
+    pub block_cache_bytes: usize,
     /// Tables that are kept open, beside those that reads and compactions use just now. Each takes a file descriptor
     /// and the memory of its index and filter.
     pub max_open_files: usize,
@@ -97,6 +100,7 @@ impl Default for Options {
             foreign_logs: false,
             drop_floor: 0,
             hold_drop_floor: false,
+            block_cache_bytes: 8 << 20,
             max_open_files: crate::files::MAX_OPEN_FILES,
             tail_bytes: 0,
             listener: None,
@@ -143,6 +147,7 @@ impl fmt::Debug for Options {
             .field("foreign_logs", &self.foreign_logs)
             .field("drop_floor", &self.drop_floor)
             .field("hold_drop_floor", &self.hold_drop_floor)
+            .field("block_cache_bytes", &self.block_cache_bytes)
             .field("max_open_files", &self.max_open_files)
             .field("tail_bytes", &self.tail_bytes)
             .finish_non_exhaustive()

@@ -16,6 +16,8 @@ pub struct Stats {
     pub bytes_per_level: [u64; LEVELS],
     /// Bytes used in the active memtable and the frozen ones.
     pub memtable_bytes: u64,
+    /// Bytes of tables' blocks in memory: see [`Options::block_cache_bytes`](crate::Options::block_cache_bytes).
+    pub block_cache_bytes: u64,
     /// Live pins.
     pub pins: usize,
     /// The smallest pinned sequence.

@@ -1,21 +1,22 @@
 //! [`Table`]: one open table file (LevelDB's doc/table_format.md), read block by block.
 //!
 //! Promises: the index and the filter are decoded once, when the file is opened; every block's checksum is verified
-//! each time it is read; a damaged block fails the reads that need it and no others, with an error that names the file
+//! when it is loaded, from the file or into the cache; a damaged block fails the reads that need it and no others, with an error that names the file
 //! and the block's offset. A damaged filter block costs speed only.
 //! Must not know: levels, versions, or which other tables there are.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use level_party_format::Corruption;
-use level_party_format::block::Block;
+use level_party_format::block::{Block, BlockRef};
 use level_party_format::filter::FilterBlock;
 use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::table::{self, BlockHandle, FOOTER_LEN, Footer};
 
+use crate::block_cache::BlockCache;
 use crate::entry::{Entry, Lookup, Want};
 use crate::error::{Error, Result};
 use crate::fs::ReadFile;
@@ -30,8 +31,30 @@ pub(crate) use index::Index;
 const KEPT_BUFFER: usize = 1 << 20;
 
 thread_local! {
-    /// Where a thread reads raw blocks into: saves an allocation and its zeroing for every read.
-    static RAW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// A thread's buffers while it does not use them.
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+}
+
+/// Where a thread reads blocks into: saves allocations and their zeroing for every read.
+#[derive(Default)]
+struct Buffers {
+    raw: Vec<u8>,
+    contents: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Buffers {
+    /// Lends the thread's buffers. They are out of their place meanwhile: a comparator of the caller's own may read a
+    /// table itself, and then gets others.
+    fn lend<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
+        let mut buffers = BUFFERS.take().unwrap_or_default();
+        let done = work(&mut buffers);
+        let largest = buffers.raw.len().max(buffers.contents.len());
+        if largest.max(buffers.key.capacity()) <= KEPT_BUFFER {
+            BUFFERS.set(Some(buffers));
+        }
+        done
+    }
 }
 
 /// An open table file.
@@ -42,6 +65,7 @@ pub struct Table {
     comparator: InternalComparator,
     index: Index,
     filter: Option<FilterBlock>,
+    cache: Option<(Arc<BlockCache>, u64)>,
 }
 
 impl Table {
@@ -67,6 +91,7 @@ impl Table {
             comparator,
             index: Index::default(),
             filter: None,
+            cache: None,
         };
         let footer = table.read_footer()?;
         let contents = table.read_contents(footer.index)?;
@@ -76,6 +101,14 @@ impl Table {
             table.filter = table.read_filter(footer.metaindex).unwrap_or_default();
         }
         Ok(table)
+    }
+
+    /// With blocks kept in memory under the file's number.
+    pub(crate) fn with_cache(self, cache: Arc<BlockCache>, number: u64) -> Table {
+        Table {
+            cache: Some((cache, number)),
+            ..self
+        }
     }
 
     fn read_footer(&self) -> Result<Footer> {
@@ -157,30 +190,66 @@ impl Table {
         {
             return Ok(Lookup::Absent);
         }
-        let mut iter = self.read_block(handle)?.iter(self.comparator.clone());
-        let sought = iter.seek(seek_key.as_bytes());
-        sought.map_err(|error| self.damaged(error.at(handle.offset)))?;
-        if !iter.valid() {
+        Buffers::lend(|buffers| {
+            let Buffers { raw, contents, key } = buffers;
+            if let Some(block) = self.cached(handle) {
+                return self.find(block.lend(), handle, seek_key, want, key);
+            }
+            let contents = self.read_in(handle, raw, contents)?;
+            let block = self.checked(BlockRef::new(contents), handle)?;
+            let found = self.find(block, handle, seek_key, want, key)?;
+            if let Some((cache, number)) = &self.cache
+                && cache.wants(*number, handle.offset, contents.len())
+            {
+                let block = self.to_block(contents.to_vec(), handle)?;
+                cache.put(*number, handle.offset, block);
+            }
+            Ok(found)
+        })
+    }
+
+    /// What the one block says that may hold the key.
+    fn find(
+        &self,
+        block: BlockRef<'_>,
+        handle: BlockHandle,
+        seek_key: &SeekKey,
+        want: Want,
+        key: &mut Vec<u8>,
+    ) -> Result<Lookup> {
+        let sought = block.seek(&self.comparator, seek_key.as_bytes(), key);
+        let Some(value) = self.checked(sought, handle)? else {
             return Ok(Lookup::Absent);
-        }
-        let found = key::parse(iter.key());
-        let found = found.map_err(|error| self.damaged(error.at(handle.offset)))?;
-        if self
-            .comparator
-            .user
-            .compare(found.user_key, user_key)
-            .is_ne()
-        {
+        };
+        let found = self.checked(key::parse(key), handle)?;
+        let user = &self.comparator.user;
+        if user.compare(found.user_key, seek_key.user_key()).is_ne() {
             return Ok(Lookup::Absent);
         }
         let sequence = found.sequence;
         Ok(match found.kind {
             ValueType::Deletion => Lookup::Deleted { sequence },
             ValueType::Value => {
-                let value = want.take(iter.value());
+                let value = want.take(value);
                 Lookup::Found(Entry { value, sequence })
             }
         })
+    }
+
+    /// The block from memory, if it is there.
+    #[inline]
+    pub(crate) fn cached(&self, handle: BlockHandle) -> Option<Block> {
+        let (cache, number) = self.cache.as_ref()?;
+        cache.get(*number, handle.offset)
+    }
+
+    /// Keeps a block that was just read in memory, if that is worth while.
+    pub(crate) fn keep(&self, handle: BlockHandle, block: &Block) {
+        if let Some((cache, number)) = &self.cache
+            && cache.wants(*number, handle.offset, block.byte_size())
+        {
+            cache.put(*number, handle.offset, block.clone());
+        }
     }
 
     /// Reads, verifies and decompresses a block.
@@ -189,26 +258,40 @@ impl Table {
     }
 
     fn read_contents(&self, handle: BlockHandle) -> Result<Vec<u8>> {
+        Buffers::lend(|buffers| {
+            let raw = self.read_raw(handle, &mut buffers.raw)?;
+            self.decode(raw, handle)
+        })
+    }
+
+    /// The contents of a block, verified and decompressed, in these buffers or in the file's own memory.
+    fn read_in<'a>(
+        &'a self,
+        handle: BlockHandle,
+        raw: &'a mut Vec<u8>,
+        contents: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        let raw = self.read_raw(handle, raw)?;
+        let contents = table::decode_block_in(raw, handle.offset, contents);
+        self.checked(contents, handle)
+    }
+
+    /// The bytes of a block as they are in the file, with its trailer.
+    fn read_raw<'a>(&'a self, handle: BlockHandle, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         let len = self.raw_len(handle)?;
         if let Some(bytes) = self.file.map() {
             let raw = usize::try_from(handle.offset).ok();
             let raw = raw.and_then(|start| bytes.get(start..start.checked_add(len)?));
             let short = || Corruption::new("the block is beyond the file's end").at(handle.offset);
-            return self.decode(raw.ok_or_else(|| self.damaged(short()))?, handle);
+            return raw.ok_or_else(|| self.damaged(short()));
         }
-        RAW.with_borrow_mut(|buffer| {
-            if buffer.len() < len {
-                buffer.resize(len, 0);
-            }
-            let raw = &mut buffer[..len];
-            let read = self.file.read_at(raw, handle.offset);
-            read.map_err(|error| Error::read(&self.name, handle.offset, len, error))?;
-            let contents = self.decode(raw, handle);
-            if buffer.len() > KEPT_BUFFER {
-                *buffer = Vec::new();
-            }
-            contents
-        })
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let raw = &mut buffer[..len];
+        let read = self.file.read_at(raw, handle.offset);
+        read.map_err(|error| Error::read(&self.name, handle.offset, len, error))?;
+        Ok(raw)
     }
 
     /// The block's length in the file with its trailer, checked against the file before anything is allocated for it.
@@ -219,8 +302,7 @@ impl Table {
     }
 
     fn decode(&self, raw: &[u8], handle: BlockHandle) -> Result<Vec<u8>> {
-        let contents = table::decode_block(raw, handle.offset);
-        contents.map_err(|error| self.damaged(error.at(handle.offset)))
+        self.checked(table::decode_block(raw, handle.offset), handle)
     }
 
     /// Verifies and decompresses a block whose raw bytes were read before.
@@ -229,8 +311,13 @@ impl Table {
     }
 
     fn to_block(&self, contents: Vec<u8>, handle: BlockHandle) -> Result<Block> {
-        let block = Block::new(Bytes::from(contents));
-        block.map_err(|error| self.damaged(error.at(handle.offset)))
+        self.checked(Block::new(Bytes::from(contents)), handle)
+    }
+
+    /// The error for bad bytes in a block names it.
+    #[inline]
+    fn checked<T>(&self, found: Result<T, Corruption>, handle: BlockHandle) -> Result<T> {
+        found.map_err(|error| self.damaged(error.at(handle.offset)))
     }
 
     /// The error for bad bytes in this file.

@@ -11,9 +11,11 @@
 //!
 //! This module knows nothing of compression, checksums or where a block lies in a file: see [`crate::table`].
 
+mod borrowed;
 mod builder;
 mod iter;
 
+pub use borrowed::BlockRef;
 pub use builder::BlockBuilder;
 pub use iter::BlockIter;
 
@@ -21,7 +23,6 @@ use bytes::Bytes;
 
 use crate::Corruption;
 use crate::key::InternalComparator;
-use crate::varint;
 
 /// The contents of a block: checked in outline here, entry by entry while iterating.
 ///
@@ -43,6 +44,12 @@ use crate::varint;
 #[derive(Debug, Clone)]
 pub struct Block {
     data: Bytes,
+    shape: Shape,
+}
+
+/// Where a block's parts lie.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
     /// Where the entries end and the restart array starts; 0 for an empty block. Invariant: the array of `restarts`
     /// words and the count fit behind it.
     entries_len: u32,
@@ -52,36 +59,14 @@ pub struct Block {
 impl Block {
     /// Takes a block's contents (uncompressed, without trailer). Checks that the restart array fits and starts with 0.
     pub fn new(data: Bytes) -> Result<Self, Corruption> {
-        let Ok(len) = u32::try_from(data.len()) else {
-            return Err(Corruption::new("a block of 4 GiB or more"));
-        };
-        let Some((body, count)) = data.split_last_chunk::<4>() else {
-            return Err(Corruption::new(
-                "a block too short for its number of restarts",
-            ));
-        };
-        let restarts = u32::from_le_bytes(*count);
-        if restarts as usize > body.len() / 4 {
-            return Err(Corruption::new(format!(
-                "a block of {len} bytes that says it has {restarts} restarts"
-            )));
-        }
-        let entries_len = if restarts == 0 {
-            0
-        } else {
-            len - 4 - restarts * 4
-        };
-        let block = Block {
-            data,
-            entries_len,
-            restarts,
-        };
-        if restarts > 0 && block.restart(0) != 0 {
-            return Err(Corruption::new(
-                "a block whose first restart is not its first entry",
-            ));
-        }
-        Ok(block)
+        let shape = BlockRef::new(&data)?.shape();
+        Ok(Block { data, shape })
+    }
+
+    /// The same block, lent.
+    #[inline]
+    pub fn lend(&self) -> BlockRef<'_> {
+        BlockRef::of_shape(&self.data, self.shape)
     }
 
     /// An iterator over the entries, at no entry yet. The comparator is used by `seek` alone.
@@ -96,70 +81,8 @@ impl Block {
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.entries_len == 0
+        self.shape.entries_len == 0
     }
-
-    /// The entries' bytes.
-    #[inline]
-    fn entries(&self) -> &[u8] {
-        &self.data[..self.entries_len as usize]
-    }
-
-    /// The offset that restart `index` gives, unchecked against the entries. `index` must be below `restarts`.
-    #[inline]
-    fn restart(&self, index: u32) -> u32 {
-        let at = self.entries_len as usize + index as usize * 4;
-        let word = self.data[at..]
-            .first_chunk()
-            .expect("the restart array fits in the block");
-        u32::from_le_bytes(*word)
-    }
-
-    /// The entry at `offset`: `None` if it is malformed or does not fit.
-    #[inline]
-    fn entry(&self, offset: u32) -> Option<Entry> {
-        let entries = self.entries();
-        let rest = entries.get(offset as usize..)?;
-        let (shared, unshared, value_len, header_len) = match *rest {
-            [shared, unshared, value_len, ..] if (shared | unshared | value_len) < 0x80 => (
-                u32::from(shared),
-                u32::from(unshared),
-                u32::from(value_len),
-                3,
-            ),
-            _ => long_header(rest)?,
-        };
-        let key_start = offset + header_len;
-        let value_start = key_start.checked_add(unshared)?;
-        let end = value_start.checked_add(value_len)?;
-        (end <= self.entries_len).then_some(Entry {
-            shared,
-            key_start,
-            value_start,
-            end,
-        })
-    }
-}
-
-/// Where the parts of an entry lie. Invariant: `key_start <= value_start <= end <= entries_len`.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    shared: u32,
-    key_start: u32,
-    value_start: u32,
-    end: u32,
-}
-
-fn long_header(input: &[u8]) -> Option<(u32, u32, u32, u32)> {
-    let (shared, rest) = varint::get_u32(input)?;
-    let (unshared, rest) = varint::get_u32(rest)?;
-    let (value_len, rest) = varint::get_u32(rest)?;
-    Some((
-        shared,
-        unshared,
-        value_len,
-        (input.len() - rest.len()) as u32,
-    ))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod compression;
 mod footer;
 
 pub use builder::{TableBuilder, TableOptions};
-pub use compression::{Compression, check_block, decode_block, decode_block_vec};
+pub use compression::{Compression, check_block, decode_block, decode_block_in, decode_block_vec};
 pub use footer::{BlockHandle, Footer};
 
 use crate::Corruption;

@@ -60,7 +60,10 @@ impl Engine {
         match name {
             "stats" => Some(stats_text(&self.stats())),
             "sstables" => Some(tables_text(&self.view().version)),
-            "approximate-memory-usage" => Some(self.stats().memtable_bytes.to_string()),
+            "approximate-memory-usage" => {
+                let stats = self.stats();
+                Some((stats.memtable_bytes + stats.block_cache_bytes).to_string())
+            }
             _ => None,
         }
     }

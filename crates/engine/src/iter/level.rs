@@ -43,6 +43,11 @@ impl Files {
         }
     }
 
+    /// Readers' files are read again; files that are listed one by one are read as a whole, to be rewritten.
+    fn are_read_again(&self) -> bool {
+        matches!(self, Files::Of { .. })
+    }
+
     fn tables(&self) -> &Tables {
         match self {
             Files::Of { version, .. } => version.tables(),
@@ -176,7 +181,8 @@ impl LevelIter {
                 return Ok(None);
             };
             let table = file.table(self.files.tables())?.to_arc();
-            self.table = Some(TableIter::with_read_ahead(table, ahead));
+            let cached = self.files.are_read_again();
+            self.table = Some(TableIter::with_read_ahead(table, ahead, cached));
         }
         Ok(self.table.as_mut())
     }

@@ -41,6 +41,19 @@ impl ReadAhead {
         self.filled = 0;
     }
 
+    /// The next block is reached by this step, wherever it is read from.
+    pub(crate) fn step(&mut self, step: Step) {
+        self.row = match step {
+            Step::Seek => 0,
+            Step::Forward | Step::Backward => self.row.saturating_add(1),
+        };
+    }
+
+    /// Whether it goes from block to block, by now for so long that it may well go on.
+    pub(crate) fn in_row(&self) -> bool {
+        self.row >= ROW
+    }
+
     /// The raw block at `offset`, if it is here or worth reading with its neighbours (up to `data_end`).
     pub(crate) fn block(
         &mut self,
@@ -50,15 +63,11 @@ impl ReadAhead {
         step: Step,
         data_end: u64,
     ) -> Option<&[u8]> {
-        self.row = match step {
-            Step::Seek => 0,
-            Step::Forward | Step::Backward => self.row.saturating_add(1),
-        };
         if !self.holds(offset, len) {
             if self.row == 0 {
                 self.window = 0;
             }
-            if self.row < ROW {
+            if !self.in_row() {
                 return None;
             }
             self.window = (self.window * 2).clamp(MIN_WINDOW, MAX_WINDOW);

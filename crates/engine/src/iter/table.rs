@@ -20,17 +20,24 @@ pub(crate) struct TableIter {
     /// Whether `block` has the block at `at`.
     loaded: bool,
     valid: bool,
+    /// Whether blocks in memory are used, and blocks read alone are put there.
+    cached: bool,
     ahead: ReadAhead,
 }
 
 impl TableIter {
-    /// An iterator at no entry yet.
+    /// An iterator at no entry yet, which leaves the blocks in memory alone: for reading a table as a whole.
     pub(crate) fn new(table: Arc<Table>) -> TableIter {
-        TableIter::with_read_ahead(table, ReadAhead::default())
+        TableIter::with_read_ahead(table, ReadAhead::default(), false)
     }
 
-    /// As [`TableIter::new`], going on with the buffer of an iterator over the table before.
-    pub(crate) fn with_read_ahead(table: Arc<Table>, mut ahead: ReadAhead) -> TableIter {
+    /// As [`TableIter::new`], going on with the buffer of an iterator over the table before; with `cached`, by way of the
+    /// blocks in memory.
+    pub(crate) fn with_read_ahead(
+        table: Arc<Table>,
+        mut ahead: ReadAhead,
+        cached: bool,
+    ) -> TableIter {
         ahead.change_file();
         TableIter {
             table,
@@ -38,6 +45,7 @@ impl TableIter {
             block: None,
             loaded: false,
             valid: false,
+            cached,
             ahead,
         }
     }
@@ -177,9 +185,25 @@ impl TableIter {
         let Some(handle) = table.index().handle(at) else {
             return Ok(());
         };
-        let block = match raw_block(&mut self.ahead, table, handle, step)? {
-            Some(raw) => table.decode_block(raw, handle)?,
-            None => table.read_block(handle)?,
+        self.ahead.step(step);
+        let cached = if self.cached {
+            table.cached(handle)
+        } else {
+            None
+        };
+        let block = match cached {
+            Some(block) => block,
+            None => {
+                let block = match raw_block(&mut self.ahead, table, handle, step)? {
+                    Some(raw) => table.decode_block(raw, handle)?,
+                    None => table.read_block(handle)?,
+                };
+                // What a long scan passes is hardly read again.
+                if self.cached && !self.ahead.in_row() {
+                    table.keep(handle, &block);
+                }
+                block
+            }
         };
         match &mut self.block {
             Some(iter) => iter.reset(block),

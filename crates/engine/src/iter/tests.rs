@@ -4,12 +4,13 @@ use level_party_format::key::{InternalComparator, ValueType};
 use level_party_format::{MAX_SEQUENCE, key};
 
 use super::*;
-use crate::files::FileMeta;
+use crate::files::{FileMeta, Tables};
 use crate::fs::MemFs;
 use crate::testing::{
     Item, Rng, WatchedFs, filtered_options, memtable, numbered, sort, table_options, tables,
     write_table,
 };
+use crate::version::Version;
 
 /// What all kinds have in common.
 trait Walk {
@@ -333,6 +334,57 @@ fn a_place_the_disk_cannot_read_fails_only_the_block_it_is_in() {
         iter.next().unwrap();
     }
     assert!(!iter.valid());
+}
+
+/// As a reader's iterator over the one file of [`large`], with a cache that all of it fits into.
+fn through_a_cache() -> (WatchedFs, Arc<Version>, Vec<Item>) {
+    let (fs, meta, items) = large();
+    let tables = Tables::new(Arc::new(fs.clone()), InternalComparator::default(), false);
+    let mut levels: [Vec<Arc<FileMeta>>; 7] = Default::default();
+    levels[1].push(meta);
+    let tables = Arc::new(tables.with_block_cache(8 << 20));
+    (fs, Arc::new(Version::new(levels, tables)), items)
+}
+
+#[test]
+fn short_scans_keep_their_blocks_in_memory_and_use_them() {
+    let (fs, version, items) = through_a_cache();
+    let mut reads = Vec::new();
+    for _ in 0..2 {
+        let before = fs.reads();
+        for item in items.iter().step_by(100) {
+            let mut iter = LevelIter::of_version(Arc::clone(&version), 1, 0..1);
+            iter.seek(&item.internal_key()).unwrap();
+            iter.next().unwrap();
+            assert!(iter.valid() || item == &items[items.len() - 1]);
+        }
+        reads.push(fs.reads() - before);
+    }
+    assert!(reads[0] > 0);
+    assert_eq!(reads[1], 0);
+}
+
+#[test]
+fn long_scans_and_compactions_leave_the_memory_to_others() {
+    let (_, version, items) = through_a_cache();
+    let level = version.level(1).to_vec();
+    let one = LevelIter::of_files(level, Arc::clone(version.tables()));
+    for (mut iter, allowed) in [
+        (one, 0),
+        (LevelIter::of_version(Arc::clone(&version), 1, 0..1), 4096),
+    ] {
+        iter.seek_to_first().unwrap();
+        for item in &items {
+            assert_eq!(iter.key(), item.internal_key());
+            iter.next().unwrap();
+        }
+        iter.seek_to_last().unwrap();
+        for item in items.iter().rev() {
+            assert_eq!(iter.key(), item.internal_key());
+            iter.prev().unwrap();
+        }
+        assert!(version.tables().cached_bytes() <= allowed * 2);
+    }
 }
 
 #[test]

@@ -276,6 +276,77 @@ fn a_table_is_opened_once() {
     assert_eq!(fs.opens(), 1);
 }
 
+/// The same table, without and with a cache.
+fn cached_table(fs: &WatchedFs, items: &[Item], bytes: usize) -> Arc<Table> {
+    let meta = write_table(fs, NUMBER, table_options(200), items);
+    let tables = crate::Tables::new(Arc::new(fs.clone()), Default::default(), false);
+    tables.with_block_cache(bytes).open_table(&meta).unwrap()
+}
+
+#[test]
+fn a_block_in_memory_is_not_read_again() {
+    let fs = WatchedFs::default();
+    let items = numbered(100, 50);
+    let table = cached_table(&fs, &items, 1 << 20);
+    for round in 0..3 {
+        let before = fs.reads();
+        for item in &items {
+            let value = get(&table, &item.key, u64::MAX).unwrap().into_entry();
+            assert_eq!(value.unwrap().value, item.value());
+        }
+        assert_eq!(fs.reads() == before, round > 0, "round {round}");
+    }
+}
+
+#[test]
+fn an_error_is_not_kept_in_memory() {
+    let fs = WatchedFs::default();
+    let items = numbered(100, 50);
+    let table = cached_table(&fs, &items, 1 << 20);
+    let key = &items[0].key;
+    fs.lose_byte(NAME, 3);
+    assert_eq!(
+        get(&table, key, u64::MAX).unwrap_err().kind(),
+        ErrorKind::Io
+    );
+    fs.lose_byte("another", 0);
+    fs.files.change(NAME, |bytes| bytes[3] ^= 1).unwrap();
+    for _ in 0..2 {
+        let error = get(&table, key, u64::MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corruption);
+    }
+    fs.files.change(NAME, |bytes| bytes[3] ^= 1).unwrap();
+    assert!(get(&table, key, u64::MAX).unwrap().into_entry().is_some());
+}
+
+#[test]
+fn a_comparator_that_reads_tables_itself_does_no_harm() {
+    struct Reads(Arc<Table>);
+    impl CustomComparator for Reads {
+        fn name(&self) -> &str {
+            "test.Reads"
+        }
+
+        fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+            get(&self.0, b"000007", u64::MAX).expect("it reads");
+            a.cmp(b)
+        }
+    }
+    let items = numbered(20, 50);
+    let inner = table_of(&MemFs::new(), table_options(200), &items);
+    let fs = MemFs::new();
+    let meta = write_table(&fs, NUMBER, table_options(200), &items);
+    let comparator = InternalComparator {
+        user: Comparator::Custom(Arc::new(Reads(inner))),
+    };
+    let file = fs.open_read(NAME).unwrap();
+    let table = Table::open(file, NAME.into(), meta.size, comparator, false).unwrap();
+    for item in &items {
+        let found = get(&table, &item.key, u64::MAX).unwrap().into_entry();
+        assert_eq!(found.unwrap().value, item.value());
+    }
+}
+
 /// Orders keys without regard to case: keys that are equal may differ in their bytes.
 struct NoCase;
 

@@ -99,12 +99,16 @@ impl BlockIter {
 
     /// Goes to the last entry.
     pub fn seek_to_last(&mut self) -> Result<(), Corruption> {
-        self.step_back_from(self.block.entries_len)
+        self.step_back_from(self.block.shape.entries_len)
     }
 
     /// Goes to the first entry whose key is `>= target`; to none if there is no such entry.
     pub fn seek(&mut self, target: &[u8]) -> Result<(), Corruption> {
-        let start = match self.last_restart_before(target) {
+        let start = match self
+            .block
+            .lend()
+            .last_restart_before(&self.comparator, target)
+        {
             Ok(start) => start,
             Err(offset) => return self.fail(offset),
         };
@@ -143,11 +147,11 @@ impl BlockIter {
     /// Goes to the entry at `offset`, whose predecessor's key is in `key` (or none, at a restart).
     #[inline]
     fn parse(&mut self, offset: u32) -> Result<(), Corruption> {
-        if offset >= self.block.entries_len {
+        if offset >= self.block.shape.entries_len {
             self.go_nowhere();
             return Ok(());
         }
-        match self.block.entry(offset) {
+        match self.block.lend().entry(offset) {
             Some(entry) if entry.shared as usize <= self.key.len() => {
                 self.key.truncate(entry.shared as usize);
                 let unshared = entry.key_start as usize..entry.value_start as usize;
@@ -159,31 +163,6 @@ impl BlockIter {
             }
             _ => self.fail(offset),
         }
-    }
-
-    /// The offset of the last restart whose key is `< target`, or the first restart. `Err` gives the offset of an entry
-    /// that cannot be a restart.
-    fn last_restart_before(&self, target: &[u8]) -> Result<u32, u32> {
-        let mut left = 0;
-        let mut right = self.block.restarts.saturating_sub(1);
-        let mut start = 0;
-        while left < right {
-            let middle = left + (right - left).div_ceil(2);
-            let offset = self.block.restart(middle);
-            let entry = self
-                .block
-                .entry(offset)
-                .filter(|entry| entry.shared == 0)
-                .ok_or(offset)?;
-            let key = &self.block.data[entry.key_start as usize..entry.value_start as usize];
-            if self.comparator.compare(key, target) == Ordering::Less {
-                left = middle;
-                start = offset;
-            } else {
-                right = middle - 1;
-            }
-        }
-        Ok(start)
     }
 
     /// Goes to the last entry that starts before `limit`, which must itself be an entry's offset or the entries' end.
@@ -205,14 +184,14 @@ impl BlockIter {
     /// The offset of the last restart below `limit`. In a block with restarts out of order it is some restart below
     /// it, so that going backward ends in any case.
     fn last_restart_below(&self, limit: u32) -> Option<u32> {
-        if limit == 0 || self.block.restarts == 0 {
+        if limit == 0 || self.block.shape.restarts == 0 {
             return None;
         }
-        let (mut left, mut right) = (0, self.block.restarts - 1);
+        let (mut left, mut right) = (0, self.block.shape.restarts - 1);
         let mut start = 0;
         while left < right {
             let middle = left + (right - left).div_ceil(2);
-            let offset = self.block.restart(middle);
+            let offset = self.block.lend().restart(middle);
             if offset < limit {
                 left = middle;
                 start = offset;
@@ -299,7 +278,7 @@ impl Interval {
         self.clear();
         let mut offset = start;
         while offset < limit {
-            let entry = block.entry(offset).ok_or(offset)?;
+            let entry = block.lend().entry(offset).ok_or(offset)?;
             let put_away = self.last_key.get(entry.shared as usize..).ok_or(offset)?;
             self.put_away.extend_from_slice(put_away);
             self.last_key.truncate(entry.shared as usize);

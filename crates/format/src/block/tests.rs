@@ -124,11 +124,16 @@ fn seeks_find_the_first_key_not_below_the_target() {
             (ikey(&[0xff; 9], 0), vec![]),
         ];
         for restart_interval in [1, 3, 16] {
-            let mut iter = open(&build(&entries, restart_interval)).unwrap();
+            let bytes = build(&entries, restart_interval);
+            let mut iter = open(&bytes).unwrap();
+            let lent = BlockRef::new(&bytes).unwrap();
+            let mut key = Vec::new();
             for (target, _) in targets.iter().chain(&entries).chain(&edges) {
                 let index = entries.partition_point(|(key, _)| order.compare(key, target).is_lt());
                 iter.seek(target).unwrap();
                 assert_eq!(at(&iter), entry(&entries, index));
+                let found = lent.seek(&order, target, &mut key).unwrap();
+                assert_eq!(found.map(|value| (&key[..], value)), entry(&entries, index));
             }
         }
     }
@@ -250,7 +255,15 @@ fn exercise(bytes: &[u8]) {
     }
     assert!(steps < bound, "backward ends");
     for target in [&b""[..], b"k", &ikey(b"k\x05", 1), &ikey(b"z", 1)] {
-        if iter.seek(target).is_ok() && iter.valid() {
+        let sought = iter.seek(target);
+        let mut key = Vec::new();
+        let lent = BlockRef::new(bytes).expect("opened above");
+        let found = lent.seek(&InternalComparator::default(), target, &mut key);
+        match &sought {
+            Ok(()) => assert_eq!(found, Ok(iter.valid().then(|| iter.value()))),
+            Err(error) => assert_eq!(found.as_ref(), Err(error)),
+        }
+        if sought.is_ok() && iter.valid() {
             let _ = iter.prev();
             let _ = iter.next();
         }

@@ -72,6 +72,26 @@ pub fn decode_block(raw: &[u8], file_offset: u64) -> Result<Vec<u8>, Corruption>
     decompress(compression, contents).map_err(|error| error.at(file_offset))
 }
 
+/// As [`decode_block`], but lends the contents: those of a block that is not compressed as they are in `raw`, others from
+/// `scratch`, whose memory is used again.
+pub fn decode_block_in<'a>(
+    raw: &'a [u8],
+    file_offset: u64,
+    scratch: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Corruption> {
+    let (compression, contents) = check_block(raw, file_offset)?;
+    match compression {
+        Compression::None => Ok(contents),
+        Compression::Snappy => {
+            decompress_snappy_in(contents, scratch).map_err(|error| error.at(file_offset))
+        }
+        Compression::Zstd => {
+            *scratch = decompress_zstd(contents).map_err(|error| error.at(file_offset))?;
+            Ok(scratch)
+        }
+    }
+}
+
 /// As [`decode_block`], but keeps the memory of `raw` if the block is not compressed.
 pub fn decode_block_vec(mut raw: Vec<u8>, file_offset: u64) -> Result<Vec<u8>, Corruption> {
     let (compression, contents) = check_block(&raw, file_offset)?;
@@ -94,18 +114,37 @@ fn decompress(compression: Compression, contents: &[u8]) -> Result<Vec<u8>, Corr
 const SNAPPY_MAX_RATIO: usize = 22;
 
 fn decompress_snappy(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
-    let bad =
-        |what: &dyn std::fmt::Display| Corruption::new(format!("corrupted snappy block: {what}"));
-    let stated = snap::raw::decompress_len(contents).map_err(|error| bad(&error))?;
+    let mut out = Vec::new();
+    let len = decompress_snappy_in(contents, &mut out)?.len();
+    debug_assert_eq!(
+        out.len(),
+        len,
+        "an empty buffer becomes as long as the contents"
+    );
+    Ok(out)
+}
+
+/// Decompresses into the beginning of `out`, which becomes longer if it must, and never shorter.
+fn decompress_snappy_in<'a>(contents: &[u8], out: &'a mut Vec<u8>) -> Result<&'a [u8], Corruption> {
+    let stated = snap::raw::decompress_len(contents).map_err(|error| bad_snappy(&error))?;
     if stated > contents.len().saturating_mul(SNAPPY_MAX_RATIO) {
-        return Err(bad(&format_args!(
+        return Err(bad_snappy(&format_args!(
             "{} bytes that claim to be {stated}",
             contents.len()
         )));
     }
-    snap::raw::Decoder::new()
-        .decompress_vec(contents)
-        .map_err(|error| bad(&error))
+    if out.len() < stated {
+        out.resize(stated, 0);
+    }
+    let written = snap::raw::Decoder::new()
+        .decompress(contents, &mut out[..stated])
+        .map_err(|error| bad_snappy(&error))?;
+    Ok(&out[..written])
+}
+
+#[cold]
+fn bad_snappy(what: &dyn std::fmt::Display) -> Corruption {
+    Corruption::new(format!("corrupted snappy block: {what}"))
 }
 
 /// A zstd block of at least 4 bytes makes at most 128 KiB, so no input grows by more than this factor.
