@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{FileMeta, Tables};
 use crate::fs::{Fs, WriteFile};
 use crate::health::Health;
-use crate::options::Options;
+use crate::options::{Before, Options};
 
 /// Bytes gathered for one write to a table.
 const WRITE_SIZE: usize = 256 << 10;
@@ -54,6 +54,7 @@ impl TableWriting {
 
     /// Begins a table under a number no file had.
     pub(crate) fn begin(&self) -> Result<TableFile<'_>> {
+        self.health.check_owner(Before::Create)?;
         let number = self.next_file.fetch_add(1, Ordering::SeqCst);
         let name = filename::table(number);
         let file = self
@@ -137,7 +138,8 @@ impl TableFile<'_> {
 impl Drop for TableFile<'_> {
     fn drop(&mut self) {
         // No manifest names it: what can't be removed now is removed by the next opening.
-        if !self.done && !self.writing.health.is_poisoned() {
+        let health = &self.writing.health;
+        if !self.done && !health.is_poisoned() && health.check_owner(Before::Removal).is_ok() {
             let _ = self.writing.fs.remove(&self.name);
         }
     }

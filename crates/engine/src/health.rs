@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Listener;
+use crate::options::{Before, Listener};
 
 /// Whether the engine may still write.
 pub(crate) struct Health {
@@ -55,6 +55,24 @@ impl Health {
     /// Fails if writing has ended.
     pub(crate) fn check(&self) -> Result<()> {
         self.poisoned().map_or(Ok(()), Err)
+    }
+
+    /// Fails, and ends writing for good, if the directory is not this opening's any more.
+    pub(crate) fn check_owner(&self, before: Before) -> Result<()> {
+        match &self.listener {
+            Some(listener) if !listener.still_owner(before) => {
+                let message = "lost the directory: it is written to by another process now";
+                Err(self.poison(Error::new(ErrorKind::Io, message)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the listener that `CURRENT` is about to name the manifest `number`.
+    pub(crate) fn names_manifest(&self, number: u64) -> Result<()> {
+        let told = self.listener.as_ref().map(|l| l.names_manifest(number));
+        told.unwrap_or(Ok(()))
+            .map_err(|error| Error::io("tell the owner of", "a new manifest", error))
     }
 
     /// Begins the close; true for the first caller.

@@ -21,8 +21,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::fs::{Fs, WriteFile};
 use crate::health::Health;
-use crate::options::RecoveryMode;
+use crate::options::{Before, RecoveryMode};
 use crate::version::Version;
+
+/// The number of the manifest that `CURRENT` names; nothing where there is no `CURRENT`, or none that names one.
+///
+/// # Errors
+/// What keeps an existing `CURRENT` from being read.
+pub fn current_manifest(fs: &dyn Fs) -> std::io::Result<Option<u64>> {
+    let contents = match fs.read(CURRENT) {
+        Ok(contents) => contents,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let name = filename::parse_current(&contents).ok();
+    let parsed = name.and_then(|name| filename::parse(&name));
+    Ok(parsed.map(|(_, number)| number))
+}
 
 /// What a manifest says, all its edits applied.
 pub(crate) struct Contents {
@@ -221,7 +236,9 @@ impl Manifest {
         contents: &Contents,
         version: Arc<Version>,
         bell: &Arc<Bell>,
+        health: &Health,
     ) -> Result<Manifest> {
+        health.check_owner(Before::Create)?;
         let name = filename::manifest(number);
         let file = fs
             .create(&name)
@@ -249,6 +266,8 @@ impl Manifest {
         })?;
         manifest.sync()?;
         manifest.sync_dir()?;
+        health.names_manifest(number)?;
+        health.check_owner(Before::Manifest)?;
         manifest.set_current()?;
         Ok(manifest)
     }
@@ -333,6 +352,7 @@ impl Manifest {
         };
         synced.map_err(|error| health.poison(error))?;
         health.check()?;
+        health.check_owner(Before::Manifest)?;
         self.append(&edit)
             .and_then(|()| self.sync())
             .map_err(|error| health.poison(error))?;

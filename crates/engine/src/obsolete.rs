@@ -15,6 +15,7 @@ use level_party_format::filename::{self, FileKind};
 
 use crate::fs::Fs;
 use crate::health::Health;
+use crate::options::Before;
 use crate::version::Version;
 
 /// The number of the temporary file that is not the engine's.
@@ -88,9 +89,11 @@ impl Obsolete {
             }
             None => false,
         });
-        self.names.retain(|name| !is_gone(fs.remove(name)));
+        let may_remove = || health.check_owner(Before::Removal).is_ok();
+        self.names
+            .retain(|name| !may_remove() || !is_gone(fs.remove(name)));
         self.tables
-            .retain(|number| live.contains(number) || !remove_table(fs, *number));
+            .retain(|number| live.contains(number) || !may_remove() || !remove_table(fs, *number));
     }
 }
 

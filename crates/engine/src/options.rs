@@ -154,6 +154,22 @@ impl fmt::Debug for Options {
     }
 }
 
+/// What [`Listener::still_owner`] is asked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Before {
+    /// A group of writes goes to the log.
+    Append,
+    /// The writes of a group are published and answered.
+    Answer,
+    /// A log or a table is made: the file of that name, if there is one, is emptied.
+    Create,
+    /// The manifest is appended to, or `CURRENT` replaced.
+    Manifest,
+    /// A file is removed.
+    Removal,
+}
+
 /// Who is told of the engine's own events. Called on the engine's threads: answer quickly and don't call back.
 pub trait Listener: Send + Sync {
     /// Called before a compaction may drop anything that a snapshot below `to` would need.
@@ -161,6 +177,23 @@ pub trait Listener: Send + Sync {
     /// # Errors
     /// An error stops that compaction.
     fn raise_drop_floor(&self, to: Sequence) -> std::io::Result<()>;
+
+    /// Whether the directory is still this opening's to write, asked before each step of that kind. `false` ends writing
+    /// for good, and that step is not taken; a write that is in the log by then is answered with
+    /// [`ErrorKind::Poisoned`]. Asked for every group of writes: it should cost nanoseconds.
+    fn still_owner(&self, before: Before) -> bool {
+        let _ = before;
+        true
+    }
+
+    /// Called before `CURRENT` is made to name the manifest `number`, while the directory is opened.
+    ///
+    /// # Errors
+    /// An error ends the opening.
+    fn names_manifest(&self, number: u64) -> std::io::Result<()> {
+        let _ = number;
+        Ok(())
+    }
 
     /// Called once when writing has ended for good.
     fn poisoned(&self, error: &Error) {

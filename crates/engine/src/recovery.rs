@@ -115,7 +115,7 @@ pub(crate) fn open(
     contents.log_number = wal.number();
     contents.last_sequence = last;
     contents.next_file_number = next_file.load(Ordering::SeqCst);
-    let manifest = Manifest::create(fs, manifest_number, &contents, version, bell)?;
+    let manifest = Manifest::create(fs, manifest_number, &contents, version, bell, health)?;
     wal.set_linked();
 
     let obsolete = Obsolete::scan(

@@ -17,6 +17,7 @@ use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
 use crate::fs::Fs;
+use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::options::Options;
 use crate::recovery::aside_name;
@@ -186,7 +187,8 @@ impl Repair {
         }
         let bell = Arc::new(Bell::default());
         let version = contents.version(rebuild.tables(), &bell)?;
-        Manifest::create(&self.fs, manifest_number, contents, version, &bell)?;
+        let health = Health::new(None);
+        Manifest::create(&self.fs, manifest_number, contents, version, &bell, &health)?;
         Ok(())
     }
 }

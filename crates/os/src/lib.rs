@@ -4,7 +4,8 @@
 //! **Promises.** At most one process holds a directory's [`DirLock`], also against programs that know
 //! only `fcntl` locks (C++ LevelDB) or only `flock` (many Rust and Go programs). An endpoint's path is
 //! never truncated and never leads to another directory. Only processes of our own user are talked to.
-//! A page is mapped only if its owner can't shrink it. Every file descriptor is close-on-exec, and what
+//! A page is mapped only if its owner can't shrink it (but for a `file_word`, of a file that by agreement
+//! never shrinks). Every file descriptor is close-on-exec, and what
 //! this crate opened is let go in a child that forks without exec.
 //!
 //! **Must not know.** Databases, messages, elections. This crate moves bytes and handles.
@@ -16,7 +17,7 @@
 //! | `holder` | who holds a lock that we can't have |
 //! | `endpoint`, `listener`, `stream` | where the socket lives; both of its sides |
 //! | `handles`, `credentials`, `hangup`, `waker` | what a stream does besides bytes |
-//! | `shared_page`, `mapping` | memory seen by two processes |
+//! | `shared_page`, `file_word`, `mapping` | memory seen by two processes |
 //! | `process`, `fork` | other processes; our own forks |
 
 #[cfg(not(unix))]
@@ -26,6 +27,7 @@ mod byte_lock;
 mod credentials;
 mod data_dir;
 mod endpoint;
+mod file_word;
 mod fork;
 mod handles;
 mod hangup;
@@ -43,6 +45,7 @@ pub use byte_lock::ByteLock;
 pub use credentials::Peer;
 pub use data_dir::{DataDir, DirIdentity, Filesystem};
 pub use endpoint::ENDPOINT_NAME;
+pub use file_word::FileWord;
 pub use handles::MAX_HANDLES;
 pub use hangup::Hangup;
 pub use holder::{HeldLock, Holder, lock_holder};

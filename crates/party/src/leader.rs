@@ -3,9 +3,15 @@
 //! Order of a takeover (each step is safe to die after):
 //! 1. `LOCK` is held (the caller's [`DirLock`]).
 //! 2. Bind the endpoint; whoever connects is told "recovering".
-//! 3. Look at the tripwire: a missing one means that another program had the directory since the last epoch.
-//! 4. Recover. What was recovered is on stable storage before the engine is open, so a resolved `sync` write is too.
-//! 5. Write how far the last epoch was recovered. 6. Set the tripwire. 7. Raise the epoch. 8. Answer.
+//! 3. Take the epoch word: a leader that lives on, whatever became of its locks, answers and writes nothing more.
+//! 4. Look at the tripwire and at `CURRENT`: a missing one, or another name than was written down, means that another
+//!    program had the directory since the last epoch. Write that down.
+//! 5. Recover. What was recovered is on stable storage before the engine is open, so a resolved `sync` write is too.
+//! 6. Write how far the last epoch was recovered. 7. Set the tripwire. 8. Raise the epoch. 9. Answer.
+//!
+//! A leadership looks at the epoch word before each append to the log and each answer, and before it makes, removes or
+//! renames a file or writes to the manifest also whether `LOCK` is still the file that it locked (somebody removed it
+//! otherwise, and any other program may come in). If not, it ends for good; this process may lead again after that.
 //!
 //! Order of a leave: no new call reaches the engine (the session has stepped down); connections finish what came and
 //! end; their threads are joined; the endpoint is unlinked; the engine closes; `LOCK` is released last.
@@ -17,11 +23,13 @@ mod service;
 mod tripwire;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use level_party_engine::{Engine, Fs as _, Listener as EngineListener, Pin, RecoveryMode, StdFs};
+use level_party_engine::{
+    Before, Engine, Fs as _, Listener as EngineListener, Pin, RecoveryMode, StdFs, current_manifest,
+};
 use level_party_os::{DataDir, DirLock, Listener, process};
 use parking_lot::Mutex;
 
@@ -52,16 +60,27 @@ pub(crate) struct Leadership {
     created: bool,
     ending: Arc<Ending>,
     /// The last field: it is released after all else is gone.
-    _lock: DirLock,
+    _lock: Arc<DirLock>,
 }
 
 /// Says that a leadership cannot go on.
 pub(crate) struct Ending {
     over: AtomicBool,
     elector: Arc<Alarm>,
+    state: Arc<StateFile>,
 }
 
 impl Ending {
+    /// Whether what was found out before this was asked may be answered: the directory is still this leadership's.
+    /// If not, the leadership ends.
+    fn may_answer(&self) -> bool {
+        let ours = self.state.is_ours();
+        if !ours {
+            self.begin();
+        }
+        ours
+    }
+
     fn begin(&self) {
         self.over.store(true, Ordering::Release);
         self.elector.ring();
@@ -72,9 +91,23 @@ impl Ending {
 struct Owner {
     state: Arc<StateFile>,
     ending: Arc<Ending>,
+    /// Not held by the engine, which can outlive the leadership in a reader's hands.
+    lock: Weak<DirLock>,
 }
 
 impl EngineListener for Owner {
+    fn still_owner(&self, before: Before) -> bool {
+        let has_lock = || {
+            let lock = self.lock.upgrade();
+            lock.is_some_and(|lock| lock.is_intact().unwrap_or(false))
+        };
+        self.state.is_ours() && (matches!(before, Before::Append | Before::Answer) || has_lock())
+    }
+
+    fn names_manifest(&self, number: u64) -> std::io::Result<()> {
+        self.state.record_manifest(number)
+    }
+
     fn raise_drop_floor(&self, to: u64) -> std::io::Result<()> {
         self.state.raise_drop_floor(to)
     }
@@ -96,11 +129,18 @@ impl Leadership {
         options: &Options,
         elector: Arc<Alarm>,
     ) -> Result<Arc<Self>> {
+        let lock = Arc::new(lock);
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
         let server = Server::start(listener, dir.identity())?;
-        let recovered = still_there(dir, path)
-            .and_then(|()| Self::recover(&dir.anchored_path(), options, elector));
+        let recovered = still_there(dir, path).and_then(|()| {
+            Self::recover(
+                &dir.anchored_path(),
+                options,
+                elector,
+                Arc::downgrade(&lock),
+            )
+        });
         match recovered {
             Ok(recovered) => {
                 let leadership = Arc::new(Leadership {
@@ -126,18 +166,33 @@ impl Leadership {
 
     /// `path` is the directory's [`DataDir::anchored_path`], so that no file is ever looked for in a directory that has
     /// taken the name of the one whose `LOCK` is held.
-    fn recover(path: &Path, options: &Options, elector: Arc<Alarm>) -> Result<Recovered> {
+    fn recover(
+        path: &Path,
+        options: &Options,
+        elector: Arc<Alarm>,
+        lock: Weak<DirLock>,
+    ) -> Result<Recovered> {
+        let context = |error| Error::io("cannot use what the last leader left", error);
+        let fs = Arc::new(StdFs::new(path));
         let state = Arc::new(StateFile::open(path)?);
         let boot_id = process::boot_id();
         let prior = state.prior(boot_id);
-        let foreign = prior.tripwire && !tripwire::is_set(path)?;
+        let manifest = current_manifest(fs.as_ref()).map_err(context)?;
+        let foreign = prior.foreign
+            || prior.is_foreign_manifest(manifest)
+            || (prior.tripwire && !tripwire::is_set(path)?);
+        if foreign {
+            state.record_foreign().map_err(context)?;
+        }
         let ending = Arc::new(Ending {
             over: AtomicBool::new(false),
             elector,
+            state: state.clone(),
         });
         let owner = Owner {
             state: state.clone(),
             ending: ending.clone(),
+            lock,
         };
         let mut engine_options = into_engine_options(options);
         engine_options.recovery = match prior.same_boot {
@@ -150,7 +205,6 @@ impl Leadership {
         // before the engine's own compactions do.
         engine_options.hold_drop_floor = prior.epoch.is_some() && prior.same_boot && !foreign;
         engine_options.listener = Some(Arc::new(owner));
-        let fs = Arc::new(StdFs::new(path));
         let engine = Engine::open(fs.clone(), engine_options)?;
         let context = |error| Error::io("cannot write what the next leader must know", error);
         let through = engine.recovered().last_sequence;
@@ -282,3 +336,6 @@ struct Recovered {
     created: bool,
     ending: Arc<Ending>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,20 @@
 //!   a slot's write leaves the other.
 //! - The row of a past epoch (how far it was recovered) is written before the epoch after it is raised.
 //! - Once a row says that another program came in between, it says so for good.
+//! - **The epoch word is the fence.** A candidate puts a random word of its own there before it recovers, and moves it
+//!   to its epoch's number (by compare-and-swap) before its first answer. Whoever finds another word than its own has
+//!   lost the directory: it answers nothing more and writes nothing more. A leader appends, *then* looks, then answers;
+//!   a candidate stores, *then* reads the log: so what a leader acknowledged, its successor recovers, even where every
+//!   lock failed (`LOCK` was removed, say, and the directory made anew with links to its files).
+//! - What `CURRENT` may name is written here before it names it. So where it names something else in the same boot,
+//!   another program wrote there, tripwire or not. That this was found is written before recovery hides it.
 //!
 //! Layout (little-endian; page 0 holds what changes, rows follow):
 //!
 //! | offset | bytes | is |
 //! |---|---|---|
 //! | 0, 2,000 | 2,000 each | slots: magic 8, layout version u32, length u32, crc32c u32, then [`Body`] in postcard |
-//! | 4,088 | 8 | the number of the current epoch, written last |
+//! | 4,088 | 8 | the epoch word: the number of the current epoch, written last; a candidate's random word, highest bit set, while it recovers |
 //! | 4,096 | 48 x 1,024 | rows: epoch number, two random words, last recovered sequence, flags, crc32c of the five |
 //!
 //! It holds nothing that survives a reboot but the epoch's number and the drop floor: sessions die with the boot.
@@ -20,7 +27,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use level_party_os::FileWord;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +41,7 @@ use crate::protocol::RecoveredThrough;
 pub(crate) const STATE_NAME: &str = "level-party.state";
 
 const MAGIC: [u8; 8] = *b"lvlpstat";
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
 const SLOT_BYTES: usize = 2000;
 const SLOT_HEADER: usize = 20;
 const EPOCH_WORD_AT: u64 = 4088;
@@ -42,6 +51,8 @@ const ROW_BYTES: usize = 48;
 const ROWS: u64 = 1024;
 const FILE_BYTES: u64 = ROWS_AT + ROWS * ROW_BYTES as u64;
 const FLAG_FOREIGN: u64 = 1;
+/// Set in the epoch word of a candidate.
+const CANDIDATE: u64 = 1 << 63;
 const PROGRAM_BYTES: usize = 255;
 
 /// What a slot holds.
@@ -60,6 +71,12 @@ struct Body {
     drop_floor: u64,
     /// The tripwire was set by the current epoch.
     tripwire: bool,
+    /// The manifest that `CURRENT` named when the epoch was raised.
+    manifest: Option<u64>,
+    /// The manifest that a candidate was about to let `CURRENT` name since.
+    next_manifest: Option<u64>,
+    /// A candidate found since that another program had been here.
+    foreign: bool,
 }
 
 /// What the leadership before this one left.
@@ -70,11 +87,30 @@ pub(crate) struct Prior {
     pub tripwire: bool,
     /// Whether it was written since the machine came up.
     pub same_boot: bool,
+    /// What `CURRENT` may name if no other program wrote it.
+    manifests: [Option<u64>; 2],
+    /// A candidate that died found that another program had been here.
+    pub foreign: bool,
+}
+
+impl Prior {
+    /// Whether another program made `CURRENT` name `manifest`. After a reboot nobody can tell: of two files that were
+    /// written in turn a loss of power may have kept the older state of either.
+    pub fn is_foreign_manifest(&self, manifest: Option<u64>) -> bool {
+        self.epoch.is_some()
+            && self.same_boot
+            && (manifest.is_none() || !self.manifests.contains(&manifest))
+    }
 }
 
 /// The open state file of a leader.
 pub(crate) struct StateFile {
     inner: Mutex<Inner>,
+    word: FileWord,
+    /// The epoch word from our opening of the file on,
+    candidate: u64,
+    /// and from the raising of our epoch on; 0 before that.
+    raised: AtomicU64,
 }
 
 struct Inner {
@@ -85,7 +121,8 @@ struct Inner {
 }
 
 impl StateFile {
-    /// Opens the file in `dir`, creating it if there is none. The caller holds `LOCK`.
+    /// Opens the file in `dir`, creating it if there is none, and takes the epoch word: whoever led until now answers
+    /// nothing more. The caller holds `LOCK`, and has not read what the last leader wrote.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(STATE_NAME);
         let context = |error| Error::io(format_args!("cannot use {STATE_NAME}"), error);
@@ -106,6 +143,12 @@ impl StateFile {
         if file.metadata().map_err(context)?.len() < FILE_BYTES {
             file.set_len(FILE_BYTES).map_err(context)?;
         }
+        let word = FileWord::map(&file, EPOCH_WORD_AT).map_err(context)?;
+        let [random, _] = crate::epoch::random_words().map_err(context)?;
+        let candidate = random | CANDIDATE;
+        word.get().store(candidate.to_le(), Ordering::SeqCst);
+        // Nothing that is read from here on was read before the store could be seen.
+        fence(Ordering::SeqCst);
         let mut slots = [read_slot(&mut file, 0)?, read_slot(&mut file, 1)?];
         let newest = (0..2).max_by_key(|&i| slots[i].as_ref().map_or(0, |b| b.written + 1));
         let newest = newest.expect("two slots");
@@ -122,7 +165,26 @@ impl StateFile {
                 body,
                 next_slot: 1 - newest,
             }),
+            word,
+            candidate,
+            raised: AtomicU64::new(0),
         })
+    }
+
+    /// Whether nobody else has taken the directory over. What was written before this was asked is there for whoever
+    /// takes it over later.
+    pub fn is_ours(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let word = u64::from_le(self.word.get().load(Ordering::SeqCst));
+        // Either: the engine's threads ask while the epoch is being raised.
+        word == self.candidate || (word != 0 && word == self.raised.load(Ordering::Relaxed))
+    }
+
+    fn check_ours(&self) -> io::Result<()> {
+        match self.is_ours() {
+            true => Ok(()),
+            false => Err(taken_over()),
+        }
     }
 
     /// What the leadership before this one left; `boot_id` is that of the running system.
@@ -133,12 +195,33 @@ impl StateFile {
             drop_floor: inner.body.drop_floor,
             tripwire: inner.body.tripwire,
             same_boot: boot_id.is_some() && inner.body.boot_id == boot_id,
+            manifests: [inner.body.manifest, inner.body.next_manifest],
+            foreign: inner.body.foreign,
         }
+    }
+
+    /// Writes that another program had the directory, before recovery hides what shows it.
+    pub fn record_foreign(&self) -> io::Result<()> {
+        self.change(|body| body.foreign = true)
+    }
+
+    /// `CURRENT` is about to name the manifest `number`.
+    pub fn record_manifest(&self, number: u64) -> io::Result<()> {
+        self.change(|body| body.next_manifest = Some(number))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Body)) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        self.check_ours()?;
+        let mut body = inner.body.clone();
+        change(&mut body);
+        inner.write_body(body)
     }
 
     /// Writes how far `epoch` was recovered, and whether another program had the directory since.
     pub fn record_recovered(&self, epoch: Epoch, through: u64, foreign: bool) -> io::Result<()> {
         let mut inner = self.inner.lock();
+        self.check_ours()?;
         let before = read_row(&mut inner.file, epoch)?;
         let foreign = foreign || matches!(before, RecoveredThrough::SequenceBeforeForeign(_));
         let words = [
@@ -185,6 +268,9 @@ impl StateFile {
 
     /// Makes `epoch` the current one, led by this process. From here on no older epoch may answer. The drop floor stays
     /// what it is (the engine may have raised it by now), or becomes `new_floor`.
+    ///
+    /// # Errors
+    /// Somebody else has taken the directory over; the system's.
     pub fn raise(
         &self,
         epoch: Epoch,
@@ -194,6 +280,7 @@ impl StateFile {
         let program = level_party_os::process::describe(std::process::id()).program;
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let mut inner = self.inner.lock();
+        self.check_ours()?;
         let body = Body {
             epoch: Some(epoch),
             boot_id,
@@ -202,10 +289,24 @@ impl StateFile {
             leader_since_unix_ms: since.map_or(0, |d| d.as_millis() as u64),
             drop_floor: new_floor.unwrap_or(inner.body.drop_floor),
             tripwire: true,
+            manifest: inner.body.next_manifest.or(inner.body.manifest),
+            next_manifest: None,
+            foreign: false,
             ..inner.body.clone()
         };
         inner.write_body(body)?;
-        write_at(&mut inner.file, EPOCH_WORD_AT, &epoch.number.to_le_bytes())
+        self.raised.store(epoch.number, Ordering::SeqCst);
+        let raised = self.word.get().compare_exchange(
+            self.candidate.to_le(),
+            epoch.number.to_le(),
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        if raised.is_err() {
+            self.raised.store(0, Ordering::SeqCst);
+            return Err(taken_over());
+        }
+        Ok(())
     }
 
     /// Makes what was written last through a loss of power.
@@ -215,15 +316,10 @@ impl StateFile {
 
     /// Says that moments below `floor` may be gone from now on.
     pub fn raise_drop_floor(&self, floor: u64) -> io::Result<()> {
-        let mut inner = self.inner.lock();
-        if floor <= inner.body.drop_floor {
+        if floor <= self.inner.lock().body.drop_floor {
             return Ok(());
         }
-        let body = Body {
-            drop_floor: floor,
-            ..inner.body.clone()
-        };
-        inner.write_body(body)
+        self.change(|body| body.drop_floor = body.drop_floor.max(floor))
     }
 }
 
@@ -243,6 +339,10 @@ impl Inner {
         self.next_slot = 1 - self.next_slot;
         Ok(())
     }
+}
+
+fn taken_over() -> io::Error {
+    io::Error::other("another process has taken the directory over")
 }
 
 fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -319,160 +419,4 @@ fn read_slot(file: &mut File, slot: usize) -> Result<Option<Body>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOOT: Option<[u8; 16]> = Some([7; 16]);
-
-    #[test]
-    fn a_leadership_reads_what_the_one_before_it_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let epoch = Epoch::after(0).unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        assert_eq!(state.prior(BOOT).epoch, None);
-        state.raise(epoch, BOOT, Some(3)).unwrap();
-        state.raise_drop_floor(12).unwrap();
-        state.raise_drop_floor(5).unwrap();
-        let next = StateFile::open(dir.path()).unwrap();
-        let left = Prior {
-            epoch: Some(epoch),
-            drop_floor: 12,
-            tripwire: true,
-            same_boot: true,
-        };
-        assert_eq!(next.prior(BOOT), left);
-        assert!(!next.prior(Some([8; 16])).same_boot, "another boot");
-        assert!(
-            !next.prior(None).same_boot,
-            "an unknown boot is not the same one"
-        );
-    }
-
-    #[test]
-    fn a_takeover_does_not_take_back_the_floor_that_its_engine_raised() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        state.raise_drop_floor(12).unwrap();
-        state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
-        assert_eq!(state.prior(BOOT).drop_floor, 12);
-        state
-            .raise(Epoch::after(1).unwrap(), BOOT, Some(4))
-            .unwrap();
-        assert_eq!(
-            state.prior(BOOT).drop_floor,
-            4,
-            "another program began the sequences anew"
-        );
-    }
-
-    #[test]
-    fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        let first = Epoch::after(0).unwrap();
-        state.raise(first, BOOT, None).unwrap();
-        state.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
-        let torn = 1 - state.inner.lock().next_slot;
-        write_at(
-            &mut state.inner.lock().file,
-            (torn * SLOT_BYTES + 30) as u64,
-            &[0xff; 8],
-        )
-        .unwrap();
-        assert_eq!(
-            StateFile::open(dir.path()).unwrap().prior(BOOT).epoch,
-            Some(first)
-        );
-    }
-
-    #[test]
-    fn only_the_very_epoch_finds_its_row() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        let epoch = Epoch {
-            number: 5,
-            random: [1, 2],
-        };
-        state.record_recovered(epoch, 77, false).unwrap();
-        assert_eq!(
-            state.recovered(epoch).unwrap(),
-            RecoveredThrough::Sequence(77)
-        );
-        let namesake = Epoch {
-            number: 5,
-            random: [1, 3],
-        };
-        assert_eq!(
-            state.recovered(namesake).unwrap(),
-            RecoveredThrough::Unknown
-        );
-        let same_row = Epoch {
-            number: 5 + ROWS,
-            random: [1, 2],
-        };
-        assert_eq!(
-            state.recovered(same_row).unwrap(),
-            RecoveredThrough::Unknown
-        );
-    }
-
-    #[test]
-    fn a_row_that_says_foreign_says_so_for_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        let epoch = Epoch {
-            number: 5,
-            random: [1, 2],
-        };
-        state.record_recovered(epoch, 77, true).unwrap();
-        state.record_recovered(epoch, 90, false).unwrap();
-        assert_eq!(
-            state.recovered(epoch).unwrap(),
-            RecoveredThrough::SequenceBeforeForeign(90)
-        );
-    }
-
-    #[test]
-    fn one_foreign_or_missing_row_breaks_the_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        let epochs: Vec<_> = (1..=5)
-            .map(|number| Epoch {
-                number,
-                random: [number, 0],
-            })
-            .collect();
-        state.raise(epochs[4], BOOT, None).unwrap();
-        for epoch in &epochs[..4] {
-            state
-                .record_recovered(*epoch, 10, epoch.number == 2)
-                .unwrap();
-        }
-        let unbroken: Vec<_> = epochs[..4]
-            .iter()
-            .map(|e| state.is_unbroken_since(*e).unwrap())
-            .collect();
-        assert_eq!(unbroken, [false, false, true, true]);
-        let stranger = Epoch {
-            number: 3,
-            random: [9, 9],
-        };
-        assert!(!state.is_unbroken_since(stranger).unwrap());
-    }
-
-    #[test]
-    fn a_newer_layout_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateFile::open(dir.path()).unwrap();
-        state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
-        let slot = 1 - state.inner.lock().next_slot;
-        write_at(
-            &mut state.inner.lock().file,
-            (slot * SLOT_BYTES + 8) as u64,
-            &[9],
-        )
-        .unwrap();
-        let error = StateFile::open(dir.path()).err().expect("refused");
-        assert_eq!(error.kind(), ErrorKind::IncompatibleVersion);
-    }
-}
+mod tests;

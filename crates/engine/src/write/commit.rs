@@ -19,6 +19,7 @@ use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
+use crate::options::Before;
 use crate::view::View;
 use crate::wal::Wal;
 
@@ -73,11 +74,13 @@ impl Committer {
         let demand = going_on(group).map(|w| w.demand).sum();
         self.make_room(shared, demand)?;
         shared.health.check()?;
+        shared.health.check_owner(Before::Append)?;
 
         let first = self.last + 1;
         let last = self.assign(group)?;
         let written = self.log(shared, group, first, last);
         written.map_err(|error| shared.health.poison(error))?;
+        shared.health.check_owner(Before::Answer)?;
         for write in going_on(group) {
             let batch = &write.write.batch;
             memory::insert_all(&mut self.mem, batch.iter(), batch.sequence())
@@ -250,6 +253,7 @@ impl Committer {
             demand,
             self.last,
         )?;
+        shared.health.check_owner(Before::Create)?;
         let wal = Wal::create(shared.fs.as_ref(), shared.next_file_number())?;
         let old_wal = std::mem::replace(&mut self.wal, wal);
         self.capacity = mem.remaining();

@@ -11,5 +11,6 @@ mod hooks;
 mod interleavings;
 mod model;
 mod order;
+mod owner;
 mod recovery;
 mod support;

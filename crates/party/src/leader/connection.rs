@@ -46,6 +46,9 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     };
     let grants = Grants::default();
     let welcome = welcome(&service, &state, &hello, &grants);
+    if !service.may_answer() {
+        return Ok(());
+    }
     send(stream, &ServerMessage::Welcome(welcome))?;
     Conversation {
         shared,

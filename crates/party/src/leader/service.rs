@@ -86,9 +86,22 @@ impl Service {
         &self.options
     }
 
-    /// Answers anything but a write.
+    /// Answers anything but a write, if the directory is still this leadership's once the answer is there.
     /// `followers` names the pids that are attached, for a status.
     pub fn execute(
+        &self,
+        request: &Request<'_>,
+        grants: &Grants,
+        followers: &dyn Fn() -> Vec<u32>,
+    ) -> Served {
+        let served = self.answer(request, grants, followers);
+        match self.ending.may_answer() {
+            true => served,
+            false => Err(Stop::Over),
+        }
+    }
+
+    fn answer(
         &self,
         request: &Request<'_>,
         grants: &Grants,
@@ -210,6 +223,11 @@ impl Service {
             dropped: self.engine.recovered().dropped.clone(),
             background_error: stats.background_error,
         }))
+    }
+
+    /// Whether the directory is still this leadership's; if not, the leadership ends.
+    pub fn may_answer(&self) -> bool {
+        self.ending.may_answer()
     }
 
     /// Says that this leadership cannot go on.
