@@ -64,26 +64,34 @@ impl TableWriting {
         Ok(TableFile {
             writing: self,
             number,
-            name,
             file,
             builder: TableBuilder::new(self.options.clone()),
             smallest: Vec::new(),
             largest: Vec::new(),
-            done: false,
+            guard: Guard {
+                writing: self,
+                name,
+                is_whole: false,
+            },
         })
     }
 }
 
-/// A table being written. Dropped before it is finished, it removes its file.
+/// A table being written. Dropped before it is whole, it removes its file.
 pub(crate) struct TableFile<'a> {
     writing: &'a TableWriting,
     number: u64,
-    name: String,
     file: Box<dyn WriteFile>,
     builder: TableBuilder,
     smallest: Vec<u8>,
     largest: Vec<u8>,
-    done: bool,
+    guard: Guard<'a>,
+}
+
+/// A table that is whole, and can be read; but it is not synced.
+pub(crate) struct Unsynced {
+    pub(crate) meta: Arc<FileMeta>,
+    pub(crate) file: Box<dyn WriteFile>,
 }
 
 impl TableFile<'_> {
@@ -110,36 +118,50 @@ impl TableFile<'_> {
         let bytes = self.builder.output();
         let appended = self.file.append(bytes);
         bytes.clear();
-        appended.map_err(|error| Error::io("append to", &self.name, error))
+        appended.map_err(|error| Error::io("append to", &self.guard.name, error))
     }
 
-    /// Ends the table, syncs it, and opens it to see that it can be read.
-    pub(crate) fn finish(mut self) -> Result<Arc<FileMeta>> {
+    /// Ends the table, and opens it to see that it can be read.
+    pub(crate) fn end(mut self) -> Result<Unsynced> {
         self.builder.finish();
         self.write_out()?;
-        let health = &self.writing.health;
-        health.check()?;
-        if !planted!(TableNotSynced) {
-            self.file
-                .sync()
-                .map_err(|error| health.poison(Error::io("sync", &self.name, error)))?;
-        }
-        let (smallest, largest) = (
-            std::mem::take(&mut self.smallest),
-            std::mem::take(&mut self.largest),
-        );
-        let meta = FileMeta::new(self.number, self.builder.file_size(), smallest, largest);
+        let size = self.builder.file_size();
+        let meta = FileMeta::new(self.number, size, self.smallest, self.largest);
         meta.table(&self.writing.tables)?;
-        self.done = true;
-        Ok(Arc::new(meta))
+        self.guard.is_whole = true;
+        Ok(Unsynced {
+            meta: Arc::new(meta),
+            file: self.file,
+        })
+    }
+
+    /// Ends the table and syncs it.
+    pub(crate) fn finish(self) -> Result<Arc<FileMeta>> {
+        let writing = self.writing;
+        let name = self.guard.name.clone();
+        let Unsynced { meta, mut file } = self.end()?;
+        writing.health.check()?;
+        if !planted!(TableNotSynced) {
+            let health = &writing.health;
+            file.sync()
+                .map_err(|error| health.poison(Error::io("sync", &name, error)))?;
+        }
+        Ok(meta)
     }
 }
 
-impl Drop for TableFile<'_> {
+/// The file of a table that is not whole.
+struct Guard<'a> {
+    writing: &'a TableWriting,
+    name: String,
+    is_whole: bool,
+}
+
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // No manifest names it: what can't be removed now is removed by the next opening.
         let health = &self.writing.health;
-        if !self.done && !health.is_poisoned() && health.check_owner(Before::Removal).is_ok() {
+        if !self.is_whole && !health.is_poisoned() && health.check_owner(Before::Removal).is_ok() {
             let _ = self.writing.fs.remove(&self.name);
         }
     }

@@ -53,6 +53,15 @@ pub trait Fs: Send + Sync {
 
     /// Makes the directory's entries durable (`fsync` of the directory).
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Makes all bytes of these files and the directory's entries durable, in any order or at once. After an error
+    /// each of them may be durable or not.
+    fn sync_together(&self, files: &mut [&mut dyn WriteFile]) -> io::Result<()> {
+        for file in files {
+            file.sync()?;
+        }
+        self.sync_dir()
+    }
 }
 
 /// An open file that is read at offsets.

@@ -229,7 +229,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Writes a new manifest with `contents` for `version`, and makes `CURRENT` name it. On return all of it is
-    /// durable, and so are the directory entries of every file made before.
+    /// durable, and so are the bytes of `others` and the directory entries of every file made before.
     pub(crate) fn create(
         fs: &Arc<dyn Fs>,
         number: u64,
@@ -237,6 +237,7 @@ impl Manifest {
         version: Arc<Version>,
         bell: &Arc<Bell>,
         health: &Health,
+        others: &mut [Box<dyn WriteFile>],
     ) -> Result<Manifest> {
         health.check_owner(Before::Create)?;
         let name = filename::manifest(number);
@@ -264,11 +265,7 @@ impl Manifest {
             last_sequence: Some(contents.last_sequence),
             ..VersionEdit::default()
         })?;
-        manifest.sync()?;
-        manifest.sync_dir()?;
-        health.names_manifest(number)?;
-        health.check_owner(Before::Manifest)?;
-        manifest.set_current()?;
+        manifest.set_current(health, others)?;
         Ok(manifest)
     }
 
@@ -289,17 +286,24 @@ impl Manifest {
         }
     }
 
-    /// Makes `CURRENT` name this manifest: in one step, and durably before anything old may be removed.
-    fn set_current(&self) -> Result<()> {
+    /// Makes `CURRENT` name this manifest, in one step, which comes after all that it relies on is durable, and is
+    /// durable itself before anything old may be removed.
+    fn set_current(&mut self, health: &Health, others: &mut [Box<dyn WriteFile>]) -> Result<()> {
+        let fs = Arc::clone(&self.fs);
         let temp = filename::temp(self.number);
-        let fs = &self.fs;
-        let write = || {
-            let mut file = fs.create(&temp)?;
-            file.append(filename::current_contents(self.number).as_bytes())?;
-            file.sync()?;
-            fs.rename(&temp, CURRENT)
-        };
-        write().map_err(|error| Error::io("write", CURRENT, error))?;
+        let failed = |what| move |error| Error::io(what, CURRENT, error);
+        let mut file = fs.create(&temp).map_err(failed("write"))?;
+        let contents = filename::current_contents(self.number);
+        file.append(contents.as_bytes()).map_err(failed("write"))?;
+        let mut files: Vec<&mut dyn WriteFile> = Vec::new();
+        files.extend(others.iter_mut().map(|file| file.as_mut() as _));
+        files.push(self.file.as_mut());
+        files.push(file.as_mut());
+        let synced = fs.sync_together(&mut files);
+        synced.map_err(failed("sync what is to be named by"))?;
+        health.names_manifest(self.number)?;
+        health.check_owner(Before::Manifest)?;
+        fs.rename(&temp, CURRENT).map_err(failed("write"))?;
         if planted!(CurrentNotSynced) {
             return Ok(());
         }

@@ -5,7 +5,7 @@
 //! again. Nothing old is removed here.
 //! Must not know: who asks, or how he learned whether the system was restarted.
 //!
-//! The end of a log is judged by [`RecoveryMode`]. After a loss of power the first record that is missing, torn or bad
+//! The end of a log is judged by [`RecoveryMode`](crate::RecoveryMode). After a loss of power the first record that is missing, torn or bad
 //! ends recovery: what comes behind it was never acknowledged with `sync`, because a sync of one log waits for the ones
 //! before it. A gap in the sequences is such a missing record: logs are written without gaps, and the manifest carries
 //! the sequence up to which they are in tables. (Where another program may have written the logs, a gap says nothing:
@@ -16,23 +16,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use level_party_format::batch::BatchRef;
+use level_party_format::Sequence;
 use level_party_format::filename::{self, CURRENT, FileKind};
-use level_party_format::log::{LogItem, LogReader};
-use level_party_format::{Corruption, Sequence};
 use level_party_memtable::MemTableWriter;
 
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileMeta, Tables};
-use crate::flush::{TableWriting, write_memtable};
+use crate::files::Tables;
+use crate::flush::TableWriting;
 use crate::fs::Fs;
 use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
-use crate::options::{Options, RecoveryMode};
+use crate::options::Options;
 use crate::wal::Wal;
+
+mod replay;
+mod sorted;
+
+use replay::Replay;
 
 /// No file of a sound database has a number as high as this; far below where numbers would overflow.
 const MAX_FILE_NUMBER: u64 = 1 << 56;
@@ -90,7 +93,8 @@ pub(crate) fn open(
     }
     let Replay {
         last,
-        flushed,
+        written,
+        mut unsynced,
         dropped,
         aside,
         ..
@@ -103,7 +107,7 @@ pub(crate) fn open(
         contents.dropped.push(keep_aside(fs.as_ref(), number)?);
     }
 
-    for file in flushed {
+    for file in written {
         contents.files.insert((0, file.number), file.to_new_file());
     }
     let version = contents.version(tables, bell)?;
@@ -115,7 +119,18 @@ pub(crate) fn open(
     contents.log_number = wal.number();
     contents.last_sequence = last;
     contents.next_file_number = next_file.load(Ordering::SeqCst);
-    let manifest = Manifest::create(fs, manifest_number, &contents, version, bell, health)?;
+    if planted!(TableNotSynced) {
+        unsynced.clear();
+    }
+    let manifest = Manifest::create(
+        fs,
+        manifest_number,
+        &contents,
+        version,
+        bell,
+        health,
+        &mut unsynced,
+    )?;
     wal.set_linked();
 
     let obsolete = Obsolete::scan(
@@ -288,139 +303,4 @@ fn keep_aside(fs: &dyn Fs, number: u64) -> Result<String> {
     };
     keep().map_err(|error| Error::io("set aside", &name, error))?;
     Ok(format!("{name} was set aside as {aside}"))
-}
-
-/// Why a log's replay ended before its end.
-enum End {
-    /// The file ends inside a record.
-    Torn { offset: u64, bytes: u64 },
-    /// A record that is whole but wrong, or missing.
-    Bad { offset: u64, what: String },
-}
-
-/// Logs being replayed into memtables and from there into tables of level 0.
-struct Replay<'a> {
-    writing: &'a TableWriting,
-    options: &'a Options,
-    mem: Option<MemTableWriter>,
-    flushed: Vec<Arc<FileMeta>>,
-    last: Sequence,
-    dropped: Vec<String>,
-    /// The log to be set aside once it is not needed.
-    aside: Option<u64>,
-}
-
-impl<'a> Replay<'a> {
-    fn new(writing: &'a TableWriting, options: &'a Options, contents: &Contents) -> Replay<'a> {
-        Replay {
-            writing,
-            options,
-            mem: None,
-            flushed: Vec::new(),
-            last: contents.last_sequence,
-            dropped: Vec::new(),
-            aside: None,
-        }
-    }
-
-    fn run(&mut self, logs: &[u64]) -> Result<()> {
-        let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
-        for (at, &number) in logs.iter().enumerate() {
-            let name = filename::log(number);
-            let bytes =
-                (self.writing.fs.read(&name)).map_err(|error| Error::io("read", &name, error))?;
-            match self.replay(&bytes)? {
-                None => continue,
-                Some(End::Torn { offset, bytes }) => {
-                    let what = format!(
-                        "{bytes} bytes of a torn record at the end of {name}, offset {offset}"
-                    );
-                    self.dropped.push(what);
-                }
-                Some(End::Bad { offset, what }) => {
-                    if !after_reboot {
-                        let error = Corruption::new(what).at(offset);
-                        return Err(Error::corruption(&name, error));
-                    }
-                    let lost = bytes.len() as u64 - offset;
-                    self.dropped.push(format!(
-                        "{lost} bytes of {name} from offset {offset} on: {what}"
-                    ));
-                    self.aside = Some(number);
-                }
-            }
-            if after_reboot {
-                self.set_later_aside(&logs[at + 1..])?;
-                break;
-            }
-        }
-        self.flush()
-    }
-
-    /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.
-    fn set_later_aside(&mut self, logs: &[u64]) -> Result<()> {
-        let fs = self.writing.fs.as_ref();
-        for &number in logs {
-            self.dropped.push(set_aside(fs, number)?);
-        }
-        Ok(())
-    }
-
-    fn replay(&mut self, bytes: &[u8]) -> Result<Option<End>> {
-        for item in LogReader::new(bytes) {
-            match item {
-                LogItem::Record {
-                    payload, offset, ..
-                } => {
-                    let batch = match BatchRef::parse(&payload) {
-                        Ok(batch) => batch,
-                        Err(error) => {
-                            let what = error.what;
-                            return Ok(Some(End::Bad { offset, what }));
-                        }
-                    };
-                    let gap = batch.sequence() > self.last + 1 && !self.options.foreign_logs;
-                    if gap && self.options.recovery == RecoveryMode::AfterReboot {
-                        let (next, last) = (batch.sequence(), self.last);
-                        let what =
-                            format!("the writes between sequence {last} and {next} are missing");
-                        return Ok(Some(End::Bad { offset, what }));
-                    }
-                    self.insert(&batch)?;
-                }
-                LogItem::Torn { offset, bytes } => return Ok(Some(End::Torn { offset, bytes })),
-                LogItem::Bad { offset, what, .. } => return Ok(Some(End::Bad { offset, what })),
-            }
-        }
-        Ok(None)
-    }
-
-    fn insert(&mut self, batch: &BatchRef<'_>) -> Result<()> {
-        let needed = memory::bytes_for(batch.iter());
-        if self
-            .mem
-            .as_ref()
-            .is_some_and(|mem| mem.remaining() < needed)
-        {
-            self.flush()?;
-        }
-        if self.mem.is_none() {
-            let order = self.writing.tables.comparator();
-            self.mem = Some(memory::allocate(self.options, order, needed, self.last)?);
-        }
-        let mem = self.mem.as_mut().expect("made just above");
-        let next = memory::insert_all(mem, batch.iter(), batch.sequence())?;
-        self.last = self.last.max(next.saturating_sub(1));
-        Ok(())
-    }
-
-    /// The memtable as a table of level 0. Later memtables get higher numbers, which on level 0 means newer.
-    fn flush(&mut self) -> Result<()> {
-        if let Some(mem) = self.mem.take() {
-            mem.publish(self.last);
-            self.flushed
-                .extend(write_memtable(self.writing, &mem.reader())?);
-        }
-        Ok(())
-    }
 }

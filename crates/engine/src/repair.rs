@@ -188,7 +188,15 @@ impl Repair {
         let bell = Arc::new(Bell::default());
         let version = contents.version(rebuild.tables(), &bell)?;
         let health = Health::new(None);
-        Manifest::create(&self.fs, manifest_number, contents, version, &bell, &health)?;
+        Manifest::create(
+            &self.fs,
+            manifest_number,
+            contents,
+            version,
+            &bell,
+            &health,
+            &mut [],
+        )?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::OnceLock;
+use std::thread;
 
 use super::{Fs, ReadFile, WriteFile, copy};
 
@@ -140,6 +141,24 @@ impl Fs for StdFs {
             }
         };
         dir.sync_all()
+    }
+
+    /// The syncs are under way at the same time: the system writes them out together, which takes hardly longer than the
+    /// longest of them.
+    fn sync_together(&self, files: &mut [&mut dyn WriteFile]) -> io::Result<()> {
+        thread::scope(|scope| {
+            let mut others = Vec::with_capacity(files.len());
+            for file in files {
+                let thread = thread::Builder::new().name("level-party-sync".to_owned());
+                others.push(thread.spawn_scoped(scope, move || file.sync())?);
+            }
+            let directory = self.sync_dir();
+            let panicked = |_| Err(io::Error::other("panicked in a sync"));
+            let mut synced = others
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(panicked));
+            directory.and(synced.by_ref().find(Result::is_err).unwrap_or(Ok(())))
+        })
     }
 
     /// Windows has no call that makes a directory's entries durable for an ordinary user (LevelDB makes none either);

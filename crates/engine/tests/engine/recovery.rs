@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use level_party_engine::{Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode};
+use level_party_engine::{Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode, verify};
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename::CURRENT;
 use level_party_format::log::{LogItem, LogReader, LogWriter};
-use level_party_format::{Comparator, CustomComparator};
+use level_party_format::{Comparator, CustomComparator, key};
 
-use crate::support::{batch_of, contents, get, names, open, put, tiny};
+use crate::support::{Call, SpyFs, batch_of, contents, get, names, open, put, tiny};
 
 fn after_reboot() -> Options {
     Options {
@@ -380,4 +380,46 @@ fn an_absurd_file_number_is_refused_and_one_in_a_name_is_passed_over() {
     })
     .unwrap();
     assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::Corruption);
+}
+
+#[test]
+fn a_full_log_becomes_two_tables_without_a_common_key() {
+    let fs = MemFs::new();
+    let options = Options::default();
+    let engine = open(&fs, &options);
+    // A third of the writes are to one key in the middle: its versions stay together.
+    for number in 0..9_000u32 {
+        let key = match number % 3 {
+            0 => 50_000,
+            _ => number.wrapping_mul(7_919) % 100_000,
+        };
+        put(
+            &engine,
+            format!("{key:08}").as_bytes(),
+            &[number as u8; 150],
+        )
+        .unwrap();
+    }
+    let expected = contents(&engine);
+    engine.close().unwrap();
+    let spy = SpyFs::new(fs.clone());
+    let engine = Engine::open(Arc::new(spy.clone()), options.clone()).unwrap();
+    assert_eq!(contents(&engine), expected);
+    let view = engine.view();
+    let [first, second] = view.version.level(0) else {
+        panic!("two tables: {:?}", view.version)
+    };
+    let (a, b) = match first.smallest < second.smallest {
+        true => (first, second),
+        false => (second, first),
+    };
+    assert!(key::user_key(&a.largest) < key::user_key(&b.smallest));
+    let calls = spy.calls();
+    let renamed = calls
+        .iter()
+        .position(|call| matches!(call, Call::Rename(..)));
+    let synced = |call: &&Call| call.is_sync(".ldb");
+    assert_eq!(calls[..renamed.unwrap()].iter().filter(synced).count(), 2);
+    let verified = verify(&(Arc::new(fs) as Arc<dyn Fs>), &options.comparator).unwrap();
+    assert_eq!(verified.problems, []);
 }

@@ -1,0 +1,180 @@
+//! [`Replay`]: logs, one after the other, into tables of level 0.
+//!
+//! Promises: of a log the longest good beginning is taken, and what ends it is said; a log that is corrupt ends the
+//! opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
+//! one memtable's worth of its operations is being sorted at a time.
+//! Must not know: manifests, or what becomes of the tables.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use level_party_format::batch::BatchRef;
+use level_party_format::filename;
+use level_party_format::log::{LogItem, LogReader};
+use level_party_format::{Corruption, Sequence};
+
+use super::set_aside;
+use super::sorted::write_sorted;
+use crate::error::{Error, Result};
+use crate::files::FileMeta;
+use crate::flush::TableWriting;
+use crate::fs::WriteFile;
+use crate::manifest::Contents;
+use crate::memory;
+use crate::options::{Options, RecoveryMode};
+
+/// Why a log's replay ended before its end.
+enum End {
+    /// The file ends inside a record.
+    Torn { offset: u64, bytes: u64 },
+    /// A record that is whole but wrong, or missing.
+    Bad { offset: u64, what: String },
+}
+
+/// Logs being replayed.
+pub(super) struct Replay<'a> {
+    writing: &'a TableWriting,
+    options: &'a Options,
+    /// The tables written, older ones first. Later ones get higher numbers, which on level 0 means newer. All but the
+    /// last ones are synced.
+    pub(super) written: Vec<Arc<FileMeta>>,
+    /// The files of the last ones.
+    pub(super) unsynced: Vec<Box<dyn WriteFile>>,
+    pub(super) last: Sequence,
+    pub(super) dropped: Vec<String>,
+    /// The log to be set aside once it is not needed.
+    pub(super) aside: Option<u64>,
+}
+
+/// Records of a log that go into one table.
+#[derive(Default)]
+struct Piece<'a> {
+    /// Each is a good batch.
+    payloads: Vec<Cow<'a, [u8]>>,
+    /// Bytes that their operations would need in a memtable.
+    demand: usize,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(
+        writing: &'a TableWriting,
+        options: &'a Options,
+        contents: &Contents,
+    ) -> Replay<'a> {
+        Replay {
+            writing,
+            options,
+            written: Vec::new(),
+            unsynced: Vec::new(),
+            last: contents.last_sequence,
+            dropped: Vec::new(),
+            aside: None,
+        }
+    }
+
+    pub(super) fn run(&mut self, logs: &[u64]) -> Result<()> {
+        let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
+        for (at, &number) in logs.iter().enumerate() {
+            let name = filename::log(number);
+            let read = self.writing.fs.read(&name);
+            let bytes = read.map_err(|error| Error::io("read", &name, error))?;
+            match self.replay(&name, &bytes)? {
+                None => continue,
+                Some(End::Torn { offset, bytes }) => {
+                    let what = format!(
+                        "{bytes} bytes of a torn record at the end of {name}, offset {offset}"
+                    );
+                    self.dropped.push(what);
+                }
+                Some(End::Bad { offset, what }) => {
+                    let lost = bytes.len() as u64 - offset;
+                    self.dropped.push(format!(
+                        "{lost} bytes of {name} from offset {offset} on: {what}"
+                    ));
+                    self.aside = Some(number);
+                }
+            }
+            if after_reboot {
+                self.set_later_aside(&logs[at + 1..])?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.
+    fn set_later_aside(&mut self, logs: &[u64]) -> Result<()> {
+        let fs = self.writing.fs.as_ref();
+        for &number in logs {
+            self.dropped.push(set_aside(fs, number)?);
+        }
+        Ok(())
+    }
+
+    /// Writes what is good of a log, and says what ended it before its end.
+    fn replay(&mut self, name: &str, bytes: &[u8]) -> Result<Option<End>> {
+        let mut reader = LogReader::new(bytes);
+        let mut piece = Piece::default();
+        let end = loop {
+            let (payload, offset) = match reader.next() {
+                None => break None,
+                Some(LogItem::Record {
+                    payload, offset, ..
+                }) => (payload, offset),
+                Some(LogItem::Torn { offset, bytes }) => break Some(End::Torn { offset, bytes }),
+                Some(LogItem::Bad { offset, what, .. }) => break Some(End::Bad { offset, what }),
+            };
+            let demand = match self.follow(&payload) {
+                Ok(demand) => demand,
+                Err(what) => break Some(End::Bad { offset, what }),
+            };
+            if demand > memory::MAX_DEMAND {
+                let what = "a batch larger than any that is written";
+                return Err(Error::corruption(name, Corruption::new(what).at(offset)));
+            }
+            if piece.demand > 0 && piece.demand + demand > 2 * self.options.write_buffer_size {
+                self.write(std::mem::take(&mut piece))?;
+            }
+            piece.demand += demand;
+            piece.payloads.push(payload);
+        };
+        if let Some(End::Bad { offset, what }) = &end
+            && self.options.recovery == RecoveryMode::SameBoot
+        {
+            let error = Corruption::new(what.as_str()).at(*offset);
+            return Err(Error::corruption(name, error));
+        }
+        self.write(piece)?;
+        Ok(end)
+    }
+
+    /// Goes on to a record's last sequence, and gives what it would need in a memtable; or says why the record is bad.
+    fn follow(&mut self, payload: &[u8]) -> std::result::Result<usize, String> {
+        let batch = BatchRef::parse(payload).map_err(|error| error.what)?;
+        let (next, last) = (batch.sequence(), self.last);
+        let gap = next > last + 1 && !self.options.foreign_logs;
+        if gap && self.options.recovery == RecoveryMode::AfterReboot {
+            return Err(format!(
+                "the writes between sequence {last} and {next} are missing"
+            ));
+        }
+        let behind = next + u64::from(batch.count());
+        self.last = last.max(behind.saturating_sub(1));
+        Ok(memory::bytes_for(batch.iter()))
+    }
+
+    fn write(&mut self, piece: Piece<'_>) -> Result<()> {
+        let batches = piece.payloads.iter().map(|payload| {
+            BatchRef::parse(payload).expect("a payload was parsed before it came into a piece")
+        });
+        for mut file in self.unsynced.drain(..) {
+            let synced = file.sync();
+            synced.map_err(|error| Error::io("sync", "a recovered table", error))?;
+        }
+        for table in write_sorted(self.writing, batches)? {
+            self.written.push(table.meta);
+            self.unsynced.push(table.file);
+        }
+        Ok(())
+    }
+}
