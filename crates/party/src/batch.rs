@@ -2,9 +2,10 @@
 
 pub use level_party_engine::{Op, WriteBatch};
 
-use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Conditions, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
+use crate::space::{Space, behind};
+use crate::sublevel::Sublevel;
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl WriteOptions {
     }
 }
 
-/// A chained batch, made by [`Db::batch`]: nothing happens before [`Batch::write`], then all of it or none.
+/// A chained batch, made by [`Db::batch`](crate::Db::batch): nothing happens before [`Batch::write`], then all of it or none.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -32,7 +33,7 @@ impl WriteOptions {
 /// ```
 #[must_use = "a batch does nothing before `write`"]
 pub struct Batch<'a> {
-    db: &'a Db,
+    space: Space<'a>,
     batch: WriteBatch,
     options: WriteOptions,
     /// The first entry that can never be written.
@@ -40,9 +41,9 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(db: &'a Db) -> Self {
+    pub(crate) fn new(space: Space<'a>) -> Self {
         Batch {
-            db,
+            space,
             batch: WriteBatch::new(),
             options: WriteOptions::default(),
             problem: None,
@@ -51,22 +52,57 @@ impl<'a> Batch<'a> {
 
     /// Adds or replaces the entry of `key`.
     pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        match check_entry(key, value) {
-            Ok(()) => self.batch.put(key, value),
-            Err(error) => self.problem = self.problem.or(Some(error)),
-        }
+        let key = behind(self.space.prefix, key.as_ref());
+        self.add(&key, Some(value.as_ref()));
         self
     }
 
     /// Removes the entry of `key`, if there is one.
     pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
-        let key = key.as_ref();
-        match check_entry(key, b"") {
-            Ok(()) => self.batch.delete(key),
-            Err(error) => self.problem = self.problem.or(Some(error)),
-        }
+        let key = behind(self.space.prefix, key.as_ref());
+        self.add(&key, None);
         self
+    }
+
+    /// As [`Batch::put`] in a sublevel of the same database, so that one batch writes to several.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let (users, by_year) = (db.sublevel("users")?, db.sublevel("by-year")?);
+    /// db.batch().put_in(&users, "ada", "1815").put_in(&by_year, "1815", "ada").write()?;
+    /// assert!(users.contains("ada")? && by_year.contains("1815")?);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn put_in(
+        mut self,
+        sublevel: &Sublevel,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Self {
+        let key = behind(sublevel.prefix_bytes(), key.as_ref());
+        self.add(&key, Some(value.as_ref()));
+        self
+    }
+
+    /// As [`Batch::delete`] in a sublevel of the same database.
+    pub fn delete_in(mut self, sublevel: &Sublevel, key: impl AsRef<[u8]>) -> Self {
+        let key = behind(sublevel.prefix_bytes(), key.as_ref());
+        self.add(&key, None);
+        self
+    }
+
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        match (check_entry(key, value.unwrap_or_default()), value) {
+            (Err(error), _) => self.refuse(error),
+            (Ok(()), Some(value)) => self.batch.put(key, value),
+            (Ok(()), None) => self.batch.delete(key),
+        }
+    }
+
+    /// The batch can never be written.
+    fn refuse(&mut self, error: Error) {
+        self.problem.get_or_insert(error);
     }
 
     /// Whether the batch is on stable storage before it is acknowledged.
@@ -78,11 +114,14 @@ impl<'a> Batch<'a> {
     /// Applies the batch.
     ///
     /// # Errors
-    /// As [`Db::write`].
+    /// As [`Db::write`](crate::Db::write).
     pub fn write(self) -> Result<()> {
         match self.problem {
             Some(error) => Err(error),
-            None => self.db.write(&self.batch, self.options),
+            None => {
+                let written = self.space.handle.write(&self.batch, self.options.sync);
+                written.map(drop)
+            }
         }
     }
 }

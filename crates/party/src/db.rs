@@ -1,16 +1,18 @@
 //! `Db`: the handle.
 
-use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::bounds::{Bounds, KeyRange};
 use crate::error::{Error, Result};
-use crate::handle::{Found, Handle};
+use crate::handle::Handle;
 use crate::options::Options;
-use crate::range::{Bounds, Range};
+use crate::range::Range;
 use crate::snapshot::Snapshot;
+use crate::space::Space;
 use crate::status::{Role, Status};
+use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
 
 /// One LevelDB directory, shared with every other process that opens it.
@@ -60,7 +62,7 @@ impl Db {
     /// # Errors
     /// `Timeout`, `ConnectionLost` (only with `retry(false)`), `Corruption`, `Closed`, `Io`.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.handle.get(key.as_ref(), None)
+        self.space().get(key.as_ref())
     }
 
     /// Whether there is an entry of `key`. It costs less than a `get` where values are large.
@@ -68,7 +70,7 @@ impl Db {
     /// # Errors
     /// As [`Db::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.handle.contains(key.as_ref(), None)
+        self.space().contains(key.as_ref())
     }
 
     /// The value of each of `keys`, all of one moment, in the order asked for.
@@ -88,8 +90,7 @@ impl Db {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        let keys: Vec<K> = keys.into_iter().collect();
-        Ok(values_of(self.handle.get_many(&keys, None)?))
+        self.space().get_many(keys)
     }
 
     /// Sets `key` to `value`.
@@ -110,7 +111,7 @@ impl Db {
 
     /// A chained batch.
     pub fn batch(&self) -> Batch<'_> {
-        Batch::new(self)
+        Batch::new(self.space())
     }
 
     /// Applies `batch`: all of it or none, in the order it was built.
@@ -147,9 +148,9 @@ impl Db {
     /// What `body` returns; as [`Db::write`]; `Conflict` if others changed the same keys until the deadline.
     pub fn transaction<T, E: From<Error>>(
         &self,
-        body: impl FnMut(&mut Transaction) -> std::result::Result<T, E>,
+        body: impl FnMut(&mut Transaction<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        transaction::run(&self.handle, body)
+        transaction::run(self.space(), body)
     }
 
     /// Sets `key` to `new` (`None`: removes it) if it holds `expected` (`None`: nothing), atomically over all
@@ -172,25 +173,96 @@ impl Db {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<bool> {
-        transaction::compare_and_swap(&self.handle, key.as_ref(), expected, new)
+        transaction::compare_and_swap(self.space(), key.as_ref(), expected, new)
     }
 
     /// The entries whose keys lie in `bounds`, in key order (bytewise), of one moment: that of the first step.
     ///
     /// The iterator is double-ended. It goes on at the same moment when the leader dies; where that moment is gone
-    /// it ends with `SnapshotLost`.
-    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
-        Range::new(self.handle.clone(), None, Bounds::from_range(bounds))
+    /// it ends with `SnapshotLost`. What can be given is told at [`KeyRange`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
+    /// for entry in db.range("a"..="b") {
+    ///     let (key, value) = entry?;
+    ///     println!("{key:?} = {value:?}");
+    /// }
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn range(&self, bounds: impl KeyRange) -> Range {
+        self.space().range(bounds.into_bounds())
     }
 
     /// All entries, in key order.
     pub fn iter(&self) -> Range {
-        Range::new(self.handle.clone(), None, Bounds::all())
+        self.space().range(Bounds::all())
     }
 
     /// The entries whose keys begin with `prefix`, in key order.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
-        Range::new(self.handle.clone(), None, Bounds::prefix(prefix.as_ref()))
+        self.space().range(Bounds::prefix(prefix.as_ref()))
+    }
+
+    /// Removes the entries whose keys lie in `bounds`, and says how many there were.
+    ///
+    /// It reads the keys of one moment and deletes them in batches of up to 16 MiB or 524,288 keys: as one batch, so at
+    /// one moment for every process, where they fit. Of a larger range others may see a part removed meanwhile, always
+    /// from its beginning on. Keys that come after the moment stay; a key of it that is written again meanwhile is
+    /// removed nonetheless. On an error what was deleted until then stays so, and the call may be repeated.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
+    /// assert_eq!(db.clear("b"..)?, 2);
+    /// assert_eq!(db.iter().count(), 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::write`], and `SnapshotLost` where the moment is gone.
+    pub fn clear(&self, bounds: impl KeyRange) -> Result<u64> {
+        self.space().clear(bounds.into_bounds())
+    }
+
+    /// The part of the database that is called `name`: its entries are those whose keys begin with `!name!`, seen
+    /// without that. It is the layout of the npm package `abstract-level`, so that Node's sublevels are read and written.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let users = db.sublevel("users")?;
+    /// users.put("ada", "1815")?;
+    /// assert_eq!(db.get("!users!ada")?.as_deref(), Some(&b"1815"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a name has characters of ASCII from `#` to `~` only; `!` before and after it are left out.
+    pub fn sublevel(&self, name: &str) -> Result<Sublevel> {
+        Sublevel::of(self, &self.handle.no_prefix, name, '!')
+    }
+
+    /// As [`Db::sublevel`] with another separator than `!` (`abstract-level`'s option `separator`), of ASCII.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: as [`Db::sublevel`]; the name's characters are those from the second after the separator on.
+    pub fn sublevel_with(&self, name: &str, separator: char) -> Result<Sublevel> {
+        Sublevel::of(self, &self.handle.no_prefix, name, separator)
+    }
+
+    pub(crate) fn space(&self) -> Space<'_> {
+        Space {
+            handle: &self.handle,
+            prefix: &self.handle.no_prefix,
+            at: None,
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// A frozen moment of the whole database, which later writes do not touch.
@@ -198,7 +270,7 @@ impl Db {
     /// # Errors
     /// As [`Db::get`].
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Snapshot::take(self.handle.clone())
+        Snapshot::take(self.space())
     }
 
     /// What this process is for the directory at the moment.
@@ -219,8 +291,8 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::get`].
-    pub fn approximate_size<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Result<u64> {
-        self.handle.approximate_size(&Bounds::from_range(bounds))
+    pub fn approximate_size(&self, bounds: impl KeyRange) -> Result<u64> {
+        self.space().approximate_size(bounds.into_bounds())
     }
 
     /// A property of the leader's engine by LevelDB's name: `leveldb.stats`, `leveldb.sstables`,
@@ -243,12 +315,6 @@ impl Db {
         self.handle.close();
         Ok(())
     }
-}
-
-/// The values alone of entries that were read.
-pub(crate) fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
-    let value = |entry: Found| entry.map(|(_, value)| value);
-    entries.into_iter().map(value).collect()
 }
 
 impl std::fmt::Debug for Db {

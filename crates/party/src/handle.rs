@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_bytes::Bytes;
 
 use crate::batch::{WriteBatch, check_batch, check_key};
+use crate::bounds::Bounds;
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
@@ -18,7 +19,6 @@ use crate::options::Options;
 use crate::protocol::{
     Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Request, Scan, Write, unexpected,
 };
-use crate::range::Bounds;
 use crate::registry;
 use crate::session::{Answered, Limits, PinId, Tenure};
 use crate::status::{LeaderStatus, Role, Status};
@@ -37,6 +37,8 @@ pub(crate) struct Handle {
     timeout: Duration,
     retry: bool,
     read_only: bool,
+    /// What the keys of the whole database begin with: nothing.
+    pub no_prefix: Arc<[u8]>,
     opened: AtomicBool,
     closed: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl Handle {
             timeout,
             retry,
             read_only,
+            no_prefix: Arc::from(&[][..]),
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };

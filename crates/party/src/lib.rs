@@ -25,6 +25,7 @@
 
 mod alarm;
 mod batch;
+mod bounds;
 mod db;
 mod election;
 mod epoch;
@@ -40,16 +41,20 @@ mod range;
 mod registry;
 mod session;
 mod snapshot;
+mod space;
 mod state;
 mod status;
+mod sublevel;
 mod transaction;
 
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};
+pub use bounds::KeyRange;
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Lead, Options};
 pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
-pub use range::Range;
+pub use range::{Keys, Range, Values};
 pub use snapshot::Snapshot;
 pub use status::{LeaderStatus, Role, Status};
-pub use transaction::Transaction;
+pub use sublevel::Sublevel;
+pub use transaction::{Transaction, TransactionRange};

@@ -42,7 +42,7 @@ pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
 pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
 /// The version of the messages below. A change of meaning or shape raises it.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 
 /// What a follower sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -182,8 +182,14 @@ pub(crate) struct Scan<'a> {
     pub reverse: bool,
     /// The values are left out (each is empty in the answer).
     pub keys_only: bool,
+    /// Each value is preceded by the sequence of the write that put it (u64, little-endian).
+    pub sequences: bool,
+    /// A newest moment is pinned even if nothing more is left.
+    pub hold: bool,
     /// The chunk ends with the entry that reaches this size.
     pub limit_bytes: u32,
+    /// The chunk has no more entries than this (one at least).
+    pub limit_entries: u32,
 }
 
 /// What the leader sends.

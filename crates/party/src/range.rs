@@ -4,93 +4,27 @@
 //! readable), and one buffered chunk for each end. Each chunk is asked for by its range alone, so the leader keeps
 //! no cursor for anyone, and when the leader changes the next chunk is simply asked of the new one: the range that is
 //! left begins *after* the last key seen (an exclusive bound: no key is computed), in either direction.
+//!
+//! The moment is pinned by the first chunk if more is left. If nothing is, that chunk is kept: it is the whole range,
+//! so that a seek finds everything in it. A range that was sought before its first chunk pins in any case, since that
+//! chunk is not the whole. So either there is a pin, or the chunk in hand is all there is.
 
-use std::ops::{Bound, RangeBounds};
+mod parts;
+
+use std::ops::Bound;
 use std::sync::Arc;
 
-use serde_bytes::Bytes;
-
-use crate::batch::check_key;
+use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Handle, Pinned};
 use crate::protocol::{Entries, Scan};
 use crate::session::Tenure;
 
+pub use parts::{Keys, Values};
+
 /// The first chunk is small, so that a short scan costs little; the following ones grow to spare round trips.
 const FIRST_CHUNK_BYTES: u32 = 4 << 10;
 const LAST_CHUNK_BYTES: u32 = 256 << 10;
-
-/// A range of keys, compared bytewise.
-#[derive(Clone, Debug)]
-pub(crate) struct Bounds {
-    pub lower: Bound<Vec<u8>>,
-    pub upper: Bound<Vec<u8>>,
-}
-
-impl Bounds {
-    pub fn all() -> Self {
-        Bounds {
-            lower: Bound::Unbounded,
-            upper: Bound::Unbounded,
-        }
-    }
-
-    pub fn from_range<K: AsRef<[u8]>>(range: impl RangeBounds<K>) -> Self {
-        let owned = |b: Bound<&K>| b.map(|k| k.as_ref().to_vec());
-        Bounds {
-            lower: owned(range.start_bound()),
-            upper: owned(range.end_bound()),
-        }
-    }
-
-    /// Keys that begin with `prefix`: up to, not including, the shortest key after them all.
-    pub fn prefix(prefix: &[u8]) -> Self {
-        let mut end = prefix.to_vec();
-        while end.last() == Some(&0xff) {
-            end.pop();
-        }
-        let upper = match end.last_mut() {
-            Some(last) => {
-                *last += 1;
-                Bound::Excluded(end)
-            }
-            None => Bound::Unbounded,
-        };
-        Bounds {
-            lower: Bound::Included(prefix.to_vec()),
-            upper,
-        }
-    }
-
-    /// The bounds as they travel.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: a bound is over the limit of a key.
-    pub fn checked(&self) -> Result<(Bound<&Bytes>, Bound<&Bytes>)> {
-        let check = |bound: &Bound<Vec<u8>>| match bound {
-            Bound::Included(key) | Bound::Excluded(key) => check_key(key),
-            Bound::Unbounded => Ok(()),
-        };
-        check(&self.lower)?;
-        check(&self.upper)?;
-        Ok((
-            self.lower.as_ref().map(|key| Bytes::new(key)),
-            self.upper.as_ref().map(|key| Bytes::new(key)),
-        ))
-    }
-
-    /// Whether no key at all can lie in the range.
-    pub fn is_empty(&self) -> bool {
-        use Bound::{Excluded, Included, Unbounded};
-        match (&self.lower, &self.upper) {
-            (_, Excluded(upper)) if upper.is_empty() => true,
-            (Unbounded, _) | (_, Unbounded) => false,
-            (Included(lower), Included(upper)) => lower > upper,
-            (Included(lower) | Excluded(lower), Excluded(upper))
-            | (Excluded(lower), Included(upper)) => lower >= upper,
-        }
-    }
-}
 
 /// The entries of a range at one moment, in key order; made by [`Db::range`](crate::Db::range) and its kin.
 ///
@@ -100,45 +34,75 @@ impl Bounds {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let db = level_party::Db::open(dir.path())?;
 /// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
-/// let keys = db.range("b"..).rev().map(|entry| Ok(entry?.0)).collect::<level_party::Result<Vec<_>>>()?;
+/// let keys = db.range("b"..).keys().rev().collect::<level_party::Result<Vec<_>>>()?;
 /// assert_eq!(keys, [b"c", b"b"]);
 /// # Ok::<(), level_party::Error>(())
 /// ```
 pub struct Range {
     handle: Arc<Handle>,
+    /// What every key begins with and the caller does not see.
+    prefix: Arc<[u8]>,
     /// The moment, once known: from a snapshot, or from the first chunk.
     pin: Option<Arc<Pinned>>,
     /// The leadership the first chunk came from; `retry(false)` holds the stream to it.
     tenure: Option<Tenure>,
+    /// The whole range, which a seek stays within.
+    bounds: Bounds,
     /// What neither end has asked for yet.
     left: Bounds,
-    front: Chunk,
-    back: Chunk,
+    front: Side,
+    back: Side,
+    parts: Parts,
+    /// How many entries may be handed out yet.
+    remaining: u64,
+    /// A seek came before the first chunk.
+    sought: bool,
     /// Nothing is left to ask for.
     drained: bool,
     failed: bool,
 }
 
-/// Entries that came and were not handed out yet.
-struct Chunk {
-    entries: Option<Entries>,
-    next_bytes: u32,
+/// What each entry is to have.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Parts {
+    pub keys_only: bool,
+    /// Values preceded by their sequences.
+    pub sequences: bool,
 }
 
-impl Chunk {
-    fn new() -> Self {
-        Chunk {
-            entries: None,
+/// One end of a range: where it stands, and what came and was not handed out yet.
+struct Side {
+    chunk: Option<Entries>,
+    next_bytes: u32,
+    /// Where it began, or was last moved to.
+    start: Bound<Vec<u8>>,
+    /// The key it handed out last since then.
+    last: Vec<u8>,
+    moved: bool,
+}
+
+impl Side {
+    fn new(start: &Bound<Vec<u8>>) -> Self {
+        Side {
+            chunk: None,
             next_bytes: FIRST_CHUNK_BYTES,
+            start: start.clone(),
+            last: Vec::new(),
+            moved: false,
         }
     }
 
-    fn pop(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
-        let entry = self.entries.as_mut()?.pop();
-        if entry.is_none() {
-            self.entries = None;
+    /// The bound of what it has not handed out.
+    fn position(&self) -> Bound<Vec<u8>> {
+        match self.moved {
+            true => Bound::Excluded(self.last.clone()),
+            false => self.start.clone(),
         }
-        entry
+    }
+
+    fn place(&mut self, start: Bound<Vec<u8>>) {
+        self.start = start;
+        self.moved = false;
     }
 }
 
@@ -148,73 +112,245 @@ enum End {
     Back,
 }
 
+impl End {
+    fn other(self) -> Self {
+        match self {
+            End::Front => End::Back,
+            End::Back => End::Front,
+        }
+    }
+}
+
 impl Range {
-    pub(crate) fn new(handle: Arc<Handle>, pin: Option<Arc<Pinned>>, bounds: Bounds) -> Self {
-        let drained = bounds.is_empty();
+    /// `bounds` are those of whole keys, each of which begins with `prefix`.
+    pub(crate) fn new(
+        handle: Arc<Handle>,
+        prefix: Arc<[u8]>,
+        pin: Option<Arc<Pinned>>,
+        bounds: Bounds,
+    ) -> Self {
         Range {
             handle,
+            prefix,
             pin,
             tenure: None,
-            left: bounds,
-            front: Chunk::new(),
-            back: Chunk::new(),
-            drained,
+            left: bounds.clone(),
+            front: Side::new(&bounds.lower),
+            back: Side::new(&bounds.upper),
+            drained: bounds.is_empty(),
+            bounds,
+            parts: Parts::default(),
+            remaining: u64::MAX,
+            sought: false,
             failed: false,
         }
     }
 
-    fn step(&mut self, end: End) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        if self.failed {
-            return None;
-        }
-        match self.try_step(end) {
-            Ok(entry) => entry.map(Ok),
-            Err(error) => {
-                self.failed = true;
-                self.pin = None;
-                Some(Err(error))
-            }
+    /// The keys alone. Values are not even read where they can be left out, nor sent from the leader.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("b", "2").write()?;
+    /// let keys: Vec<Vec<u8>> = db.iter().keys().collect::<level_party::Result<_>>()?;
+    /// assert_eq!(keys, [b"a", b"b"]);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn keys(self) -> Keys {
+        Keys::new(self)
+    }
+
+    /// The values alone, in the order of their keys.
+    pub fn values(self) -> Values {
+        Values::new(self)
+    }
+
+    /// At most `count` entries from here on, whichever end they are taken from. No more than these are fetched.
+    ///
+    /// Unlike with [`Iterator::take`] the other end stays where it is: `range.limit(2).rev()` are the last two.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
+    /// let last = db.iter().limit(2).rev().collect::<level_party::Result<Vec<_>>>()?;
+    /// assert_eq!(last, [(b"c".to_vec(), b"3".to_vec()), (b"b".to_vec(), b"2".to_vec())]);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn limit(mut self, count: u64) -> Self {
+        self.remaining = count;
+        self
+    }
+
+    /// Moves the front: [`next`](Iterator::next) then gives the first entry whose key is `target` or after it.
+    ///
+    /// It may move forward or backward, at any time, and stays at the same moment and within the range: a target before
+    /// the range means its first entry, and one after it (or after where the back stands) means that nothing is left.
+    /// The back stays where it is. A limit goes on counting. After an error there is nothing to move.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("c", "2").put("e", "3").write()?;
+    /// let mut range = db.iter();
+    /// range.seek("b");
+    /// assert_eq!(range.next().unwrap()?.0, b"c");
+    /// range.seek("a");
+    /// assert_eq!(range.next().unwrap()?.0, b"a");
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn seek(&mut self, target: impl AsRef<[u8]>) {
+        self.move_to(End::Front, target.as_ref());
+    }
+
+    /// Moves the back: [`next_back`](DoubleEndedIterator::next_back) then gives the last entry whose key is `target` or
+    /// before it; as [`Range::seek`] otherwise.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("a", "1").put("c", "2").put("e", "3").write()?;
+    /// let mut range = db.iter();
+    /// range.seek_back("d");
+    /// assert_eq!(range.next_back().unwrap()?.0, b"c");
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn seek_back(&mut self, target: impl AsRef<[u8]>) {
+        self.move_to(End::Back, target.as_ref());
+    }
+
+    /// What the entries are to have from the next chunk on.
+    pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    fn side(&mut self, end: End) -> &mut Side {
+        match end {
+            End::Front => &mut self.front,
+            End::Back => &mut self.back,
         }
     }
 
-    fn try_step(&mut self, end: End) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        loop {
-            let (mine, other) = match end {
-                End::Front => (&mut self.front, &mut self.back),
-                End::Back => (&mut self.back, &mut self.front),
+    fn move_to(&mut self, end: End, target: &[u8]) {
+        if self.failed || self.remaining == 0 {
+            return;
+        }
+        let target = [&self.prefix[..], target].concat();
+        let is_beyond = |bound: &Bound<Vec<u8>>| match (end, bound) {
+            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => target <= *lower,
+            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => target >= *upper,
+            (_, Bound::Unbounded) => false,
+        };
+        let whole = match end {
+            End::Front => &self.bounds.lower,
+            End::Back => &self.bounds.upper,
+        };
+        let start = match is_beyond(whole) {
+            true => whole.clone(),
+            false => Bound::Included(target.clone()),
+        };
+        let begun = self.tenure.is_some();
+        let is_whole = begun && self.pin.is_none();
+        for of in [End::Front, End::Back] {
+            let Some(chunk) = &mut self.side(of).chunk else {
+                continue;
             };
-            if let Some(entry) = mine.pop() {
-                return Ok(Some(entry));
+            if is_whole || (of == end && chunk.covers(&target)) {
+                match end {
+                    End::Front => chunk.seek_low(&target, of == End::Back),
+                    End::Back => chunk.seek_high(&target, of == End::Back),
+                }
+                self.side(end).place(start);
+                return;
+            }
+        }
+        if is_whole {
+            return; // There is no entry at all.
+        }
+        self.sought |= !begun;
+        self.side(end).place(start);
+        self.left = Bounds {
+            lower: self.front.position(),
+            upper: self.back.position(),
+        };
+        self.drained = self.left.is_empty();
+        for side in [&mut self.front, &mut self.back] {
+            side.chunk = None;
+            side.next_bytes = FIRST_CHUNK_BYTES;
+        }
+    }
+
+    /// Hands out one entry from `end`: what `take` makes of its key and value.
+    fn step<T>(&mut self, end: End, take: impl Fn(&[u8], &[u8]) -> T) -> Option<Result<T>> {
+        if self.failed || self.remaining == 0 {
+            return None;
+        }
+        let (of, at) = match self.find(end) {
+            Ok(found) => found?,
+            Err(error) => {
+                self.failed = true;
+                self.pin = None;
+                return Some(Err(error));
+            }
+        };
+        let hidden = self.prefix.len();
+        let (mine, chunk) = match (end, of) {
+            (End::Front, End::Front) => (&mut self.front, None),
+            (End::Back, End::Back) => (&mut self.back, None),
+            (End::Front, End::Back) => (&mut self.front, self.back.chunk.as_ref()),
+            (End::Back, End::Front) => (&mut self.back, self.front.chunk.as_ref()),
+        };
+        let (key, value) = chunk.or(mine.chunk.as_ref())?.entry(at);
+        let taken = take(key.get(hidden..).unwrap_or_default(), value);
+        mine.last.clear();
+        mine.last.extend_from_slice(key);
+        mine.moved = true;
+        self.remaining -= 1;
+        if self.remaining == 0 {
+            // Nothing can be asked any more: the leader need not keep the moment.
+            self.pin = None;
+        }
+        Some(Ok(taken))
+    }
+
+    /// Where the next entry from `end` is: in whose chunk, and at which place there.
+    fn find(&mut self, end: End) -> Result<Option<(End, usize)>> {
+        loop {
+            if let Some(at) = self.side(end).chunk.as_mut().and_then(Entries::pop) {
+                return Ok(Some((end, at)));
             }
             if self.drained {
                 // The two ends met: what the other end has buffered is all there is, nearest to me last.
-                return Ok(other.entries.as_mut().and_then(Entries::pop_last));
+                let other = self.side(end.other()).chunk.as_mut();
+                let at = other.and_then(Entries::pop_last);
+                return Ok(at.map(|at| (end.other(), at)));
             }
             self.fill(end)?;
         }
     }
 
     fn fill(&mut self, end: End) -> Result<()> {
-        let chunk = match end {
-            End::Front => &mut self.front,
-            End::Back => &mut self.back,
-        };
+        let chunk_bytes = self.side(end).next_bytes;
         let (lower, upper) = self.left.checked()?;
         let scan = Scan {
             at: None,
             lower,
             upper,
             reverse: end == End::Back,
-            keys_only: false,
-            limit_bytes: chunk.next_bytes,
+            keys_only: self.parts.keys_only,
+            sequences: self.parts.sequences,
+            hold: self.sought,
+            limit_bytes: chunk_bytes,
+            limit_entries: u32::try_from(self.remaining).unwrap_or(u32::MAX),
         };
-        chunk.next_bytes = (chunk.next_bytes * 4).min(LAST_CHUNK_BYTES);
         let (entries, pinned, tenure) =
             self.handle.scan(&scan, self.pin.as_deref(), self.tenure)?;
         if let Some(pinned) = pinned {
             self.pin = Some(Arc::new(pinned));
         }
         self.tenure = Some(tenure);
+        self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
         let Some(last) = entries.last_key() else {
             self.drained = true;
             return Ok(());
@@ -225,26 +361,51 @@ impl Range {
             End::Back => self.left.upper = edge,
         }
         self.drained = !entries.more() || self.left.is_empty();
-        chunk.entries = Some(entries);
+        self.side(end).chunk = Some(entries);
         Ok(())
     }
+}
+
+fn owned(key: &[u8], value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (key.to_vec(), value.to_vec())
 }
 
 impl Iterator for Range {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(End::Front)
+        self.step(End::Front, owned)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.most()
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(End::Back)
+        self.step(End::Back, owned)
     }
 }
 
 impl std::iter::FusedIterator for Range {}
+
+impl std::fmt::Debug for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Range")
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Range {
+    fn most(&self) -> (usize, Option<usize>) {
+        match self.failed {
+            true => (0, Some(0)),
+            false => (0, usize::try_from(self.remaining).ok()),
+        }
+    }
+}
 
 /// What a stream with `retry(false)` ends with when its leader has gone.
 pub(crate) fn stream_lost() -> Error {
@@ -252,29 +413,4 @@ pub(crate) fn stream_lost() -> Error {
         ErrorKind::ConnectionLost,
         "the leader went while this stream was open; start it again (or open with retry)",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn upper(prefix: &[u8]) -> Bound<Vec<u8>> {
-        Bounds::prefix(prefix).upper
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_shortest_key_after_it() {
-        assert_eq!(upper(b"ab"), Bound::Excluded(b"ac".to_vec()));
-        assert_eq!(upper(b"a\xff"), Bound::Excluded(b"b".to_vec()));
-        assert_eq!(upper(b"\xff\xff"), Bound::Unbounded);
-        assert_eq!(upper(b""), Bound::Unbounded);
-    }
-
-    #[test]
-    fn an_empty_upper_bound_is_not_an_absent_one() {
-        assert!(Bounds::from_range(..b"".as_slice()).is_empty());
-        assert!(!Bounds::from_range(..=b"".as_slice()).is_empty());
-        assert!(!Bounds::from_range::<&[u8]>(..).is_empty());
-        assert!(Bounds::from_range("b".."a").is_empty());
-    }
 }

@@ -1,12 +1,13 @@
 //! A frozen moment of the database.
 
-use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use crate::db::values_of;
+use crate::bounds::{Bounds, KeyRange};
 use crate::error::Result;
-use crate::handle::{Handle, Pinned};
-use crate::range::{Bounds, Range};
+use crate::handle::Pinned;
+use crate::range::Range;
+use crate::space::Space;
+use crate::sublevel::{self, Sublevel};
 
 /// The database as it was at one moment; made by [`Db::snapshot`](crate::Db::snapshot).
 ///
@@ -21,15 +22,58 @@ use crate::range::{Bounds, Range};
 /// assert_eq!(before.get("a")?.as_deref(), Some(&b"1"[..]));
 /// # Ok::<(), level_party::Error>(())
 /// ```
+///
+/// One of a [`Sublevel`] shows that sublevel's keys. Clones are cheap and hold the same moment.
+#[derive(Clone)]
 pub struct Snapshot {
     pin: Arc<Pinned>,
+    prefix: Arc<[u8]>,
 }
 
 impl Snapshot {
-    pub(crate) fn take(handle: Arc<Handle>) -> Result<Self> {
+    pub(crate) fn take(of: Space<'_>) -> Result<Self> {
         Ok(Snapshot {
-            pin: Arc::new(handle.pin()?),
+            pin: Arc::new(of.handle.pin()?),
+            prefix: of.prefix.clone(),
         })
+    }
+
+    pub(crate) fn space(&self) -> Space<'_> {
+        Space {
+            handle: self.pin.handle(),
+            prefix: &self.prefix,
+            at: Some(&self.pin),
+        }
+    }
+
+    /// The sublevel `name` at this moment; as [`Db::sublevel`](crate::Db::sublevel).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let users = db.sublevel("users")?;
+    /// users.put("ada", "1815")?;
+    /// let before = db.snapshot()?;
+    /// users.delete("ada")?;
+    /// assert!(before.sublevel("users")?.contains("ada")?);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument`: as [`Db::sublevel`](crate::Db::sublevel).
+    pub fn sublevel(&self, name: &str) -> Result<Snapshot> {
+        Ok(Snapshot {
+            pin: self.pin.clone(),
+            prefix: sublevel::prefix(&self.prefix, name, '!')?,
+        })
+    }
+
+    /// The keys of `sublevel` at this moment, whatever this snapshot was taken of.
+    pub fn of(&self, sublevel: &Sublevel) -> Snapshot {
+        Snapshot {
+            pin: self.pin.clone(),
+            prefix: sublevel.space().prefix.clone(),
+        }
     }
 
     /// The sequence number of the newest write it shows.
@@ -42,7 +86,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Db::get`](crate::Db::get), and `SnapshotLost` where the moment is gone.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.pin.handle().get(key.as_ref(), Some(&self.pin))
+        self.space().get(key.as_ref())
     }
 
     /// Whether there was an entry of `key` at this moment.
@@ -50,7 +94,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.pin.handle().contains(key.as_ref(), Some(&self.pin))
+        self.space().contains(key.as_ref())
     }
 
     /// The value each of `keys` had at this moment, in the order asked for.
@@ -61,35 +105,30 @@ impl Snapshot {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        let keys: Vec<K> = keys.into_iter().collect();
-        let entries = self.pin.handle().get_many(&keys, Some(&self.pin))?;
-        Ok(values_of(entries))
+        self.space().get_many(keys)
     }
 
     /// The entries of this moment whose keys lie in `bounds`.
-    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
-        Range::new(
-            self.pin.handle().clone(),
-            Some(self.pin.clone()),
-            Bounds::from_range(bounds),
-        )
+    pub fn range(&self, bounds: impl KeyRange) -> Range {
+        self.space().range(bounds.into_bounds())
     }
 
     /// All entries of this moment.
     pub fn iter(&self) -> Range {
-        Range::new(
-            self.pin.handle().clone(),
-            Some(self.pin.clone()),
-            Bounds::all(),
-        )
+        self.space().range(Bounds::all())
     }
 
     /// The entries of this moment whose keys begin with `prefix`.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
-        Range::new(
-            self.pin.handle().clone(),
-            Some(self.pin.clone()),
-            Bounds::prefix(prefix.as_ref()),
-        )
+        self.space().range(Bounds::prefix(prefix.as_ref()))
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("sequence", &self.sequence())
+            .field("prefix", &String::from_utf8_lossy(&self.prefix))
+            .finish()
     }
 }

@@ -3,40 +3,49 @@
 //! Optimistic, as RocksDB's `OptimisticTransactionDB`: a transaction reads at a snapshot, keeps its writes to itself,
 //! and is committed as one conditional batch: each key that it read must still have the entry (by sequence number) that
 //! it read. The leader judges the conditions in the order of its queue, so what commits has read the very state it
-//! changes: transactions that commit are serializable in the keys they read. On a conflict nothing is written and the
+//! changes: transactions that commit are serializable in the keys they read, each key of a range that it was given among
+//! them. A key that comes new into such a range is none of them (a phantom), so it does not conflict. On a conflict nothing is written and the
 //! closure runs again at a new snapshot; whoever made it conflict has committed, so there is always progress.
 //!
 //! Exactly once: the batch is a write like any other (`page.rs`), and a conflict is a decision that the session page
 //! keeps: over a change of leader neither is made a second time.
 
+mod range;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::batch::{WriteBatch, check_entry, check_key};
+use crate::bounds::{Bounds, KeyRange};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Handle, Pinned};
 use crate::protocol::Conditions;
+use crate::space::{Space, behind};
+use crate::sublevel::Sublevel;
+
+pub use range::TransactionRange;
 
 /// A transaction under way; made by [`Db::transaction`](crate::Db::transaction).
-pub struct Transaction {
-    moment: Pinned,
-    /// What each key held that was read, as its sequence and value.
-    read: BTreeMap<Vec<u8>, Option<(u64, Vec<u8>)>>,
-    /// What each key is to hold that was written; `None`: nothing.
-    written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+pub struct Transaction<'a> {
+    core: &'a mut Core,
+    prefix: Arc<[u8]>,
+}
+
+/// What a transaction knows, by whole keys.
+struct Core {
+    moment: Arc<Pinned>,
+    read: Read,
+    written: Written,
     sync: bool,
 }
 
-impl Transaction {
-    fn begin(handle: &Arc<Handle>) -> Result<Self> {
-        Ok(Transaction {
-            moment: handle.pin()?,
-            read: BTreeMap::new(),
-            written: BTreeMap::new(),
-            sync: false,
-        })
-    }
+/// What each key held that was read, as its sequence and value.
+type Read = BTreeMap<Vec<u8>, Option<(u64, Vec<u8>)>>;
 
+/// What each key is to hold that was written; `None`: nothing.
+type Written = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+impl Transaction<'_> {
     /// The value of `key`: what this transaction wrote, else what it was when the transaction began.
     ///
     /// The transaction commits only if nobody changed `key` meanwhile.
@@ -44,13 +53,8 @@ impl Transaction {
     /// # Errors
     /// As [`Snapshot::get`](crate::Snapshot::get).
     pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        let key = key.as_ref();
-        if let Some(written) = self.written.get(key) {
-            return Ok(written.clone());
-        }
-        self.load(&[key])?;
-        let entry = self.read.get(key).and_then(Option::as_ref);
-        Ok(entry.map(|(_, value)| value.clone()))
+        let key = behind(&self.prefix, key.as_ref());
+        self.core.get(&key)
     }
 
     /// The value of each of `keys`, as [`Transaction::get`], with one message for all.
@@ -61,11 +65,12 @@ impl Transaction {
         &mut self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        let keys: Vec<K> = keys.into_iter().collect();
-        let foreign = |key: &&K| !self.written.contains_key(key.as_ref());
-        let foreign: Vec<&[u8]> = keys.iter().filter(foreign).map(K::as_ref).collect();
-        self.load(&foreign)?;
-        keys.iter().map(|key| self.get(key)).collect()
+        let whole = |key: K| behind(&self.prefix, key.as_ref()).into_owned();
+        let keys: Vec<Vec<u8>> = keys.into_iter().map(whole).collect();
+        let foreign = |key: &&Vec<u8>| !self.core.written.contains_key(*key);
+        let foreign: Vec<&[u8]> = keys.iter().filter(foreign).map(Vec::as_slice).collect();
+        self.core.load(&foreign)?;
+        keys.iter().map(|key| self.core.get(key)).collect()
     }
 
     /// Whether there is an entry of `key`, as [`Transaction::get`].
@@ -76,14 +81,63 @@ impl Transaction {
         Ok(self.get(key)?.is_some())
     }
 
+    /// The entries whose keys lie in `bounds`, in key order: those of when the transaction began, with its own writes in
+    /// their places. Double-ended.
+    ///
+    /// Each key that it hands out is read, so the transaction commits only if nobody changed or removed one meanwhile.
+    /// **Phantoms are not watched for**: a key that another writer adds to the range meanwhile does not conflict, as with
+    /// RocksDB's `OptimisticTransactionDB`. Where that matters, let all writers of the range read and write one key more
+    /// (a count, say).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.batch().put("job/1", "").put("job/2", "").write()?;
+    /// // Takes the first job: of several processes each gets another one.
+    /// let job = db.transaction(|tx| {
+    ///     let first = tx.prefix("job/").next().transpose()?;
+    ///     if let Some((key, _)) = &first {
+    ///         tx.delete(key)?;
+    ///     }
+    ///     Ok::<_, level_party::Error>(first)
+    /// })?;
+    /// assert_eq!(job.unwrap().0, b"job/1");
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn range(&mut self, bounds: impl KeyRange) -> TransactionRange<'_> {
+        self.walk(bounds.into_bounds())
+    }
+
+    /// All entries, as [`Transaction::range`].
+    pub fn iter(&mut self) -> TransactionRange<'_> {
+        self.walk(Bounds::all())
+    }
+
+    /// The entries whose keys begin with `prefix`, as [`Transaction::range`].
+    pub fn prefix(&mut self, prefix: impl AsRef<[u8]>) -> TransactionRange<'_> {
+        self.walk(Bounds::prefix(prefix.as_ref()))
+    }
+
+    fn walk(&mut self, bounds: Bounds) -> TransactionRange<'_> {
+        let moment = self.core.moment.clone();
+        TransactionRange::new(
+            moment,
+            bounds.within(&self.prefix),
+            self.prefix.len(),
+            &mut self.core.read,
+            &self.core.written,
+        )
+    }
+
     /// Sets `key` to `value` when the transaction commits.
     ///
     /// # Errors
     /// `InvalidArgument`: over the limits of [`Db::write`](crate::Db::write).
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        check_entry(key, value)?;
-        self.written.insert(key.to_vec(), Some(value.to_vec()));
+        let (key, value) = (behind(&self.prefix, key.as_ref()), value.as_ref());
+        check_entry(&key, value)?;
+        let value = Some(value.to_vec());
+        self.core.written.insert(key.into_owned(), value);
         Ok(())
     }
 
@@ -92,14 +146,65 @@ impl Transaction {
     /// # Errors
     /// `InvalidArgument`: over the limit of a key.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
-        check_key(key.as_ref())?;
-        self.written.insert(key.as_ref().to_vec(), None);
+        let key = behind(&self.prefix, key.as_ref());
+        check_key(&key)?;
+        self.core.written.insert(key.into_owned(), None);
         Ok(())
     }
 
     /// Whether what it writes is on stable storage before it is acknowledged (default no).
     pub fn sync(&mut self, yes: bool) {
-        self.sync = yes;
+        self.core.sync = yes;
+    }
+
+    /// This transaction, its keys being those of `sublevel`, whatever it was begun on.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let (users, by_year) = (db.sublevel("users")?, db.sublevel("by-year")?);
+    /// db.transaction(|tx| {
+    ///     tx.of(&users).put("ada", "1815")?;
+    ///     tx.of(&by_year).put("1815", "ada")
+    /// })?;
+    /// assert_eq!(by_year.get("1815")?.as_deref(), Some(&b"ada"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn of(&mut self, sublevel: &Sublevel) -> Transaction<'_> {
+        Transaction {
+            core: self.core,
+            prefix: sublevel.space().prefix.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("prefix", &String::from_utf8_lossy(&self.prefix))
+            .field("keys_read", &self.core.read.len())
+            .field("keys_written", &self.core.written.len())
+            .finish()
+    }
+}
+
+impl Core {
+    fn begin(handle: &Arc<Handle>) -> Result<Self> {
+        Ok(Core {
+            moment: Arc::new(handle.pin()?),
+            read: Read::new(),
+            written: Written::new(),
+            sync: false,
+        })
+    }
+
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if let Some(written) = self.written.get(key) {
+            return Ok(written.clone());
+        }
+        self.load(&[key])?;
+        let entry = self.read.get(key).and_then(Option::as_ref);
+        Ok(entry.map(|(_, value)| value.clone()))
     }
 
     /// Reads those of `keys` that were not read yet.
@@ -141,14 +246,18 @@ impl Transaction {
 
 /// Runs `body` until what it did commits.
 pub(crate) fn run<T, E: From<Error>>(
-    handle: &Arc<Handle>,
-    mut body: impl FnMut(&mut Transaction) -> std::result::Result<T, E>,
+    space: Space<'_>,
+    mut body: impl FnMut(&mut Transaction<'_>) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    let limits = handle.limits()?;
+    let limits = space.handle.limits()?;
     loop {
-        let mut transaction = Transaction::begin(handle)?;
+        let mut core = Core::begin(space.handle)?;
+        let mut transaction = Transaction {
+            core: &mut core,
+            prefix: space.prefix.clone(),
+        };
         match body(&mut transaction) {
-            Ok(value) if transaction.commit()? => return Ok(value),
+            Ok(value) if core.commit()? => return Ok(value),
             Ok(_) => {}
             Err(error) => return Err(error),
         }
@@ -160,11 +269,13 @@ pub(crate) fn run<T, E: From<Error>>(
 
 /// Sets `key` to `new` if it holds `expected`. False: it holds something else.
 pub(crate) fn compare_and_swap(
-    handle: &Arc<Handle>,
+    space: Space<'_>,
     key: &[u8],
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> Result<bool> {
+    let handle = space.handle;
+    let key = &*space.key(key);
     handle.check_writable()?;
     let limits = handle.limits()?;
     let mut batch = WriteBatch::new();

@@ -1,6 +1,7 @@
 //! One suite, run on a leader's handle, on a follower's, and on a follower's whose leader is killed again and again.
 
 mod suite;
+mod walks;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use level_party::{Db, ErrorKind, MAX_KEY_BYTES, WriteOptions};
 
-type Entry = (Vec<u8>, Vec<u8>);
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Runs every part.
 pub fn run(db: &Db) {
@@ -29,9 +29,12 @@ const PARTS: &[(&str, Part)] = &[
     ("counters", counters),
     ("threads", threads),
     ("sync", sync),
+    ("walks", crate::walks::walks),
+    ("clears", crate::walks::clears),
+    ("transaction ranges", crate::walks::transaction_ranges),
 ];
 
-fn collect(range: level_party::Range) -> Vec<Entry> {
+pub fn collect(range: level_party::Range) -> Vec<Entry> {
     range.collect::<Result<_, _>>().expect("a whole range")
 }
 
@@ -117,17 +120,17 @@ fn ranges(db: &Db, name: &str) {
         let (low, high) = (key(low), key(high));
         let (l, h) = (low.clone().into_bytes(), high.clone().into_bytes());
         assert_eq!(
-            collect(db.range::<&String>(&low..&high)),
+            collect(db.range(&low..&high)),
             owned(model.range(l.clone()..h.clone()))
         );
         assert_eq!(
-            collect(db.range::<&String>(&low..=&high)),
+            collect(db.range(&low..=&high)),
             owned(model.range(l.clone()..=h.clone()))
         );
         use std::ops::Bound::{Excluded, Included};
         let bounds = (Excluded(low.as_bytes()), Included(high.as_bytes()));
         assert_eq!(
-            collect(db.range::<&[u8]>(bounds)),
+            collect(db.range(bounds)),
             owned(model.range((Excluded(l), Included(h))))
         );
     }

@@ -249,7 +249,7 @@ impl Service {
         let entries = collect(cursor, scan)?;
         Ok(Answer::Entries {
             sequence,
-            pinned: moment.grant_if(entries.more(), grants)?,
+            pinned: moment.grant_if(entries.more() || scan.hold, grants)?,
             entries,
         })
     }
@@ -372,13 +372,21 @@ fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
 
 /// One chunk: from the bound that the scan begins at until the chunk is full or the range ends.
 fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
-    let mut chunk = EntriesBuilder::new(scan.limit_bytes.min(MAX_CHUNK_BYTES));
+    let limit_bytes = scan.limit_bytes.min(MAX_CHUNK_BYTES);
+    let mut chunk = EntriesBuilder::new(limit_bytes, scan.limit_entries);
+    let mut stamped = Vec::new();
     position(&mut cursor, scan)?;
     while cursor.valid() && within(cursor.key(), scan) {
-        let value: &[u8] = match scan.keys_only {
+        let mut value: &[u8] = match scan.keys_only {
             true => b"",
             false => cursor.value(),
         };
+        if scan.sequences {
+            stamped.clear();
+            stamped.extend_from_slice(&cursor.sequence().to_le_bytes());
+            stamped.extend_from_slice(value);
+            value = &stamped;
+        }
         if chunk.is_empty() {
             check_travels(cursor.key().len() + value.len())?;
         }

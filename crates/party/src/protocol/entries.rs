@@ -64,44 +64,79 @@ impl Entries {
         Some(&self.packed[key as usize..value as usize])
     }
 
-    fn entry(&self, at: usize) -> (Vec<u8>, Vec<u8>) {
+    /// The entry at `at`, as [`Entries::pop`] named it.
+    pub fn entry(&self, at: usize) -> (&[u8], &[u8]) {
         let [key, value, end] = self.index[at].map(|n| n as usize);
-        (
-            self.packed[key..value].to_vec(),
-            self.packed[value..end].to_vec(),
-        )
+        (&self.packed[key..value], &self.packed[value..end])
+    }
+
+    fn key(&self, at: usize) -> &[u8] {
+        self.entry(at).0
     }
 
     /// Takes the first entry that is left, in the order of the scan.
-    pub fn pop(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+    pub fn pop(&mut self) -> Option<usize> {
         (self.front < self.back).then(|| {
             self.front += 1;
-            self.entry(self.front - 1)
+            self.front - 1
         })
     }
 
     /// Takes the last entry that is left, in the order of the scan.
-    pub fn pop_last(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+    pub fn pop_last(&mut self) -> Option<usize> {
         (self.front < self.back).then(|| {
             self.back -= 1;
-            self.entry(self.back)
+            self.back
         })
+    }
+
+    /// Whether `key` lies between its first and last key, taken or not.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        let Some(last) = self.index.len().checked_sub(1) else {
+            return false;
+        };
+        let (a, b) = (self.key(0), self.key(last));
+        a.min(b) <= key && key <= a.max(b)
+    }
+
+    /// Of the keys not below `target` none is taken at the lower end, and all others are. Ends that have passed each
+    /// other leave nothing between them.
+    pub fn seek_low(&mut self, target: &[u8], descending: bool) {
+        match descending {
+            false => self.front = self.split(|key| key < target),
+            true => self.back = self.split(|key| key >= target),
+        }
+    }
+
+    /// Of the keys not above `target` none is taken at the upper end, and all others are.
+    pub fn seek_high(&mut self, target: &[u8], descending: bool) {
+        match descending {
+            false => self.back = self.split(|key| key <= target),
+            true => self.front = self.split(|key| key > target),
+        }
+    }
+
+    fn split(&self, before: impl Fn(&[u8]) -> bool) -> usize {
+        let key = |&[key, value, _]: &[u32; 3]| &self.packed[key as usize..value as usize];
+        self.index.partition_point(|at| before(key(at)))
     }
 }
 
-/// Collects a chunk up to a size.
+/// Collects a chunk up to a size or number of entries.
 pub(crate) struct EntriesBuilder {
     packed: Vec<u8>,
     index: Vec<[u32; 3]>,
     limit: usize,
+    limit_entries: usize,
 }
 
 impl EntriesBuilder {
-    pub fn new(limit_bytes: u32) -> Self {
+    pub fn new(limit_bytes: u32, limit_entries: u32) -> Self {
         EntriesBuilder {
             packed: Vec::new(),
             index: Vec::new(),
             limit: limit_bytes as usize,
+            limit_entries: (limit_entries as usize).max(1),
         }
     }
 
@@ -111,7 +146,8 @@ impl EntriesBuilder {
 
     /// Whether the chunk has reached its size.
     pub fn is_full(&self) -> bool {
-        self.packed.len() >= self.limit && !self.index.is_empty()
+        let full = self.packed.len() >= self.limit || self.index.len() >= self.limit_entries;
+        full && !self.index.is_empty()
     }
 
     /// Whether one more entry can be named by the chunk's 32-bit offsets and still fits a reply.

@@ -24,7 +24,10 @@ fn a_call_arrives_as_it_was_sent_in_whatever_pieces() {
         upper: Bound::Excluded(Bytes::new(b"z\xff")),
         reverse: true,
         keys_only: false,
+        sequences: false,
+        hold: false,
         limit_bytes: 4096,
+        limit_entries: 7,
     };
     let mut bytes = Vec::new();
     encode_frame(
@@ -96,25 +99,71 @@ fn bytes_after_a_message_are_an_error() {
 
 #[test]
 fn a_chunk_is_taken_from_both_ends_and_each_entry_once() {
-    let mut builder = EntriesBuilder::new(1 << 20);
+    let mut builder = EntriesBuilder::new(1 << 20, u32::MAX);
     for i in 0..5u8 {
         builder.push(&[i], &[i; 3]);
     }
     let sent = builder.finish(true);
     let mut chunk = Entries::from_packed(sent.packed().to_vec(), true).unwrap();
     assert_eq!(chunk.last_key(), Some(&[4u8][..]));
-    assert_eq!(chunk.pop().unwrap(), (vec![0], vec![0; 3]));
-    assert_eq!(chunk.pop_last().unwrap(), (vec![4], vec![4; 3]));
-    let middle: Vec<_> = std::iter::from_fn(|| chunk.pop())
-        .map(|(k, _)| k[0])
-        .collect();
+    let first = chunk.pop().unwrap();
+    assert_eq!(chunk.entry(first), (&[0][..], &[0; 3][..]));
+    let last = chunk.pop_last().unwrap();
+    assert_eq!(chunk.entry(last), (&[4][..], &[4; 3][..]));
+    let middle: Vec<_> = std::iter::from_fn(|| chunk.pop()).collect();
     assert_eq!(middle, [1, 2, 3]);
     assert!(chunk.pop_last().is_none());
 }
 
 #[test]
+fn a_chunk_ends_with_its_number_of_entries() {
+    let mut builder = EntriesBuilder::new(1 << 20, 2);
+    builder.push(b"a", b"");
+    assert!(!builder.is_full());
+    builder.push(b"b", b"");
+    assert!(builder.is_full());
+}
+
+#[test]
+fn a_chunk_is_sought_in_either_order_and_from_either_end() {
+    for descending in [false, true] {
+        let mut builder = EntriesBuilder::new(1 << 20, u32::MAX);
+        let keys: [u8; 4] = if descending {
+            [6, 4, 2, 0]
+        } else {
+            [0, 2, 4, 6]
+        };
+        for key in keys {
+            builder.push(&[key], b"");
+        }
+        let mut chunk = builder.finish(false);
+        assert!(chunk.covers(&[0]) && chunk.covers(&[3]) && chunk.covers(&[6]));
+        assert!(!chunk.covers(&[7]));
+        chunk.seek_low(&[3], descending);
+        chunk.seek_high(&[3], descending);
+        assert_eq!(chunk.pop(), None, "nothing is between 3 and 3");
+        chunk.seek_low(&[1], descending);
+        chunk.seek_high(&[4], descending);
+        let mut left: Vec<u8> = std::iter::from_fn(|| chunk.pop())
+            .map(|at| keys[at])
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, [2, 4]);
+        chunk.seek_low(&[5], descending);
+        assert_eq!((chunk.pop(), chunk.pop_last()), (None, None));
+        chunk.seek_high(&[9], descending);
+        let last = chunk.pop().map(|at| keys[at]);
+        assert_eq!(
+            last,
+            Some(6),
+            "an end that was passed stays where it was put"
+        );
+    }
+}
+
+#[test]
 fn a_chunk_whose_lengths_lie_is_refused() {
-    let mut builder = EntriesBuilder::new(1 << 20);
+    let mut builder = EntriesBuilder::new(1 << 20, u32::MAX);
     builder.push(b"key", b"value");
     let good = builder.finish(false).packed().to_vec();
     for at in 0..8 {
