@@ -28,7 +28,8 @@ pub enum ErrorKind {
     Timeout,
     /// `retry(false)`: the leader went while the call was in flight.
     ConnectionLost,
-    /// A write was under way and nobody can tell whether it took effect.
+    /// A write was under way and nobody can tell whether it took effect. Under a leader that still lives (it was slow, or
+    /// stopped) it may yet do so, once, until a later write of the same handle is answered.
     OutcomeUnknown,
     /// The moment that a snapshot or iterator shows can no longer be read.
     SnapshotLost,

@@ -90,6 +90,8 @@ pub struct Client {
     place: Place,
     child: ExecChild,
     serial: u64,
+    /// Puts whose outcome is unknown and that its process may still see done: key and content.
+    owed: Vec<(String, Content)>,
     /// How often its process was killed.
     pub lives_lost: usize,
 }
@@ -104,6 +106,7 @@ impl Client {
             place: place.clone(),
             child: place.spawn(),
             serial: 0,
+            owed: Vec::new(),
             lives_lost: 0,
         }
     }
@@ -131,6 +134,7 @@ impl Client {
             None => {
                 self.child = self.place.spawn();
                 self.lives_lost += 1;
+                self.owed.clear();
                 Reply::Unknown
             }
             Some(answer) if answer["ok"] == true => Reply::Ok(answer),
@@ -154,6 +158,7 @@ impl Client {
 
     /// Makes a request that writes, and records it as `action` on `key`.
     pub fn write(&mut self, key: &str, action: Action, request: &Value) -> Asked {
+        let lives_before = self.lives_lost;
         let asked = self.ask(request);
         let ended = match asked.reply {
             Reply::Timeout(_) => {
@@ -162,9 +167,20 @@ impl Client {
             }
             Reply::Ok(_) => {
                 self.acknowledged.push((asked.begun, asked.ended));
+                // A handle's writes take effect in their order: what has not by now never will.
+                for (key, content) in self.owed.drain(..) {
+                    self.history.bound_open_put(&key, &content, asked.ended);
+                }
                 Some(asked.ended)
             }
-            Reply::Unknown => None,
+            Reply::Unknown => {
+                if let Action::Set(content @ Some(_)) = &action
+                    && self.lives_lost == lives_before
+                {
+                    self.owed.push((key.to_owned(), content.clone()));
+                }
+                None
+            }
         };
         let call = Call {
             client: self.number,

@@ -12,6 +12,8 @@ pub struct History {
     /// Writes that were answered with a failure that promises no effect. They are in no key's calls, so whoever reads
     /// what they were to write has read something from nowhere.
     pub without_effect: usize,
+    /// Open puts that have taken effect by a moment, or never will: key, content, moment.
+    bounds: Vec<(String, Content, u64)>,
 }
 
 impl History {
@@ -26,6 +28,7 @@ impl History {
             self.calls.entry(key).or_default().extend(calls);
         }
         self.without_effect += other.without_effect;
+        self.bounds.extend(other.bounds);
     }
 
     /// Adds a read of a key after everything else.
@@ -42,6 +45,22 @@ impl History {
         calls.push(call);
     }
 
+    /// Says that the open put of `content` has taken effect by the moment `by`, or never will. Contents must be unique.
+    pub fn bound_open_put(&mut self, key: &str, content: &Content, by: u64) {
+        self.bounds.push((key.to_owned(), content.clone(), by));
+    }
+
+    /// An open put that was seen took effect; so where it has a bound, the bound is its end.
+    fn end_open_puts(&self, key: &str, calls: &mut [Call]) {
+        for (_, content, by) in self.bounds.iter().filter(|bound| bound.0 == key) {
+            let (get, put) = (Action::Get(content.clone()), Action::Set(content.clone()));
+            if calls.iter().any(|call| call.action == get) {
+                let mut puts = calls.iter_mut().filter(|call| call.action == put);
+                puts.next().expect("it was recorded").ended = Some(*by);
+            }
+        }
+    }
+
     /// The number of calls.
     pub fn len(&self) -> usize {
         self.calls.values().map(Vec::len).sum()
@@ -52,14 +71,52 @@ impl History {
         self.len() == 0
     }
 
-    /// Checks that each key's calls are linearizable.
+    /// Checks that each key's calls are linearizable, and open puts took effect within their bounds.
     ///
     /// # Errors
     /// Words that name the first key whose calls are not, and what cannot be.
     pub fn check(&self) -> Result<(), String> {
         for (key, calls) in &self.calls {
-            check(calls).map_err(|violation| format!("key {key:?} is {violation}"))?;
+            let mut calls = calls.clone();
+            self.end_open_puts(key, &mut calls);
+            check(&calls).map_err(|violation| format!("key {key:?} is {violation}"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_put_that_takes_effect_beyond_its_bound_is_seen() {
+        let call = |action, begun, ended| Call {
+            client: 0,
+            action,
+            begun,
+            ended,
+        };
+        let a: Content = Some("a".into());
+        let mut history = History::default();
+        history.add("k", call(Action::Set(a.clone()), 0, None));
+        history.add("k", call(Action::Get(None), 10, Some(11)));
+        history.add_last_read("k", a.clone());
+        assert_eq!(history.check(), Ok(()));
+        let mut late = history.clone();
+        late.bound_open_put("k", &a, 5);
+        assert!(late.check().is_err());
+        history.bound_open_put("k", &a, 12);
+        assert_eq!(history.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_had_no_effect_is_read_from_nowhere() {
+        let mut history = History {
+            without_effect: 1,
+            ..History::default()
+        };
+        history.add_last_read("k", Some("a".into()));
+        assert!(history.check().is_err());
     }
 }
