@@ -14,6 +14,7 @@ use level_party_os::{DirLock, Hangup, Holder, LockError, Stream};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::follower::{Greeted, Link, Reception};
 use crate::leader::Leadership;
 use crate::node::Node;
@@ -26,7 +27,7 @@ use crate::state;
 /// its lock is free, so the first pauses are short.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-/// A tenure shorter than this does not begin the pauses anew.
+/// A tenure shorter than this, in which nothing was answered, does not begin the pauses anew.
 const SHORT_TENURE: Duration = Duration::from_millis(100);
 /// The pause after a leadership that could not go on, or a takeover that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
@@ -150,7 +151,8 @@ impl Seat {
                         Place::Leader(leadership) => self.lead(leadership),
                     }
                     // A leader that ends each connection at once is not asked again without a pause.
-                    match begun.elapsed() < SHORT_TENURE {
+                    let in_vain = !self.node.session.was_answered();
+                    match begun.elapsed() < SHORT_TENURE && in_vain {
                         true => self.rest(self.pause),
                         false => self.pause = FIRST_PAUSE,
                     }
@@ -174,6 +176,9 @@ impl Seat {
             }
         }
         self.node.session.close();
+        if faults::planted("unlink-by-follower") {
+            let _ = std::fs::remove_file(self.node.path.join("level-party.sock"));
+        }
     }
 
     fn attempt(&self) -> std::result::Result<Place, Obstacle> {
@@ -276,7 +281,10 @@ impl Seat {
         }
         node.differing_options.lock().clear();
         match node.session.promote(leadership.clone()) {
-            Ok(_) => Ok(Place::Leader(leadership)),
+            Ok(_) => {
+                faults::point("promoted");
+                Ok(Place::Leader(leadership))
+            }
             Err(error) => {
                 leadership.leave();
                 Err(passing(format!("leading ended at once: {error}")))

@@ -28,7 +28,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{
-    Before, Engine, Fs as _, Listener as EngineListener, Pin, RecoveryMode, StdFs, current_manifest,
+    Before, Engine, Listener as EngineListener, Pin, RecoveryMode, StdFs, current_manifest,
 };
 use level_party_os::{DataDir, DirLock, Listener, process};
 use parking_lot::Mutex;
@@ -36,6 +36,7 @@ use parking_lot::Mutex;
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{Answer, RecoveredThrough, Request, Write};
@@ -130,8 +131,10 @@ impl Leadership {
         elector: Arc<Alarm>,
     ) -> Result<Arc<Self>> {
         let lock = Arc::new(lock);
+        faults::point("lock-taken");
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
+        faults::point("bound");
         let server = Server::start(listener, dir.identity())?;
         let recovered = still_there(dir, path).and_then(|()| {
             Self::recover(
@@ -154,6 +157,7 @@ impl Leadership {
                     _lock: lock,
                 });
                 leadership.server.serve(recovered.service, recovered.state);
+                faults::point("serving");
                 Ok(leadership)
             }
             Err(error) => {
@@ -173,7 +177,7 @@ impl Leadership {
         lock: Weak<DirLock>,
     ) -> Result<Recovered> {
         let context = |error| Error::io("cannot use what the last leader left", error);
-        let fs = Arc::new(StdFs::new(path));
+        let fs = faults::files(StdFs::new(path));
         let state = Arc::new(StateFile::open(path)?);
         let boot_id = process::boot_id();
         let prior = state.prior(boot_id);
@@ -207,16 +211,20 @@ impl Leadership {
         engine_options.listener = Some(Arc::new(owner));
         let engine = Engine::open(fs.clone(), engine_options)?;
         let context = |error| Error::io("cannot write what the next leader must know", error);
+        faults::point("recovered");
         let through = engine.recovered().last_sequence;
         if let Some(epoch) = prior.epoch {
             state
                 .record_recovered(epoch, through, foreign)
                 .map_err(context)?;
         }
+        faults::point("row-written");
         tripwire::set(path)?;
+        faults::point("tripwire-set");
         let epoch = Epoch::after(prior.epoch.map_or(0, |epoch| epoch.number)).map_err(context)?;
         let new_floor = foreign.then_some(through);
         state.raise(epoch, boot_id, new_floor).map_err(context)?;
+        faults::point("epoch-raised");
         if foreign || !prior.tripwire || !prior.same_boot {
             // The tripwire and the word that it was set last from here on, also through a loss of power. Later epochs of
             // this boot change neither.
@@ -307,8 +315,10 @@ impl Leadership {
     /// Ends the leadership. The session has stepped down, so no call of this process is on its way.
     pub fn leave(self: Arc<Self>) {
         self.server.stop();
+        faults::point("endpoint-unlinked");
         // Closing joins the background work; what it may report was reported to whom it concerned.
         let _ = self.service.close();
+        faults::point("engine-closed");
         // With the last holder (a late call may still look at it: its engine is closed) the lock goes, after all else.
         drop(self);
     }

@@ -30,6 +30,11 @@ mod db;
 mod election;
 mod epoch;
 mod error;
+#[cfg_attr(feature = "faults", doc(hidden))]
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+mod faults;
 mod follower;
 mod handle;
 mod leader;

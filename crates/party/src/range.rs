@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::handle::{Handle, Pinned};
 use crate::protocol::{Entries, Scan};
 use crate::session::Tenure;
@@ -355,7 +356,10 @@ impl Range {
             self.drained = true;
             return Ok(());
         };
-        let edge = Bound::Excluded(last.to_vec());
+        let edge = match end {
+            End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(last),
+            _ => Bound::Excluded(last.to_vec()),
+        };
         match end {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,

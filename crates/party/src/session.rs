@@ -101,6 +101,8 @@ struct Inner {
     tenure: Tenure,
     /// One of the waiting callers reads the link.
     reading: bool,
+    /// A call was answered in this tenure or, between tenures, in the last.
+    answered: bool,
     /// What was in flight is still being sent to the new leader: no new call goes out yet.
     catching_up: bool,
     /// Calls in flight by id.
@@ -168,6 +170,7 @@ impl Session {
                 via: Via::Nobody,
                 tenure: Tenure(0),
                 reading: false,
+                answered: false,
                 catching_up: false,
                 pending: BTreeMap::new(),
                 unfinished: BTreeSet::new(),
@@ -226,6 +229,11 @@ impl Session {
                 return Err(inner.timeout_error(limits));
             }
         }
+    }
+
+    /// Whether the last tenure was of use to anybody.
+    pub fn was_answered(&self) -> bool {
+        self.inner.lock().answered
     }
 
     /// Whether `tenure` has not ended.

@@ -46,8 +46,22 @@ impl ExecChild {
         dir: impl AsRef<Path>,
         flags: impl IntoIterator<Item = A>,
     ) -> Self {
+        Self::spawn_in(program, dir, flags, &[])
+    }
+
+    /// Starts `program exec dir` with environment variables of its own.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn spawn_in<A: AsRef<OsStr>>(
+        program: impl AsRef<Path>,
+        dir: impl AsRef<Path>,
+        flags: impl IntoIterator<Item = A>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let program = program.as_ref();
         let mut child = Command::new(program)
+            .envs(environment.iter().copied())
             .arg("exec")
             .arg(dir.as_ref())
             .args(flags)

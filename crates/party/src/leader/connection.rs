@@ -14,9 +14,10 @@ use super::grants::Grants;
 use super::server::Shared;
 use super::service::{Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::page::Page;
 use crate::protocol::{
-    ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_FRAME, MAX_HELLO_ITEMS,
+    Answer, ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_FRAME, MAX_HELLO_ITEMS,
     MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble, Request, ServerMessage, Welcome, decode,
     encode_frame,
 };
@@ -50,6 +51,7 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         return Ok(());
     }
     send(stream, &ServerMessage::Welcome(welcome))?;
+    faults::point("welcomed");
     Conversation {
         shared,
         service,
@@ -256,6 +258,12 @@ impl Conversation<'_> {
             return Ok(());
         }
         let Group { ids, writes, .. } = std::mem::take(&mut self.group);
+        if faults::planted("ack-before-append") {
+            for id in &ids {
+                self.answer(*id, Ok(Answer::Written { sequence: 1 }))?;
+            }
+            self.write_answers()?;
+        }
         for (id, served) in ids.into_iter().zip(self.service.write_group(writes)) {
             self.answer(id, served)?;
         }
@@ -282,6 +290,7 @@ impl Conversation<'_> {
         }
         let written = (&*self.stream).write_all(&self.answers);
         self.answers.clear();
+        faults::point("answers-sent");
         written.map_err(|error| Error::io("the follower went", error))
     }
 }

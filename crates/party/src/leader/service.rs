@@ -17,6 +17,7 @@ use super::grants::{Grants, MAX_GRANTS};
 use crate::batch::check_entries;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
+use crate::faults;
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{
@@ -189,6 +190,9 @@ impl Service {
 
     /// Pins a moment that a session held under another leader. False: it is gone.
     pub fn adopt(&self, sequence: u64, grants: &Grants) -> bool {
+        if faults::planted("snapshot-dropped-on-failover") {
+            return true;
+        }
         self.engine
             .pin_at(sequence)
             .is_ok_and(|pin| grants.add(pin))
@@ -286,7 +290,12 @@ impl Service {
     /// The moment that a call reads at: one that its session holds, or the newest.
     fn moment(&self, at: Option<u64>, grants: &Grants) -> Result<Moment, Stop> {
         Ok(match at {
-            Some(sequence) => Moment::Held(held(grants, sequence)?),
+            Some(sequence) => match held(grants, sequence) {
+                Err(_) if faults::planted("snapshot-dropped-on-failover") => {
+                    Moment::New(self.engine.pin())
+                }
+                pin => Moment::Held(pin?),
+            },
             None => Moment::New(self.engine.pin()),
         })
     }
@@ -461,15 +470,19 @@ struct PageHook {
 
 impl CommitHook for PageHook {
     fn claim(&mut self) -> bool {
-        self.page.claim(self.number)
+        let claimed = self.page.claim(self.number);
+        faults::point("claimed");
+        claimed
     }
 
     fn assigned(&mut self, last_sequence: u64) {
         self.page.assign(self.number, self.epoch, last_sequence);
+        faults::point("intent-written");
     }
 
     fn decided(&mut self, _last_sequence: u64) {
         self.page.applied(self.number);
+        faults::point("applied");
     }
 
     fn refused(&mut self, _error: &level_party_engine::Error, _at: u64) {

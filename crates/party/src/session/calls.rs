@@ -7,6 +7,7 @@ use parking_lot::{Condvar, MutexGuard};
 
 use super::{Answered, Inner, Limits, Local, Pending, Session, Tenure, Via};
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::follower::{Link, Received, SendError};
 use crate::leader::Stop;
 use crate::page::ENTRIES;
@@ -266,6 +267,7 @@ impl Session {
             }
             return;
         };
+        inner.answered = true;
         let (write, caller) = (call.write, call.caller.clone());
         let tenure = inner.tenure;
         let answered = result.map(|answer| {
@@ -282,6 +284,7 @@ impl Session {
             }
         });
         if let Some(number) = write {
+            faults::point("answer-received");
             inner.unfinished.remove(&number);
             self.changed.notify_all();
         }

@@ -20,6 +20,7 @@ use super::calls::{connection_lost, outcome_unknown};
 use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
+use crate::faults;
 use crate::follower::Link;
 use crate::leader::{Leadership, Stop};
 use crate::options::EngineOptions;
@@ -51,6 +52,7 @@ fn resolve(
     published: u64,
 ) -> Resolution {
     let (epoch, last_sequence, applied) = match trace {
+        _ if faults::planted("blind-resend") => return Resolution::Resend,
         Trace::NotAssigned => return Resolution::Resend,
         Trace::Refused => return Resolution::Refused,
         Trace::Assigned {
@@ -139,10 +141,12 @@ impl Session {
         inner.via = Via::Link(link.clone());
         inner.catching_up = true;
         inner.wake_callers();
+        faults::point("attached");
         for (_, frame) in again {
             let sent = MutexGuard::unlocked(&mut inner, || {
                 link.send(&frame, Instant::now() + RESEND_LIMIT, || {})
             });
+            faults::point("sent-again");
             if sent.is_err() {
                 drop(inner);
                 self.lose(tenure);
@@ -359,6 +363,7 @@ impl Inner {
         self.trouble = Trouble::default();
         self.tenure.0 += 1;
         self.reading = false;
+        self.answered = false;
         self.tenure
     }
 

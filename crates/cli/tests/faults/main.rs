@@ -1,0 +1,12 @@
+//! The tests of the tests: processes die at named points, and bugs are planted that must be caught
+//! (`crates/party/src/faults.rs`; built with the feature `faults`).
+
+mod planted;
+mod points;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+
+/// Names the point at which a process dies: `NAME:N`.
+const KILL: &str = "LEVEL_PARTY_KILL";
+/// Names what a process does wrong.
+const PLANT: &str = "LEVEL_PARTY_PLANT";

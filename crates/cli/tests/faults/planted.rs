@@ -1,0 +1,125 @@
+//! Bugs that a careless build has, each planted and caught: what the tests beside it rest on can tell.
+
+use level_party::faults::BUGS;
+use level_party_testkit::ExecChild;
+use serde_json::json;
+
+use crate::{KILL, PLANT, PROGRAM};
+
+/// A bug, and what tells it: whether all is well.
+type Check = (&'static str, fn(&Plant) -> bool);
+
+const CHECKS: &[Check] = &[
+    ("ack-before-append", what_was_acknowledged_is_kept),
+    ("blind-resend", a_write_in_flight_is_made_once),
+    ("reverse-resume-decremented", a_reverse_scan_is_whole),
+    (
+        "snapshot-dropped-on-failover",
+        a_snapshot_outlives_its_leader,
+    ),
+    (
+        "unlink-by-follower",
+        a_follower_leaves_the_endpoint_standing,
+    ),
+];
+
+#[test]
+fn each_planted_bug_is_caught_and_without_it_all_is_well() {
+    let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, BUGS, "each bug has its check");
+    for (bug, is_well) in CHECKS {
+        assert!(is_well(&Plant::none()), "{bug}: without the bug");
+        assert!(!is_well(&Plant(Some(bug))), "{bug}: planted and not caught");
+    }
+}
+
+/// What the processes of a check do wrong.
+struct Plant(Option<&'static str>);
+
+impl Plant {
+    fn none() -> Self {
+        Plant(None)
+    }
+
+    fn spawn(&self, dir: &tempfile::TempDir) -> ExecChild {
+        self.spawn_dying(dir, None)
+    }
+
+    fn spawn_dying(&self, dir: &tempfile::TempDir, death: Option<&str>) -> ExecChild {
+        let mut environment = Vec::new();
+        environment.extend(self.0.map(|bug| (PLANT, bug)));
+        environment.extend(death.map(|death| (KILL, death)));
+        let flags = ["--timeout", "5", "--open-timeout", "2"];
+        ExecChild::spawn_in(PROGRAM, dir.path(), flags, &environment)
+    }
+}
+
+fn a_directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Leaders die between a write's intent and its append. (Whether an answer that was sent before is still read by one whose
+/// leader has died is a matter of chance: so there are some.)
+fn what_was_acknowledged_is_kept(plant: &Plant) -> bool {
+    (0..20).all(|_| one_acknowledged_write_is_kept(plant))
+}
+
+fn one_acknowledged_write_is_kept(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let _leader = plant.spawn_dying(&dir, Some("intent-written:1"));
+    let mut follower = plant.spawn(&dir);
+    let answer = follower.ask(&json!({"op": "put", "key": "a", "value": "1"}));
+    answer["ok"] == false || follower.get("a").as_deref() == Some("1")
+}
+
+/// The leader dies between a write's append and its answer.
+fn a_write_in_flight_is_made_once(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let mut leader = plant.spawn_dying(&dir, Some("applied:1"));
+    let before = leader.status()["last_sequence"].as_u64().expect("a number");
+    let mut follower = plant.spawn(&dir);
+    follower.put("a", "1");
+    follower.status()["last_sequence"] == before + 1
+}
+
+/// Keys between a key and the same with its last byte decremented, over more than one chunk.
+fn a_reverse_scan_is_whole(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let mut child = plant.spawn(&dir);
+    let value = "v".repeat(1000);
+    let keys: Vec<String> = (0..40)
+        .flat_map(|n| [format!("{n:02}"), format!("{n:02}!"), format!("{n:02}~")])
+        .collect();
+    for key in &keys {
+        child.put(key, &value);
+    }
+    let answer = child.ok(&json!({"op": "scan", "reverse": true}));
+    let entries: Vec<(String, String)> =
+        serde_json::from_value(answer["entries"].clone()).expect("entries");
+    entries.iter().rev().map(|(key, _)| key).eq(&keys)
+}
+
+fn a_snapshot_outlives_its_leader(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let mut leader = plant.spawn(&dir);
+    leader.put("a", "1");
+    let mut follower = plant.spawn(&dir);
+    let snapshot = follower.ok(&json!({"op": "snapshot"}))["snapshot"].clone();
+    let mut successor = plant.spawn(&dir);
+    successor.put("a", "2");
+    leader.kill();
+    let answer = follower.ask(&json!({"op": "get", "key": "a", "snapshot": snapshot}));
+    answer["value"] == "1"
+}
+
+fn a_follower_leaves_the_endpoint_standing(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let mut leader = plant.spawn(&dir);
+    leader.put("a", "1");
+    let mut follower = plant.spawn(&dir);
+    follower.put("b", "2");
+    assert!(follower.close().success());
+    let mut late = plant.spawn(&dir);
+    late.try_ask(&json!({"op": "get", "key": "b"}))
+        .is_some_and(|answer| answer["value"] == "2")
+}

@@ -1,0 +1,209 @@
+//! What [`super`] does when it is compiled in.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use level_party_engine::{Fs, ReadFile, StdFs, WriteFile};
+
+/// Where a process can be made to die, in the order in which a leadership reaches them first.
+pub const POINTS: &[&str] = &[
+    "lock-taken",
+    "bound",
+    "log-created",
+    "table-created",
+    "table-synced",
+    "manifest-appended",
+    "manifest-synced",
+    "current-renamed",
+    "recovered",
+    "row-written",
+    "tripwire-set",
+    "epoch-raised",
+    "serving",
+    "promoted",
+    "welcomed",
+    "attached",
+    "sent-again",
+    "claimed",
+    "intent-written",
+    "log-half-appended",
+    "log-appended",
+    "log-synced",
+    "applied",
+    "answers-sent",
+    "answer-received",
+    "file-removed",
+    "endpoint-unlinked",
+    "engine-closed",
+];
+
+/// What can be planted.
+pub const BUGS: &[&str] = &[
+    "ack-before-append",
+    "blind-resend",
+    "reverse-resume-decremented",
+    "snapshot-dropped-on-failover",
+    "unlink-by-follower",
+];
+
+/// The point at which this process dies, and how often it is reached before.
+struct Death {
+    point: &'static str,
+    left: AtomicU64,
+}
+
+static DEATH: LazyLock<Option<Death>> = LazyLock::new(|| {
+    let told = std::env::var("LEVEL_PARTY_KILL").ok()?;
+    let (name, nth) = told.split_once(':').unwrap_or((&told, "1"));
+    Some(Death {
+        point: known(POINTS, name),
+        left: AtomicU64::new(nth.parse().expect("LEVEL_PARTY_KILL=NAME:N")),
+    })
+});
+
+static PLANTED: LazyLock<Option<&'static str>> = LazyLock::new(|| {
+    let told = std::env::var("LEVEL_PARTY_PLANT").ok()?;
+    Some(known(BUGS, &told))
+});
+
+fn known(names: &'static [&'static str], name: &str) -> &'static str {
+    let found = names.iter().find(|known| **known == name);
+    found.unwrap_or_else(|| panic!("{name:?} is none of {names:?}"))
+}
+
+pub(crate) fn point(name: &'static str) {
+    debug_assert!(POINTS.contains(&name), "{name}");
+    if let Some(death) = &*DEATH
+        && death.point == name
+        && death.left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        std::process::abort();
+    }
+}
+
+pub(crate) fn planted(name: &'static str) -> bool {
+    debug_assert!(BUGS.contains(&name), "{name}");
+    *PLANTED == Some(name)
+}
+
+pub(crate) fn files(fs: StdFs) -> Arc<dyn Fs> {
+    Arc::new(Files(fs))
+}
+
+/// Files whose every change is a kill point.
+struct Files(StdFs);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Log,
+    Manifest,
+    Table,
+    Other,
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        _ if name.ends_with(".log") => Kind::Log,
+        _ if name.ends_with(".ldb") => Kind::Table,
+        _ if name.starts_with("MANIFEST-") => Kind::Manifest,
+        _ => Kind::Other,
+    }
+}
+
+impl Fs for Files {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
+        self.0.open_read(name)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        let file = self.0.create(name)?;
+        let kind = kind(name);
+        match kind {
+            Kind::Log => point("log-created"),
+            Kind::Table => point("table-created"),
+            Kind::Manifest | Kind::Other => {}
+        }
+        Ok(Box::new(File { file, kind }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)?;
+        if to == "CURRENT" {
+            point("current-renamed");
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)?;
+        point("file-removed");
+        Ok(())
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.0.exists(name)
+    }
+
+    fn link(&self, name: &str, target: &dyn Fs, to: &str) -> io::Result<()> {
+        self.0.link(name, target, to)
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        self.0.directory()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.0.sync_dir()
+    }
+}
+
+struct File {
+    file: Box<dyn WriteFile>,
+    kind: Kind,
+}
+
+impl WriteFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.kind {
+            Kind::Log => {
+                if let Some(death) = &*DEATH
+                    && death.point == "log-half-appended"
+                    && death.left.load(Ordering::Relaxed) == 1
+                {
+                    self.file.append(&bytes[..bytes.len() / 2])?;
+                    point("log-half-appended");
+                }
+                point("log-half-appended");
+                self.file.append(bytes)?;
+                point("log-appended");
+            }
+            Kind::Manifest => {
+                self.file.append(bytes)?;
+                point("manifest-appended");
+            }
+            Kind::Table | Kind::Other => self.file.append(bytes)?,
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        match self.kind {
+            Kind::Log => point("log-synced"),
+            Kind::Manifest => point("manifest-synced"),
+            Kind::Table => point("table-synced"),
+            Kind::Other => {}
+        }
+        Ok(())
+    }
+}
