@@ -4,6 +4,7 @@
 //! answer was read. So a call's true span lies within the recorded one, and no clock of another process counts.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -23,6 +24,14 @@ pub struct Place {
     /// Further flags of `exec`.
     pub flags: Vec<String>,
     start: Instant,
+    doom: Arc<Mutex<Doom>>,
+}
+
+/// What one process gets that the others do not.
+#[derive(Debug, Default)]
+struct Doom {
+    variable: Option<(String, String)>,
+    pid: Option<u32>,
 }
 
 impl Place {
@@ -33,7 +42,24 @@ impl Place {
             dir: dir.as_ref().to_owned(),
             flags: Vec::new(),
             start: Instant::now(),
+            doom: Arc::default(),
         }
+    }
+
+    /// The next process that is started here, and no other, gets this environment variable.
+    pub fn doom(&self, name: &str, value: &str) {
+        *self.doom.lock().expect("nothing panics while it is held") = Doom {
+            variable: Some((name.into(), value.into())),
+            pid: None,
+        };
+    }
+
+    /// The process that got the variable, once it was started.
+    pub fn doomed(&self) -> Option<u32> {
+        self.doom
+            .lock()
+            .expect("nothing panics while it is held")
+            .pid
     }
 
     /// The same place, with other flags of `exec`.
@@ -47,7 +73,17 @@ impl Place {
 
     /// One more process on the directory.
     pub fn spawn(&self) -> ExecChild {
-        ExecChild::spawn_with(&self.program, &self.dir, &self.flags)
+        let mut doom = self.doom.lock().expect("nothing panics while it is held");
+        let variable = doom.variable.take();
+        let environment: Vec<(&str, &str)> = variable
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let child = ExecChild::spawn_in(&self.program, &self.dir, &self.flags, &environment);
+        if variable.is_some() {
+            doom.pid = Some(child.pid());
+        }
+        child
     }
 
     /// Nanoseconds since the start.

@@ -142,9 +142,21 @@ fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
 /// # Panics
 /// When anybody who survives notices anything: see [`Load::write`] and [`Load::read`].
 pub fn kill_under_load(program: &Path, dir: &Path, writers: usize, kills: usize) -> Record {
-    let load = &Load::new(program, dir, writers);
+    let load = Load::new(program, dir, writers);
+    let record = run_load(&load, |load| kill_leaders(load, kills));
+    assert_eq!(record.kills.len(), kills);
+    record
+}
+
+/// Runs the writers of `load` and [`READERS`] readers until `kill`, which kills whom it likes, returns the moments at
+/// which it did.
+///
+/// # Panics
+/// As [`kill_under_load`].
+pub fn run_load(load: &Load, kill: impl FnOnce(&Load) -> Vec<u64> + Send) -> Record {
     load.open_accounts();
-    let record = std::thread::scope(|threads| {
+    let writers = load.writers();
+    std::thread::scope(|threads| {
         let writing: Vec<_> = (0..writers)
             .map(|writer| {
                 threads.spawn(move || {
@@ -163,7 +175,7 @@ pub fn kill_under_load(program: &Path, dir: &Path, writers: usize, kills: usize)
             .collect();
         let killer = threads.spawn(|| {
             let _stop = load.stop_at_end();
-            kill_leaders(load, kills)
+            kill(load)
         });
         let mut written = Vec::new();
         let mut clients = Vec::new();
@@ -191,7 +203,5 @@ pub fn kill_under_load(program: &Path, dir: &Path, writers: usize, kills: usize)
             record.history.merge(client.history);
         }
         record
-    });
-    assert_eq!(record.kills.len(), kills);
-    record
+    })
 }

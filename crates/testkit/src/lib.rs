@@ -44,7 +44,7 @@ pub use exec_child::{ExecChild, find_leader};
 pub use foreign_lock::ForeignLock;
 pub use history::History;
 #[cfg(unix)]
-pub use kills::{READERS, Record, kill_under_load};
+pub use kills::{READERS, Record, kill_under_load, run_load};
 pub use lines::{Line, Lines};
 pub use load::Load;
 pub use load::counter::{Written, check, counter_prefix};

@@ -38,8 +38,13 @@ pub struct Load {
 impl Load {
     /// A load by `program` on `dir`, with as many writers.
     pub fn new(program: &Path, dir: &Path, writers: usize) -> Self {
+        Load::at(Place::new(program, dir), writers)
+    }
+
+    /// A load at `place`, with as many writers.
+    pub fn at(place: Place, writers: usize) -> Self {
         Load {
-            place: Place::new(program, dir),
+            place,
             writers,
             stop: AtomicBool::new(false),
             acknowledged: Mutex::new(0),
@@ -47,20 +52,14 @@ impl Load {
         }
     }
 
-<<<<<<< HEAD
+    /// How many write.
+    pub fn writers(&self) -> usize {
+        self.writers
+    }
+
     /// Where it works.
     pub fn place(&self) -> &Place {
         &self.place
-=======
-    /// The directory.
-    pub fn dir(&self) -> &'a Path {
-        self.dir
-    }
-
-    /// One more process on the directory.
-    pub fn spawn(&self) -> ExecChild {
-        ExecChild::spawn(self.program, self.dir)
->>>>>>> cdda286 (wip)
     }
 
     /// Opens the accounts, before anybody looks at them.
@@ -110,25 +109,11 @@ impl Load {
     ///
     /// # Panics
     /// On any answer but `ok`: who survives notices nothing.
-<<<<<<< HEAD
     pub fn write(&self, writer: usize) -> (Client, Written) {
         let mut client = Client::new(writer, &self.place);
-=======
-    pub fn write(&self, writer: usize) -> Written {
-        self.write_through(writer, || self.spawn())
-    }
-
-    /// As [`Load::write`], through the processes that `spawn` starts: the first, and one for each that died.
-    ///
-    /// # Panics
-    /// As [`Load::write`].
-    pub fn write_through(&self, writer: usize, mut spawn: impl FnMut() -> ExecChild) -> Written {
-        let mut child = spawn();
->>>>>>> cdda286 (wip)
         let mut written = Written::default();
         let mut random = fastrand::Rng::with_seed(writer as u64);
         while !self.stopped() {
-<<<<<<< HEAD
             let before = client.acknowledged.len();
             let hot = HOT[random.usize(..HOT.len())];
             let group = GROUPS[random.usize(..GROUPS.len())];
@@ -140,25 +125,6 @@ impl Load {
                 50..65 => ignore(client.write_group(group, random.u32(..5) == 0)),
                 65..90 => counter::increment(&mut client, &mut written),
                 _ => bank::transfer(&mut client, random.i64(1..100)),
-=======
-            n += 1;
-            let value = format!("{writer}.{n}.{}", child.pid());
-            let batch = json!({"op": "batch", "ops": [
-                {"type": "put", "key": key(writer, n), "value": value},
-                {"type": "put", "key": format!("{writer}/last"), "value": n.to_string()},
-            ]});
-            match child.try_ask(&batch) {
-                Some(answer) => {
-                    assert_eq!(answer, json!({"ok": true}), "writer {writer}, write {n}");
-                    written.acknowledged.insert(n, value);
-                    *self.acknowledged.lock().unwrap() += 1;
-                    self.progress.notify_all();
-                }
-                None => {
-                    written.open.insert(n, value);
-                    child = spawn();
-                }
->>>>>>> cdda286 (wip)
             }
             let more = client.acknowledged.len() - before;
             *self.acknowledged.lock().unwrap() += more as u64;

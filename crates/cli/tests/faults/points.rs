@@ -1,25 +1,23 @@
-//! A death at each named point, under load: nothing acknowledged is lost or doubled, and whoever survives notices
-//! nothing (A2 of the reliability plan; the crash cases of `page.rs`, `leader.rs` and the engine's recovery).
-
-use std::path::Path;
-use std::sync::Mutex;
+//! A death at each named point, under load: every history stays linearizable, nothing acknowledged is lost or doubled,
+//! and whoever survives notices nothing (A2 of the reliability plan; the crash cases of `page.rs`, `leader.rs` and the
+//! engine's recovery).
 
 use level_party::faults::POINTS;
-use level_party_testkit::{ExecChild, Load, PATIENCE, check};
-use rustix::process::{Pid, Signal, kill_process};
+use level_party_testkit::{ExecChild, Load, Place, run_load};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
 use crate::{KILL, PROGRAM};
 
-/// Writers that survive, beside the one that dies.
-const SURVIVORS: usize = 2;
+const WRITERS: usize = 2;
 /// Leaders killed at most until the victim has led and followed often enough to reach its point.
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 200;
 /// Writes between two of them.
-const WRITES_BETWEEN: u64 = 30;
+const WRITES_BETWEEN: u64 = 20;
 
 /// Points of a graceful leave.
 const LEAVING: [&str; 2] = ["endpoint-unlinked", "engine-closed"];
+
 /// Points that only a follower reaches.
 const FOLLOWING: [&str; 3] = ["attached", "sent-again", "answer-received"];
 
@@ -59,107 +57,56 @@ fn a_death_while_leaving_hands_over_all_the_same() {
 
 fn die_at(death: &str) {
     let dir = tempfile::tempdir().expect("a directory");
-    seed(dir.path());
-    let load = Load::new(Path::new(PROGRAM), dir.path());
-    let victim = Mutex::new(None);
-    let written = std::thread::scope(|threads| {
-        let survivors = (0..SURVIVORS).map(|writer| {
-            let load = &load;
-            threads.spawn(move || load.write(writer))
-        });
-        let mut writers: Vec<_> = survivors.collect();
-        writers.push(
-            threads.spawn(|| load.write_through(SURVIVORS, || doomed(&load, &victim, death))),
-        );
-        let stop = Stop(&load);
-        drive(&load, &victim, death);
+    let flags: &[&str] = match death.starts_with("log-synced") {
+        true => &["--sync"],
+        false => &[],
+    };
+    let place = Place::new(PROGRAM, dir.path()).with_flags(flags);
+    let load = Load::at(place, WRITERS);
+    let mut record = run_load(&load, |load| {
+        load.place().doom(KILL, death);
+        drive(load, death);
         load.wait_for_progress(WRITES_BETWEEN);
-        drop(stop);
-        let join = |writer: std::thread::ScopedJoinHandle<'_, _>| {
-            writer
-                .join()
-                .unwrap_or_else(|_| panic!("{death}: a writer failed"))
-        };
-        writers.into_iter().map(join).collect::<Vec<_>>()
+        Vec::new()
     });
-    let mut observer = ExecChild::spawn(PROGRAM, dir.path());
-    for (writer, written) in written.iter().enumerate() {
-        check(writer, written, &observer.scan(&format!("{writer}/")));
-    }
-    assert_eq!(observer.scan("seed").len(), 200, "{death}");
-}
-
-/// A leader that was killed, so that the next one has something to recover.
-fn seed(dir: &Path) {
-    let mut first = ExecChild::spawn(PROGRAM, dir);
-    for n in 0..200 {
-        first.put(&format!("seed{n:03}"), "before");
-    }
-    first.kill();
-}
-
-/// What is known of the process that is to die.
-struct Victim {
-    pid: u32,
-    gone: bool,
-}
-
-/// The first process started this way dies at its point, those after it live.
-fn doomed(load: &Load<'_>, victim: &Mutex<Option<Victim>>, death: &str) -> ExecChild {
-    let mut known = victim.lock().unwrap();
-    match &mut *known {
-        None => {
-            let child = ExecChild::spawn_in(PROGRAM, load.dir(), [] as [&str; 0], &[(KILL, death)]);
-            *known = Some(Victim {
-                pid: child.pid(),
-                gone: false,
-            });
-            child
-        }
-        Some(victim) => {
-            victim.gone = true;
-            load.spawn()
-        }
+    let found = ExecChild::spawn(PROGRAM, dir.path()).scan("");
+    let judged = record.end(found).and_then(|()| record.history.check());
+    if let Err(words) = judged {
+        panic!("{death}: {words}");
     }
 }
 
-/// Has leaders die until the victim has died at its point, as follower or as leader.
-fn drive(load: &Load<'_>, victim: &Mutex<Option<Victim>>, death: &str) {
-    let mut observer = load.spawn();
+/// Has leaders die until the victim, one of the clients' processes that follow them, has died at its point.
+fn drive(load: &Load, death: &str) {
+    let mut observer = ExecChild::spawn(PROGRAM, &load.place().dir);
     for _ in 0..ROUNDS {
         load.wait_for_progress(WRITES_BETWEEN);
-        let pid = match &*victim.lock().unwrap() {
-            Some(Victim { gone: true, .. }) => return,
-            Some(victim) => victim.pid,
-            None => continue,
-        };
+        let victim = load.place().doomed();
+        if victim.is_some_and(|pid| test_kill_process(known(pid)).is_err()) {
+            return;
+        }
         let Some(status) = observer.try_ask(&json!({"op": "status"})) else {
-            observer = load.spawn();
+            observer = ExecChild::spawn(PROGRAM, &load.place().dir);
             continue;
         };
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
-        if leader == pid {
-            // A point of a leader's work is reached by itself; for a follower's it must follow again.
-            if FOLLOWING.iter().any(|point| death.starts_with(point)) {
-                panic!("{death}: the victim leads and never followed");
-            }
-        } else if leader == observer.pid() {
+        if leader == observer.pid() {
             observer.kill();
-            observer = load.spawn();
-        } else {
-            // Its own thread reaps it, so the number cannot name another process yet.
-            let leader = Pid::from_raw(leader as i32).expect("a pid");
-            // It may have died at its point, or given way, meanwhile.
-            let _ = kill_process(leader, Signal::KILL);
+            observer = ExecChild::spawn(PROGRAM, &load.place().dir);
+        } else if Some(leader) != victim {
+            // It may have given way meanwhile; then it is another client's process that dies.
+            let _ = kill_process(known(leader), Signal::KILL);
+        } else if FOLLOWING.iter().any(|point| death.starts_with(point)) {
+            // It leads and will not follow again: another one's turn.
+            let _ = kill_process(known(leader), Signal::KILL);
+            load.place().doom(KILL, death);
         }
+        // Else the victim leads: it reaches a point of a leader's work by itself.
     }
-    panic!("{death} was not reached within {ROUNDS} leaders and {PATIENCE:?}");
+    panic!("{death} was not reached");
 }
 
-struct Stop<'a>(&'a Load<'a>);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
+/// Who started it reaps it only when it looks at it next, so that the number names no other process.
+fn known(pid: u32) -> Pid {
+    Pid::from_raw(pid as i32).expect("a pid")
 }
