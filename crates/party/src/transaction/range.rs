@@ -18,14 +18,17 @@ use crate::range::{Parts, Range};
 /// It borrows the transaction: collect first what is to be written to while walking. After an error it ends.
 pub struct TransactionRange<'a> {
     stored: Ahead<Range>,
-    own: Ahead<
-        std::iter::Flatten<std::option::IntoIter<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>>,
-    >,
+    own: Ahead<Own<'a>>,
     /// Bytes that each key begins with and the caller does not see.
     hidden: usize,
     read: &'a mut Read,
     failed: bool,
 }
+
+/// What the transaction wrote in the range; nothing where no key can lie in it.
+type Own<'a> = std::iter::Flatten<std::option::IntoIter<btree_map::Range<'a, Vec<u8>, Value>>>;
+/// A value, or that there is to be none.
+type Value = Option<Vec<u8>>;
 
 /// A double-ended iterator that can be looked ahead in from each end.
 struct Ahead<I: Iterator> {
