@@ -251,11 +251,11 @@ impl Background {
                 return Some(Task::Manual(Arc::clone(manual)));
             }
             let may_compact = retry || state.compaction_error.is_none();
-            if may_compact && compaction::is_needed(self.manifest.version(), &shared.options) {
+            if may_compact {
                 if self.can_compact() {
                     return Some(Task::Compact);
                 }
-                if retry {
+                if retry && compaction::is_needed(self.manifest.version(), &shared.options) {
                     // Who waits for it must hear that it will not come: tables set aside are in its way.
                     drop(state);
                     shared.report(|state| state.failures += 1);

@@ -50,7 +50,8 @@ impl Background {
         }
     }
 
-    /// Whether any compaction that is needed can be done without the tables set aside.
+    /// Whether any compaction that is needed, or that reads have made worth while, can be done without the tables set
+    /// aside.
     pub(crate) fn can_compact(&self) -> bool {
         self.pick().is_some()
     }
@@ -115,6 +116,7 @@ impl Background {
     /// One table goes a level deeper as it is.
     fn move_down(&mut self, compaction: &Compaction) -> Result<()> {
         let file = &compaction.inputs[0][0];
+        file.seeks().renew(file.size);
         let change = Change {
             removed: vec![(compaction.level, file.number)],
             added: vec![(compaction.level + 1, Arc::clone(file))],

@@ -66,6 +66,8 @@ pub struct Cursor {
     sought: Vec<u8>,
     /// Values are neither shown nor copied.
     keys_only: bool,
+    /// Bytes of entries to pass until the next sample.
+    until_sample: u64,
     view: Arc<View>,
 }
 
@@ -84,6 +86,7 @@ impl Cursor {
             too_new: Vec::new(),
             sought: Vec::new(),
             keys_only: false,
+            until_sample: view.version.tables().sample_period(),
             view,
         }
     }
@@ -255,6 +258,7 @@ impl Cursor {
         let mut too_new = 0;
         self.sought.clear();
         while self.merge.valid() {
+            self.count();
             let entry = match key::parse(self.merge.key()) {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.merge.damaged(error)),
@@ -293,6 +297,26 @@ impl Cursor {
         Ok(())
     }
 
+    /// Counts the bytes of the entry that is passed, and now and then what the tables make a read of it cost.
+    #[inline]
+    fn count(&mut self) {
+        let bytes = (self.merge.key().len() + self.merge.value().len()) as u64;
+        match self.until_sample.checked_sub(bytes) {
+            Some(left) => self.until_sample = left,
+            None => self.sample(bytes),
+        }
+    }
+
+    #[cold]
+    fn sample(&mut self, bytes: u64) {
+        let version = &self.view.version;
+        while self.until_sample < bytes {
+            version.sample(self.merge.key());
+            self.until_sample += version.tables().sample_period();
+        }
+        self.until_sample -= bytes;
+    }
+
     /// Seeks a key further on. Within one search these keys only grow, so that entries out of order (in a damaged table
     /// whose checksums are right) can't send it in a circle.
     fn seek_on(&mut self, target: &SeekKey) -> Result<bool> {
@@ -310,6 +334,7 @@ impl Cursor {
     fn find_prev(&mut self) -> Result<()> {
         let mut kind = ValueType::Deletion;
         while self.merge.valid() {
+            self.count();
             let entry = match key::parse(self.merge.key()) {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.merge.damaged(error)),

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::Comparator;
 use level_party_format::edit::NewFile;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
 use crate::open_tables::{OpenTables, Slot, TableRef};
 use crate::table::Table;
+use crate::worn::{SAMPLE_PERIOD, Seeks};
 
 /// Tables kept open unless told otherwise: half of the descriptors that a process commonly may have (1,024), so that
 /// the logs, the sockets and the program's own files have room.
@@ -31,6 +33,7 @@ pub struct Tables {
     use_filters: bool,
     open: OpenTables,
     blocks: Option<Arc<BlockCache>>,
+    samples: AtomicU64,
 }
 
 impl Tables {
@@ -46,6 +49,7 @@ impl Tables {
             use_filters,
             open: OpenTables::new(MAX_OPEN_FILES),
             blocks: None,
+            samples: AtomicU64::new(0),
         }
     }
 
@@ -63,6 +67,15 @@ impl Tables {
             blocks: BlockCache::new(bytes).map(Arc::new),
             ..self
         }
+    }
+
+    /// How many bytes of entries an iterator may pass until the next sample of its reads: any number up to twice
+    /// [`SAMPLE_PERIOD`], so that many short scans are sampled as often as a long one.
+    pub(crate) fn sample_period(&self) -> u64 {
+        // The steps of a golden ratio are spread evenly over the whole range.
+        let turn = self.samples.fetch_add(1, Ordering::Relaxed) + 1;
+        let part = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        (part * 2 * SAMPLE_PERIOD) >> 32
     }
 
     /// The bytes of blocks in memory now.
@@ -140,6 +153,7 @@ pub struct FileMeta {
     /// The last internal key.
     pub largest: Vec<u8>,
     slot: Arc<Slot>,
+    seeks: Seeks,
 }
 
 impl FileMeta {
@@ -151,6 +165,7 @@ impl FileMeta {
             smallest,
             largest,
             slot: Arc::default(),
+            seeks: Seeks::of(size),
         }
     }
 
@@ -165,6 +180,12 @@ impl FileMeta {
         // Outside every lock: nobody waits for another's disk.
         let table = tables.open_table(self)?;
         Ok(tables.open.keep(&self.slot, table))
+    }
+
+    /// The seeks it has left before it is compacted for their sake.
+    #[inline]
+    pub(crate) fn seeks(&self) -> &Seeks {
+        &self.seeks
     }
 
     /// The manifest's words for this file.

@@ -53,6 +53,7 @@ mod testing;
 mod verify;
 mod version;
 mod view;
+mod worn;
 
 mod background;
 mod bell;

@@ -122,7 +122,7 @@ impl Contents {
         for ((level, _), file) in &self.files {
             levels[*level].push(Arc::new(FileMeta::from(file.clone())));
         }
-        let version = Version::new(levels, Arc::clone(tables)).with_guard(bell.ring_on_drop());
+        let version = Version::new(levels, Arc::clone(tables)).ringing(bell);
         version
             .check_order()
             .map_err(|error| Error::corruption("the manifest", error))?;
@@ -378,7 +378,7 @@ impl Manifest {
         for (level, file) in &change.added {
             levels[*level].push(Arc::clone(file));
         }
-        Version::new(levels, Arc::clone(self.version.tables())).with_guard(self.bell.ring_on_drop())
+        Version::new(levels, Arc::clone(self.version.tables())).ringing(&self.bell)
     }
 
     fn append(&mut self, edit: &VersionEdit) -> Result<()> {

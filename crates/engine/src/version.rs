@@ -15,17 +15,20 @@ use level_party_format::edit::LEVELS;
 use level_party_format::key::{self, InternalComparator};
 use level_party_format::{Comparator, Corruption, MAX_SEQUENCE, Sequence};
 
+use crate::bell::Bell;
 use crate::entry::{Lookup, Want};
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
 use crate::iter::{InternalIter, LevelIter};
 use crate::seek_key::SeekKey;
+use crate::worn::Worn;
 
 /// The table files of each level at one moment.
 pub struct Version {
     /// The files of each level: level 0 newest first, the others by key.
     pub levels: [Vec<Arc<FileMeta>>; LEVELS],
     tables: Arc<Tables>,
+    worn: Worn,
     /// Its drop tells the version's maker that the last reader is gone. The last field: it is dropped last.
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -45,16 +48,23 @@ impl Version {
         Version {
             levels,
             tables,
+            worn: Worn::default(),
             _guard: None,
         }
     }
 
-    /// This version with something that is dropped when its last reader drops it.
-    pub(crate) fn with_guard(self, guard: Box<dyn Any + Send + Sync>) -> Version {
+    /// This version with a bell that rings when its last reader drops it, and when reads make a compaction worth while.
+    pub(crate) fn ringing(self, bell: &Arc<Bell>) -> Version {
         Version {
-            _guard: Some(guard),
+            worn: Worn::ringing(bell),
+            _guard: Some(bell.ring_on_drop()),
             ..self
         }
+    }
+
+    /// The table that reads have made worth compacting, with its level.
+    pub(crate) fn worn(&self) -> Option<&(usize, Arc<FileMeta>)> {
+        self.worn.get()
     }
 
     /// A version with no files.
@@ -128,30 +138,75 @@ impl Version {
 
     pub(crate) fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
         let seek_key = SeekKey::new(user_key, sequence);
-        let user = &self.comparator().user;
-        for file in &self.levels[0] {
-            if spans(user, file, user_key) {
-                match self.get_in(file, &seek_key, want)? {
-                    Lookup::Absent => {}
-                    known => return Ok(known),
+        let mut first = None;
+        let mut beyond = false;
+        let found = self.each_spanning(&seek_key, |level, file| {
+            match first {
+                None => first = Some((level, file)),
+                Some((level, file)) if !std::mem::replace(&mut beyond, true) => {
+                    self.worn.charge(level, file);
                 }
+                Some(_) => {}
             }
-        }
-        for files in &self.levels[1..] {
-            let at = first_file_reaching(self.comparator(), files, seek_key.as_bytes());
-            let Some(file) = files.get(at) else { continue };
-            if user.compare(key::user_key(&file.smallest), user_key) != Ordering::Greater {
-                match self.get_in(file, &seek_key, want)? {
-                    Lookup::Absent => {}
-                    known => return Ok(known),
-                }
+            match file.table(&self.tables)?.get(&seek_key, want)? {
+                Lookup::Absent => Ok(None),
+                known => Ok(Some(known)),
             }
-        }
-        Ok(Lookup::Absent)
+        })?;
+        Ok(found.unwrap_or(Lookup::Absent))
     }
 
-    fn get_in(&self, file: &FileMeta, seek_key: &SeekKey, want: Want) -> Result<Lookup> {
-        file.table(&self.tables)?.get(seek_key, want)
+    /// Counts the seek that a read of this internal key costs, if more than one table may have to be looked into: a
+    /// sample of what an iterator passes.
+    pub(crate) fn sample(&self, internal_key: &[u8]) {
+        let Ok(at) = key::parse(internal_key) else {
+            return;
+        };
+        let mut first = None;
+        let sampled =
+            self.each_spanning(
+                &SeekKey::new(at.user_key, at.sequence),
+                |level, file| match first {
+                    None => {
+                        first = Some((level, file));
+                        Ok(None)
+                    }
+                    Some((level, file)) => {
+                        self.worn.charge(level, file);
+                        Ok(Some(()))
+                    }
+                },
+            );
+        debug_assert!(sampled.is_ok(), "nothing was read");
+    }
+
+    /// Gives the files that may hold a key, with their levels, newest data first, until `look` has an answer (LevelDB's
+    /// `ForEachOverlapping`).
+    #[inline]
+    fn each_spanning<'a, T>(
+        &'a self,
+        seek_key: &SeekKey,
+        mut look: impl FnMut(usize, &'a Arc<FileMeta>) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let user = &self.comparator().user;
+        let user_key = seek_key.user_key();
+        for file in &self.levels[0] {
+            if spans(user, file, user_key)
+                && let Some(answer) = look(0, file)?
+            {
+                return Ok(Some(answer));
+            }
+        }
+        for (level, files) in self.levels.iter().enumerate().skip(1) {
+            let at = first_file_reaching(self.comparator(), files, seek_key.as_bytes());
+            let Some(file) = files.get(at) else { continue };
+            if user.compare(key::user_key(&file.smallest), user_key) != Ordering::Greater
+                && let Some(answer) = look(level, file)?
+            {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     /// About how many bytes of tables lie before a user key (LevelDB's `ApproximateOffsetOf`).

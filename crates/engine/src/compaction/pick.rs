@@ -108,11 +108,21 @@ impl<'a> Picker<'a> {
         scores.into_iter().map(|(level, _)| level).collect()
     }
 
-    /// The compaction that is needed most: the next table behind the last one compacted in that level, or the first.
+    /// The compaction that is needed most: the next table behind the last one compacted in that level, or the first. If no
+    /// level is over its limit, that of the table that reads have made worth it.
     pub(super) fn pick(&self, manifest: &Manifest) -> Option<Compaction> {
         let levels = self.needed().into_iter();
         let mut found = levels.filter_map(|level| self.pick_in(level, manifest));
-        found.next()
+        found.next().or_else(|| self.pick_worn())
+    }
+
+    fn pick_worn(&self) -> Option<Compaction> {
+        let (level, file) = self.version.worn()?;
+        // A read that looks into a table of the last level looks into no other after it.
+        if level + 1 == LEVELS {
+            return None;
+        }
+        self.pick_file(*level, file)
     }
 
     fn pick_in(&self, level: usize, manifest: &Manifest) -> Option<Compaction> {
@@ -125,17 +135,24 @@ impl<'a> Picker<'a> {
         let start = files.iter().position(|file| is_behind(&file)).unwrap_or(0);
         let (before, behind) = files.split_at(start.min(files.len()));
         for first in behind.iter().chain(before) {
-            let mut inputs = vec![Arc::clone(first)];
-            if level == 0 {
-                let (begin, end) = self.user_range([&inputs[..]])?;
-                inputs = self.version.overlapping(0, Some(&begin), Some(&end));
-            }
-            let compaction = self.set_up(level, inputs)?;
-            if compaction.inputs.iter().all(|files| self.may_take(files)) {
-                return Some(compaction);
+            let compaction = self.pick_file(level, first);
+            if compaction.is_some() {
+                return compaction;
             }
         }
         None
+    }
+
+    /// The compaction of one table, with those it can't go without; `None` if one of them is set aside.
+    fn pick_file(&self, level: usize, file: &Arc<FileMeta>) -> Option<Compaction> {
+        let mut inputs = vec![Arc::clone(file)];
+        if level == 0 {
+            let (begin, end) = self.user_range([&inputs[..]])?;
+            inputs = self.version.overlapping(0, Some(&begin), Some(&end));
+        }
+        let compaction = self.set_up(level, inputs)?;
+        let may_take = compaction.inputs.iter().all(|files| self.may_take(files));
+        may_take.then_some(compaction)
     }
 
     /// The compaction of the tables of a level with keys in `begin..=end`, of the first of them if they are many.

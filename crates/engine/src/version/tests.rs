@@ -185,3 +185,80 @@ fn a_get_opens_only_the_files_that_span_its_key() {
     assert!(version.get(b"a", 10).is_err());
     assert!(version.get(b"x", 10).is_err());
 }
+
+/// Two levels: the upper table spans the keys of the lower.
+fn two_levels() -> Version {
+    let fs = MemFs::new();
+    let mut levels = Levels::default();
+    let put = |number, items: &[Item]| write_table(&fs, number, table_options(50), items);
+    levels[1] = vec![put(5, &[Item::put("a", 9, "a"), Item::put("z", 9, "z")])];
+    levels[2] = vec![put(4, &[Item::put("m", 5, "m"), Item::put("n", 5, "n")])];
+    levels[3] = vec![put(3, &[Item::put("b", 1, "b"), Item::put("x", 1, "x")])];
+    Version::new(levels, tables(&fs))
+}
+
+fn worn(version: &Version) -> Option<(usize, u64)> {
+    version.worn().map(|(level, file)| (*level, file.number))
+}
+
+#[test]
+fn a_get_that_looks_into_a_second_table_costs_the_first_a_seek() {
+    let version = two_levels();
+    for _ in 0..1000 {
+        assert_eq!(version.get(b"a", 9).unwrap(), found("a", 9));
+        assert_eq!(version.get(b"zz", 9).unwrap(), Lookup::Absent);
+    }
+    // Two or three tables: it is one seek, and the first table's.
+    for at in 0..100 {
+        assert_eq!(worn(&version), None, "after {at}");
+        let (key, value, sequence) = [("m", "m", 5), ("x", "x", 1)][at % 2];
+        assert_eq!(
+            version.get(key.as_bytes(), 9).unwrap(),
+            found(value, sequence)
+        );
+    }
+    assert_eq!(worn(&version), Some((1, 5)));
+    for _ in 0..1000 {
+        version.get(b"m", 4).unwrap();
+    }
+    assert_eq!(worn(&version), Some((1, 5)), "one at a time");
+}
+
+#[test]
+fn a_sample_of_an_iterators_reads_costs_as_a_get_does() {
+    let version = two_levels();
+    for _ in 0..100 {
+        assert_eq!(worn(&version), None);
+        version.sample(&key::seek_key(b"a", 9));
+        version.sample(&key::seek_key(b"zz", 9));
+        version.sample(b"no internal key");
+        version.sample(&key::seek_key(b"m", 9));
+    }
+    assert_eq!(worn(&version), Some((1, 5)));
+}
+
+#[test]
+fn a_large_table_has_a_seek_for_16_kib() {
+    let smallest = key::seek_key(b"a", 9);
+    let large = Arc::new(FileMeta::new(
+        7,
+        4 << 20,
+        smallest.clone(),
+        smallest.clone(),
+    ));
+    let used_up = |file: &Arc<FileMeta>| {
+        let version = version(Levels::default());
+        let mut charges = 0;
+        while version.worn().is_none() {
+            version.worn.charge(2, file);
+            charges += 1;
+        }
+        charges
+    };
+    assert_eq!(used_up(&large), 256);
+    assert_eq!(used_up(&large), 1, "it stays worn in the next version");
+    large.seeks().renew(large.size);
+    assert_eq!(used_up(&large), 256);
+    let claimed = Arc::new(FileMeta::new(8, u64::MAX, smallest.clone(), smallest));
+    version(Levels::default()).worn.charge(2, &claimed);
+}

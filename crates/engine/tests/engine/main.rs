@@ -13,4 +13,5 @@ mod model;
 mod order;
 mod owner;
 mod recovery;
+mod seeks;
 mod support;
