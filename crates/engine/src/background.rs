@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{TableWriting, write_memtable};
 use crate::manifest::{Change, Manifest};
 use crate::obsolete::Obsolete;
+use crate::tail::past::PastLog;
 use crate::version::Version;
 
 /// Memtables that wait for their flush, beside the active one. Two, so that a burst can go on during one flush.
@@ -328,9 +329,20 @@ impl Background {
             flushed: Some((next_log, last)),
             ..Change::default()
         };
+        let first = self.manifest.last_sequence() + 1;
         self.apply(change, Some(next_log))?;
         self.shared.metrics.worked(0, 0, written, since);
-        self.obsolete.add_log(frozen.log_number);
+        let log = frozen.log_number;
+        match self.shared.window.is_on() {
+            true => {
+                let log = PastLog::new(log, Some(first), Some(last), None);
+                let not_needed = self.shared.window.keep_log(log);
+                not_needed
+                    .into_iter()
+                    .for_each(|log| self.obsolete.add_log(log));
+            }
+            false => self.obsolete.add_log(log),
+        }
         self.obsolete
             .sweep(self.shared.fs.as_ref(), &self.shared.health);
         Ok(())

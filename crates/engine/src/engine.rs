@@ -118,6 +118,7 @@ impl Engine {
         let view = View::new(opened.mem.reader(), Vec::new(), version);
         let log_number = opened.wal.number();
         let committer = Committer::new(opened.wal, opened.mem, last);
+        let window = Window::new(&fs, options.tail_bytes, last, opened.past);
         let shared = Arc::new(Shared {
             fs,
             tables,
@@ -130,7 +131,7 @@ impl Engine {
             progress: Condvar::new(),
             queue: WriteQueue::new(committer),
             metrics: Metrics::default(),
-            window: Window::new(options.tail_bytes, last),
+            window,
             recovered: opened.recovered,
             next_file,
             log_number: AtomicU64::new(log_number),

@@ -403,6 +403,11 @@ impl Manifest {
         &self.version
     }
 
+    /// The last sequence that is in tables, and in no log that is needed.
+    pub(crate) fn last_sequence(&self) -> Sequence {
+        self.last_sequence
+    }
+
     /// Where the next compaction of a level begins; empty is the level's start.
     pub(crate) fn compact_pointer(&self, level: usize) -> &[u8] {
         &self.compact_pointers[level]

@@ -34,12 +34,13 @@ pub(crate) struct Obsolete {
 
 impl Obsolete {
     /// Finds what earlier openings left in the directory. The manifest names `version`, `manifest` is its number, and
-    /// logs below `log_number` are in its tables.
+    /// logs below `log_number` are in its tables; of those `kept` stay nevertheless.
     pub(crate) fn scan(
         fs: &dyn Fs,
         version: &Version,
         manifest: u64,
         log_number: u64,
+        kept: &[u64],
     ) -> io::Result<Obsolete> {
         let known: HashSet<u64> = version.files().map(|(_, file)| file.number).collect();
         let mut obsolete = Obsolete::default();
@@ -48,7 +49,7 @@ impl Obsolete {
                 continue;
             };
             let needed = match kind {
-                FileKind::Log => number >= log_number,
+                FileKind::Log => number >= log_number || kept.contains(&number),
                 FileKind::Manifest => number >= manifest,
                 FileKind::Table => known.contains(&number),
                 FileKind::Temp => number == TRIPWIRE_NUMBER,

@@ -76,7 +76,9 @@ pub struct Options {
     /// and the memory of its index and filter.
     pub max_open_files: usize,
     /// Bytes of committed batches that are kept in memory for [`Engine::tail_from`](crate::Engine::tail_from). 0 keeps
-    /// none, and costs nothing.
+    /// none, and costs nothing. With any, the log of the latest flush is kept on disk until the next one, and an opening
+    /// offers what it recovered, so that a reader who is not far behind goes on in the next opening. (What the window has
+    /// from an earlier opening may take more memory than counted here: while a reader reads a log, the log is in memory.)
     pub tail_bytes: usize,
     /// Who is told of the engine's own events.
     pub listener: Option<Arc<dyn Listener>>,

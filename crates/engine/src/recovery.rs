@@ -12,7 +12,7 @@
 //! [`Options::foreign_logs`].) Logs behind that point, and the damaged one itself, are set aside as
 //! `level-party.aside-NNNNNN.log`, a name that LevelDB ignores; nothing removes them but their owner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +30,7 @@ use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
 use crate::options::Options;
+use crate::tail::past::PastLog;
 use crate::wal::Wal;
 
 mod replay;
@@ -58,6 +59,8 @@ pub(crate) struct Opened {
     pub(crate) wal: Wal,
     pub(crate) mem: MemTableWriter,
     pub(crate) obsolete: Obsolete,
+    /// Logs that are in tables, oldest first, which are kept for those who follow the batches.
+    pub(crate) past: Vec<PastLog>,
 }
 
 /// Recovers the database in the directory of `tables`, or makes it.
@@ -86,6 +89,7 @@ pub(crate) fn open(
     next_file.store(first_free_number(&contents, &names)?, Ordering::SeqCst);
     let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
 
+    let in_tables = (contents.log_number, contents.last_sequence);
     let writing = TableWriting::new(options, tables, next_file, health);
     let mut replay = Replay::new(&writing, options, &contents);
     if !created {
@@ -97,8 +101,14 @@ pub(crate) fn open(
         mut unsynced,
         dropped,
         aside,
+        past,
         ..
     } = replay;
+    let past = match aside {
+        None => kept_for_followers(fs.as_ref(), options, in_tables, &names, past),
+        // What the log holds behind its damage is no part of the past.
+        Some(_) => Vec::new(),
+    };
 
     contents.dropped.extend(dropped);
     // Before the new manifest, after which the damaged log may be removed; it keeps its own name too, because until then
@@ -138,6 +148,7 @@ pub(crate) fn open(
         manifest.version(),
         manifest_number,
         wal.number(),
+        &past.iter().map(|log| log.number).collect::<Vec<_>>(),
     )
     .map_err(|error| Error::io("list", "the directory", error))?;
     let mem = memory::allocate(options, tables.comparator(), 0, last)?;
@@ -152,7 +163,51 @@ pub(crate) fn open(
         wal,
         mem,
         obsolete,
+        past,
     })
+}
+
+/// The logs that readers of a [`Tail`](crate::Tail) may go back to: those just recovered, and before them those that the
+/// dead kept of their latest flush, unless the recovered ones hold as much as the window does. What was `in_tables` by the
+/// old manifest are the logs below that number, up to that sequence. Another program's writes are nobody's past.
+fn kept_for_followers(
+    fs: &dyn Fs,
+    options: &Options,
+    in_tables: (u64, Sequence),
+    names: &[String],
+    recovered: Vec<PastLog>,
+) -> Vec<PastLog> {
+    if options.tail_bytes == 0 || options.foreign_logs {
+        return Vec::new();
+    }
+    let len = |number: u64| {
+        fs.open_read(&filename::log(number))
+            .map_or(0, |file| file.len())
+    };
+    let mut bytes: u64 = recovered.iter().map(|log| len(log.number)).sum();
+    let (log_number, last) = in_tables;
+    let older: BTreeSet<u64> = names
+        .iter()
+        .filter_map(|name| match filename::parse(name) {
+            Some((FileKind::Log, number)) if number < log_number => Some(number),
+            _ => None,
+        })
+        .filter(|number| recovered.iter().all(|log| log.number != *number))
+        .collect();
+    let mut last = Some(last);
+    let mut past = VecDeque::from(recovered);
+    for number in older.into_iter().rev() {
+        if bytes >= options.tail_bytes as u64 {
+            break;
+        }
+        let own = len(number);
+        if own == 0 {
+            continue;
+        }
+        bytes += own;
+        past.push_front(PastLog::new(number, None, last.take(), None));
+    }
+    past.into()
 }
 
 fn list(fs: &dyn Fs) -> Result<Vec<String>> {

@@ -2,10 +2,16 @@
 //!
 //! Promises: every batch that is committed while the window holds it is given once, in order, with its sequence; what
 //! the window no longer holds, or never held, is a [`Gap`], never silence. The window is bounded by bytes, whoever is
-//! slow: batches are dropped from its old end, and a reader that needs them gets the gap. A batch larger than the whole
-//! window is itself a gap. Waiting takes no polling.
-//! Must not know: the log. A log record is a group of batches; here each batch stands for itself, so that a reader can
-//! begin anywhere, also in the middle of a group or of a batch.
+//! slow: batches are dropped from its old end, and a reader that needs them gets the gap, unless a log that is kept
+//! ([`past`]) has them. A batch larger than the whole window is itself a gap. Waiting takes no polling.
+//! Must not know: the log that is being written. A log record is a group of batches; here each batch stands for itself, so
+//! that a reader can begin anywhere, also in the middle of a group or of a batch. (From a past log a reader gets a whole
+//! group as one batch: where its batches met is not in the record.)
+//!
+//! The window outlives the process that filled it: an opening begins it with the logs that it recovers, their bytes
+//! staying in memory as long as the budget allows. And the logs of the latest flush stay on disk until the next one, so
+//! that nobody misses what was flushed just before a process died. They lie below the manifest's log number: no recovery
+//! replays them, and C++ LevelDB removes them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +22,18 @@ use level_party_format::batch::WriteBatch;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs::Fs;
+
+pub(crate) mod past;
+
+use past::{PastLog, Records};
 
 /// Bytes that an entry of the window costs beside its batch.
 const ENTRY_OVERHEAD: usize = 64;
 
 /// The newest committed batches.
 pub(crate) struct Window {
+    fs: Arc<dyn Fs>,
     budget: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -31,22 +43,36 @@ struct State {
     /// Oldest first, without gaps between them.
     batches: VecDeque<Arc<WriteBatch>>,
     bytes: usize,
+    /// Logs of what came before, oldest first.
+    past: VecDeque<Arc<PastLog>>,
+    /// Their bytes in memory. While there are any, no batch was dropped: the oldest go first.
+    past_bytes: usize,
     /// The last sequence that is in the window, or was.
     last: Sequence,
     closed: bool,
 }
 
 impl Window {
-    /// A window that begins behind `last`; with a budget of 0 it keeps nothing.
-    pub(crate) fn new(budget: usize, last: Sequence) -> Arc<Window> {
+    /// A window that begins behind `last`, and the logs of what came before; with a budget of 0 it keeps nothing.
+    pub(crate) fn new(
+        fs: &Arc<dyn Fs>,
+        budget: usize,
+        last: Sequence,
+        past: Vec<PastLog>,
+    ) -> Arc<Window> {
+        let mut state = State {
+            batches: VecDeque::new(),
+            bytes: 0,
+            past_bytes: past.iter().map(PastLog::bytes_in_memory).sum(),
+            past: past.into_iter().map(Arc::new).collect(),
+            last,
+            closed: false,
+        };
+        state.keep_to(budget);
         Arc::new(Window {
+            fs: Arc::clone(fs),
             budget,
-            state: Mutex::new(State {
-                batches: VecDeque::new(),
-                bytes: 0,
-                last,
-                closed: false,
-            }),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         })
     }
@@ -63,15 +89,57 @@ impl Window {
             state.last = last_of(&batch);
             state.bytes += cost(&batch);
             state.batches.push_back(Arc::new(batch));
-            while state.bytes > self.budget {
-                let Some(oldest) = state.batches.pop_front() else {
-                    break;
-                };
-                state.bytes -= cost(&oldest);
-            }
+            state.keep_to(self.budget);
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// A log was flushed: it is kept on disk. Gives the numbers of those that are not needed there any more.
+    pub(crate) fn keep_log(&self, log: PastLog) -> Vec<u64> {
+        let mut state = self.state.lock();
+        let before = std::mem::take(&mut state.past);
+        let (on_disk, rest): (Vec<_>, Vec<_>) = before.into_iter().partition(|log| log.on_disk);
+        let in_memory = on_disk.iter().filter(|log| log.bytes.is_some());
+        let in_memory = in_memory.map(|log| Arc::new(log.without_file()));
+        state.past = rest.into_iter().chain(in_memory).collect();
+        state.past.push_back(Arc::new(log));
+        on_disk.iter().map(|log| log.number).collect()
+    }
+
+    /// What a reader gets who needs a sequence before `first`, the oldest in the window.
+    fn look_back(&self, sequence: Sequence, first: Sequence) -> Past {
+        let logs: Vec<Arc<PastLog>> = self.state.lock().past.iter().rev().cloned().collect();
+        // The first sequence of what is newer than the log being looked at.
+        let mut newer = None;
+        let mut resume = first;
+        for log in logs {
+            let Some(last) = log
+                .last
+                .or(newer.map(|newer: Sequence| newer.saturating_sub(1)))
+            else {
+                break;
+            };
+            if sequence > last {
+                break;
+            }
+            let mut found = log.first;
+            if found.is_none_or(|first| sequence >= first) {
+                let Some(records) = log.records(self.fs.as_ref(), last) else {
+                    break;
+                };
+                found = records.first();
+                if found.is_some_and(|first| sequence >= first) {
+                    return Past::Records(records);
+                }
+            }
+            newer = found;
+            resume = found.unwrap_or(resume).min(resume);
+        }
+        Past::Gap(Gap {
+            from: sequence,
+            resume,
+        })
     }
 
     /// Ends all waiting; what the window holds can still be read.
@@ -86,6 +154,19 @@ impl Window {
     }
 }
 
+/// What the past has for a reader.
+enum Past {
+    Records(Arc<Records>),
+    Gap(Gap),
+}
+
+/// What the window has for a reader.
+enum Found {
+    Item(TailItem),
+    /// It is older than the window, which begins here.
+    Before(Sequence),
+}
+
 impl State {
     /// The sequence of the oldest operation held; of the next to come if there is none.
     fn first(&self) -> Sequence {
@@ -93,26 +174,41 @@ impl State {
         oldest.map_or(self.last + 1, |batch| batch.sequence())
     }
 
-    /// The batch with this sequence, or a gap; nothing if it is still to come.
-    fn find(&self, sequence: Sequence) -> Option<TailItem> {
+    /// Drops what is oldest until the budget is kept.
+    fn keep_to(&mut self, budget: usize) {
+        while self.bytes + self.past_bytes > budget {
+            if let Some(at) = self.past.iter().position(|log| log.bytes.is_some()) {
+                let log = &self.past[at];
+                self.past_bytes -= log.bytes_in_memory();
+                match log.on_disk {
+                    true => self.past[at] = Arc::new(log.without_bytes()),
+                    false => drop(self.past.remove(at)),
+                }
+            } else if let Some(oldest) = self.batches.pop_front() {
+                self.bytes -= cost(&oldest);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// The batch with this sequence, or that it is older; nothing if it is still to come.
+    fn find(&self, sequence: Sequence) -> Option<Found> {
         if sequence > self.last {
             return None;
         }
         let first = self.first();
         if sequence < first {
-            return Some(TailItem::Gap(Gap {
-                from: sequence,
-                resume: first,
-            }));
+            return Some(Found::Before(first));
         }
         let at = self
             .batches
             .partition_point(|batch| last_of(batch) < sequence);
         let batch = self.batches.get(at)?;
-        Some(TailItem::Batch(Committed {
+        Some(Found::Item(TailItem::Batch(Committed {
             batch: Arc::clone(batch),
             from: sequence.max(batch.sequence()),
-        }))
+        })))
     }
 }
 
@@ -176,6 +272,8 @@ pub enum TailItem {
 pub struct Tail {
     window: Arc<Window>,
     next: Sequence,
+    /// What it reads from while it is behind the window.
+    reading: Option<Arc<Records>>,
     woken: Arc<Mutex<bool>>,
 }
 
@@ -201,11 +299,14 @@ impl Tail {
         Tail {
             window: Arc::clone(window),
             next: from.max(1),
+            reading: None,
             woken: Arc::default(),
         }
     }
 
-    /// The sequence of the next operation it will give, or say to be missing.
+    /// The sequence of the next operation it will give, or say to be missing: all before it were given, or said to be
+    /// missing. Where [`Tail::try_next`] has nothing, that is all there is: an empty batch has no sequence of its own, and
+    /// no sequence is left out.
     pub fn position(&self) -> Sequence {
         self.next
     }
@@ -221,7 +322,7 @@ impl Tail {
     /// The next batch or gap, if it is there already.
     pub fn try_next(&mut self) -> Option<TailItem> {
         let found = self.window.state.lock().find(self.next);
-        found.map(|item| self.pass(item))
+        found.map(|found| self.pass(found))
     }
 
     /// The next batch or gap; waits for it. Nothing if it was woken.
@@ -243,8 +344,9 @@ impl Tail {
             if std::mem::take(&mut *self.woken.lock()) {
                 return Ok(None);
             }
-            if let Some(item) = state.find(self.next) {
-                return Ok(Some(self.pass(item)));
+            if let Some(found) = state.find(self.next) {
+                drop(state);
+                return Ok(Some(self.pass(found)));
             }
             if state.closed {
                 let message = "the engine is closed: no more batches come";
@@ -262,12 +364,46 @@ impl Tail {
         }
     }
 
-    fn pass(&mut self, item: TailItem) -> TailItem {
+    fn pass(&mut self, found: Found) -> TailItem {
+        let item = match found {
+            Found::Item(item) => {
+                self.reading = None;
+                item
+            }
+            Found::Before(first) => self.look_back(first),
+        };
         self.next = match &item {
+            TailItem::Batch(committed) if planted!(TailSkips) => committed.last_sequence() + 2,
             TailItem::Batch(committed) => committed.last_sequence() + 1,
             TailItem::Gap(gap) => gap.resume,
         };
         item
+    }
+
+    /// The next item where it is before the window. Not under the window's lock: it may read a file.
+    fn look_back(&mut self, first: Sequence) -> TailItem {
+        let found = |records: &Arc<Records>| records.find(self.next);
+        let mut batch = self.reading.as_ref().and_then(found);
+        if batch.is_none() {
+            self.reading = None;
+            match self.window.look_back(self.next, first) {
+                Past::Gap(gap) => return TailItem::Gap(gap),
+                Past::Records(records) => {
+                    batch = found(&records);
+                    self.reading = Some(records);
+                }
+            }
+        }
+        match batch {
+            Some(batch) => TailItem::Batch(Committed {
+                batch: Arc::new(batch),
+                from: self.next,
+            }),
+            None => TailItem::Gap(Gap {
+                from: self.next,
+                resume: first,
+            }),
+        }
     }
 }
 
@@ -283,9 +419,14 @@ impl std::fmt::Debug for Tail {
 mod tests {
     use super::*;
 
+    fn window(budget: usize) -> Arc<Window> {
+        let fs: Arc<dyn Fs> = Arc::new(crate::MemFs::new());
+        Window::new(&fs, budget, 0, Vec::new())
+    }
+
     #[test]
     fn a_wait_with_a_deadline_ends_with_nothing_and_misses_nothing() {
-        let window = Window::new(1_000, 0);
+        let window = window(1_000);
         let mut tail = Tail::new(&window, 1);
         let soon = Instant::now() + std::time::Duration::from_millis(1);
         assert!(tail.wait_next_until(Some(soon)).unwrap().is_none());
@@ -303,7 +444,7 @@ mod tests {
 
     #[test]
     fn the_window_never_holds_more_than_its_budget() {
-        let window = Window::new(1_000, 0);
+        let window = window(1_000);
         let mut next = 1;
         for len in [10, 300, 2_000, 0, 900, 100, 100, 100, 3_000] {
             let mut batch = WriteBatch::new();

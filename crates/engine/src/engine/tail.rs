@@ -8,8 +8,10 @@ use crate::tail::Tail;
 
 impl Engine {
     /// The batches committed from a sequence on, that of its first operation included, as far back as
-    /// [`Options::tail_bytes`](crate::Options::tail_bytes) reaches, and those to come. What is not there any more, and what
-    /// was committed before this opening, is a [`Gap`](crate::Gap).
+    /// [`Options::tail_bytes`](crate::Options::tail_bytes) reaches, and those to come. Batches of an earlier opening are
+    /// given as long as the logs that hold them are kept: until the next flush at least, unless another program may have
+    /// written since ([`Options::foreign_logs`](crate::Options::foreign_logs)); several that were committed together come as
+    /// one. What is not there any more is a [`Gap`](crate::Gap). A sequence beyond the last one waits for it.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if that option is 0: then nothing is kept.

@@ -22,6 +22,8 @@ pub(crate) enum Bug {
     VersionsSplit,
     /// A compaction drops what only a pinned moment needs.
     PinsIgnored,
+    /// A reader of the tail goes one operation too far.
+    TailSkips,
     /// The choice of a horizon and the raising of the drop floor are two steps.
     HorizonInTwoSteps,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Bug, switch_on};
 use crate::Options;
+use crate::harness::follow::followers_miss_nothing;
 use crate::harness::moments::moments_hold;
 use crate::harness::power::{Plan, power_fails, processes_die};
 use crate::harness::refuse::{Fault, Refusal, Scope, each_call_fails};
@@ -105,5 +106,12 @@ fn versions_of_a_key_split_in_a_compaction_are_caught() {
 fn a_horizon_that_ignores_pins_is_caught() {
     is_caught(Bug::PinsIgnored, || {
         moments_hold(&tiny(), 6, 25);
+    });
+}
+
+#[test]
+fn a_tail_that_skips_an_operation_is_caught() {
+    is_caught(Bug::TailSkips, || {
+        followers_miss_nothing(1 << 20, 3);
     });
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use level_party_format::batch::BatchRef;
 use level_party_format::filename;
 use level_party_format::log::{LogItem, LogReader};
@@ -22,6 +23,7 @@ use crate::fs::WriteFile;
 use crate::manifest::Contents;
 use crate::memory;
 use crate::options::{Options, RecoveryMode};
+use crate::tail::past::PastLog;
 
 /// Why a log's replay ended before its end.
 enum End {
@@ -44,6 +46,8 @@ pub(super) struct Replay<'a> {
     pub(super) dropped: Vec<String>,
     /// The log to be set aside once it is not needed.
     pub(super) aside: Option<u64>,
+    /// The logs that had batches, for who follows them.
+    pub(super) past: Vec<PastLog>,
 }
 
 /// Records of a log that go into one table.
@@ -69,6 +73,7 @@ impl<'a> Replay<'a> {
             last: contents.last_sequence,
             dropped: Vec::new(),
             aside: None,
+            past: Vec::new(),
         }
     }
 
@@ -77,8 +82,15 @@ impl<'a> Replay<'a> {
         for (at, &number) in logs.iter().enumerate() {
             let name = filename::log(number);
             let read = self.writing.fs.read(&name);
-            let bytes = read.map_err(|error| Error::io("read", &name, error))?;
-            match self.replay(&name, &bytes)? {
+            let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
+            let before = self.last;
+            let end = self.replay(&name, &bytes)?;
+            if self.last > before && self.options.tail_bytes > 0 {
+                let log = PastLog::new(number, None, Some(self.last), Some(bytes.clone()));
+                self.past.push(log);
+                self.forget_old_bytes();
+            }
+            match end {
                 None => continue,
                 Some(End::Torn { offset, bytes }) => {
                     let what = format!(
@@ -100,6 +112,17 @@ impl<'a> Replay<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the bytes of the newest logs in memory, up to the tail's budget. The others are read again if somebody asks.
+    fn forget_old_bytes(&mut self) {
+        let mut sum = 0;
+        for log in self.past.iter_mut().rev() {
+            sum += log.bytes_in_memory();
+            if sum > self.options.tail_bytes {
+                log.bytes = None;
+            }
+        }
     }
 
     /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.

@@ -60,7 +60,12 @@ fn a_group_is_given_batch_by_batch_and_can_be_entered_anywhere() {
 
 #[test]
 fn what_the_window_does_not_hold_is_a_gap_and_the_reader_goes_on_behind_it() {
-    let engine = open(&MemFs::new(), &options(2_000));
+    // No flush, whose log would be kept.
+    let large = Options {
+        write_buffer_size: 1 << 20,
+        ..options(2_000)
+    };
+    let engine = open(&MemFs::new(), &large);
     for number in 0..100u8 {
         put(&engine, &[number], &[0; 100]).unwrap();
     }
@@ -80,22 +85,30 @@ fn what_the_window_does_not_hold_is_a_gap_and_the_reader_goes_on_behind_it() {
 }
 
 #[test]
-fn what_an_earlier_opening_committed_is_a_gap_and_without_a_budget_there_is_no_tail() {
-    let fs = MemFs::new();
-    let engine = open(&fs, &options(1 << 20));
-    put(&engine, b"a", b"1").unwrap();
-    put(&engine, b"b", b"2").unwrap();
-    engine.close().unwrap();
-    let engine = open(&fs, &options(1 << 20));
-    let mut tail = engine.tail_from(1).unwrap();
-    assert_eq!(gap(&mut tail), Gap { from: 1, resume: 3 });
-    assert!(tail.try_next().is_none());
-    put(&engine, b"c", b"3").unwrap();
-    assert_eq!(batch(&mut tail).from(), 3);
+fn without_a_budget_there_is_no_tail() {
     let without = open(&MemFs::new(), &options(0));
     put(&without, b"a", b"1").unwrap();
     let refused = without.tail_from(1).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn a_position_says_what_was_seen_also_when_nothing_but_barriers_is_written() {
+    let engine = open(&MemFs::new(), &options(1 << 20));
+    put(&engine, b"a", b"1").unwrap();
+    let mut tail = engine.tail_from(1).unwrap();
+    batch(&mut tail);
+    for _ in 0..3 {
+        engine
+            .write(Write::new(WriteBatch::new()).sync(true))
+            .unwrap();
+        let refused = Write::new(batch_of(b"a", b"2")).condition(b"a", Expect::Absent);
+        engine.write(refused).unwrap_err();
+    }
+    assert!(tail.try_next().is_none());
+    assert_eq!(tail.position(), engine.last_sequence() + 1);
+    put(&engine, b"b", b"2").unwrap();
+    assert_eq!(batch(&mut tail).from(), 2);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod concurrent;
 mod crash;
 mod faults;
 mod flips;
+mod follow;
 mod harness;
 mod hooks;
 mod interleavings;

@@ -5,6 +5,7 @@
 //! bug, where they must panic.
 
 pub mod disk;
+pub mod follow;
 pub mod history;
 #[allow(dead_code)] // for planted bugs; the tests beside this folder have wider ones
 pub mod moments;
