@@ -101,7 +101,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The batch can never be written.
-    fn refuse(&mut self, error: Error) {
+    pub(crate) fn refuse(&mut self, error: Error) {
         self.problem.get_or_insert(error);
     }
 

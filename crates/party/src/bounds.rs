@@ -22,6 +22,14 @@ impl Bounds {
         }
     }
 
+    /// No key at all.
+    pub fn none() -> Self {
+        Bounds {
+            lower: Bound::Unbounded,
+            upper: Bound::Excluded(Vec::new()),
+        }
+    }
+
     /// Keys that begin with `prefix`: up to, not including, the shortest key after them all.
     pub fn prefix(prefix: &[u8]) -> Self {
         let mut end = prefix.to_vec();

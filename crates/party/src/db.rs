@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::Options;
@@ -14,6 +15,7 @@ use crate::space::Space;
 use crate::status::{Role, Status};
 use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
+use crate::typed::Typed;
 
 /// One LevelDB directory, shared with every other process that opens it.
 ///
@@ -251,6 +253,21 @@ impl Db {
     /// `InvalidArgument`: as [`Db::sublevel`]; the name's characters are those from the second after the separator on.
     pub fn sublevel_with(&self, name: &str, separator: char) -> Result<Sublevel> {
         Sublevel::of(self, &self.handle.no_prefix, name, separator)
+    }
+
+    /// The same keys and values with types: `K` and `V` say how they are encoded ([`Codec`]).
+    ///
+    /// ```
+    /// use level_party::{BigEndian, Utf8};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let counts = db.typed::<Utf8, BigEndian<u64>>();
+    /// counts.put("visits", &41)?;
+    /// assert_eq!(counts.get("visits")?, Some(41));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn typed<K: Codec, V: Codec>(&self) -> Typed<K, V> {
+        Typed::new(Sublevel::whole(self))
     }
 
     pub(crate) fn space(&self) -> Space<'_> {

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Busy,
     /// The handle was opened with `read_only`; nothing was written.
     ReadOnly,
+    /// A typed key or value could not be encoded, or stored bytes could not be decoded; the message names the key.
+    Encoding,
 }
 
 impl ErrorKind {
@@ -83,6 +85,7 @@ impl ErrorKind {
             ErrorKind::Conflict => "Conflict",
             ErrorKind::Busy => "Busy",
             ErrorKind::ReadOnly => "ReadOnly",
+            ErrorKind::Encoding => "Encoding",
             ErrorKind::Io => "Io",
         }
     }

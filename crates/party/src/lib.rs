@@ -26,6 +26,7 @@
 mod alarm;
 mod batch;
 mod bounds;
+mod codec;
 mod db;
 mod election;
 mod epoch;
@@ -51,9 +52,13 @@ mod state;
 mod status;
 mod sublevel;
 mod transaction;
+mod typed;
 
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};
 pub use bounds::KeyRange;
+#[cfg(feature = "json")]
+pub use codec::Json;
+pub use codec::{BigEndian, Bytes, Codec, CodecError, Utf8};
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Lead, Options};
@@ -63,3 +68,4 @@ pub use snapshot::Snapshot;
 pub use status::{LeaderStatus, Role, Status};
 pub use sublevel::Sublevel;
 pub use transaction::{Transaction, TransactionRange};
+pub use typed::{Typed, TypedKeyRange, TypedKeys, TypedRange, TypedTransaction, TypedValues, View};

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::bounds::{Bounds, KeyRange};
+use crate::codec::Codec;
 use crate::error::Result;
 use crate::handle::Pinned;
 use crate::range::Range;
 use crate::space::Space;
 use crate::sublevel::{self, Sublevel};
+use crate::typed::Typed;
 
 /// The database as it was at one moment; made by [`Db::snapshot`](crate::Db::snapshot).
 ///
@@ -74,6 +76,11 @@ impl Snapshot {
             pin: self.pin.clone(),
             prefix: sublevel.space().prefix.clone(),
         }
+    }
+
+    /// The same keys and values with types; as [`Db::typed`](crate::Db::typed).
+    pub fn typed<K: Codec, V: Codec>(&self) -> Typed<K, V, Snapshot> {
+        Typed::new(self.clone())
     }
 
     /// The sequence number of the newest write it shows.

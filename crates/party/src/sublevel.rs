@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
+use crate::codec::Codec;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::Range;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::transaction::{self, Transaction};
+use crate::typed::Typed;
 
 /// A part of a database with keys of its own; made by [`Db::sublevel`].
 ///
@@ -50,6 +52,14 @@ impl Sublevel {
             prefix: prefix(parent, name, separator)?,
             db: db.clone(),
         })
+    }
+
+    /// All keys of the database, for a typed view of it.
+    pub(crate) fn whole(db: &Db) -> Self {
+        Sublevel {
+            prefix: db.handle().no_prefix.clone(),
+            db: db.clone(),
+        }
     }
 
     pub(crate) fn space(&self) -> Space<'_> {
@@ -84,6 +94,11 @@ impl Sublevel {
     /// `InvalidArgument`: as [`Db::sublevel_with`].
     pub fn sublevel_with(&self, name: &str, separator: char) -> Result<Sublevel> {
         Sublevel::of(&self.db, &self.prefix, name, separator)
+    }
+
+    /// The same keys and values with types; as [`Db::typed`].
+    pub fn typed<K: Codec, V: Codec>(&self) -> Typed<K, V> {
+        Typed::new(self.clone())
     }
 
     /// As [`Db::get`].

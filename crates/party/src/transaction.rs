@@ -118,7 +118,7 @@ impl Transaction<'_> {
         self.walk(Bounds::prefix(prefix.as_ref()))
     }
 
-    fn walk(&mut self, bounds: Bounds) -> TransactionRange<'_> {
+    pub(crate) fn walk(&mut self, bounds: Bounds) -> TransactionRange<'_> {
         let moment = self.core.moment.clone();
         TransactionRange::new(
             moment,
