@@ -175,7 +175,7 @@ impl Seat {
                 }
             }
         }
-        self.node.session.close();
+        self.node.close();
         if faults::planted("unlink-by-follower") {
             let _ = std::fs::remove_file(self.node.path.join("level-party.sock"));
         }
@@ -210,7 +210,8 @@ impl Seat {
         if !node.begin_handshake(&stream) {
             return Err(passing("the handle is closing".into()));
         }
-        let greeting = node.session.greeting(node.options.engine.clone());
+        let place = node.member().place;
+        let greeting = node.session.greeting(node.options.engine.clone(), place);
         let met = Greeted::greet(
             stream,
             &node.dir,
@@ -274,8 +275,9 @@ impl Seat {
             ..Trouble::default()
         });
         let alarm = node.alarm.clone();
-        let leadership = Leadership::take_over(&node.dir, &node.path, lock, &node.options, alarm)
-            .map_err(Obstacle::Lasting)?;
+        let own = || node.member();
+        let taken = Leadership::take_over(&node.dir, &node.path, lock, &node.options, alarm, &own);
+        let leadership = taken.map_err(Obstacle::Lasting)?;
         if leadership.created() {
             self.created.store(true, Ordering::Release);
         }
@@ -311,11 +313,11 @@ impl Seat {
             if self.node.is_closing() || leadership.is_over() {
                 break;
             }
-            self.node.alarm.wait(leadership.grace_left(Instant::now()));
+            self.node.alarm.wait(leadership.tend(Instant::now()));
         }
         let failed = leadership.is_over();
         match self.node.is_closing() {
-            true => self.node.session.close(),
+            true => self.node.close(),
             false => self.node.session.step_down(),
         }
         leadership.leave();

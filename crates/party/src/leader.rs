@@ -16,6 +16,7 @@
 //! Order of a leave: no new call reaches the engine (the session has stepped down); connections finish what came and
 //! end; their threads are joined; the endpoint is unlinked; the engine closes; `LOCK` is released last.
 
+mod absent;
 mod connection;
 mod grants;
 mod server;
@@ -28,10 +29,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{
-    Before, Engine, Listener as EngineListener, Pin, RecoveryMode, StdFs, current_manifest,
+    Before, Engine, Listener as EngineListener, RecoveryMode, StdFs, current_manifest,
 };
 use level_party_os::{DataDir, DirLock, Listener, process};
-use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
@@ -40,14 +40,13 @@ use crate::faults;
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{Answer, RecoveredThrough, Request, Write};
-use crate::state::StateFile;
+use crate::sign_of_life::Member;
+use crate::state::{Known, StateFile};
+use absent::Absent;
 use grants::Grants;
-use server::Server;
+use server::{Server, Serving};
 pub(crate) use service::Stop;
 use service::{Service, into_engine_options};
-
-/// How long after a takeover the moments that its predecessor kept are kept for sessions that have not come back.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// One leadership of this process.
 pub(crate) struct Leadership {
@@ -56,8 +55,8 @@ pub(crate) struct Leadership {
     server: Server,
     /// The moments that this process's own handles hold.
     own: Grants,
-    /// Everything the epoch before kept readable, until [`GRACE`] is over.
-    inherited: Mutex<Option<Pin>>,
+    /// What is kept for sessions that are not attached.
+    absent: Arc<Absent>,
     created: bool,
     ending: Arc<Ending>,
     /// The last field: it is released after all else is gone.
@@ -129,34 +128,35 @@ impl Leadership {
         lock: DirLock,
         options: &Options,
         elector: Arc<Alarm>,
+        own: &dyn Fn() -> Member,
     ) -> Result<Arc<Self>> {
         let lock = Arc::new(lock);
         faults::point("lock-taken");
+        still_there(dir, path)?;
+        // Before anybody can connect: a session's sign of life is in this file.
+        let state = Arc::new(StateFile::open(&dir.anchored_path())?);
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
         faults::point("bound");
         let server = Server::start(listener, dir.identity())?;
-        let recovered = still_there(dir, path).and_then(|()| {
-            Self::recover(
-                &dir.anchored_path(),
-                options,
-                elector,
-                Arc::downgrade(&lock),
-            )
-        });
-        match recovered {
+        let files = dir.anchored_path();
+        match Self::recover(&files, &state, options, elector, Arc::downgrade(&lock)) {
             Ok(recovered) => {
                 let leadership = Arc::new(Leadership {
                     service: recovered.service.clone(),
-                    state: recovered.state.clone(),
+                    state: state.clone(),
                     server,
-                    own: Grants::default(),
-                    inherited: Mutex::new(recovered.inherited),
+                    own: Grants::new(state.clone(), own()),
+                    absent: recovered.absent.clone(),
                     created: recovered.created,
                     ending: recovered.ending,
                     _lock: lock,
                 });
-                leadership.server.serve(recovered.service, recovered.state);
+                leadership.server.serve(Serving {
+                    service: recovered.service,
+                    state,
+                    absent: recovered.absent,
+                });
                 faults::point("serving");
                 Ok(leadership)
             }
@@ -172,13 +172,13 @@ impl Leadership {
     /// taken the name of the one whose `LOCK` is held.
     fn recover(
         path: &Path,
+        state: &Arc<StateFile>,
         options: &Options,
         elector: Arc<Alarm>,
         lock: Weak<DirLock>,
     ) -> Result<Recovered> {
         let context = |error| Error::io("cannot use what the last leader left", error);
         let fs = faults::files(StdFs::new(path));
-        let state = Arc::new(StateFile::open(path)?);
         let boot_id = process::boot_id();
         let prior = state.prior(boot_id);
         let manifest = current_manifest(fs.as_ref()).map_err(context)?;
@@ -190,7 +190,7 @@ impl Leadership {
         }
         let ending = Arc::new(Ending {
             over: AtomicBool::new(false),
-            elector,
+            elector: elector.clone(),
             state: state.clone(),
         });
         let owner = Owner {
@@ -207,7 +207,16 @@ impl Leadership {
         engine_options.drop_floor = if foreign { 0 } else { prior.drop_floor };
         // Sessions that hold moments live only as long as the boot, and lose them to another program. The hold begins
         // before the engine's own compactions do.
-        engine_options.hold_drop_floor = prior.epoch.is_some() && prior.same_boot && !foreign;
+        let (known, mut unlisted) = state.sessions().map_err(context)?;
+        let holds = prior.epoch.is_some() && prior.same_boot && !foreign;
+        unlisted &= holds;
+        let is_expected = |known: &Known| holds && state.is_alive(known.place);
+        let (expected, gone): (Vec<Known>, Vec<Known>) = known.into_iter().partition(is_expected);
+        for known in gone {
+            let struck = state.record_session(known.session, known.place, None);
+            struck.map_err(context)?;
+        }
+        engine_options.hold_drop_floor = unlisted || !expected.is_empty();
         engine_options.listener = Some(Arc::new(owner));
         let engine = Engine::open(fs.clone(), engine_options)?;
         let context = |error| Error::io("cannot write what the next leader must know", error);
@@ -231,12 +240,12 @@ impl Leadership {
             state.sync().and_then(|()| fs.sync_dir()).map_err(context)?;
         }
         let inherited = engine.take_hold();
+        let absent = Absent::new(state.clone(), elector, inherited, expected, unlisted);
         let created = engine.recovered().created;
         let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());
         Ok(Recovered {
             service: Arc::new(service),
-            state,
-            inherited,
+            absent: Arc::new(absent),
             created,
             ending,
         })
@@ -256,16 +265,10 @@ impl Leadership {
         self.ending.over.load(Ordering::Acquire)
     }
 
-    /// What is left of [`GRACE`]; `None` once it is over.
-    pub fn grace_left(&self, now: Instant) -> Option<Duration> {
-        let mut inherited = self.inherited.lock();
-        inherited.as_ref()?;
-        let left = GRACE.saturating_sub(now.duration_since(self.service.since()));
-        if left.is_zero() {
-            *inherited = None;
-            return None;
-        }
-        Some(left)
+    /// Lets go of what need not be kept any longer for absent sessions. Gives when to do so again; `None`: nobody is
+    /// waited for.
+    pub fn tend(&self, now: Instant) -> Option<Duration> {
+        self.absent.tend(now)
     }
 
     /// Makes a call of this process's own; a write that its turn reaches only after `deadline` is not made.
@@ -295,6 +298,12 @@ impl Leadership {
     /// Pins a moment that this process held under another leader. False: it is gone.
     pub fn adopt_pin(&self, sequence: u64) -> bool {
         self.service.adopt(sequence, &self.own)
+    }
+
+    /// All moments that this process held under another leader are pinned again, or lost.
+    pub fn own_returned(&self) {
+        self.own.settle();
+        self.absent.returned(self.own.owner());
     }
 
     /// Gives one grant of this process's own back.
@@ -341,8 +350,7 @@ fn still_there(dir: &DataDir, path: &Path) -> Result<()> {
 
 struct Recovered {
     service: Arc<Service>,
-    state: Arc<StateFile>,
-    inherited: Option<Pin>,
+    absent: Arc<Absent>,
     created: bool,
     ending: Arc<Ending>,
 }

@@ -46,6 +46,7 @@ mod protocol;
 mod range;
 mod registry;
 mod session;
+mod sign_of_life;
 mod snapshot;
 mod space;
 mod state;

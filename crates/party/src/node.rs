@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::protocol::Failure;
 use crate::session::Session;
+use crate::sign_of_life::{Member, SignOfLife};
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     pub path: PathBuf,
     pub options: Options,
     pub session: Session,
+    /// By which leaders know that this process lives.
+    pub sign: SignOfLife,
     /// Wakes the elector; with `closing` set it leaves.
     pub alarm: Arc<Alarm>,
     closing: AtomicBool,
@@ -43,6 +46,7 @@ impl Node {
         Ok(Arc::new(Node {
             path: dir.path().to_path_buf(),
             session: Session::new(alarm.clone()).map_err(context)?,
+            sign: SignOfLife::default(),
             alarm,
             dir,
             options,
@@ -78,6 +82,12 @@ impl Node {
         *self.handshake.lock() = None;
     }
 
+    /// Who this process's session is, with a sign of life in the directory as it is now.
+    pub fn member(&self) -> Member {
+        let dir = self.dir.anchored_path();
+        self.sign.give(&dir, self.session.id())
+    }
+
     /// With `create_if_missing` off nothing is made in a directory that holds no database, not even `LOCK`.
     pub fn check_database_exists(&self) -> Result<()> {
         if self.options.create_if_missing {
@@ -98,6 +108,13 @@ impl Node {
                 error,
             )),
         }
+    }
+
+    /// This process's part is over: its calls are answered, and no leader waits for it.
+    pub fn close(&self) {
+        // First, so that the leader finds a session that has ended where the connection ends.
+        self.sign.end();
+        self.session.close();
     }
 
     /// This node will never serve: whoever opens it is told why.

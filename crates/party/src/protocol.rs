@@ -64,6 +64,8 @@ pub(crate) enum ClientMessage<'a> {
 pub(crate) struct Hello {
     /// 128 random bits, the same for the life of the follower's node.
     pub session: [u64; 2],
+    /// Its place in the state file's table of sessions, where it found one.
+    pub place: Option<u32>,
     pub pid: u32,
     pub options: EngineOptions,
     /// The leadership it was attached to last.

@@ -185,6 +185,10 @@ impl Session {
         })
     }
 
+    pub fn id(&self) -> [u64; 2] {
+        self.id
+    }
+
     pub fn page(&self) -> &Page {
         &self.page
     }

@@ -20,14 +20,18 @@
 //! |---|---|---|
 //! | 0, 2,000 | 2,000 each | slots: magic 8, layout version u32, length u32, crc32c u32, then [`Body`] in postcard |
 //! | 4,088 | 8 | the epoch word: the number of the current epoch, written last; a candidate's random word, highest bit set, while it recovers |
+//! | 4,080 | 8 | not 0: sessions that the table does not know may hold moments |
 //! | 4,096 | 48 x 1,024 | rows: epoch number, two random words, last recovered sequence, flags, crc32c of the five |
+//! | 53,248 | 32 x 4,096 | sessions that hold moments ([`sessions`]): id, oldest moment, crc32c of the three; zeros where there is none |
 //!
 //! It holds nothing that survives a reboot but the epoch's number and the drop floor: sessions die with the boot.
+
+mod sessions;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use level_party_os::FileWord;
 use parking_lot::Mutex;
@@ -36,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::RecoveredThrough;
+pub(crate) use sessions::{Known, PLACES, byte_of};
 
 /// The file's name in the data directory.
 pub(crate) const STATE_NAME: &str = "level-party.state";
@@ -49,7 +54,7 @@ const ROWS_AT: u64 = 4096;
 const ROW_BYTES: usize = 48;
 /// Past leaderships remembered: a follower that missed more than these gets `OutcomeUnknown`.
 const ROWS: u64 = 1024;
-const FILE_BYTES: u64 = ROWS_AT + ROWS * ROW_BYTES as u64;
+const FILE_BYTES: u64 = sessions::END_OF_TABLE;
 const FLAG_FOREIGN: u64 = 1;
 /// Set in the epoch word of a candidate.
 const CANDIDATE: u64 = 1 << 63;
@@ -111,6 +116,8 @@ pub(crate) struct StateFile {
     candidate: u64,
     /// and from the raising of our epoch on; 0 before that.
     raised: AtomicU64,
+    /// Sessions without a place were granted moments since.
+    unlisted: AtomicBool,
 }
 
 struct Inner {
@@ -168,6 +175,7 @@ impl StateFile {
             word,
             candidate,
             raised: AtomicU64::new(0),
+            unlisted: AtomicBool::new(false),
         })
     }
 

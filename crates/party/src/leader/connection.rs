@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use level_party_engine::Write;
 use level_party_os::{DirIdentity, Stream};
 
+use super::absent::Attached;
 use super::grants::Grants;
-use super::server::Shared;
+use super::server::{Serving, Shared};
 use super::service::{Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
@@ -21,7 +22,8 @@ use crate::protocol::{
     MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble, Request, ServerMessage, Welcome, decode,
     encode_frame,
 };
-use crate::state::StateFile;
+use crate::sign_of_life::Member;
+use crate::state::{PLACES, StateFile};
 
 /// How long a peer may take to say who it is, however slowly its bytes come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -42,11 +44,25 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     if shared.is_recovering() {
         send(stream, &ServerMessage::Recovering)?;
     }
-    let Some((service, state)) = shared.wait_for_service() else {
+    let Some(Serving {
+        service,
+        state,
+        absent,
+    }) = shared.wait_for_service()
+    else {
         return Ok(());
     };
-    let grants = Grants::default();
+    let member = Member {
+        session: hello.session,
+        place: hello.place.filter(|place| *place < PLACES),
+    };
+    let grants = Attached {
+        grants: Some(Grants::new(state.clone(), member)),
+        absent: absent.clone(),
+    };
     let welcome = welcome(&service, &state, &hello, &grants);
+    grants.settle();
+    absent.returned(member);
     if !service.may_answer() {
         return Ok(());
     }
@@ -173,7 +189,7 @@ struct Conversation<'a> {
     service: Arc<Service>,
     stream: &'a Stream,
     page: Arc<Page>,
-    grants: Grants,
+    grants: Attached,
     answers: Vec<u8>,
     group: Group,
 }

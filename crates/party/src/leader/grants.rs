@@ -1,16 +1,23 @@
 //! The moments that one session holds at the leader.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use level_party_engine::Pin;
 use parking_lot::Mutex;
 
+use crate::sign_of_life::Member;
+use crate::state::StateFile;
+
 /// Grants that one session may hold: a bound on what a peer can make the leader remember.
 pub(crate) const MAX_GRANTS: u64 = 65_536;
 
-/// Pins by moment, each with the number of grants that stand on it.
-#[derive(Default)]
+/// Pins by moment, each with the number of grants that stand on it. The session's row in the state file tells of the
+/// oldest: written before the grant is answered. Dropping this leaves the row, for the session may come back, here or
+/// to the next leader.
 pub(crate) struct Grants {
+    state: Arc<StateFile>,
+    owner: Member,
     held: Mutex<Held>,
 }
 
@@ -18,9 +25,27 @@ pub(crate) struct Grants {
 struct Held {
     moments: BTreeMap<u64, (Pin, u64)>,
     count: u64,
+    /// The oldest moment as the row has it, once this has written it.
+    recorded: Option<Option<u64>>,
 }
 
 impl Grants {
+    pub fn new(state: Arc<StateFile>, owner: Member) -> Self {
+        Grants {
+            state,
+            owner,
+            held: Mutex::default(),
+        }
+    }
+
+    pub fn owner(&self) -> Member {
+        self.owner
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.lock().count == 0
+    }
+
     /// One more grant of the pinned moment. False: there are too many.
     pub fn add(&self, pin: Pin) -> bool {
         let mut held = self.held.lock();
@@ -29,6 +54,7 @@ impl Grants {
         }
         held.count += 1;
         held.moments.entry(pin.sequence()).or_insert((pin, 0)).1 += 1;
+        self.record(&mut held);
         true
     }
 
@@ -52,5 +78,36 @@ impl Grants {
             held.moments.remove(&sequence);
         }
         held.count -= 1;
+        self.record(&mut held);
+    }
+
+    /// The session has come back and named all that it holds: its row says that, and nothing of before.
+    pub fn settle(&self) {
+        self.record(&mut self.held.lock());
+    }
+
+    /// The session is dead, or given up: nobody need wait for it.
+    pub fn forget(&self) {
+        let mut held = self.held.lock();
+        *held = Held {
+            recorded: held.recorded,
+            ..Held::default()
+        };
+        self.record(&mut held);
+    }
+
+    fn record(&self, held: &mut Held) {
+        let oldest = held.moments.keys().next().copied();
+        if held.recorded == Some(oldest) {
+            return;
+        }
+        let recorded = match self.owner.place {
+            Some(place) => self.state.record_session(self.owner.session, place, oldest),
+            None if oldest.is_none() => Ok(()),
+            None => self.state.record_unlisted(),
+        };
+        // Where it can't be written, the next leader may not wait for this session, which loses its snapshots then.
+        let _ = recorded.or_else(|_| self.state.record_unlisted());
+        held.recorded = Some(oldest);
     }
 }

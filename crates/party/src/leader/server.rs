@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use level_party_os::{DirIdentity, Listener, Stream, process};
 use parking_lot::{Condvar, Mutex};
 
+use super::absent::Absent;
 use super::connection;
 use super::service::Service;
 use crate::error::{Error, Result};
@@ -52,10 +53,18 @@ struct Table {
     connections: BTreeMap<u64, Entry>,
 }
 
+/// What connections serve with.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub service: Arc<Service>,
+    pub state: Arc<StateFile>,
+    pub absent: Arc<Absent>,
+}
+
 #[derive(Clone)]
 enum Phase {
     Recovering,
-    Serving(Arc<Service>, Arc<StateFile>),
+    Serving(Serving),
     Leaving,
 }
 
@@ -104,10 +113,10 @@ impl Server {
     }
 
     /// Recovery is done: followers are welcome.
-    pub fn serve(&self, service: Arc<Service>, state: Arc<StateFile>) {
+    pub fn serve(&self, serving: Serving) {
         let mut table = self.shared.table.lock();
         if matches!(table.phase, Phase::Recovering) {
-            table.phase = Phase::Serving(service, state);
+            table.phase = Phase::Serving(serving);
             self.shared.changed.notify_all();
         }
     }
@@ -195,12 +204,12 @@ impl Shared {
     }
 
     /// Waits until recovery is done. `None`: the leader is leaving.
-    pub fn wait_for_service(&self) -> Option<(Arc<Service>, Arc<StateFile>)> {
+    pub fn wait_for_service(&self) -> Option<Serving> {
         let mut table = self.table.lock();
         loop {
             match &table.phase {
                 Phase::Recovering => self.changed.wait(&mut table),
-                Phase::Serving(service, state) => return Some((service.clone(), state.clone())),
+                Phase::Serving(serving) => return Some(serving.clone()),
                 Phase::Leaving => return None,
             }
         }

@@ -79,10 +79,6 @@ impl Service {
         self.epoch
     }
 
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
     pub fn options(&self) -> &crate::options::EngineOptions {
         &self.options
     }

@@ -85,7 +85,7 @@ pub(crate) struct Greeting {
 
 impl Session {
     /// The greeting for a leader that is about to be attached to.
-    pub fn greeting(&self, options: EngineOptions) -> Greeting {
+    pub fn greeting(&self, options: EngineOptions, place: Option<u32>) -> Greeting {
         let mut inner = self.inner.lock();
         inner.pins.forget_returned();
         let mut unresolved: Vec<Epoch> = inner.last_epoch.into_iter().collect();
@@ -100,6 +100,7 @@ impl Session {
         let (pins, moments) = inner.pins.readable().unzip();
         let hello = Hello {
             session: self.id,
+            place,
             pid: std::process::id(),
             options,
             last_epoch: inner.last_epoch,
@@ -177,6 +178,7 @@ impl Session {
                 inner.pins.lose(id);
             }
         }
+        leadership.own_returned();
         let recovered = |epoch| leadership.recovered(epoch);
         let again = self.settle(&mut inner, leadership.epoch(), &recovered)?;
         let tenure = inner.begin(leadership.epoch(), continuous);

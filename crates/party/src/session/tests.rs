@@ -86,7 +86,7 @@ fn link() -> (Arc<Link>, Leader) {
 }
 
 fn attach(session: &Session, link: Arc<Link>) -> crate::error::Result<Tenure> {
-    let greeting = session.greeting(Options::default().engine);
+    let greeting = session.greeting(Options::default().engine, None);
     let welcome = Welcome {
         epoch: EPOCH,
         leader_pid: std::process::id(),
