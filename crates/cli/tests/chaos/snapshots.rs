@@ -1,0 +1,119 @@
+//! Snapshots of processes that are stopped, cut off or elsewhere while leaders come and go.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use level_party_testkit::{ExecChild, find_leader};
+use serde_json::{Value, json};
+
+use crate::PROGRAM;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Overwrites `k` until compactions have come to it: twenty megabytes are five memtables.
+fn overwrite(child: &mut ExecChild) {
+    for n in 0..100 {
+        child.put("k", &format!("{n}").repeat(100_000));
+    }
+}
+
+fn snapshot(child: &mut ExecChild) -> Value {
+    child.ok(&json!({"op": "snapshot"}))["snapshot"].clone()
+}
+
+fn get_at(child: &mut ExecChild, snapshot: &Value) -> Value {
+    child.ask(&json!({"op": "get", "key": "k", "snapshot": snapshot}))
+}
+
+/// HOLES 16: the owner of a snapshot is stopped; the leader that follows dies in its grace time, and the one after that
+/// has never heard of the owner.
+#[test]
+fn a_stopped_owner_finds_its_snapshot_or_is_told_that_it_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = ExecChild::spawn(PROGRAM, dir.path());
+    first.put("k", "old");
+    let mut owner = ExecChild::spawn(PROGRAM, dir.path());
+    let held = snapshot(&mut owner);
+    let mut second = ExecChild::spawn(PROGRAM, dir.path());
+    assert_eq!(second.leader_pid(), first.pid());
+    owner.pause();
+    overwrite(&mut first);
+    first.kill();
+    assert_eq!(second.leader_pid(), second.pid());
+    overwrite(&mut second);
+    second.kill();
+    let mut third = ExecChild::spawn(PROGRAM, dir.path());
+    overwrite(&mut third);
+    owner.resume();
+    let answer = get_at(&mut owner, &held);
+    let lost = answer["error"]["kind"] == "SnapshotLost";
+    assert!(lost || answer["value"] == "old", "{answer}");
+    assert_eq!(owner.leader_pid(), third.pid());
+}
+
+#[test]
+fn snapshots_outlive_leaders_that_are_killed_one_after_the_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut party: Vec<_> = (0..4)
+        .map(|_| ExecChild::spawn(PROGRAM, dir.path()))
+        .collect();
+    party[0].put("k", "old");
+    let held: Vec<Value> = party.iter_mut().map(snapshot).collect();
+    let mut party: Vec<_> = party.into_iter().zip(held).collect();
+    while party.len() > 1 {
+        overwrite(&mut party[0].0);
+        let pid = party[0].0.leader_pid();
+        let leader = party.iter().position(|(child, _)| child.pid() == pid);
+        party.remove(leader.expect("one of them leads")).0.kill();
+        for (child, held) in &mut party {
+            let answer = get_at(child, held);
+            assert_eq!(answer["value"], "old", "{answer}");
+        }
+    }
+}
+
+/// A program that runs ours in a pid namespace of its own; `None` where that is not permitted.
+fn elsewhere(dir: &Path) -> Option<PathBuf> {
+    let unshare = ["--pid", "--fork", "--kill-child"];
+    let tried = Command::new("unshare").args(unshare).arg("true").output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this user may not make a pid namespace");
+        return None;
+    }
+    let script = dir.join("elsewhere");
+    let words = unshare.join(" ");
+    let text = format!("#!/bin/sh\nexec unshare {words} -- '{PROGRAM}' \"$@\"\n");
+    std::fs::write(&script, text).expect("a script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    Some(script)
+}
+
+/// HOLES 17: a pid says nothing about a process in another namespace; its byte of the state file does.
+#[test]
+fn an_owner_in_another_pid_namespace_is_known_to_live_and_to_be_dead() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(elsewhere) = elsewhere(dir.path()) else {
+        return;
+    };
+    let data = dir.path().join("data");
+    let mut here = vec![
+        ExecChild::spawn(PROGRAM, &data),
+        ExecChild::spawn(PROGRAM, &data),
+    ];
+    here[0].put("k", "old");
+    let mut owner = ExecChild::spawn(&elsewhere, &data);
+    let held = snapshot(&mut owner);
+    let leader = find_leader(&mut here);
+    here.remove(leader).kill();
+    overwrite(&mut here[0]);
+    let answer = get_at(&mut owner, &held);
+    assert_eq!(answer["value"], "old", "{answer}");
+    owner.kill();
+    let deadline = Instant::now() + PATIENCE;
+    while here[0].status()["pins"] != 0 {
+        assert!(Instant::now() < deadline, "{}", here[0].status());
+        std::thread::yield_now();
+    }
+}
