@@ -144,3 +144,36 @@ fn a_limited_or_finished_range_holds_no_moment() {
     drop(sought);
     assert_eq!(pins(), 0);
 }
+
+/// Written by npm's abstract-level 3.1.1 over classic-level 3.0.0 (`ci/peers/make-fixtures`).
+#[test]
+fn what_node_wrote_in_sublevels_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/abstract-level-3"
+    );
+    for file in std::fs::read_dir(fixture).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let db = Db::open(dir.path()).unwrap();
+    let value = |level: &level_party::Sublevel, key: &[u8]| level.get(key).unwrap();
+    let a = db.sublevel("a").unwrap();
+    assert_eq!(db.get("k").unwrap(), Some(vec![1]));
+    assert_eq!(value(&a, b""), Some(vec![2]));
+    assert_eq!(value(&a, b"k"), Some(vec![3]));
+    assert_eq!(value(&a.sublevel("b").unwrap(), b"k\xff"), Some(vec![4]));
+    assert_eq!(db.sublevel("aa").unwrap().iter().count(), 0);
+    assert_eq!(value(&db.sublevel("").unwrap(), b"k"), Some(vec![6]));
+    assert_eq!(value(&db.sublevel("a#").unwrap(), b"k"), Some(vec![]));
+    assert_eq!(a.iter().count(), 3);
+    let users = db.sublevel("users").unwrap();
+    assert_eq!(keys(users.iter()), ["ada", "é"]);
+    assert_eq!(
+        users.get("ada").unwrap().unwrap(),
+        br#"{"name":"Ada Lovelace","born":1815}"#
+    );
+    assert_eq!(a.clear(..).unwrap(), 3);
+    assert_eq!(db.iter().count(), 5);
+}

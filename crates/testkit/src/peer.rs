@@ -46,6 +46,14 @@ fn source(name: &str) -> OsString {
 }
 
 impl Peer {
+    /// The `node_modules` that hold npm's `classic-level`.
+    ///
+    /// # Panics
+    /// If `ci/peers/install` was not run.
+    pub fn node_modules() -> PathBuf {
+        installed("node/node_modules")
+    }
+
     /// LevelDB 1.20, inside npm's `classic-level`. Its tables always have a filter.
     ///
     /// # Panics

@@ -4,5 +4,6 @@
 
 mod cpp_leveldb;
 mod packages;
+mod sublevels;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
