@@ -165,6 +165,10 @@ impl Options {
     }
 
     /// How long each call waits for its answer (default 30 s).
+    ///
+    /// In the leader's own process a write that has begun to be written is not given up: it ends when the system has
+    /// written it, or synced it. A disk that takes longer than the limit holds that call, and those behind it, for as
+    /// long; what has not begun by then is not made, and ends with `Timeout`.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self

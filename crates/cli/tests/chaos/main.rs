@@ -1,6 +1,7 @@
 //! Real processes on one directory, whose leaders are stopped, or killed in the middle of something. (Under load, with
 //! histories that are checked as a whole: `tests/histories`.)
 
+mod poisoned;
 mod snapshots;
 mod stopped;
 mod stream;
