@@ -5,7 +5,8 @@ use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, Rang
 use serde_bytes::Bytes;
 
 use crate::batch::check_key;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::MAX_SIDE_BOUND;
 
 /// A range of keys, compared bytewise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,27 @@ impl Bounds {
             self.lower.as_ref().map(|key| Bytes::new(key)),
             self.upper.as_ref().map(|key| Bytes::new(key)),
         ))
+    }
+
+    /// Refuses bounds that do not fit the first message of a connection.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn checked_for_side(&self) -> Result<()> {
+        for bound in [&self.lower, &self.upper] {
+            if let Bound::Included(key) | Bound::Excluded(key) = bound
+                && key.len() > MAX_SIDE_BOUND
+            {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!(
+                        "a bound of {} bytes is over the limit of {MAX_SIDE_BOUND} for a watch or a compaction",
+                        key.len()
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether no key at all can lie in the range.

@@ -10,12 +10,14 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::Options;
 use crate::range::Range;
+use crate::report::VerifyReport;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::status::{Role, Status};
 use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
+use crate::watch::{Watch, WatchFrom};
 
 /// One LevelDB directory, shared with every other process that opens it.
 ///
@@ -288,6 +290,79 @@ impl Db {
     /// As [`Db::get`].
     pub fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::take(self.space())
+    }
+
+    /// Follows the committed changes of the keys in `bounds`, made by whichever process: each once, in the order of its
+    /// sequence number, over any number of leaders. What cannot be told is a [gap](crate::WatchItem::Gap), never silence.
+    ///
+    /// With [`WatchFrom::Now`], every write acknowledged after this call returns is told. Changes wait for a slow watcher
+    /// in the connection and in the leader's history ([`Options::watch_history_bytes`]), which is bounded: who falls
+    /// further behind gets a gap. Where one process leads after the other, so does the watch; it is the same in all.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// use level_party::{Position, WatchFrom, WatchItem};
+    /// db.put("job/1", "new")?;
+    /// let mut watch = db.watch("job/".."job0", WatchFrom::Beginning)?;
+    /// if let WatchItem::Change(change) = watch.next().unwrap()? {
+    ///     assert_eq!(change.value, b"new");
+    /// }
+    /// let stored = watch.position().to_string();
+    /// drop(watch);
+    /// let mut later = db.watch("job/".."job0", WatchFrom::After(stored.parse::<Position>()?))?;
+    /// assert_eq!(later.try_next()?, None);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::get`]; `InvalidArgument` if the leader keeps no history.
+    pub fn watch(&self, bounds: impl KeyRange, from: impl Into<WatchFrom>) -> Result<Watch> {
+        Watch::begin(&self.handle, &bounds.into_bounds(), from.into())
+    }
+
+    /// As [`Db::watch`], of the keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Db::watch`].
+    pub fn watch_prefix(
+        &self,
+        prefix: impl AsRef<[u8]>,
+        from: impl Into<WatchFrom>,
+    ) -> Result<Watch> {
+        Watch::begin(&self.handle, &Bounds::prefix(prefix.as_ref()), from.into())
+    }
+
+    /// Compacts the tables that have keys in `bounds` (LevelDB's `CompactRange`; a table that has any is taken whole),
+    /// level by level, so that deleted and overwritten entries go and reads have fewer tables to look at.
+    ///
+    /// It may take long; calls of this and other processes go on meanwhile. The handle's `timeout` bounds how long the
+    /// leader may give no sign of life, not the work. When the leader goes, the next one is asked anew.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Timeout`, `ConnectionLost` (with `retry(false)`, or if leader after leader goes), `Corruption`,
+    /// `OutOfSpace`, `Closed`, `Io`.
+    pub fn compact_range(&self, bounds: impl KeyRange) -> Result<()> {
+        self.handle.compact_range(&bounds.into_bounds())
+    }
+
+    /// Looks at every block of every table: its checksum, the order of its keys, and what the levels promise. The report
+    /// names what is wrong; damage is no error of the call. It takes its time as [`Db::compact_range`] does.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.put("a", "1")?;
+    /// db.compact_range("a"..="z")?; // now it is in a table
+    /// let report = db.verify()?;
+    /// assert!(report.is_sound() && report.entries == 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::compact_range`], but for `ReadOnly`.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.handle.verify()
     }
 
     /// What this process is for the directory at the moment.

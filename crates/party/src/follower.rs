@@ -96,7 +96,7 @@ impl Greeted {
                             .map_err(io)?;
                         Ok(Reception::Welcome(link, welcome))
                     }
-                    ServerMessage::Reply { .. } => {
+                    ServerMessage::Reply { .. } | ServerMessage::Side(_) => {
                         Err(Error::protocol("a reply before the welcome"))
                     }
                 };

@@ -3,12 +3,14 @@
 //! Each public call becomes one request here, or several where the answer comes in parts; what a caller gave is checked
 //! here, alike in both roles, before anything is sent.
 
+use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use serde_bytes::Bytes;
+use parking_lot::Mutex;
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::batch::{WriteBatch, check_batch, check_key};
 use crate::bounds::Bounds;
@@ -17,10 +19,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::options::Options;
 use crate::protocol::{
-    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Request, Scan, Write, unexpected,
+    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Outcome, Request, Scan, Task,
+    Write, unexpected,
 };
 use crate::registry;
+use crate::report::VerifyReport;
 use crate::session::{Answered, Limits, PinId, Tenure};
+use crate::side::{Ender, Work};
 use crate::status::{LeaderStatus, Role, Status};
 
 /// Keys of one request to read many, in bytes, but for a single key that is larger.
@@ -41,6 +46,8 @@ pub(crate) struct Handle {
     pub no_prefix: Arc<[u8]>,
     opened: AtomicBool,
     closed: AtomicBool,
+    /// What ends this handle's long-lived work.
+    enders: Mutex<Vec<Weak<Ender>>>,
 }
 
 impl Handle {
@@ -58,6 +65,7 @@ impl Handle {
             no_prefix: Arc::from(&[][..]),
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            enders: Mutex::default(),
         };
         let node = handle.node();
         node.session.wait_for_leader(&limits, || node.failure())?;
@@ -73,6 +81,63 @@ impl Handle {
             ));
         }
         Ok(handle)
+    }
+
+    pub fn elector(&self) -> &Arc<Elector> {
+        &self.elector
+    }
+
+    /// What ends one piece of long-lived work when this handle is closed.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn ender(&self) -> Result<Arc<Ender>> {
+        let ender = Arc::new(Ender::default());
+        let mut enders = self.enders.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        enders.retain(|ender| ender.strong_count() > 0);
+        enders.push(Arc::downgrade(&ender));
+        Ok(ender)
+    }
+
+    /// Has long-lived work done by the leader; see [`Work::run`].
+    fn work(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
+        let limits = self.limits()?;
+        let work = Work {
+            node: self.node(),
+            ender: &*self.ender()?,
+            timeout: limits.timeout,
+            retry: limits.retry,
+        };
+        work.run(task, finish)
+    }
+
+    /// Compacts the tables that have keys in a range.
+    pub fn compact_range(&self, bounds: &Bounds) -> Result<()> {
+        self.check_writable()?;
+        bounds.checked_for_side()?;
+        let key = |bound: &Bound<Vec<u8>>| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => Some(ByteBuf::from(key.clone())),
+            Bound::Unbounded => None,
+        };
+        let task = Task::CompactRange {
+            begin: key(&bounds.lower),
+            end: key(&bounds.upper),
+        };
+        match self.work(&task, &|_| Ok(()))? {
+            Outcome::Compacted => Ok(()),
+            other => Err(unexpected_outcome(&other)),
+        }
+    }
+
+    /// Looks at every table.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        match self.work(&Task::Verify, &|_| Ok(()))? {
+            Outcome::Verified(report) => Ok(report),
+            other => Err(unexpected_outcome(&other)),
+        }
     }
 
     fn node(&self) -> &Node {
@@ -92,6 +157,14 @@ impl Handle {
 
     pub fn close(&self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
+            if !self.node().is_forked() {
+                for ender in self.enders.lock().drain(..) {
+                    if let Some(ender) = ender.upgrade() {
+                        ender.end();
+                    }
+                }
+                self.node().session.nudge();
+            }
             self.elector
                 .handle_closed(self.opened.load(Ordering::Acquire));
         }
@@ -320,6 +393,10 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn unexpected_outcome(outcome: &Outcome) -> Error {
+    Error::protocol(format!("the leader did another piece of work: {outcome:?}"))
 }
 
 /// The first of some keys, as many as one request takes.

@@ -18,10 +18,13 @@
 
 mod absent;
 mod connection;
+mod feed;
 mod grants;
 mod server;
 mod service;
+mod side;
 mod tripwire;
+mod work;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,10 +46,11 @@ use crate::protocol::{Answer, RecoveredThrough, Request, Write};
 use crate::sign_of_life::Member;
 use crate::state::{Known, StateFile};
 use absent::Absent;
+pub(crate) use feed::{Feed, Told};
 use grants::Grants;
 use server::{Server, Serving};
-pub(crate) use service::Stop;
-use service::{Service, into_engine_options};
+use service::into_engine_options;
+pub(crate) use service::{Service, Stop};
 
 /// One leadership of this process.
 pub(crate) struct Leadership {
@@ -321,8 +325,15 @@ impl Leadership {
         self.service.follows_unbroken(&self.state, epoch)
     }
 
+    /// What long-lived work of this process goes through: it must not hold the leadership itself, whose lock is released
+    /// with its last holder.
+    pub fn desk(&self) -> (Arc<Service>, Arc<StateFile>) {
+        (self.service.clone(), self.state.clone())
+    }
+
     /// Ends the leadership. The session has stepped down, so no call of this process is on its way.
     pub fn leave(self: Arc<Self>) {
+        self.service.begin_leaving();
         self.server.stop();
         faults::point("endpoint-unlinked");
         // Closing joins the background work; what it may report was reported to whom it concerned.

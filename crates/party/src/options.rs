@@ -59,6 +59,7 @@ pub(crate) struct EngineOptions {
     pub max_file_size: u64,
     pub compression: bool,
     pub bloom_bits_per_key: Option<u32>,
+    pub watch_history_bytes: u64,
 }
 
 impl EngineOptions {
@@ -96,6 +97,11 @@ impl EngineOptions {
             bloom(self.bloom_bits_per_key),
             bloom(leader.bloom_bits_per_key),
         );
+        note(
+            "watch_history_bytes",
+            self.watch_history_bytes.to_string(),
+            leader.watch_history_bytes.to_string(),
+        );
         list
     }
 }
@@ -116,6 +122,7 @@ impl Default for Options {
                 max_file_size: 2 << 20,
                 compression: true,
                 bloom_bits_per_key: None,
+                watch_history_bytes: 4 << 20,
             },
         }
     }
@@ -201,6 +208,13 @@ impl Options {
     /// Bits a key of a Bloom filter in each new table (LevelDB's `filter_policy`, default none; 10 gives 1 % false hits).
     pub fn bloom_bits_per_key(mut self, bits: u32) -> Self {
         self.engine.bloom_bits_per_key = Some(bits);
+        self
+    }
+
+    /// Bytes of committed changes that the leader keeps in memory for [`Db::watch`] (default 4 MiB): how far a watcher
+    /// may fall behind, or come back later, without a gap. 0 keeps none, and no process can watch then.
+    pub fn watch_history_bytes(mut self, bytes: usize) -> Self {
+        self.engine.watch_history_bytes = bytes as u64;
         self
     }
 

@@ -10,8 +10,10 @@
 mod entries;
 mod frame;
 mod packed;
+mod side;
 
 use std::ops::Bound;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -24,6 +26,7 @@ use crate::status::LeaderStatus;
 pub(crate) use entries::{Entries, EntriesBuilder};
 pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
 pub(crate) use packed::{Conditions, Keys, Values};
+pub(crate) use side::{Changes, Missing, News, Outcome, Piece, Side, Start, Task};
 
 /// The largest key, in bytes. LevelDB has no limit below 4 GiB; with this one a scan's two bounds fit a request.
 pub const MAX_KEY_BYTES: usize = 16 << 20;
@@ -37,12 +40,16 @@ pub(crate) const MAX_CHUNK_BYTES: u32 = 1 << 20;
 pub(crate) const MAX_HELLO_ITEMS: usize = 65_536;
 /// A hello's frame: that many moments of at most 10 bytes and epochs of at most 30, and the message around them.
 pub(crate) const MAX_HELLO_FRAME: usize = MAX_HELLO_ITEMS * 40 + 4096;
+/// A bound of a range in the first message of a side connection, which has the limit of a hello.
+pub(crate) const MAX_SIDE_BOUND: usize = 1 << 20;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.
 pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
 pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
 /// The version of the messages below. A change of meaning or shape raises it.
 pub(crate) const VERSION: u16 = 3;
+/// Over a side connection the leader says at least this often that it is at work.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// What a follower sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +64,8 @@ pub(crate) enum ClientMessage<'a> {
     },
     /// One grant of a pinned moment is given back. No reply.
     Unpin { sequence: u64 },
+    /// Instead of a hello: this is a side connection, for this one piece of work.
+    Side(Side),
 }
 
 /// Who a follower is and what it brings along from earlier leaders.
@@ -207,6 +216,8 @@ pub(crate) enum ServerMessage<'a> {
         #[serde(borrow)]
         result: std::result::Result<Response<'a>, Failure>,
     },
+    /// Over a side connection.
+    Side(#[serde(borrow)] News<'a>),
 }
 
 /// An answer as it travels.

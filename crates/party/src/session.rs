@@ -21,6 +21,7 @@
 mod calls;
 mod handover;
 mod pins;
+mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::protocol::Answer;
 use crate::status::Role;
 
 pub(crate) use pins::PinId;
+pub(crate) use route::Route;
 
 /// Names one tenure of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::faults;
 use crate::page::Page;
 use crate::protocol::{
     Answer, ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_FRAME, MAX_HELLO_ITEMS,
-    MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble, Request, ServerMessage, Welcome, decode,
+    MAX_REQUEST_FRAME, PREAMBLE_BYTES, Preamble, Request, ServerMessage, Side, Welcome, decode,
     encode_frame,
 };
 use crate::sign_of_life::Member;
@@ -35,7 +35,8 @@ const GROUP_BYTES: usize = 1 << 20;
 /// Serves one connection until it ends.
 pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     let (hello, page, buffer) = match meet(shared, stream) {
-        Ok(met) => met,
+        Ok(Met::Session(hello, page, buffer)) => (hello, page, buffer),
+        Ok(Met::Side(side)) => return super::side::run(shared, stream, side),
         Err(error) => return refuse(stream, error),
     };
     if !shared.take_session(id, hello.session, hello.pid) {
@@ -80,8 +81,14 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
     .run(buffer)
 }
 
-/// Reads preamble and hello, and answers the preamble.
-fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuffer)> {
+/// What a peer came for.
+enum Met {
+    Session(Hello, Arc<Page>, FrameBuffer),
+    Side(Side),
+}
+
+/// Reads preamble and first message, and answers the preamble.
+fn meet(shared: &Shared, stream: &Stream) -> Result<Met> {
     let io = |error| Error::io("the follower went during the handshake", error);
     let deadline = Instant::now() + HANDSHAKE_LIMIT;
     let wait =
@@ -115,8 +122,11 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
         .write_all(&Preamble::ours().encode())
         .map_err(io)?;
     Preamble::decode(&preamble)?.check()?;
-    let [directory, page] = <[_; 2]>::try_from(handles)
-        .map_err(|_| Error::protocol("the preamble must bring two handles"))?;
+    let mut handles = handles.into_iter();
+    let (directory, page) = match (handles.next(), handles.next(), handles.next()) {
+        (Some(directory), page, None) => (directory, page),
+        _ => return Err(Error::protocol("the preamble must bring one handle or two")),
+    };
     let theirs = DirIdentity::of(std::os::fd::AsFd::as_fd(&directory)).map_err(io)?;
     if theirs != shared.directory {
         return Err(Error::new(
@@ -124,8 +134,6 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
             "this endpoint belongs to another directory (was the directory copied with its socket?)",
         ));
     }
-    let page = Page::from_handle(page)
-        .map_err(|error| Error::protocol("the session page is not in order").with_source(error))?;
     let mut buffer = FrameBuffer::new(MAX_HELLO_FRAME);
     loop {
         if let Some(frame) = buffer.next_frame()? {
@@ -133,9 +141,15 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<(Hello, Arc<Page>, FrameBuff
                 ClientMessage::Hello(hello)
                     if hello.pins.len().max(hello.unresolved.len()) <= MAX_HELLO_ITEMS =>
                 {
+                    let page =
+                        page.ok_or_else(|| Error::protocol("a session must bring its page"))?;
+                    let page = Page::from_handle(page).map_err(|error| {
+                        Error::protocol("the session page is not in order").with_source(error)
+                    })?;
                     buffer.set_largest_frame(MAX_REQUEST_FRAME);
-                    Ok((hello, Arc::new(page), buffer))
+                    Ok(Met::Session(hello, Arc::new(page), buffer))
                 }
+                ClientMessage::Side(side) => Ok(Met::Side(side)),
                 _ => Err(Error::protocol(
                     "the first message must be a hello within its limits",
                 )),
@@ -255,7 +269,7 @@ impl Conversation<'_> {
                     self.answer(id, served)?;
                 }
                 ClientMessage::Unpin { sequence } => self.grants.release(sequence),
-                ClientMessage::Hello(_) => {
+                ClientMessage::Hello(_) | ClientMessage::Side(_) => {
                     return Err(Error::protocol("a second hello on one connection").into());
                 }
             }

@@ -61,6 +61,13 @@ pub(super) struct Serving {
     pub absent: Arc<Absent>,
 }
 
+/// Whether there is something to serve with.
+pub(super) enum Attendance {
+    Ready(Serving),
+    NotYet,
+    Leaving,
+}
+
 #[derive(Clone)]
 enum Phase {
     Recovering,
@@ -211,6 +218,22 @@ impl Shared {
                 Phase::Recovering => self.changed.wait(&mut table),
                 Phase::Serving(serving) => return Some(serving.clone()),
                 Phase::Leaving => return None,
+            }
+        }
+    }
+
+    /// As [`Shared::wait_for_service`], but waits no longer than `limit`.
+    pub fn attend(&self, limit: Duration) -> Attendance {
+        let deadline = Instant::now() + limit;
+        let mut table = self.table.lock();
+        loop {
+            match &table.phase {
+                Phase::Serving(serving) => return Attendance::Ready(serving.clone()),
+                Phase::Leaving => return Attendance::Leaving,
+                Phase::Recovering => {}
+            }
+            if self.changed.wait_until(&mut table, deadline).timed_out() {
+                return Attendance::NotYet;
             }
         }
     }

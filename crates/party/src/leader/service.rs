@@ -57,6 +57,8 @@ pub(crate) struct Service {
     options: crate::options::EngineOptions,
     since: Instant,
     ending: Arc<Ending>,
+    /// Long-lived work is to end.
+    leaving: AtomicBool,
 }
 
 impl Service {
@@ -72,7 +74,21 @@ impl Service {
             options,
             since: Instant::now(),
             ending,
+            leaving: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Has long-lived work end: the leadership does.
+    pub fn begin_leaving(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     pub fn epoch(&self) -> Epoch {
@@ -497,6 +513,7 @@ pub(super) fn into_engine_options(options: &Options) -> EngineOptions {
             false => Compression::None,
         },
         bloom_bits_per_key: options.engine.bloom_bits_per_key.map(|bits| bits as usize),
+        tail_bytes: options.engine.watch_history_bytes as usize,
         ..EngineOptions::default()
     }
 }

@@ -1,0 +1,43 @@
+//! Long-lived work at the leader, for whichever process asked for it.
+
+use serde_bytes::ByteBuf;
+
+use super::service::{Service, Stop};
+use crate::error::Error;
+use crate::protocol::{Outcome, Task};
+
+impl Service {
+    /// Does `task`, on this thread, for as long as `wanted` says so.
+    ///
+    /// # Errors
+    /// `Over` where the leadership ends first; whoever asks again does so of the next leader.
+    pub fn perform(&self, task: &Task, wanted: &dyn Fn() -> bool) -> Result<Outcome, Stop> {
+        let go_on = || wanted() && !self.is_leaving();
+        let result = self.perform_while(task, &go_on);
+        match result {
+            // Whatever it failed with: the leadership was ending under it.
+            Err(Stop::Failed(_)) if !go_on() => Err(Stop::Over),
+            result => result,
+        }
+    }
+
+    fn perform_while(&self, task: &Task, go_on: &dyn Fn() -> bool) -> Result<Outcome, Stop> {
+        match task {
+            Task::CompactRange { begin, end } => {
+                let key = |bound: &Option<ByteBuf>| bound.as_ref().map(|key| key.to_vec());
+                let (begin, end) = (key(begin), key(end));
+                self.engine()
+                    .compact_range_while(begin.as_deref(), end.as_deref(), go_on)?;
+                Ok(Outcome::Compacted)
+            }
+            Task::Verify => {
+                let found = self.engine().view().verify_while(go_on);
+                let found = found.ok_or(Stop::Over)?;
+                Ok(Outcome::Verified(found.into()))
+            }
+            Task::Watch { .. } => Err(Stop::Failed(Error::protocol(
+                "a watch is told of, not performed",
+            ))),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Whom long-lived work goes to, and waiting for somebody to go to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Limits, Local, Session, Tenure, Via};
+use crate::error::{Error, Result};
+
+/// Who leads at the moment.
+pub(crate) enum Route {
+    /// This process.
+    Local(Arc<Local>),
+    /// Another one, over this tenure.
+    Link { tenure: Tenure },
+}
+
+impl Session {
+    /// Waits until somebody leads whose tenure is not `lost`.
+    ///
+    /// # Errors
+    /// `Closed`, or `ended` says that the caller is; at the deadline what stands in the way.
+    pub fn route(
+        &self,
+        lost: Option<Tenure>,
+        limits: &Limits,
+        ended: impl Fn() -> bool,
+    ) -> Result<Route> {
+        let mut inner = self.inner.lock();
+        loop {
+            if ended() {
+                return Err(Error::closed());
+            }
+            let known = lost == Some(inner.tenure);
+            match &inner.via {
+                Via::Closed => return Err(Error::closed()),
+                Via::Local(local) if !known => return Ok(Route::Local(local.clone())),
+                Via::Link(_) if !known => {
+                    return Ok(Route::Link {
+                        tenure: inner.tenure,
+                    });
+                }
+                _ => {}
+            }
+            if self
+                .changed
+                .wait_until(&mut inner, limits.deadline)
+                .timed_out()
+            {
+                return Err(inner.timeout_error(limits));
+            }
+        }
+    }
+
+    /// Waits until `tenure` has ended or `until` has come.
+    pub fn rest(&self, tenure: Tenure, until: Instant, ended: impl Fn() -> bool) {
+        let mut inner = self.inner.lock();
+        while inner.tenure == tenure && !ended() {
+            if self.changed.wait_until(&mut inner, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Has whoever waits for a leader look again whether its caller has ended.
+    pub fn nudge(&self) {
+        let _inner = self.inner.lock();
+        self.changed.notify_all();
+    }
+}

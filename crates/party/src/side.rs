@@ -1,0 +1,201 @@
+//! Long-lived work: for this process where it leads, else over a side connection to the leader.
+//!
+//! A process's main connection answers its calls one after the other, so nothing slow may run there. A *side connection*
+//! is one more connection to the same leader for one piece of work. It knows nothing of session, page and pins.
+//!
+//! - The caller's `timeout` bounds the silence, not the work: the leader tells every second that it goes on.
+//! - When the leader goes, the next one is asked again: all work here may be begun anew (`retry(false)`: `ConnectionLost`).
+//! - When the caller's handle closes, the connection ends at once, and with it the work at the leader.
+
+mod link;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use level_party_engine::TailWaker;
+use level_party_os::Stream;
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::leader::Stop;
+use crate::node::Node;
+use crate::protocol::{Outcome, Task};
+use crate::session::{Limits, Local, Route};
+pub(crate) use link::{Heard, SideLink};
+
+/// How long to wait before a leader that could not be reached is tried again, if the main connection has not ended by
+/// then.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// How many leaders may go in the middle of one piece of work before it is given up: it may be what ends them.
+const ATTEMPTS: u32 = 8;
+
+/// Ends one caller's long-lived work, from any thread.
+#[derive(Default)]
+pub(crate) struct Ender {
+    ended: AtomicBool,
+    waits: Mutex<Waits>,
+}
+
+/// What a caller waits for.
+#[derive(Default)]
+pub(crate) enum Waits {
+    #[default]
+    Nothing,
+    Link(Arc<Stream>),
+    Tail(TailWaker),
+}
+
+impl Ender {
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The caller waits for nothing from here on; what it waits for is woken.
+    pub fn end(&self) {
+        let waits = self.waits.lock();
+        self.ended.store(true, Ordering::Release);
+        wake(&waits);
+    }
+
+    /// The caller is about to wait for this, until it waits for something else.
+    pub fn wait_for(&self, what: Waits) {
+        let mut waits = self.waits.lock();
+        *waits = what;
+        if self.is_ended() {
+            wake(&waits);
+        }
+    }
+}
+
+fn wake(waits: &Waits) {
+    match waits {
+        Waits::Nothing => {}
+        // Where it ended already there is nothing to do.
+        Waits::Link(stream) => drop(stream.shutdown()),
+        Waits::Tail(waker) => waker.wake(),
+    }
+}
+
+/// How one attempt ended without an answer.
+enum Lost {
+    /// The leader went, or was not there. `begun`: it had begun with the work.
+    Leader {
+        begun: bool,
+    },
+    Failed(Error),
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        Lost::Failed(error)
+    }
+}
+
+/// Long-lived work of one caller.
+pub(crate) struct Work<'a> {
+    pub node: &'a Node,
+    pub ender: &'a Ender,
+    pub timeout: Duration,
+    pub retry: bool,
+}
+
+impl Work<'_> {
+    /// Has `task` done by the leader, whoever that is by then. `finish` is called with its outcome before the leader is
+    /// told that it was heard.
+    ///
+    /// # Errors
+    /// What the work or `finish` fails with; `Timeout`, `ConnectionLost`, `Closed`.
+    pub fn run(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
+        let session = &self.node.session;
+        let ended = || self.ender.is_ended();
+        let mut limits = Limits::new(self.timeout, self.retry);
+        let mut attempts = 0;
+        let mut lost = None;
+        loop {
+            let (tenure, result) = match session.route(lost, &limits, ended)? {
+                Route::Local(local) => (local.tenure, self.perform(&local, task, finish)),
+                Route::Link { tenure } => (tenure, self.ask(task, &mut limits, finish)),
+            };
+            lost = None;
+            match result {
+                Ok(outcome) => return Ok(outcome),
+                Err(_) if ended() => return Err(Error::closed()),
+                Err(Lost::Failed(error)) => return Err(error),
+                Err(Lost::Leader { begun: false }) => {
+                    let soon = (Instant::now() + PAUSE).min(limits.deadline);
+                    session.rest(tenure, soon, ended);
+                }
+                Err(Lost::Leader { begun: true }) => {
+                    attempts += 1;
+                    if !self.retry || attempts == ATTEMPTS {
+                        return Err(connection_lost());
+                    }
+                    limits = Limits::new(self.timeout, self.retry);
+                    lost = Some(tenure);
+                }
+            }
+        }
+    }
+
+    /// This process leads.
+    fn perform(
+        &self,
+        local: &Local,
+        task: &Task,
+        finish: &dyn Fn(&Outcome) -> Result<()>,
+    ) -> std::result::Result<Outcome, Lost> {
+        let (service, _) = local.leadership.desk();
+        match service.perform(task, &|| !self.ender.is_ended()) {
+            Ok(outcome) => {
+                finish(&outcome)?;
+                Ok(outcome)
+            }
+            Err(Stop::Failed(error)) => Err(Lost::Failed(error)),
+            Err(Stop::Over | Stop::Unknown(_)) => Err(Lost::Leader { begun: true }),
+        }
+    }
+
+    /// Another process leads.
+    fn ask(
+        &self,
+        task: &Task,
+        limits: &mut Limits,
+        finish: &dyn Fn(&Outcome) -> Result<()>,
+    ) -> std::result::Result<Outcome, Lost> {
+        let mut begun = false;
+        let Ok(mut link) = SideLink::open(self.node, self.ender, task.clone()) else {
+            return Err(Lost::Leader { begun });
+        };
+        loop {
+            let heard = match link.next(limits.deadline) {
+                Ok(heard) => heard,
+                // A side that breaks the protocol will not do better when it is asked again.
+                Err(error) if error.kind() == ErrorKind::Protocol => return Err(error.into()),
+                Err(_) => return Err(Lost::Leader { begun }),
+            };
+            match heard {
+                Heard::Silence => return Err(Lost::Failed(link.silence(limits.timeout))),
+                Heard::Recovering => {}
+                Heard::Begun { .. } => begun = true,
+                Heard::Working => {}
+                Heard::Changes(_) => {
+                    return Err(Lost::Failed(Error::protocol("changes that nobody watches")));
+                }
+                Heard::Done(Ok(outcome)) => {
+                    finish(&outcome)?;
+                    return Ok(outcome);
+                }
+                Heard::Done(Err(error)) => return Err(Lost::Failed(error)),
+            }
+            *limits = Limits::new(self.timeout, self.retry);
+        }
+    }
+}
+
+pub(crate) fn connection_lost() -> Error {
+    Error::new(
+        ErrorKind::ConnectionLost,
+        "the leader went in the middle of this work; it does no harm to ask for it again",
+    )
+}

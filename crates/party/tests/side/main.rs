@@ -1,0 +1,6 @@
+//! Long-lived work: watches, compactions, verifications, in the leader's process and over side connections, while leaders
+//! are killed.
+
+mod child;
+mod watch;
+mod work;

@@ -1,0 +1,401 @@
+//! Watches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use level_party::{Change, ChangeKind, Db, ErrorKind, Lead, Position, Watch, WatchFrom, WatchItem};
+use level_party_testkit::PATIENCE;
+
+use crate::child::Process;
+
+fn follower(dir: &Path) -> Db {
+    Db::options().lead(Lead::Never).open(dir).expect("opened")
+}
+
+fn next(watch: &mut Watch) -> WatchItem {
+    watch
+        .next_timeout(PATIENCE)
+        .expect("no error")
+        .expect("an item comes")
+}
+
+fn change(watch: &mut Watch) -> Change {
+    match next(watch) {
+        WatchItem::Change(change) => change,
+        gap => panic!("{gap:?}"),
+    }
+}
+
+fn text(change: &Change) -> (u64, &str, &str, &str) {
+    let text = |bytes| std::str::from_utf8(bytes).expect("text");
+    (
+        change.sequence,
+        change.kind.as_str(),
+        text(&change.key),
+        text(&change.value),
+    )
+}
+
+#[test]
+fn changes_come_in_order_with_their_sequences_and_a_batch_one_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.put("before", "x").unwrap();
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    assert_eq!(watch.try_next().unwrap(), None);
+    db.batch()
+        .put("a", "1")
+        .delete("b")
+        .put("", "")
+        .write()
+        .unwrap();
+    assert_eq!(text(&change(&mut watch)), (2, "put", "a", "1"));
+    let inside = watch.position();
+    assert_eq!(inside.sequence(), 2);
+    assert_eq!(text(&change(&mut watch)), (3, "delete", "b", ""));
+    assert_eq!(text(&change(&mut watch)), (4, "put", "", ""));
+    assert_eq!(watch.try_next().unwrap(), None);
+
+    let mut resumed = db.watch(.., inside).unwrap();
+    assert_eq!(change(&mut resumed).kind, ChangeKind::Delete);
+    let mut plain = db.watch(.., Position::from(3)).unwrap();
+    assert_eq!(change(&mut plain).sequence, 4);
+    let mut all = db.watch(.., WatchFrom::Beginning).unwrap();
+    assert_eq!(text(&change(&mut all)), (1, "put", "before", "x"));
+}
+
+#[test]
+fn a_range_is_told_of_its_own_changes_alone_and_its_position_goes_on_with_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leader = Process::start(dir.path());
+    let db = follower(dir.path());
+    let mut watch = db.watch("b".."c", WatchFrom::Now).unwrap();
+    for key in ["a", "b1", "c", "bb", "ba"] {
+        assert_eq!(leader.ask(&format!("put {key} x")), "ok");
+    }
+    let keys: Vec<_> = (0..3).map(|_| change(&mut watch).key).collect();
+    assert_eq!(keys, [b"b1", b"bb", b"ba"]);
+    for _ in 0..3 {
+        assert_eq!(leader.ask("batch x y z"), "ok");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while watch.position().sequence() < 14 {
+        let quiet = watch.next_timeout(Duration::from_millis(100)).unwrap();
+        assert_eq!(quiet, None);
+        assert!(Instant::now() < deadline, "the position stands still");
+    }
+    let mut again = db.watch("b".."c", Position::from(0)).unwrap();
+    assert_eq!(change(&mut again).key, b"b1");
+}
+
+#[test]
+fn a_watch_of_another_processes_changes_and_one_of_ones_own_see_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut own = db.watch(.., WatchFrom::Now).unwrap();
+    let mut other = Process::start(dir.path());
+    assert_eq!(other.ask("role"), "follower");
+    assert_eq!(other.ask("put a 1"), "ok");
+    db.put("b", "2").unwrap();
+    assert_eq!(text(&change(&mut own)), (1, "put", "a", "1"));
+    assert_eq!(text(&change(&mut own)), (2, "put", "b", "2"));
+}
+
+/// Follows all changes and checks that none is missing, doubled or out of order, but for what a gap names.
+struct Follower {
+    watch: Watch,
+    last: u64,
+    gaps: Vec<(u64, u64)>,
+    /// For each writer the last number seen.
+    seen: BTreeMap<String, u64>,
+}
+
+impl Follower {
+    fn new(db: &Db) -> Self {
+        let watch = db.watch(.., WatchFrom::Now).unwrap();
+        Follower {
+            last: watch.position().sequence(),
+            watch,
+            gaps: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn step(&mut self, limit: Duration) -> bool {
+        match self.watch.next_timeout(limit).expect("no error") {
+            None => return false,
+            Some(WatchItem::Gap { from, resume }) => {
+                assert_eq!(from, self.last + 1, "a gap begins after what was told");
+                assert!(resume > from);
+                self.last = resume - 1;
+                self.gaps.push((from, resume));
+            }
+            Some(WatchItem::Change(change)) => {
+                assert_eq!(change.sequence, self.last + 1, "each change once, in order");
+                self.last = change.sequence;
+                let key = String::from_utf8(change.key).unwrap();
+                let (writer, number) = key.split_once('/').expect("WRITER/NUMBER");
+                let number: u64 = number.parse().unwrap();
+                let before = self.seen.insert(writer.to_owned(), number);
+                if self.gaps.is_empty() {
+                    let after = before.map_or(0, |before| before + 1);
+                    assert_eq!(number, after, "of writer {writer}");
+                }
+            }
+            Some(other) => panic!("{other:?}"),
+        }
+        assert_eq!(self.watch.position().sequence(), self.last);
+        true
+    }
+}
+
+#[test]
+fn watches_over_killed_leaders_tell_each_change_once_or_say_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writers: Vec<Process> = Vec::new();
+    let mut names = 0;
+    let start = |writers: &mut Vec<Process>, names: &mut u32| {
+        let mut writer = Process::start(dir.path());
+        writer.send(&format!("write-on w{names}"));
+        *names += 1;
+        writers.push(writer);
+    };
+    writers.push(Process::start(dir.path()));
+    let db = follower(dir.path());
+    let mut followers: Vec<Follower> = (0..3).map(|_| Follower::new(&db)).collect();
+    for _ in 0..3 {
+        start(&mut writers, &mut names);
+    }
+    let goal = AtomicU64::new(u64::MAX);
+    let mut last = None;
+    std::thread::scope(|threads| {
+        let following: Vec<_> = followers
+            .iter_mut()
+            .map(|follower| {
+                threads.spawn(|| {
+                    while follower.last < goal.load(Ordering::SeqCst) {
+                        follower.step(Duration::from_millis(50));
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..6 {
+            let before = db.status().unwrap().leader;
+            let at = before.last_sequence;
+            while db.status().unwrap().leader.last_sequence < at + 200 {}
+            let leader = db.status().unwrap().leader.leader_pid;
+            let place = writers.iter().position(|writer| writer.pid() == leader);
+            let place = place.expect("the leader is one of the writers");
+            writers.swap_remove(place).kill();
+            start(&mut writers, &mut names);
+        }
+        drop(writers);
+        // Somebody must lead to tell the rest.
+        last = Some(Process::start(dir.path()));
+        let end = db.status().unwrap().leader.last_sequence;
+        goal.store(end, Ordering::SeqCst);
+        for thread in following {
+            thread.join().unwrap();
+        }
+    });
+    for follower in &followers {
+        println!("through {}, gaps: {:?}", follower.last, follower.gaps);
+        if !follower.gaps.is_empty() {
+            continue;
+        }
+        for (writer, last) in &follower.seen {
+            let entries = db.prefix(format!("{writer}/"));
+            let keys = entries.collect::<Result<Vec<_>, _>>().unwrap().len();
+            assert_eq!(keys as u64, last + 1, "all of writer {writer} was told");
+        }
+    }
+}
+
+#[test]
+fn a_position_survives_the_watch_its_process_and_its_leader() {
+    let dir = tempfile::tempdir().unwrap();
+    let position = {
+        let db = Db::open(dir.path()).unwrap();
+        let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+        db.put("a", "1").unwrap();
+        change(&mut watch);
+        watch.position()
+    };
+    let stored: Position = position.to_string().parse().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut watch = db.watch(.., stored).unwrap();
+    assert_eq!(watch.try_next().unwrap(), None);
+    assert_eq!(watch.position().sequence(), 1);
+    db.put("b", "2").unwrap();
+    assert_eq!(text(&change(&mut watch)), (2, "put", "b", "2"));
+}
+
+#[test]
+fn after_another_program_had_the_directory_a_position_gives_a_gap_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let position = {
+        let db = Db::open(dir.path()).unwrap();
+        let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+        db.put("a", "1").unwrap();
+        change(&mut watch);
+        watch.position()
+    };
+    // What C++ LevelDB does with it whenever it opens a directory.
+    std::fs::remove_file(dir.path().join("000001.dbtmp")).unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut watch = db.watch(.., position).unwrap();
+    let gap = WatchItem::Gap { from: 2, resume: 2 };
+    assert_eq!(next(&mut watch), gap);
+    db.put("b", "2").unwrap();
+    assert_eq!(text(&change(&mut watch)), (2, "put", "b", "2"));
+    let mut again = db.watch(.., watch.position()).unwrap();
+    assert_eq!(again.try_next().unwrap(), None, "the gap was given once");
+    let mut unknown = db.watch(.., Position::from(77)).unwrap();
+    let gap = WatchItem::Gap {
+        from: 78,
+        resume: 3,
+    };
+    assert_eq!(next(&mut unknown), gap);
+}
+
+#[test]
+fn who_falls_behind_the_history_is_told_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::options()
+        .watch_history_bytes(8 << 10)
+        .open(dir.path())
+        .unwrap();
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    for number in 0..100 {
+        db.put(format!("k/{number}"), [b'x'; 1000]).unwrap();
+    }
+    let WatchItem::Gap { from: 1, resume } = next(&mut watch) else {
+        panic!("a gap from the first change on")
+    };
+    for sequence in resume..=100 {
+        assert_eq!(change(&mut watch).sequence, sequence);
+    }
+    assert_eq!(watch.try_next().unwrap(), None);
+}
+
+#[test]
+fn without_history_nobody_can_watch_and_the_error_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Db::options().watch_history_bytes(0);
+    let db = options().open(dir.path()).unwrap();
+    let error = db.watch(.., WatchFrom::Now).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.message().contains("watch_history_bytes"), "{error}");
+}
+
+#[test]
+fn closing_the_handle_or_the_watch_ends_a_wait_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let ends = |watch: Watch, end: &dyn Fn()| {
+        std::thread::scope(|threads| {
+            let mut watch = watch;
+            let waiting = threads.spawn(move || (watch.next().unwrap().unwrap_err(), watch));
+            end();
+            let (error, mut watch) = waiting.join().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Closed);
+            assert!(watch.next().is_none());
+            assert_eq!(watch.try_next().unwrap_err().kind(), ErrorKind::Closed);
+        });
+    };
+    let db = follower(dir.path());
+    let watch = db.watch(.., WatchFrom::Now).unwrap();
+    let closer = watch.closer();
+    ends(watch, &|| closer.close());
+    let watch = db.watch(.., WatchFrom::Now).unwrap();
+    ends(watch, &|| db.close().unwrap());
+    drop(leader);
+    let db = Db::open(dir.path()).unwrap();
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(move || watch.next().unwrap().unwrap_err());
+        drop(db);
+        assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Closed);
+    });
+}
+
+#[test]
+fn without_retry_a_watch_ends_with_its_leader() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let db = Db::options()
+        .lead(Lead::Never)
+        .retry(false)
+        .open(dir.path())
+        .unwrap();
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    leader.kill();
+    let error = watch.next().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+    assert!(watch.next().is_none());
+}
+
+#[test]
+fn without_a_leader_a_watch_says_timeout_and_goes_on_when_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let db = Db::options()
+        .lead(Lead::Never)
+        .timeout(Duration::from_millis(200))
+        .open(dir.path())
+        .unwrap();
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    leader.kill();
+    let error = watch.next().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let mut leader = Process::start(dir.path());
+    assert_eq!(leader.ask("put k v"), "ok");
+    let found = loop {
+        match watch.next().expect("it has not ended") {
+            Ok(item) => break item,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout),
+        }
+    };
+    match found {
+        WatchItem::Change(change) => assert_eq!(change.key, b"k"),
+        WatchItem::Gap { from: 1, resume: 2 } => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Threads of this process that serve the second half of a side connection.
+#[cfg(target_os = "linux")]
+fn side_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    // The system keeps the first 15 bytes of a name.
+    names
+        .filter(|name| name.trim() == "level-party-sid")
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watchers_death_ends_its_threads_at_the_leader() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut watchers: Vec<Process> = (0..3).map(|_| Process::start(dir.path())).collect();
+    // Other tests of this program may have such threads too.
+    for watcher in &mut watchers {
+        assert_eq!(watcher.ask("watch"), "ok");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let wait_for = |reached: &dyn Fn(usize) -> bool| {
+        while !reached(side_threads()) {
+            assert!(Instant::now() < deadline, "{} threads", side_threads());
+            std::thread::yield_now();
+        }
+    };
+    wait_for(&|threads| threads >= 3);
+    watchers.into_iter().for_each(Process::kill);
+    wait_for(&|threads| threads == 0);
+    db.put("a", "1").unwrap();
+}
