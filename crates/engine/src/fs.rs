@@ -14,7 +14,7 @@ mod mem;
 mod std_fs;
 
 pub use mem::MemFs;
-pub use std_fs::StdFs;
+pub use std_fs::{MapFile, StdFs};
 
 /// One directory of files. Names are plain: no separators, no `.` or `..`.
 pub trait Fs: Send + Sync {
@@ -76,11 +76,6 @@ pub trait ReadFile: Send + Sync {
 
     /// Fills `buf` from `offset`; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
-
-    /// The whole file in memory, if the implementation keeps it there.
-    fn map(&self) -> Option<&[u8]> {
-        None
-    }
 }
 
 /// An open file that is appended to.

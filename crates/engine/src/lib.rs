@@ -91,7 +91,7 @@ pub use engine::Engine;
 pub use entry::{Entry, Lookup};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileMeta, Tables};
-pub use fs::{Fs, MemFs, ReadFile, StdFs, WriteFile};
+pub use fs::{Fs, MapFile, MemFs, ReadFile, StdFs, WriteFile};
 pub use manifest::current_manifest;
 pub use metrics::LevelWork;
 pub use open_tables::TableRef;

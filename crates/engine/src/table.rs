@@ -264,7 +264,7 @@ impl Table {
         })
     }
 
-    /// The contents of a block, verified and decompressed, in these buffers or in the file's own memory.
+    /// The contents of a block, verified and decompressed, in these buffers.
     fn read_in<'a>(
         &'a self,
         handle: BlockHandle,
@@ -279,12 +279,6 @@ impl Table {
     /// The bytes of a block as they are in the file, with its trailer.
     fn read_raw<'a>(&'a self, handle: BlockHandle, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         let len = self.raw_len(handle)?;
-        if let Some(bytes) = self.file.map() {
-            let raw = usize::try_from(handle.offset).ok();
-            let raw = raw.and_then(|start| bytes.get(start..start.checked_add(len)?));
-            let short = || Corruption::new("the block is beyond the file's end").at(handle.offset);
-            return raw.ok_or_else(|| self.damaged(short()));
-        }
         if buffer.len() < len {
             buffer.resize(len, 0);
         }

@@ -5,7 +5,7 @@
 //! only `fcntl` locks (C++ LevelDB) or only `flock` (many Rust and Go programs). An endpoint's path is
 //! never truncated and never leads to another directory. Only processes of our own user are talked to.
 //! A page is mapped only if its owner can't shrink it (but for a `file_word`, of a file that by agreement
-//! never shrinks). Every file descriptor is close-on-exec, and what
+//! never shrinks, and a `file_map`, whose caller takes that on). Every file descriptor is close-on-exec, and what
 //! this crate opened is let go in a child that forks without exec.
 //!
 //! **Must not know.** Databases, messages, elections. This crate moves bytes and handles.
@@ -18,6 +18,7 @@
 //! | `endpoint`, `listener`, `stream` | where the socket lives; both of its sides |
 //! | `handles`, `credentials`, `hangup`, `waker` | what a stream does besides bytes |
 //! | `shared_page`, `file_word`, `mapping` | memory seen by two processes |
+//! | `file_map` | a file read through memory |
 //! | `process`, `fork` | other processes; our own forks |
 
 #[cfg(not(unix))]
@@ -27,6 +28,7 @@ mod byte_lock;
 mod credentials;
 mod data_dir;
 mod endpoint;
+mod file_map;
 mod file_word;
 mod fork;
 mod handles;
@@ -45,6 +47,7 @@ pub use byte_lock::ByteLock;
 pub use credentials::Peer;
 pub use data_dir::{DataDir, DirIdentity, Filesystem};
 pub use endpoint::ENDPOINT_NAME;
+pub use file_map::FileMap;
 pub use file_word::FileWord;
 pub use handles::MAX_HANDLES;
 pub use hangup::Hangup;

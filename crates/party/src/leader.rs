@@ -19,6 +19,7 @@
 mod absent;
 mod connection;
 mod feed;
+mod files;
 mod grants;
 mod server;
 mod service;
@@ -32,7 +33,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{
-    Before, Engine, Listener as EngineListener, RecoveryMode, StdFs, current_manifest,
+    Before, Engine, Listener as EngineListener, RecoveryMode, current_manifest,
 };
 use level_party_os::{DataDir, DirLock, Listener, process};
 
@@ -182,7 +183,7 @@ impl Leadership {
         lock: Weak<DirLock>,
     ) -> Result<Recovered> {
         let context = |error| Error::io("cannot use what the last leader left", error);
-        let fs = faults::files(StdFs::new(path));
+        let fs = faults::files(files::open(path, options));
         let boot_id = process::boot_id();
         let prior = state.prior(boot_id);
         let manifest = current_manifest(fs.as_ref()).map_err(context)?;

@@ -10,6 +10,9 @@ use std::thread;
 
 use super::{Fs, ReadFile, WriteFile, copy};
 
+/// Gives a file that is read through memory which the system maps to it.
+pub type MapFile = fn(&File) -> io::Result<Arc<dyn ReadFile>>;
+
 /// A directory of the operating system. Nothing is opened or created before the first call.
 ///
 /// ```
@@ -31,6 +34,7 @@ pub struct StdFs {
     /// The directory, opened by the first sync and kept: a process that has run out of descriptors can still sync.
     #[cfg(unix)]
     dir: Arc<OnceLock<File>>,
+    map: Option<MapFile>,
 }
 
 impl StdFs {
@@ -40,6 +44,16 @@ impl StdFs {
             root: root.into(),
             #[cfg(unix)]
             dir: Arc::default(),
+            map: None,
+        }
+    }
+
+    /// Reads open files through memory that the system maps to them, as far as `map` can: a file that it can't map, as an
+    /// empty one, is read by calls.
+    pub fn mapping(self, map: MapFile) -> StdFs {
+        StdFs {
+            map: Some(map),
+            ..self
         }
     }
 
@@ -73,7 +87,8 @@ impl Fs for StdFs {
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
         let file = File::open(self.entry(name)?)?;
         let len = file.metadata()?.len();
-        Ok(Arc::new(StdReadFile { file, len }))
+        let mapped = self.map.and_then(|map| map(&file).ok());
+        Ok(mapped.unwrap_or_else(|| Arc::new(StdReadFile { file, len })))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {

@@ -44,6 +44,41 @@ fn conforms(fs: &dyn Fs) {
     assert_eq!(fs.read("a").unwrap(), b"short");
 }
 
+/// As a mapping of a file whose bytes are all the same.
+struct Sevens(u64);
+
+impl ReadFile for Sevens {
+    fn len(&self) -> u64 {
+        self.0
+    }
+
+    fn read_at(&self, buf: &mut [u8], _: u64) -> io::Result<()> {
+        buf.fill(7);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_is_read_through_its_map_and_by_calls_where_it_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = StdFs::new(dir.path()).mapping(|file| match file.metadata()?.len() {
+        0..3 => Err(io::ErrorKind::Unsupported.into()),
+        len => Ok(Arc::new(Sevens(len))),
+    });
+    for (name, bytes, read) in [("short", "ab", "ab"), ("long", "abc", "\x07\x07\x07")] {
+        files
+            .create(name)
+            .unwrap()
+            .append(bytes.as_bytes())
+            .unwrap();
+        let file = files.open_read(name).unwrap();
+        let mut buf = vec![0; file.len() as usize];
+        file.read_at(&mut buf, 0).unwrap();
+        assert_eq!(buf, read.as_bytes());
+        assert_eq!(files.read(name).unwrap(), bytes.as_bytes());
+    }
+}
+
 #[test]
 fn files_in_memory_behave_as_files() {
     conforms(&MemFs::new());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use level_party_format::Corruption;
 use level_party_format::block::BlockIter;
-use level_party_format::table::BlockHandle;
 
 use super::read_ahead::{ReadAhead, Step};
 use crate::error::{Error, Result};
@@ -194,10 +193,12 @@ impl TableIter {
         let block = match cached {
             Some(block) => block,
             None => {
-                let block = match raw_block(&mut self.ahead, table, handle, step)? {
-                    Some(raw) => table.decode_block(raw, handle)?,
-                    None => table.read_block(handle)?,
-                };
+                let (ahead, len) = (&mut self.ahead, table.raw_len(handle)?);
+                let block =
+                    match ahead.block(table.file(), handle.offset, len, step, table.data_end()) {
+                        Some(raw) => table.decode_block(raw, handle)?,
+                        None => table.read_block(handle)?,
+                    };
                 // What a long scan passes is hardly read again.
                 if self.cached && !self.ahead.in_row() {
                     table.keep(handle, &block);
@@ -222,19 +223,4 @@ impl TableIter {
             None => self.table.damaged(error),
         }
     }
-}
-
-/// The raw block from what was read ahead, where that is worth while.
-fn raw_block<'a>(
-    ahead: &'a mut ReadAhead,
-    table: &Table,
-    handle: BlockHandle,
-    step: Step,
-) -> Result<Option<&'a [u8]>> {
-    let file = table.file();
-    if file.map().is_some() {
-        return Ok(None);
-    }
-    let len = table.raw_len(handle)?;
-    Ok(ahead.block(file, handle.offset, len, step, table.data_end()))
 }

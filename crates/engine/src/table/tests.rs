@@ -386,37 +386,3 @@ fn a_filter_is_not_believed_under_a_custom_order_unless_asked_for() {
     assert_eq!(get(&table, b"a", 9).unwrap(), found("upper", 1));
     assert_eq!(get(&table, b"B", 9).unwrap(), found("lower", 2));
 }
-
-/// A file that is all in memory.
-struct Mapped(Vec<u8>);
-
-impl ReadFile for Mapped {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
-        let footer = self.len() - FOOTER_LEN as u64;
-        assert_eq!(offset, footer, "blocks are read through the map");
-        buf.copy_from_slice(&self.0[footer as usize..]);
-        Ok(())
-    }
-
-    fn map(&self) -> Option<&[u8]> {
-        Some(&self.0)
-    }
-}
-
-#[test]
-fn a_mapped_file_is_read_through_its_map() {
-    let fs = MemFs::new();
-    let items = numbered(100, 50);
-    let meta = write_table(&fs, NUMBER, table_options(200), &items);
-    let file = Arc::new(Mapped(fs.read(NAME).unwrap()));
-    let comparator = InternalComparator::default();
-    let table = Table::open(file, NAME.into(), meta.size, comparator, true).unwrap();
-    for item in &items {
-        let entry = get(&table, &item.key, u64::MAX).unwrap().into_entry();
-        assert_eq!(entry.unwrap().value, item.value());
-    }
-}

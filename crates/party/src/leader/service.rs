@@ -512,6 +512,7 @@ pub(super) fn into_engine_options(options: &Options) -> EngineOptions {
             true => Compression::Snappy,
             false => Compression::None,
         },
+        block_cache_bytes: options.block_cache_bytes,
         bloom_bits_per_key: options.engine.bloom_bits_per_key.map(|bits| bits as usize),
         tail_bytes: options.engine.watch_history_bytes as usize,
         ..EngineOptions::default()
