@@ -168,7 +168,7 @@ impl Range {
 
     /// At most `count` entries from here on, whichever end they are taken from. No more than these are fetched.
     ///
-    /// Unlike with [`Iterator::take`] the other end stays where it is: `range.limit(2).rev()` are the last two.
+    /// Of several limits the smallest counts. Unlike with [`Iterator::take`] the other end stays where it is: `range.limit(2).rev()` are the last two.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -179,7 +179,8 @@ impl Range {
     /// # Ok::<(), level_party::Error>(())
     /// ```
     pub fn limit(mut self, count: u64) -> Self {
-        self.remaining = count;
+        // Never more than an earlier limit: once nothing remained the moment was given back.
+        self.remaining = self.remaining.min(count);
         self
     }
 

@@ -70,7 +70,7 @@ impl Snapshot {
         })
     }
 
-    /// The keys of `sublevel` at this moment, whatever this snapshot was taken of.
+    /// The keys of `sublevel` (of the same database) at this moment, whatever this snapshot was taken of.
     pub fn of(&self, sublevel: &Sublevel) -> Snapshot {
         Snapshot {
             pin: self.pin.clone(),

@@ -157,7 +157,7 @@ impl Transaction<'_> {
         self.core.sync = yes;
     }
 
-    /// This transaction, its keys being those of `sublevel`, whatever it was begun on.
+    /// This transaction, its keys being those of `sublevel` (of the same database), whatever it was begun on.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

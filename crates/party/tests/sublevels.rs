@@ -135,6 +135,7 @@ fn a_limited_or_finished_range_holds_no_moment() {
     limited.next().unwrap().unwrap();
     assert_eq!(pins(), 0, "its limit is reached");
     assert!(limited.next().is_none());
+    assert!(limited.limit(5).next().is_none(), "its moment is gone");
     let mut sought = db.range("98"..);
     sought.seek("99");
     assert_eq!(sought.next().unwrap().unwrap().0, b"99");

@@ -31,6 +31,7 @@ const PARTS: &[(&str, Part)] = &[
     ("sync", sync),
     ("walks", crate::walks::walks),
     ("clears", crate::walks::clears),
+    ("large clears", crate::walks::large_clears),
     ("transaction ranges", crate::walks::transaction_ranges),
 ];
 

@@ -203,6 +203,23 @@ pub fn clears(db: &Db, name: &str) {
     assert_eq!(db.clear(key(5)..key(1)).unwrap(), 0, "an empty range");
 }
 
+/// Two batches: nothing of the range stays whoever leads, what others hold stays, and the count is exact.
+pub fn large_clears(db: &Db, name: &str) {
+    const LONG: usize = 1 << 20;
+    let level = db.sublevel(&name.replace(' ', "-")).expect("a name");
+    let long = |n: u8| [vec![n], vec![b'k'; LONG]].concat();
+    for n in 0..18 {
+        level.put(long(n), "x").unwrap();
+    }
+    level.put("stays", "y").unwrap();
+    assert_eq!(level.clear(..=long(17)).unwrap(), 18);
+    assert_eq!(level.clear(..=long(17)).unwrap(), 0);
+    assert_eq!(
+        level.iter().keys().map(Result::unwrap).next().as_deref(),
+        Some(&b"stays"[..])
+    );
+}
+
 pub fn transaction_ranges(db: &Db, name: &str) {
     let level = db.sublevel(&name.replace(' ', "-")).expect("a name");
     for n in 0..6 {

@@ -38,7 +38,7 @@ macro_rules! part {
         impl $name {
             /// As [`Range::limit`].
             pub fn limit(mut self, count: u64) -> Self {
-                self.range.remaining = count;
+                self.range = self.range.limit(count);
                 self
             }
 
