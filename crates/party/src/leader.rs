@@ -110,7 +110,9 @@ impl EngineListener for Owner {
     }
 
     fn names_manifest(&self, number: u64) -> std::io::Result<()> {
-        self.state.record_manifest(number)
+        self.state.record_manifest(number)?;
+        faults::point("manifest-noted");
+        Ok(())
     }
 
     fn raise_drop_floor(&self, to: u64) -> std::io::Result<()> {
@@ -140,6 +142,7 @@ impl Leadership {
         still_there(dir, path)?;
         // Before anybody can connect: a session's sign of life is in this file.
         let state = Arc::new(StateFile::open(&dir.anchored_path())?);
+        faults::point("word-taken");
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
         faults::point("bound");
@@ -190,9 +193,7 @@ impl Leadership {
         let foreign = prior.foreign
             || prior.is_foreign_manifest(manifest)
             || (prior.tripwire && !tripwire::is_set(path)?);
-        if foreign {
-            state.record_foreign().map_err(context)?;
-        }
+        state.record_found(foreign, manifest).map_err(context)?;
         let ending = Arc::new(Ending {
             over: AtomicBool::new(false),
             elector: elector.clone(),

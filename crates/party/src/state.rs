@@ -76,7 +76,7 @@ struct Body {
     drop_floor: u64,
     /// The tripwire was set by the current epoch.
     tripwire: bool,
-    /// The manifest that `CURRENT` named when the epoch was raised.
+    /// The manifest that `CURRENT` named when the epoch was raised, or when a candidate looked since.
     manifest: Option<u64>,
     /// The manifest that a candidate was about to let `CURRENT` name since.
     next_manifest: Option<u64>,
@@ -208,9 +208,17 @@ impl StateFile {
         }
     }
 
-    /// Writes that another program had the directory, before recovery hides what shows it.
-    pub fn record_foreign(&self) -> io::Result<()> {
-        self.change(|body| body.foreign = true)
+    /// Writes what a candidate found, before its recovery hides it: whether another program had the directory, and which
+    /// manifest `CURRENT` names, by whomever.
+    pub fn record_found(&self, foreign: bool, manifest: Option<u64>) -> io::Result<()> {
+        let before = self.inner.lock().body.clone();
+        if (before.foreign || !foreign) && before.manifest == manifest {
+            return Ok(());
+        }
+        self.change(|body| {
+            body.foreign |= foreign;
+            body.manifest = manifest;
+        })
     }
 
     /// `CURRENT` is about to name the manifest `number`.

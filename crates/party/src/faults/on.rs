@@ -10,12 +10,14 @@ use level_party_engine::{Fs, ReadFile, StdFs, WriteFile};
 /// Where a process can be made to die, in the order in which a leadership reaches them first.
 pub const POINTS: &[&str] = &[
     "lock-taken",
+    "word-taken",
     "bound",
     "log-created",
     "table-created",
     "table-synced",
     "manifest-appended",
     "manifest-synced",
+    "manifest-noted",
     "current-renamed",
     "recovered",
     "row-written",

@@ -209,11 +209,17 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
         );
     }
     assert!(prior.is_foreign_manifest(Some(5)));
+    // A second candidate finds what the first did, and dies before it renames anything.
+    let died = StateFile::open(dir.path()).unwrap();
+    died.record_found(false, Some(7)).unwrap();
+    died.record_manifest(8).unwrap();
+    let prior = StateFile::open(dir.path()).unwrap().prior(BOOT);
+    assert!(!prior.is_foreign_manifest(Some(7)) && !prior.is_foreign_manifest(Some(8)));
     let rebooted = died.prior(Some([8; 16]));
     assert!(!rebooted.is_foreign_manifest(Some(5)), "nobody can tell");
 
     let died = StateFile::open(dir.path()).unwrap();
-    died.record_foreign().unwrap();
+    died.record_found(true, Some(5)).unwrap();
     died.record_manifest(9).unwrap();
     let next = StateFile::open(dir.path()).unwrap();
     assert!(!next.prior(BOOT).is_foreign_manifest(Some(9)));
