@@ -2,8 +2,8 @@
 //!
 //! Order of a takeover (each step is safe to die after):
 //! 1. `LOCK` is held (the caller's [`DirLock`]).
-//! 2. Bind the endpoint; whoever connects is told "recovering".
-//! 3. Take the epoch word: a leader that lives on, whatever became of its locks, answers and writes nothing more.
+//! 2. Take the epoch word: a leader that lives on, whatever became of its locks, answers and writes nothing more.
+//! 3. Bind the endpoint; whoever connects is told "recovering". (Second, because it takes a place in the state file.)
 //! 4. Look at the tripwire and at `CURRENT`: a missing one, or another name than was written down, means that another
 //!    program had the directory since the last epoch. Write that down.
 //! 5. Recover. What was recovered is on stable storage before the engine is open, so a resolved `sync` write is too.
