@@ -28,8 +28,7 @@ impl Peer {
         if is_us(self.uid) {
             return Ok(self);
         }
-        let (theirs, ours) = (self.uid, crate::process::effective_uid());
-        let what = format!("the other side is user {theirs}, this process is user {ours}");
+        let what = format!("the other side is {}", stranger(self.uid));
         Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
     }
 }
@@ -37,6 +36,17 @@ impl Peer {
 /// Whether a uid that the kernel reports is certainly our own.
 pub(crate) fn is_us(uid: u32) -> bool {
     same_user(uid, crate::process::effective_uid(), system::ambiguous_uid)
+}
+
+/// Who is not certainly us, for people.
+pub(crate) fn stranger(uid: u32) -> String {
+    match crate::process::effective_uid() {
+        ours if ours == uid => format!(
+            "a user without a name in this user namespace (uid {uid} stands for all of them); give this process's user \
+             a name there"
+        ),
+        ours => format!("user {uid}, and this process is user {ours}; run as that user"),
+    }
 }
 
 fn same_user(theirs: u32, ours: u32, ambiguous: impl FnOnce() -> Option<u32>) -> bool {

@@ -48,17 +48,31 @@ impl<'a> Spot<'a> {
 
     /// In the user's runtime directory, which is made if it is missing.
     pub(crate) fn in_runtime_dir(dir: &DataDir) -> io::Result<Spot<'static>> {
-        let path = format!("/tmp/level-party-{}", crate::process::effective_uid());
-        Self::in_private_dir(dir, Path::new(&path))
+        Self::in_private_dir(dir, &runtime_dir())
+    }
+
+    /// In the user's runtime directory, for whoever only looks.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub(crate) fn in_existing_runtime_dir(dir: &DataDir) -> io::Result<Spot<'static>> {
+        Self::in_existing_private_dir(dir, &runtime_dir())
     }
 
     fn in_private_dir(dir: &DataDir, path: &Path) -> io::Result<Spot<'static>> {
+        Ok(Self::for_directory(dir, private_dir(path)?))
+    }
+
+    fn in_existing_private_dir(dir: &DataDir, path: &Path) -> io::Result<Spot<'static>> {
+        Ok(Self::for_directory(dir, checked_private_dir(path)?))
+    }
+
+    fn for_directory(dir: &DataDir, runtime: DataDir) -> Spot<'static> {
         let DirIdentity { dev, ino } = dir.identity();
-        let name = format!("{dev:x}-{ino:x}.sock").into();
-        Ok(Spot {
-            dir: Dir::Runtime(private_dir(path)?),
-            name,
-        })
+        Spot {
+            dir: Dir::Runtime(runtime),
+            name: format!("{dev:x}-{ino:x}.sock").into(),
+        }
     }
 
     fn dir(&self) -> &DataDir {
@@ -97,10 +111,9 @@ impl<'a> Spot<'a> {
         }
         if !credentials::is_us(stat.st_uid) {
             let what = format!(
-                "{} belongs to user {}, and this process is user {}; run as that user",
+                "{} belongs to {}",
                 path.display(),
-                stat.st_uid,
-                crate::process::effective_uid()
+                credentials::stranger(stat.st_uid)
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
@@ -169,12 +182,20 @@ fn address_within(dir: BorrowedFd<'_>, path: &Path, name: &OsStr) -> io::Result<
     Ok(SocketAddrUnix::new(path)?)
 }
 
+fn runtime_dir() -> PathBuf {
+    format!("/tmp/level-party-{}", crate::process::effective_uid()).into()
+}
+
 /// A directory of ours that nobody else can enter; made if it is missing.
 fn private_dir(path: &Path) -> io::Result<DataDir> {
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
+    checked_private_dir(path)
+}
+
+fn checked_private_dir(path: &Path) -> io::Result<DataDir> {
     // A symlink would pass for the directory it leads to, so look at the name itself too.
     let named = rustix::fs::lstat(path)?;
     let dir = DataDir::open(path)?;

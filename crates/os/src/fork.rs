@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 
+use crate::lock::{self, Opened};
+
 /// Forks between the process that first asked and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
@@ -35,9 +37,16 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     inert: None,
 });
 
+/// All of this crate's mutexes that outlive a call: a child that forked while another thread had one could never lock
+/// it again.
+struct AllLocks {
+    table: MutexGuard<'static, Table>,
+    _kept: MutexGuard<'static, Vec<Opened>>,
+}
+
 thread_local! {
-    /// The table's lock while this thread is inside `fork`.
-    static ACROSS_FORK: Cell<Option<MutexGuard<'static, Table>>> = const { Cell::new(None) };
+    /// The locks while this thread is inside `fork`.
+    static ACROSS_FORK: Cell<Option<AllLocks>> = const { Cell::new(None) };
 }
 
 /// A number that is larger in a forked child than it was in its parent before. Whoever keeps state
@@ -69,9 +78,14 @@ fn install_handlers() {
 }
 
 unsafe extern "C" fn before_fork() {
-    let guard = table();
-    // A thread whose locals are gone already can't carry the lock: it forks without it.
-    let _ = ACROSS_FORK.try_with(|held| held.set(Some(guard)));
+    // In the order in which closing a kept descriptor takes them.
+    let kept = lock::kept();
+    let locks = AllLocks {
+        table: table(),
+        _kept: kept,
+    };
+    // A thread whose locals are gone already can't carry the locks: it forks without them.
+    let _ = ACROSS_FORK.try_with(|held| held.set(Some(locks)));
 }
 
 unsafe extern "C" fn after_in_parent() {
@@ -81,7 +95,7 @@ unsafe extern "C" fn after_in_parent() {
 /// Async-signal-safe as far as it must be: this thread owns the table, nothing is allocated.
 unsafe extern "C" fn after_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    let Ok(Some(table)) = ACROSS_FORK.try_with(Cell::take) else {
+    let Ok(Some(AllLocks { table, _kept })) = ACROSS_FORK.try_with(Cell::take) else {
         return;
     };
     if let Some(inert) = &table.inert {

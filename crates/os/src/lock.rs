@@ -25,7 +25,7 @@ use crate::ofd;
 
 mod file;
 
-pub(crate) use file::LockFile;
+pub(crate) use file::{LockFile, Opened, kept};
 
 /// LevelDB's name of the lock file.
 pub const LOCK_NAME: &str = "LOCK";

@@ -39,7 +39,7 @@ impl Stream {
     pub fn connect(dir: &DataDir) -> io::Result<Self> {
         match Self::connect_at(&Spot::in_data_dir(dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let spot = Spot::in_runtime_dir(dir).map_err(|_| error)?;
+                let spot = Spot::in_existing_runtime_dir(dir).map_err(|_| error)?;
                 Self::connect_at(&spot)
             }
             result => result,

@@ -139,9 +139,11 @@ impl Leadership {
     ) -> Result<Arc<Self>> {
         let lock = Arc::new(lock);
         faults::point("lock-taken");
-        still_there(dir, path)?;
+        let context =
+            |error: Error| error.context(format_args!("cannot lead in {}", path.display()));
+        still_there(dir, path).map_err(context)?;
         // Before anybody can connect: a session's sign of life is in this file.
-        let state = Arc::new(StateFile::open(&dir.anchored_path())?);
+        let state = Arc::new(StateFile::open(&dir.anchored_path()).map_err(context)?);
         faults::point("word-taken");
         let listener = Listener::bind(dir, &lock)
             .map_err(|error| Error::io("cannot serve the directory's endpoint", error))?;
@@ -171,7 +173,7 @@ impl Leadership {
             Err(error) => {
                 server.stop();
                 drop(lock);
-                Err(error.context(format_args!("cannot lead in {}", path.display())))
+                Err(context(error))
             }
         }
     }

@@ -38,8 +38,10 @@ pub const MAX_BATCH_ENTRIES: u32 = 1 << 20;
 pub(crate) const MAX_CHUNK_BYTES: u32 = 1 << 20;
 /// What a hello may name, of each kind.
 pub(crate) const MAX_HELLO_ITEMS: usize = 65_536;
-/// A hello's frame: that many moments of at most 10 bytes and epochs of at most 30, and the message around them.
-pub(crate) const MAX_HELLO_FRAME: usize = MAX_HELLO_ITEMS * 40 + 4096;
+/// A first message's frame: a side connection's request with two bounds, which is larger than any hello (its moments
+/// of at most 10 bytes, and epochs of at most 30), and the message around it.
+pub(crate) const MAX_HELLO_FRAME: usize = 2 * MAX_KEY_BYTES + 4096;
+const _: () = assert!(MAX_HELLO_FRAME > MAX_HELLO_ITEMS * 40 + 4096);
 /// A bound of a range in the first message of a side connection, which has the limit of a hello.
 pub(crate) const MAX_SIDE_BOUND: usize = 1 << 20;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.

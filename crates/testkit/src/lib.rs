@@ -41,7 +41,7 @@ mod script;
 pub use client::{Asked, Client, Place, Reply};
 pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
-pub use foreign_lock::ForeignLock;
+pub use foreign_lock::{ForeignLock, LockKind};
 pub use history::History;
 #[cfg(unix)]
 pub use kills::{READERS, Record, kill_under_load, run_load};

@@ -51,3 +51,29 @@ fn a_runtime_directory_that_others_can_enter_or_redirect_is_refused() {
         io::ErrorKind::PermissionDenied
     );
 }
+
+#[test]
+fn a_runtime_directory_of_another_user_is_refused() {
+    if crate::process::effective_uid() != 0 {
+        return eprintln!("IMPOSSIBLE HERE: only root can give a directory to another user");
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let theirs = tmp.path().join("theirs");
+    private_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(12_345), Some(12_345)).unwrap();
+    let refused = private_dir(&theirs).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    assert!(refused.to_string().contains("theirs"), "{refused}");
+    assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0);
+}
+
+#[test]
+fn looking_for_an_endpoint_makes_no_runtime_directory() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(tmp.path()).unwrap();
+    let runtime = tmp.path().join("runtime");
+    assert!(Spot::in_existing_private_dir(&dir, &runtime).is_err());
+    assert!(!runtime.exists());
+    Spot::in_private_dir(&dir, &runtime).unwrap();
+    Spot::in_existing_private_dir(&dir, &runtime).unwrap();
+}

@@ -21,7 +21,7 @@ use crate::ofd::{self, Conflict};
 static KEPT: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
-struct Opened {
+pub(crate) struct Opened {
     fd: GuardedFd,
     identity: DirIdentity,
     how: OFlags,
@@ -115,6 +115,7 @@ fn take_kept(identity: DirIdentity, how: OFlags) -> Option<Opened> {
     Some(kept.swap_remove(at))
 }
 
-fn kept() -> MutexGuard<'static, Vec<Opened>> {
+/// The kept descriptors, locked. Inside the lock a guarded descriptor may be closed.
+pub(crate) fn kept() -> MutexGuard<'static, Vec<Opened>> {
     KEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -160,7 +160,7 @@ fn a_fork_amid_opening_and_closing_leaves_nothing_behind() -> Outcome {
 }
 
 /// Role: forks again and again while its threads open and close streams.
-pub fn storm(_path: &Path) {
+pub fn storm(path: &Path) {
     let stop = AtomicBool::new(false);
     let generation = process::fork_generation();
     let mut leaks = 0;
@@ -172,12 +172,21 @@ pub fn storm(_path: &Path) {
                 }
             });
         }
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // Taken or not: in between its descriptors come and go.
+                drop(DirLock::try_acquire(&open(path)));
+            }
+        });
         for _ in 0..300 {
-            // SAFETY: the child only reads a directory and exits; the C library's allocator is
+            // SAFETY: the child looks at its descriptors, tries a lock and exits; the C library's allocator is
             // usable in a forked child.
             let child = unsafe { libc::fork() };
             if child == 0 {
+                // SAFETY: ends the child, should it hang.
+                unsafe { libc::alarm(20) };
                 let clean = process::fork_generation() == generation + 1 && !has_sockets();
+                drop(DirLock::try_acquire(&open(path)));
                 // SAFETY: ends the child without running what is the parent's to run.
                 unsafe { libc::_exit(i32::from(!clean)) };
             }

@@ -87,10 +87,14 @@ enum Met {
     Side(Side),
 }
 
-/// Reads preamble and first message, and answers the preamble.
+/// Sends the preamble, and reads the peer's and its first message.
 fn meet(shared: &Shared, stream: &Stream) -> Result<Met> {
     let io = |error| Error::io("the follower went during the handshake", error);
     let deadline = Instant::now() + HANDSHAKE_LIMIT;
+    // Before anything can be refused: a refusal is a frame, and frames follow the preamble.
+    (&*stream)
+        .write_all(&Preamble::ours().encode())
+        .map_err(io)?;
     let wait =
         || match stream.wait_readable(Some(deadline.saturating_duration_since(Instant::now()))) {
             Ok(true) => Ok(()),
@@ -118,9 +122,6 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<Met> {
         }
         read += count;
     }
-    (&*stream)
-        .write_all(&Preamble::ours().encode())
-        .map_err(io)?;
     Preamble::decode(&preamble)?.check()?;
     let mut handles = handles.into_iter();
     let (directory, page) = match (handles.next(), handles.next(), handles.next()) {

@@ -120,7 +120,13 @@ impl FrameBuffer {
         if self.bytes.len() - self.end < READ_BYTES {
             self.bytes.resize(self.end + READ_BYTES.max(self.end), 0);
         }
-        let count = from.read(&mut self.bytes[self.end..])?;
+        let count = loop {
+            match from.read(&mut self.bytes[self.end..]) {
+                // A signal, or a machine that was frozen for a while, is no reason to end a connection.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.end += count;
         Ok(count)
     }

@@ -190,3 +190,20 @@ fn versions_that_do_not_overlap_are_told_apart() {
     assert!(Preamble::ours().check().is_ok());
     assert!(Preamble::decode(b"GET / HTTP/1.1\r\n").is_err());
 }
+
+#[test]
+fn a_read_that_a_signal_interrupts_is_made_again() {
+    struct Interrupted(bool);
+    impl std::io::Read for Interrupted {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            if !std::mem::replace(&mut self.0, true) {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            buf[..4].copy_from_slice(&[0; 4]);
+            Ok(4)
+        }
+    }
+    let mut buffer = FrameBuffer::new(10);
+    assert_eq!(buffer.fill(Interrupted(false)).unwrap(), 4);
+    assert_eq!(buffer.next_frame().unwrap(), Some(&[][..]));
+}
