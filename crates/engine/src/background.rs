@@ -32,6 +32,22 @@ pub(crate) struct Frozen {
     pub(crate) log_number: u64,
 }
 
+/// What somebody may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The oldest memtable becomes a table.
+    Flush,
+    /// Level 0 has fewer tables.
+    Compaction,
+}
+
+/// How often each step has failed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Failures {
+    flush: u64,
+    compaction: u64,
+}
+
 /// What the background thread is to do, and how it fared. Guarded by one lock with the replacing of the view.
 pub(crate) struct State {
     /// Oldest first.
@@ -42,8 +58,8 @@ pub(crate) struct State {
     compaction_error: Option<Error>,
     /// Why a table was set aside, for as long as the engine is open.
     damage: Option<Error>,
-    /// How often a step has failed.
-    failures: u64,
+    /// How often each step has failed.
+    failures: Failures,
     /// Somebody needs what failed.
     called: bool,
 }
@@ -57,7 +73,7 @@ impl State {
             flush_error: None,
             compaction_error: None,
             damage: None,
-            failures: 0,
+            failures: Failures::default(),
             called: true,
         }
     }
@@ -105,8 +121,23 @@ impl State {
         self.called = true;
     }
 
-    pub(crate) fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> Failures {
         self.failures
+    }
+
+    /// Why a step is not done, if it has failed since `before`: who waits for a flush is not told of a compaction.
+    pub(crate) fn failed_since(&self, before: Failures, step: Step) -> Option<&Error> {
+        let (failed, error) = match step {
+            Step::Flush => (
+                self.failures.flush > before.flush,
+                self.flush_error.as_ref(),
+            ),
+            Step::Compaction => (
+                self.failures.compaction > before.compaction,
+                self.compaction_error.as_ref().or(self.damage.as_ref()),
+            ),
+        };
+        error.filter(|_| failed)
     }
 
     /// What failed last and was not done since; a flush comes first, because it holds up the writers first.
@@ -259,7 +290,7 @@ impl Background {
                 if retry && compaction::is_needed(self.manifest.version(), &shared.options) {
                     // Who waits for it must hear that it will not come: tables set aside are in its way.
                     drop(state);
-                    shared.report(|state| state.failures += 1);
+                    shared.report(|state| state.failures.compaction += 1);
                     retry = false;
                     continue;
                 }
@@ -283,7 +314,7 @@ impl Background {
             Task::Compact => {
                 let result = self.compact_once();
                 self.shared.report(|state| {
-                    state.failures += u64::from(result.is_err());
+                    state.failures.compaction += u64::from(result.is_err());
                     state.compaction_error = result.err();
                 });
             }
@@ -294,7 +325,7 @@ impl Background {
     fn flush(&mut self) {
         let result = self.flush_oldest();
         self.shared.report(|state| {
-            state.failures += u64::from(result.is_err());
+            state.failures.flush += u64::from(result.is_err());
             state.flush_error = result.err();
         });
     }

@@ -14,7 +14,7 @@ use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
 use parking_lot::{Condvar, Mutex};
 
-use crate::background::{Background, Manual, State};
+use crate::background::{Background, Failures, Manual, State, Step};
 use crate::bell::Bell;
 use crate::cursor::Cursor;
 use crate::entry::Entry;
@@ -453,11 +453,15 @@ impl Shared {
         }
     }
 
-    /// Waits until another memtable may be frozen.
+    /// Waits until nothing is missing any more for another memtable to be frozen: `missing` is given how many are frozen,
+    /// and the tables on level 0.
     ///
     /// # Errors
-    /// What keeps the background thread from getting on, after it was asked to try once more.
-    pub(crate) fn wait_for_room(&self, has_room: impl Fn(usize, usize) -> bool) -> Result<()> {
+    /// What keeps the background thread from what is missing, after it was asked to try once more.
+    pub(crate) fn wait_for_room(
+        &self,
+        missing: impl Fn(usize, usize) -> Option<Step>,
+    ) -> Result<()> {
         let mut state = self.state.lock();
         let failures = state.failures();
         let mut since = None;
@@ -466,11 +470,11 @@ impl Shared {
             if let Some(since) = since.take() {
                 self.metrics.stalled(since);
             }
-            if has_room(state.frozen_count(), self.level_zero_files()) {
+            let Some(step) = missing(state.frozen_count(), self.level_zero_files()) else {
                 return Ok(());
-            }
+            };
             since = Some(Instant::now());
-            self.wait_for_progress(&mut state, failures)?;
+            self.wait_for_progress(&mut state, failures, step)?;
         }
     }
 
@@ -482,22 +486,25 @@ impl Shared {
                 return Ok(());
             }
             self.check_writable()?;
-            self.wait_for_progress(&mut state, failures)?;
+            self.wait_for_progress(&mut state, failures, Step::Flush)?;
         }
     }
 
-    /// Asks the background thread to go on and waits for it; fails if it has failed since `failures` were counted.
+    /// Asks the background thread to go on, also while it compacts, and waits for it; fails if this step has failed since
+    /// `failures` were counted.
     fn wait_for_progress(
         &self,
         state: &mut parking_lot::MutexGuard<'_, State>,
-        failures: u64,
+        failures: Failures,
+        step: Step,
     ) -> Result<()> {
-        if state.failures() > failures
-            && let Some(error) = state.error()
-        {
+        if let Some(error) = state.failed_since(failures, step) {
             return Err(error.clone());
         }
         state.call();
+        if step == Step::Flush {
+            self.flush_wanted.store(true, Ordering::Relaxed);
+        }
         self.bell.ring();
         self.progress.wait(state);
         Ok(())
@@ -541,3 +548,6 @@ impl std::fmt::Debug for Engine {
             .finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -14,7 +14,7 @@ use level_party_memtable::MemTableWriter;
 
 use super::conditions::judge;
 use super::{Entry, Job, Pending};
-use crate::background::{Frozen, MAX_FROZEN};
+use crate::background::{Frozen, MAX_FROZEN, Step};
 use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
@@ -245,8 +245,11 @@ impl Committer {
     /// A new log and a new memtable; the full one is frozen, and the background thread told. If this fails, nothing has
     /// changed.
     fn rotate(&mut self, shared: &Shared, demand: usize) -> Result<()> {
-        shared
-            .wait_for_room(|frozen, level_zero| frozen < MAX_FROZEN && level_zero < STOP_FILES)?;
+        shared.wait_for_room(|frozen, level_zero| match (frozen, level_zero) {
+            (MAX_FROZEN.., _) => Some(Step::Flush),
+            (_, STOP_FILES..) => Some(Step::Compaction),
+            _ => None,
+        })?;
         let mem = memory::allocate(
             &shared.options,
             shared.tables.comparator(),
