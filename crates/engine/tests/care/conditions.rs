@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use level_party_engine::{CommitHook, Engine, Error, ErrorKind, Expect, MemFs, Write, WriteBatch};
+use level_party_engine::{
+    CommitHook, Conflict, Engine, Error, ErrorKind, Expect, MemFs, Write, WriteBatch,
+};
 use parking_lot::Mutex;
 
 use crate::support::{Call, Rng, SpyFs, batch_of, contents, delete, get, open, put, tiny};
@@ -260,4 +262,36 @@ fn random_conditional_groups_match_a_model() {
     }
     let shown: Vec<Vec<u8>> = contents(&engine).into_keys().collect();
     assert!(shown.iter().eq(model.keys()));
+}
+
+/// Keeps the conflict that it is told of.
+struct Told(Arc<Mutex<Vec<Option<Conflict>>>>);
+
+impl CommitHook for Told {
+    fn claim(&mut self) -> bool {
+        true
+    }
+    fn assigned(&mut self, _: u64) {
+        panic!("a refused write gets no sequence");
+    }
+    fn refused(&mut self, error: &Error, _: u64) {
+        self.0.lock().push(error.conflict().cloned());
+    }
+}
+
+#[test]
+fn a_hook_is_told_which_condition_did_not_hold() {
+    let engine = open(&MemFs::new(), &tiny());
+    let first = engine.write(write(b"k", b"1")).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook = Box::new(Told(Arc::clone(&told)));
+    let refused = write(b"k", b"2").condition(b"k", Expect::Absent).hook(hook);
+    let error = engine.write(refused).unwrap_err();
+    let conflict = Conflict {
+        key: b"k".to_vec(),
+        expected: Expect::Absent,
+        found: Some(first),
+    };
+    assert_eq!(error.conflict(), Some(&conflict));
+    assert_eq!(*told.lock(), [Some(conflict)]);
 }
