@@ -55,5 +55,5 @@ pub use holder::{HeldLock, Holder, lock_holder};
 pub use listener::Listener;
 pub use lock::{DirLock, LOCK_NAME, LockError};
 pub use shared_page::{SharedPage, SharedRegion};
-pub use stream::Stream;
+pub use stream::{Ready, Stream};
 pub use waker::Waker;

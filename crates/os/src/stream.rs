@@ -20,6 +20,17 @@ use crate::handles;
 use crate::hangup::{self, Hangup};
 use crate::waker::Waker;
 
+/// What a wait found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// A read would not wait.
+    pub read: bool,
+    /// A write would not wait.
+    pub write: bool,
+    /// The waker was woken.
+    pub woken: bool,
+}
+
 /// A connection to another process of the same user, or another thread. Blocking, unless timeouts are
 /// set. Dropping it closes it; in a forked child it is an ended stream.
 #[derive(Debug)]
@@ -115,18 +126,7 @@ impl Stream {
     /// # Errors
     /// Whatever `poll(2)` says.
     pub fn wait_readable(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        loop {
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            // Too long for the system is as good as for ever.
-            let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-            match rustix::event::poll(&mut fds, left.as_ref()) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        wait_input(self.socket.as_fd(), timeout)
     }
 
     /// Waits until the connection is over, or the waker is woken. Data that arrives doesn't end the
@@ -137,6 +137,56 @@ impl Stream {
     /// Whatever `poll(2)` says.
     pub fn wait_hangup(&self, waker: &Waker) -> io::Result<Hangup> {
         hangup::wait(self.socket.as_fd(), waker.poll_fd())
+    }
+
+    /// Waits until there is something to read, the end included, or room to write, whichever is asked for, or until the
+    /// waker is woken. Nothing but the timeout: all three are false.
+    ///
+    /// # Errors
+    /// Whatever `poll(2)` says.
+    pub fn wait_ready(
+        &self,
+        read: bool,
+        write: bool,
+        waker: Option<&Waker>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Ready> {
+        let mut wanted = PollFlags::empty();
+        wanted.set(PollFlags::IN, read);
+        wanted.set(PollFlags::OUT, write);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            // Too long for the system is as good as for ever.
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let socket = PollFd::new(&self.socket, wanted);
+            let polled = match waker {
+                Some(waker) => {
+                    let waker = PollFd::from_borrowed_fd(waker.poll_fd(), PollFlags::IN);
+                    let mut fds = [socket, waker];
+                    rustix::event::poll(&mut fds, left.as_ref())
+                        .map(|_| [fds[0].revents(), fds[1].revents()])
+                }
+                None => {
+                    let mut fds = [socket];
+                    rustix::event::poll(&mut fds, left.as_ref())
+                        .map(|_| [fds[0].revents(), PollFlags::empty()])
+                }
+            };
+            match polled {
+                Ok([socket, woken]) => {
+                    // The end and errors are reported unasked; whoever then reads or writes learns of them.
+                    let over = socket.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+                    return Ok(Ready {
+                        read: over || socket.contains(PollFlags::IN),
+                        write: over || socket.contains(PollFlags::OUT),
+                        woken: !woken.is_empty(),
+                    });
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Bounds each blocking read; then it fails with `WouldBlock`. `None` waits for ever. Zero is
@@ -194,6 +244,18 @@ impl Read for &Stream {
 }
 
 impl Stream {
+    /// Reads what has come, without waiting. Handles that came with it are lost, as with a plain read.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing has come.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT) {
+            Ok((read, _)) => Ok(read),
+            Err(Errno::NOTSOCK) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes what the connection takes at once, without waiting.
     ///
     /// # Errors
@@ -222,6 +284,22 @@ impl Write for &Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Waits until there is something to read. False: the timeout passed.
+pub(crate) fn wait_input(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        // Too long for the system is as good as for ever.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, left.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

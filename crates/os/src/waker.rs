@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use crate::fork::GuardedFd;
 
@@ -59,6 +60,14 @@ impl Waker {
     pub fn reset(&self) {
         let mut sink = [0_u8; 512];
         while matches!(rustix::io::read(&self.read, &mut sink), Ok(n) if n == sink.len()) {}
+    }
+
+    /// Waits until it is woken. False: the timeout passed.
+    ///
+    /// # Errors
+    /// Whatever `poll(2)` says.
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        crate::stream::wait_input(self.poll_fd(), timeout)
     }
 
     pub(crate) fn poll_fd(&self) -> BorrowedFd<'_> {

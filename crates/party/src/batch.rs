@@ -116,12 +116,18 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// As [`Db::write`](crate::Db::write).
     pub fn write(self) -> Result<()> {
+        let (space, batch, options) = self.finish()?;
+        space.handle.write(&batch, options.sync).map(drop)
+    }
+
+    /// What is to be written.
+    ///
+    /// # Errors
+    /// The first entry that can never be.
+    pub(crate) fn finish(self) -> Result<(Space<'a>, WriteBatch, WriteOptions)> {
         match self.problem {
             Some(error) => Err(error),
-            None => {
-                let written = self.space.handle.write(&self.batch, self.options.sync);
-                written.map(drop)
-            }
+            None => Ok((self.space, self.batch, self.options)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::async_db::AsyncDb;
 use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
@@ -22,8 +23,8 @@ use crate::watch::{Watch, WatchFrom};
 /// One LevelDB directory, shared with every other process that opens it.
 ///
 /// A handle behaves the same whether this process leads or follows. Clones are cheap and share one connection; the
-/// database is left when the last clone is dropped or [`closed`](Db::close). All calls block; all may be made from
-/// any thread.
+/// database is left when the last clone is dropped or [`closed`](Db::close). All calls block ([`Db::to_async`] has
+/// their futures); all may be made from any thread.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -394,6 +395,29 @@ impl Db {
     /// As [`Db::get`].
     pub fn property(&self, name: &str) -> Result<Option<String>> {
         self.handle.property(name)
+    }
+
+    /// The bytes of this process's calls on the directory that are not answered yet, as
+    /// [`Options::queue_bytes`](crate::Options::queue_bytes) counts them.
+    pub fn queued_bytes(&self) -> usize {
+        self.handle.queued_bytes()
+    }
+
+    /// The same handle for tasks: its calls are futures, which need no particular runtime.
+    ///
+    /// Both may be used at once, and count as one handle: it is left when the last of either is dropped.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # pollster::block_on(async {
+    /// let db = level_party::Db::open(dir.path())?.to_async();
+    /// db.put("a", "1").await?;
+    /// assert_eq!(db.get("a").await?.as_deref(), Some(&b"1"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn to_async(&self) -> AsyncDb {
+        AsyncDb::new(self.clone(), self.handle.no_prefix.clone())
     }
 
     /// Leaves the directory. A leader finishes what is queued and hands over first.

@@ -169,6 +169,13 @@ impl Error {
         )
     }
 
+    pub(crate) fn forked() -> Self {
+        Error::new(
+            ErrorKind::Forked,
+            "this handle was opened before fork; open the database again in the child process",
+        )
+    }
+
     pub(crate) fn protocol(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Protocol, message)
     }

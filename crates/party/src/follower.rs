@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use level_party_os::{DataDir, Stream};
+use level_party_os::{DataDir, Ready, Stream, Waker};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::protocol::{
     ServerMessage, Welcome, decode, encode_frame,
 };
 
-/// A blocked read or write looks at its deadline this often. (Setting the exact time for each call costs a system
+/// A blocked read or send looks at its deadline this often. (Setting the exact time for each call costs a system
 /// call more.)
 const SLICE: Duration = Duration::from_millis(100);
 
@@ -31,16 +31,16 @@ pub(crate) struct Link {
 /// What a read brought.
 pub(crate) enum Received {
     Replies(Vec<(u64, Result<Answer>)>),
-    /// The deadline passed.
+    /// None has come.
     Nothing,
 }
 
 /// Why a frame was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendError {
-    /// The deadline passed before its first byte went out.
-    NothingSent,
-    /// The link ended, or ended here with a frame sent in part.
+    /// The connection takes no more now.
+    Full,
+    /// The link ended.
     Broken,
 }
 
@@ -115,7 +115,6 @@ impl Link {
     /// The connection is gone.
     pub fn new(stream: Arc<Stream>, leader_pid: u32, received: FrameBuffer) -> io::Result<Link> {
         stream.set_read_timeout(Some(SLICE))?;
-        stream.set_write_timeout(Some(SLICE))?;
         let received = Mutex::new(received);
         Ok(Link {
             stream,
@@ -138,49 +137,56 @@ impl Link {
         let _ = self.stream.shutdown();
     }
 
-    /// Sends a whole frame. The caller holds the session's sender lock. `stalled` is called when the connection takes
-    /// nothing: the leader may wait for its answers to be read.
+    /// Sends `bytes`, waiting until `deadline` while the connection takes nothing (`None`: not at all), and says how
+    /// many it took. Who calls holds the session's sending role. `stalled` is called when it takes nothing, as the
+    /// leader may wait for its answers to be read; it says whether nobody else reads.
     pub fn send(
         &self,
-        frame: &[u8],
-        deadline: Instant,
-        mut stalled: impl FnMut(),
-    ) -> std::result::Result<(), SendError> {
+        bytes: &[u8],
+        deadline: Option<Instant>,
+        mut stalled: impl FnMut() -> bool,
+    ) -> (usize, std::result::Result<(), SendError>) {
         let mut sent = 0;
-        while sent < frame.len() {
-            match (&*self.stream).write(&frame[sent..]) {
-                Ok(0) => return Err(SendError::Broken),
+        while sent < bytes.len() {
+            match self.stream.try_write(&bytes[sent..]) {
+                Ok(0) => return (sent, Err(SendError::Broken)),
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if Instant::now() >= deadline {
-                        return Err(match sent {
-                            0 => SendError::NothingSent,
-                            _ => SendError::Broken,
-                        });
+                    let Some(deadline) = deadline else {
+                        return (sent, Err(SendError::Full));
+                    };
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return (sent, Err(SendError::Full));
                     }
-                    stalled();
+                    let read = stalled();
+                    let slice = Some(left.min(SLICE));
+                    if self.stream.wait_ready(read, true, None, slice).is_err() {
+                        return (sent, Err(SendError::Broken));
+                    }
                 }
-                Err(_) => return Err(SendError::Broken),
+                Err(_) => return (sent, Err(SendError::Broken)),
             }
         }
-        Ok(())
+        (sent, Ok(()))
     }
 
-    /// Sends small frames that nobody waits for, if the connection takes them at once.
-    pub fn try_send(&self, frames: &[u8]) -> std::result::Result<(), SendError> {
-        match self.stream.try_write(frames) {
-            Ok(sent) if sent == frames.len() => Ok(()),
-            Ok(sent) => match self.send(&frames[sent..], Instant::now(), || {}) {
-                Ok(()) => Ok(()),
-                Err(_) => Err(SendError::Broken),
-            },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::NothingSent),
-            Err(_) => Err(SendError::Broken),
-        }
+    /// Waits until there are answers to be read, or room to send, or `waker` is woken, or `timeout` passes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait_ready(
+        &self,
+        read: bool,
+        write: bool,
+        waker: &Waker,
+        timeout: Option<Duration>,
+    ) -> io::Result<Ready> {
+        self.stream.wait_ready(read, write, Some(waker), timeout)
     }
 
-    /// Waits for replies until `deadline`.
+    /// Waits for replies until `deadline`, or until a moment in which nothing came.
     ///
     /// # Errors
     /// The link ended, or what came is not a reply.
@@ -188,18 +194,8 @@ impl Link {
         let io = |error| Error::io("the leader went", error);
         let mut received = self.received.lock();
         loop {
-            let mut replies = Vec::new();
-            while let Some(frame) = received.next_frame()? {
-                match decode(frame)? {
-                    ServerMessage::Reply { id, result } => {
-                        let answer = result.map_err(Error::from).and_then(Answer::from_response);
-                        replies.push((id, answer));
-                    }
-                    _ => return Err(Error::protocol("only replies follow the welcome")),
-                }
-            }
-            if !replies.is_empty() {
-                return Ok(Received::Replies(replies));
+            if let Some(replies) = whole_replies(&mut received)? {
+                return Ok(replies);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left < SLICE && !self.stream.wait_readable(Some(left)).map_err(io)? {
@@ -208,13 +204,61 @@ impl Link {
             match received.fill(&*self.stream) {
                 Ok(0) => return Err(io(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
+                // The caller looks whether there is something to send.
+                Err(error) if is_passing(&error) => return Ok(Received::Nothing),
                 Err(error) => return Err(io(error)),
             }
         }
     }
+
+    /// Takes the replies that have come, without waiting.
+    ///
+    /// # Errors
+    /// As [`Link::receive`].
+    pub fn receive_now(&self) -> Result<Received> {
+        let io = |error| Error::io("the leader went", error);
+        let mut received = self.received.lock();
+        loop {
+            if let Some(replies) = whole_replies(&mut received)? {
+                return Ok(replies);
+            }
+            match received.fill(WhatHasCome(&self.stream)) {
+                Ok(0) => return Err(io(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => return Ok(Received::Nothing),
+                Err(error) => return Err(io(error)),
+            }
+        }
+    }
+}
+
+/// Reads without waiting.
+struct WhatHasCome<'a>(&'a Stream);
+
+impl io::Read for WhatHasCome<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// The replies that are there whole; `None`: not one.
+fn whole_replies(received: &mut FrameBuffer) -> Result<Option<Received>> {
+    let mut replies = Vec::new();
+    while let Some(frame) = received.next_frame()? {
+        match decode(frame)? {
+            ServerMessage::Reply { id, result } => {
+                let answer = result.map_err(Error::from).and_then(Answer::from_response);
+                replies.push((id, answer));
+            }
+            _ => return Err(Error::protocol("only replies follow the welcome")),
+        }
+    }
+    Ok((!replies.is_empty()).then_some(Received::Replies(replies)))
 }

@@ -1,12 +1,14 @@
 //! A handle: what one `open` returned. It has its own limits and its own `close`, and makes calls through its node.
 //!
 //! Each public call becomes one request here, or several where the answer comes in parts; what a caller gave is checked
-//! here, alike in both roles, before anything is sent.
+//! here, alike in both roles, before anything is sent. There is one body for a thread that waits and for a task:
+//! with [`Wait::Thread`] a call's first poll blocks until it is done, so that [`now`] has the whole in one poll.
 
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,14 +19,14 @@ use crate::bounds::Bounds;
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
-use crate::options::Options;
+use crate::options::{Options, WhenFull};
 use crate::protocol::{
     Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Outcome, Request, Scan, Task,
     Write, unexpected,
 };
 use crate::registry;
 use crate::report::VerifyReport;
-use crate::session::{Answered, Limits, PinId, Tenure};
+use crate::session::{Calling, Limits, PinId, Tenure, Wait};
 use crate::side::{Ender, Work};
 use crate::status::{LeaderStatus, Role, Status};
 
@@ -36,6 +38,15 @@ const MAX_KEYS: usize = 1 << 16;
 /// What a key held: the entry's sequence and value.
 pub(crate) type Found = Option<(u64, Vec<u8>)>;
 
+/// The outcome of calls made with [`Wait::Thread`].
+pub(crate) fn now<T>(calls: impl Future<Output = T>) -> T {
+    let mut calls = std::pin::pin!(calls);
+    match calls.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => unreachable!("a call of a thread blocks"),
+    }
+}
+
 /// What one `open` returned.
 pub(crate) struct Handle {
     elector: Arc<Elector>,
@@ -44,6 +55,8 @@ pub(crate) struct Handle {
     read_only: bool,
     /// What the keys of the whole database begin with: nothing.
     pub no_prefix: Arc<[u8]>,
+    queue_bytes: usize,
+    when_full: WhenFull,
     opened: AtomicBool,
     closed: AtomicBool,
     /// What ends this handle's long-lived work.
@@ -53,6 +66,7 @@ pub(crate) struct Handle {
 impl Handle {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let (timeout, retry, read_only) = (options.timeout, options.retry, options.read_only);
+        let (queue_bytes, when_full) = (options.queue_bytes, options.when_full);
         let limits = Limits::new(options.open_timeout, true);
         let error_if_exists = options.error_if_exists;
         let elector = registry::join(path, options)?;
@@ -63,6 +77,8 @@ impl Handle {
             retry,
             read_only,
             no_prefix: Arc::from(&[][..]),
+            queue_bytes,
+            when_full,
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             enders: Mutex::default(),
@@ -174,21 +190,30 @@ impl Handle {
     ///
     /// # Errors
     /// `Closed`, `Forked`.
-    pub fn limits(&self) -> Result<Limits> {
+    pub fn limits_by(&self, wait: Wait) -> Result<Limits> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
         if self.node().is_forked() {
-            return Err(Error::new(
-                ErrorKind::Forked,
-                "this handle was opened before fork; open the database again in the child process",
-            ));
+            return Err(Error::forked());
         }
-        Ok(Limits::new(self.timeout, self.retry))
+        Ok(Limits {
+            wait,
+            queue_bytes: self.queue_bytes,
+            when_full: self.when_full,
+            ..Limits::new(self.timeout, self.retry)
+        })
     }
 
-    fn call(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
-        self.node().session.call(request, limits)
+    fn call<'a>(&'a self, request: Request<'a>, limits: Limits) -> Calling<'a> {
+        self.node().session.calling(request, limits)
+    }
+
+    pub fn queued_bytes(&self) -> usize {
+        match self.node().is_forked() {
+            true => 0,
+            false => self.node().session.queued_bytes(),
+        }
     }
 
     /// The moment `at` can still be read, as far as this process knows.
@@ -205,37 +230,43 @@ impl Handle {
         })
     }
 
-    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
+    pub async fn get_by(
+        &self,
+        wait: Wait,
+        key: &[u8],
+        at: Option<&Pinned>,
+    ) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
-        let limits = self.limits()?;
+        let limits = self.limits_by(wait)?;
         self.check_moment(at)?;
         let request = Request::Get {
             key: Bytes::new(key),
             at: at.map(Pinned::sequence),
         };
-        match self.call(&request, &limits)?.answer {
+        match self.call(request, limits).await?.answer {
             Answer::Value(value) => Ok(value),
             other => Err(unexpected(&other)),
         }
     }
 
-    pub fn contains(&self, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
+    pub async fn contains_by(&self, wait: Wait, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
         check_key(key)?;
-        let limits = self.limits()?;
+        let limits = self.limits_by(wait)?;
         self.check_moment(at)?;
         let request = Request::Contains {
             key: Bytes::new(key),
             at: at.map(Pinned::sequence),
         };
-        match self.call(&request, &limits)?.answer {
+        match self.call(request, limits).await?.answer {
             Answer::Contained(yes) => Ok(yes),
             other => Err(unexpected(&other)),
         }
     }
 
     /// What `keys` held at one moment: each entry's sequence and value.
-    pub fn get_many(
+    pub async fn get_many_by(
         self: &Arc<Self>,
+        wait: Wait,
         keys: &[impl AsRef<[u8]>],
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
@@ -246,9 +277,9 @@ impl Handle {
             let left = &keys[found.len()..];
             let packed = pack_some(left);
             if packed.count < left.len() && at.is_none() && granted.is_none() {
-                granted = Some(self.pin()?);
+                granted = Some(self.pin_by(wait).await?);
             }
-            let limits = self.limits()?;
+            let limits = self.limits_by(wait)?;
             let pin = at.or(granted.as_ref());
             self.check_moment(pin)?;
             let request = Request::GetMany(GetMany {
@@ -256,7 +287,7 @@ impl Handle {
                 keys: Bytes::new(packed.keys.packed()),
                 limit_bytes: MAX_CHUNK_BYTES,
             });
-            let answered = self.call(&request, &limits)?;
+            let answered = self.call(request, limits).await?;
             let Answer::Values {
                 sequence, values, ..
             } = answered.answer
@@ -279,30 +310,34 @@ impl Handle {
     }
 
     /// Writes `batch` and says the sequence of its last entry.
-    pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
-        match self.write_if(batch, sync, &Conditions::default())? {
+    pub async fn write_by(&self, wait: Wait, batch: &WriteBatch, sync: bool) -> Result<u64> {
+        match self
+            .write_if_by(wait, batch, sync, &Conditions::default())
+            .await?
+        {
             Some(sequence) => Ok(sequence),
             None => Err(unexpected(&Answer::Conflict)),
         }
     }
 
     /// Writes `batch` if all of `conditions` hold when its turn comes. `None`: they did not, and nothing was written.
-    pub fn write_if(
+    pub async fn write_if_by(
         &self,
+        wait: Wait,
         batch: &WriteBatch,
         sync: bool,
         conditions: &Conditions,
     ) -> Result<Option<u64>> {
         self.check_writable()?;
         check_batch(batch, conditions)?;
-        let limits = self.limits()?;
+        let limits = self.limits_by(wait)?;
         let request = Request::Write(Write {
             number: 0,
             sync,
             batch: Bytes::new(batch.as_bytes()),
             conditions: Bytes::new(conditions.packed()),
         });
-        match self.call(&request, &limits)?.answer {
+        match self.call(request, limits).await?.answer {
             Answer::Written { sequence } => Ok(Some(sequence)),
             Answer::Conflict => Ok(None),
             other => Err(unexpected(&other)),
@@ -322,20 +357,21 @@ impl Handle {
     }
 
     /// One chunk of a range; the pin of its moment where this chunk granted one; and who answered.
-    pub fn scan(
+    pub async fn scan_by(
         self: &Arc<Self>,
+        wait: Wait,
         scan: &Scan<'_>,
         pin: Option<&Pinned>,
         begun: Option<Tenure>,
     ) -> Result<(Entries, Option<Pinned>, Tenure)> {
-        let mut limits = self.limits()?;
+        let mut limits = self.limits_by(wait)?;
         limits.only = begun.filter(|_| !self.retry);
         self.check_moment(pin)?;
         let scan = Scan {
             at: pin.map(Pinned::sequence),
             ..*scan
         };
-        let answered = self.call(&Request::Scan(scan), &limits)?;
+        let answered = self.call(Request::Scan(scan), limits).await?;
         match answered.answer {
             Answer::Entries {
                 sequence, entries, ..
@@ -347,8 +383,8 @@ impl Handle {
         }
     }
 
-    pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
-        let answered = self.call(&Request::Pin, &self.limits()?)?;
+    pub async fn pin_by(self: &Arc<Self>, wait: Wait) -> Result<Pinned> {
+        let answered = self.call(Request::Pin, self.limits_by(wait)?).await?;
         match answered.answer {
             Answer::Pinned { sequence } => self
                 .granted(answered.pin, sequence)
@@ -358,25 +394,29 @@ impl Handle {
     }
 
     /// About how many bytes the tables hold of a range.
-    pub fn approximate_size(&self, bounds: &Bounds) -> Result<u64> {
+    pub async fn approximate_size_by(&self, wait: Wait, bounds: &Bounds) -> Result<u64> {
         let (lower, upper) = bounds.checked()?;
         let request = Request::ApproximateSize { lower, upper };
-        match self.call(&request, &self.limits()?)?.answer {
+        match self.call(request, self.limits_by(wait)?).await?.answer {
             Answer::Size(bytes) => Ok(bytes),
             other => Err(unexpected(&other)),
         }
     }
 
-    pub fn property(&self, name: &str) -> Result<Option<String>> {
+    pub async fn property_by(&self, wait: Wait, name: &str) -> Result<Option<String>> {
         let request = Request::Property { name };
-        match self.call(&request, &self.limits()?)?.answer {
+        match self.call(request, self.limits_by(wait)?).await?.answer {
             Answer::Property(text) => Ok(text),
             other => Err(unexpected(&other)),
         }
     }
 
-    pub fn status(&self) -> Result<Status> {
-        let leader: LeaderStatus = match self.call(&Request::Status, &self.limits()?)?.answer {
+    pub async fn status_by(&self, wait: Wait) -> Result<Status> {
+        let leader: LeaderStatus = match self
+            .call(Request::Status, self.limits_by(wait)?)
+            .await?
+            .answer
+        {
             Answer::Status(status) => *status,
             other => return Err(unexpected(&other)),
         };
@@ -386,6 +426,49 @@ impl Handle {
             leader,
             differing_options: self.node().differing_options.lock().clone(),
         })
+    }
+}
+
+/// The same by the calling thread.
+impl Handle {
+    pub fn limits(&self) -> Result<Limits> {
+        self.limits_by(Wait::Thread)
+    }
+
+    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
+        now(self.get_by(Wait::Thread, key, at))
+    }
+
+    pub fn contains(&self, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
+        now(self.contains_by(Wait::Thread, key, at))
+    }
+
+    pub fn get_many(
+        self: &Arc<Self>,
+        keys: &[impl AsRef<[u8]>],
+        at: Option<&Pinned>,
+    ) -> Result<Vec<Found>> {
+        now(self.get_many_by(Wait::Thread, keys, at))
+    }
+
+    pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
+        now(self.write_by(Wait::Thread, batch, sync))
+    }
+
+    pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
+        now(self.pin_by(Wait::Thread))
+    }
+
+    pub fn approximate_size(&self, bounds: &Bounds) -> Result<u64> {
+        now(self.approximate_size_by(Wait::Thread, bounds))
+    }
+
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        now(self.property_by(Wait::Thread, name))
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        now(self.status_by(Wait::Thread))
     }
 }
 

@@ -294,13 +294,13 @@ impl Leadership {
         }
     }
 
-    /// Makes a write that this process's own session began under another leader.
-    pub fn write_for_page(
+    /// Makes writes of this process's own session that its page keeps the outcomes of, together and in order.
+    pub fn write_together(
         &self,
         page: &Arc<Page>,
-        write: &Write<'_>,
-    ) -> std::result::Result<Answer, Stop> {
-        self.service.write_for_page(page, write)
+        writes: &[Write<'_>],
+    ) -> Vec<std::result::Result<Answer, Stop>> {
+        self.service.write_together(page, writes)
     }
 
     /// Pins a moment that this process held under another leader. False: it is gone.

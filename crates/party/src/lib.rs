@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod alarm;
+mod async_db;
 mod batch;
 mod bounds;
 mod codec;
@@ -59,6 +60,7 @@ mod transaction;
 mod typed;
 mod watch;
 
+pub use async_db::{AsyncBatch, AsyncDb, AsyncRange, AsyncSnapshot, AsyncTransaction};
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};
 pub use bounds::KeyRange;
 #[cfg(feature = "json")]
@@ -66,7 +68,9 @@ pub use codec::Json;
 pub use codec::{BigEndian, Bytes, Codec, CodecError, Utf8};
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
-pub use options::{DEFAULT_OPEN_TIMEOUT, DEFAULT_TIMEOUT, Lead, Options};
+pub use options::{
+    DEFAULT_OPEN_TIMEOUT, DEFAULT_QUEUE_BYTES, DEFAULT_TIMEOUT, Lead, Options, WhenFull,
+};
 pub use position::Position;
 pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 pub use range::{Keys, Range, Values};

@@ -23,7 +23,7 @@ pub(crate) struct Node {
     /// Where the directory is, in full.
     pub path: PathBuf,
     pub options: Options,
-    pub session: Session,
+    pub session: Arc<Session>,
     /// By which leaders know that this process lives.
     pub sign: SignOfLife,
     /// Wakes the elector; with `closing` set it leaves.

@@ -13,6 +13,20 @@ pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits by default for its answer.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes of calls that a process keeps by default until they are answered.
+pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
+
+/// What a call does that finds [`Options::queue_bytes`] taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It waits for its turn, until its deadline.
+    #[default]
+    Wait,
+    /// It ends at once with [`Busy`](crate::ErrorKind::Busy).
+    Busy,
+}
+
 /// Whether a process may become the leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +65,8 @@ pub struct Options {
     /// These two concern this process alone, if it leads.
     pub(crate) block_cache_bytes: usize,
     pub(crate) map_tables: bool,
+    pub(crate) queue_bytes: usize,
+    pub(crate) when_full: WhenFull,
     pub(crate) engine: EngineOptions,
 }
 
@@ -121,6 +137,8 @@ impl Default for Options {
             timeout: DEFAULT_TIMEOUT,
             block_cache_bytes: 8 << 20,
             map_tables: false,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            when_full: WhenFull::Wait,
             engine: EngineOptions {
                 write_buffer_size: 4 << 20,
                 block_size: 4096,
@@ -183,6 +201,33 @@ impl Options {
     /// long; what has not begun by then is not made, and ends with `Timeout`.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
+        self
+    }
+
+    /// Bytes of calls that this process keeps until they are answered, beside which a call of this handle may begin
+    /// (default 64 MiB): their keys and values, and 320 bytes each. It holds in both roles and while there is no
+    /// leader. A call that is larger by itself is made when there is no other. Answers that nobody has taken yet are not
+    /// counted.
+    ///
+    /// ```
+    /// use level_party::{Db, WhenFull};
+    /// let dir = tempfile::tempdir()?;
+    /// let db = Db::options()
+    ///     .queue_bytes(4 << 20)
+    ///     .when_full(WhenFull::Busy)
+    ///     .open(dir.path())?;
+    /// db.put("a", "1")?;
+    /// assert_eq!(db.queued_bytes(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// What a call does that finds [`Options::queue_bytes`] taken (default: it waits).
+    pub fn when_full(mut self, what: WhenFull) -> Self {
+        self.when_full = what;
         self
     }
 

@@ -24,7 +24,9 @@ use crate::options::EngineOptions;
 use crate::status::LeaderStatus;
 
 pub(crate) use entries::{Entries, EntriesBuilder};
-pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
+pub(crate) use frame::{
+    FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame, frame_message,
+};
 pub(crate) use packed::{Conditions, Keys, Values};
 pub(crate) use side::{Changes, Missing, News, Outcome, Piece, Side, Start, Task};
 
@@ -48,6 +50,8 @@ pub(crate) const MAX_SIDE_BOUND: usize = 1 << 20;
 pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
 pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
+/// What a frame has at most beside keys, values and bounds: length, tags, ids and lengths.
+const FRAME_OVERHEAD: usize = 64;
 /// The version of the messages below. A change of meaning or shape raises it.
 pub(crate) const VERSION: u16 = 3;
 /// Over a side connection the leader says at least this often that it is at work.
@@ -148,6 +152,32 @@ pub(crate) enum Request<'a> {
 }
 
 impl Request<'_> {
+    /// About how many bytes its frame has; never fewer.
+    pub fn frame_bytes(&self) -> usize {
+        let bound = |bound: &Bound<&Bytes>| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => key.len(),
+            Bound::Unbounded => 0,
+        };
+        let content = match self {
+            Request::Get { key, .. } | Request::Contains { key, .. } => key.len(),
+            Request::GetMany(many) => many.keys.len(),
+            Request::Write(write) => write.batch.len() + write.conditions.len(),
+            Request::Scan(scan) => bound(&scan.lower) + bound(&scan.upper),
+            Request::ApproximateSize { lower, upper } => bound(lower) + bound(upper),
+            Request::Property { name } => name.len(),
+            Request::Pin | Request::Status => 0,
+        };
+        content + FRAME_OVERHEAD
+    }
+
+    /// Whether it takes a leader microseconds, so that a task may make it where it stands.
+    pub fn is_quick(&self) -> bool {
+        matches!(
+            self,
+            Request::Get { .. } | Request::Contains { .. } | Request::Pin
+        )
+    }
+
     /// Whether its answer may pin a moment.
     pub fn may_grant(&self) -> bool {
         matches!(

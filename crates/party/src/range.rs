@@ -17,9 +17,9 @@ use std::sync::Arc;
 use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
-use crate::handle::{Handle, Pinned};
+use crate::handle::{Handle, Pinned, now};
 use crate::protocol::{Entries, Scan};
-use crate::session::Tenure;
+use crate::session::{Tenure, Wait};
 
 pub use parts::{Keys, Values};
 
@@ -107,8 +107,9 @@ impl Side {
     }
 }
 
+/// One of a range's ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Front,
     Back,
 }
@@ -328,11 +329,33 @@ impl Range {
                 let at = other.and_then(Entries::pop_last);
                 return Ok(at.map(|at| (end.other(), at)));
             }
-            self.fill(end)?;
+            now(self.fill(Wait::Thread, end))?;
         }
     }
 
-    fn fill(&mut self, end: End) -> Result<()> {
+    /// Asks as long as the next step at `end` would have to. An error is what that step ends with.
+    pub(crate) async fn ready(&mut self, wait: Wait, end: End) -> Result<()> {
+        while self.has_to_ask(end) {
+            if let Err(error) = self.fill(wait, end).await {
+                self.failed = true;
+                self.pin = None;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the next step at `end` can't be made with what has come.
+    pub(crate) fn has_to_ask(&self, end: End) -> bool {
+        let side = match end {
+            End::Front => &self.front,
+            End::Back => &self.back,
+        };
+        let over = self.failed || self.remaining == 0 || self.drained;
+        !over && side.chunk.as_ref().is_none_or(Entries::is_empty)
+    }
+
+    async fn fill(&mut self, wait: Wait, end: End) -> Result<()> {
         let chunk_bytes = self.side(end).next_bytes;
         let (lower, upper) = self.left.checked()?;
         let scan = Scan {
@@ -346,8 +369,9 @@ impl Range {
             limit_bytes: chunk_bytes,
             limit_entries: u32::try_from(self.remaining).unwrap_or(u32::MAX),
         };
-        let (entries, pinned, tenure) =
-            self.handle.scan(&scan, self.pin.as_deref(), self.tenure)?;
+        let pin = self.pin.as_deref();
+        let scanned = self.handle.scan_by(wait, &scan, pin, self.tenure);
+        let (entries, pinned, tenure) = scanned.await?;
         if let Some(pinned) = pinned {
             self.pin = Some(Arc::new(pinned));
         }

@@ -5,29 +5,42 @@
 //! new **tenure**; what an older tenure's link still delivers counts no more.
 //!
 //! Invariants:
-//! - A call is registered in `pending`, with its encoded frame, before its first byte is sent, and stays there until
-//!   it is answered or given up. Ids and write numbers rise in the order frames are sent (the `sender` lock).
-//! - When a new tenure begins, all that is pending is resolved or sent again in id order, *before* any new call goes
-//!   out: `via` is set last. So a session's writes take effect in the order it issued them.
+//! - A call is registered in `calls`, with its encoded frame, before its first byte is sent, and stays there until
+//!   it is answered or given up. Ids and write numbers rise in the order in which calls are taken on, and `queue` holds
+//!   those that the leader has not been given yet, in that order.
+//! - When a new tenure begins, all that is in flight is resolved or queued again in id order, ahead of all that comes
+//!   later. So a session's writes take effect in the order it issued them.
 //! - A write is sent again only when the page and the new leader together show that it was not applied
 //!   (the table in `handover`); where nobody can tell, the caller gets `OutcomeUnknown`.
 //! - A write whose caller gave up while a leader had claimed it is never sent again.
 //! - A grant of a pinned moment is registered together with the tenure it came from; a grant of an older tenure is
 //!   void and the call is made anew.
+//! - What is kept for calls is bounded in bytes (`room`). No waker is called under the lock (`guard`).
 //!
-//! There is no thread that reads answers: of the callers that wait, one reads the link for all (a message between
-//! threads costs as much as one between processes), and hands the reading on when its own answer has come.
+//! Blocking users cost no thread: of the callers that wait, one reads the link for all (a message between
+//! threads costs as much as one between processes), and hands the reading on when its own answer has come. For tasks,
+//! which cannot wait, one thread does the same (`driver`), started when the first comes.
 
 mod calls;
+mod driver;
+mod flight;
+mod guard;
 mod handover;
 mod pins;
+mod pump;
+mod reading;
+mod room;
 mod route;
+mod task;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use level_party_os::process::fork_generation;
 use parking_lot::{Condvar, Mutex};
 
 use crate::alarm::Alarm;
@@ -35,16 +48,25 @@ use crate::epoch::{Epoch, random_words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::follower::Link;
 use crate::leader::Leadership;
+use crate::options::{DEFAULT_QUEUE_BYTES, WhenFull};
 use crate::page::Page;
 use crate::protocol::Answer;
 use crate::status::Role;
 
 pub(crate) use pins::PinId;
 pub(crate) use route::Route;
+pub(crate) use task::Calling;
 
 /// Names one tenure of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenure(u64);
+
+/// Who waits for a call: the thread that makes it, or a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Thread,
+    Task,
+}
 
 /// How long a call may take, and what it does when the leader goes.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +76,10 @@ pub(crate) struct Limits {
     pub retry: bool,
     /// The only tenure that may answer (a stream without retry).
     pub only: Option<Tenure>,
+    pub wait: Wait,
+    /// Bytes of calls beside which it may begin.
+    pub queue_bytes: usize,
+    pub when_full: WhenFull,
 }
 
 impl Limits {
@@ -67,6 +93,9 @@ impl Limits {
             timeout,
             retry,
             only: None,
+            wait: Wait::Thread,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            when_full: WhenFull::Wait,
         }
     }
 }
@@ -82,36 +111,49 @@ pub(crate) struct Answered {
 pub(crate) struct Session {
     id: [u64; 2],
     page: Arc<Page>,
-    /// Held while a frame is numbered and sent.
-    sender: Mutex<Sender>,
     inner: Mutex<Inner>,
-    /// `via` changed, or room for writes came free.
+    /// `via` changed.
     changed: Condvar,
     /// `via` when it is this process, for calls that need no lock.
     leading: ArcSwapOption<Local>,
+    /// Calls that are not answered, as when the lock was last let go.
+    backlog: AtomicUsize,
+    /// Bytes of this process's writes that are at the engine without having been queued.
+    direct: AtomicUsize,
+    /// Somebody waits for room.
+    line: AtomicBool,
     /// Wakes the elector.
     elector: Arc<Alarm>,
-}
-
-struct Sender {
-    next_call: u64,
-    next_write: u64,
+    driver_waker: level_party_os::Waker,
+    myself: Weak<Session>,
+    fork_generation: u64,
 }
 
 struct Inner {
     via: Via,
     tenure: Tenure,
-    /// One of the waiting callers reads the link.
+    /// Somebody reads the link.
     reading: bool,
     /// A call was answered in this tenure or, between tenures, in the last.
     answered: bool,
-    /// What was in flight is still being sent to the new leader: no new call goes out yet.
-    catching_up: bool,
-    /// Calls in flight by id.
-    pending: BTreeMap<u64, Pending>,
-    /// Numbers of the writes in flight.
+    /// Somebody sends over the link, or makes calls here.
+    sending: bool,
+    /// A task's next poll sends what is queued.
+    gathering: bool,
+    calls: flight::Calls,
+    load: flight::Load,
+    room: room::Room,
+    /// Calls that the leader has not been given yet, by id.
+    queue: VecDeque<u64>,
+    /// What the link has not taken yet.
+    rest: pump::Rest,
+    last_write: u64,
+    /// Numbers of the writes that a leader may have seen and that are not decided.
     unfinished: BTreeSet<u64>,
     pins: pins::Pins,
+    driver: driver::Driver,
+    /// Tasks to be woken when the lock is let go.
+    wakes: Vec<Waker>,
     /// The leadership of the last tenure that had one.
     last_epoch: Option<Epoch>,
     /// The newest sequence that leadership is known to have made visible.
@@ -145,46 +187,50 @@ pub(crate) struct Trouble {
     pub told: Option<Arc<dyn Fn() -> Trouble + Send + Sync>>,
 }
 
-struct Pending {
-    frame: Arc<Vec<u8>>,
-    /// The write's number, if it is one.
-    write: Option<u64>,
-    /// Its answer may grant a pin.
-    grants: bool,
-    retry: bool,
-    /// Whom to wake; `None` where the caller gave up and only the outcome is still owed.
-    caller: Option<Arc<Condvar>>,
-    answer: Option<Result<Answered>>,
-    /// The leadership it was sent again to last, and how often.
-    sent_again: Option<(Epoch, u32)>,
-}
-
 impl Session {
-    pub fn new(elector: Arc<Alarm>) -> std::io::Result<Self> {
-        Ok(Session {
-            id: random_words()?,
-            page: Arc::new(Page::create()?),
-            sender: Mutex::new(Sender {
-                next_call: 1,
-                next_write: 1,
-            }),
+    pub fn new(elector: Arc<Alarm>) -> std::io::Result<Arc<Self>> {
+        let id = random_words()?;
+        let page = Arc::new(Page::create()?);
+        let driver_waker = level_party_os::Waker::new()?;
+        Ok(Arc::new_cyclic(|myself| Session {
+            id,
+            page,
             inner: Mutex::new(Inner {
                 via: Via::Nobody,
                 tenure: Tenure(0),
                 reading: false,
                 answered: false,
-                catching_up: false,
-                pending: BTreeMap::new(),
+                sending: false,
+                gathering: false,
+                calls: flight::Calls::default(),
+                load: flight::Load::default(),
+                room: room::Room::default(),
+                queue: VecDeque::new(),
+                rest: pump::Rest::default(),
+                last_write: 0,
                 unfinished: BTreeSet::new(),
                 pins: pins::Pins::default(),
+                driver: driver::Driver::default(),
+                wakes: Vec::new(),
                 last_epoch: None,
                 published: 0,
                 trouble: Trouble::default(),
             }),
             changed: Condvar::new(),
             leading: ArcSwapOption::const_empty(),
+            backlog: AtomicUsize::new(0),
+            direct: AtomicUsize::new(0),
+            line: AtomicBool::new(false),
             elector,
-        })
+            driver_waker,
+            myself: myself.clone(),
+            fork_generation: fork_generation(),
+        }))
+    }
+
+    /// Whether this is a forked child's copy of its parent's session.
+    fn is_forked(&self) -> bool {
+        fork_generation() != self.fork_generation
     }
 
     pub fn id(&self) -> [u64; 2] {
@@ -196,7 +242,7 @@ impl Session {
     }
 
     pub fn role(&self) -> Role {
-        match self.inner.lock().via {
+        match self.lock().via {
             Via::Link(_) => Role::Follower,
             Via::Local(_) => Role::Leader,
             Via::Nobody | Via::Closed => Role::Electing,
@@ -205,7 +251,7 @@ impl Session {
 
     /// Says why there is no leader yet.
     pub fn set_trouble(&self, trouble: Trouble) {
-        self.inner.lock().trouble = trouble;
+        self.lock().trouble = trouble;
     }
 
     /// Waits until there is a leader, or `failed` tells why there will be none.
@@ -217,7 +263,7 @@ impl Session {
         limits: &Limits,
         failed: impl Fn() -> Option<Error>,
     ) -> Result<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         loop {
             match inner.via {
                 Via::Link(_) | Via::Local(_) => return Ok(()),
@@ -227,11 +273,7 @@ impl Session {
             if let Some(error) = failed() {
                 return Err(error);
             }
-            if self
-                .changed
-                .wait_until(&mut inner, limits.deadline)
-                .timed_out()
-            {
+            if inner.wait_until(&self.changed, limits.deadline) {
                 return Err(inner.timeout_error(limits));
             }
         }
@@ -239,12 +281,12 @@ impl Session {
 
     /// Whether the last tenure was of use to anybody.
     pub fn was_answered(&self) -> bool {
-        self.inner.lock().answered
+        self.lock().answered
     }
 
     /// Whether `tenure` has not ended.
     pub fn is_current(&self, tenure: Tenure) -> bool {
-        self.inner.lock().tenure == tenure
+        self.lock().tenure == tenure
     }
 }
 

@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::error::Result;
 use crate::handle::Pinned;
 use crate::range::Range;
+use crate::session::Wait;
 use crate::space::Space;
 use crate::sublevel::{self, Sublevel};
 use crate::typed::Typed;
@@ -36,6 +37,14 @@ impl Snapshot {
     pub(crate) fn take(of: Space<'_>) -> Result<Self> {
         Ok(Snapshot {
             pin: Arc::new(of.handle.pin()?),
+            prefix: of.prefix.clone(),
+        })
+    }
+
+    /// The same for a task.
+    pub(crate) async fn take_by_task(of: Space<'_>) -> Result<Self> {
+        Ok(Snapshot {
+            pin: Arc::new(of.handle.pin_by(Wait::Task).await?),
             prefix: of.prefix.clone(),
         })
     }

@@ -35,7 +35,7 @@ impl<'a> Space<'a> {
         behind(self.prefix, key)
     }
 
-    fn pin(&self) -> Option<&'a Pinned> {
+    pub fn pin(&self) -> Option<&'a Pinned> {
         self.at.map(Arc::as_ref)
     }
 
@@ -130,7 +130,7 @@ pub(crate) fn behind<'k>(prefix: &[u8], key: &'k [u8]) -> Cow<'k, [u8]> {
 }
 
 /// The values alone of entries that were read.
-fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
     let value = |entry: Found| entry.map(|(_, value)| value);
     entries.into_iter().map(value).collect()
 }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::async_db::AsyncDb;
 use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
@@ -68,6 +69,11 @@ impl Sublevel {
             prefix: &self.prefix,
             at: None,
         }
+    }
+
+    /// The same sublevel for tasks; as [`Db::to_async`].
+    pub fn to_async(&self) -> AsyncDb {
+        AsyncDb::new(self.db.clone(), self.prefix.clone())
     }
 
     /// The database it is a part of.

@@ -14,12 +14,14 @@ mod range;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::batch::{WriteBatch, check_entry, check_key};
 use crate::bounds::{Bounds, KeyRange};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::{Handle, Pinned};
+use crate::handle::{Handle, Pinned, now};
 use crate::protocol::Conditions;
+use crate::session::{Limits, Wait};
 use crate::space::{Space, behind};
 use crate::sublevel::Sublevel;
 
@@ -32,7 +34,8 @@ pub struct Transaction<'a> {
 }
 
 /// What a transaction knows, by whole keys.
-struct Core {
+pub(crate) struct Core {
+    wait: Wait,
     moment: Arc<Pinned>,
     read: Read,
     written: Written,
@@ -54,7 +57,7 @@ impl Transaction<'_> {
     /// As [`Snapshot::get`](crate::Snapshot::get).
     pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let key = behind(&self.prefix, key.as_ref());
-        self.core.get(&key)
+        now(self.core.get(&key))
     }
 
     /// The value of each of `keys`, as [`Transaction::get`], with one message for all.
@@ -67,10 +70,7 @@ impl Transaction<'_> {
     ) -> Result<Vec<Option<Vec<u8>>>> {
         let whole = |key: K| behind(&self.prefix, key.as_ref()).into_owned();
         let keys: Vec<Vec<u8>> = keys.into_iter().map(whole).collect();
-        let foreign = |key: &&Vec<u8>| !self.core.written.contains_key(*key);
-        let foreign: Vec<&[u8]> = keys.iter().filter(foreign).map(Vec::as_slice).collect();
-        self.core.load(&foreign)?;
-        keys.iter().map(|key| self.core.get(key)).collect()
+        now(self.core.get_many(&keys))
     }
 
     /// Whether there is an entry of `key`, as [`Transaction::get`].
@@ -134,11 +134,8 @@ impl Transaction<'_> {
     /// # Errors
     /// `InvalidArgument`: over the limits of [`Db::write`](crate::Db::write).
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let (key, value) = (behind(&self.prefix, key.as_ref()), value.as_ref());
-        check_entry(&key, value)?;
-        let value = Some(value.to_vec());
-        self.core.written.insert(key.into_owned(), value);
-        Ok(())
+        let key = behind(&self.prefix, key.as_ref());
+        self.core.put(&key, value.as_ref())
     }
 
     /// Removes `key` when the transaction commits; it is no error when there is none.
@@ -147,9 +144,7 @@ impl Transaction<'_> {
     /// `InvalidArgument`: over the limit of a key.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
         let key = behind(&self.prefix, key.as_ref());
-        check_key(&key)?;
-        self.core.written.insert(key.into_owned(), None);
-        Ok(())
+        self.core.delete(&key)
     }
 
     /// Whether what it writes is on stable storage before it is acknowledged (default no).
@@ -189,32 +184,65 @@ impl std::fmt::Debug for Transaction<'_> {
 }
 
 impl Core {
-    fn begin(handle: &Arc<Handle>) -> Result<Self> {
+    pub async fn begin(wait: Wait, handle: &Arc<Handle>) -> Result<Self> {
         Ok(Core {
-            moment: Arc::new(handle.pin()?),
+            wait,
+            moment: Arc::new(handle.pin_by(wait).await?),
             read: Read::new(),
             written: Written::new(),
             sync: false,
         })
     }
 
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub async fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(written) = self.written.get(key) {
             return Ok(written.clone());
         }
-        self.load(&[key])?;
+        self.load(&[key]).await?;
         let entry = self.read.get(key).and_then(Option::as_ref);
         Ok(entry.map(|(_, value)| value.clone()))
     }
 
+    pub async fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        let foreign = |key: &&Vec<u8>| !self.written.contains_key(*key);
+        let foreign: Vec<&[u8]> = keys.iter().filter(foreign).map(Vec::as_slice).collect();
+        self.load(&foreign).await?;
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.get(key).await?);
+        }
+        Ok(values)
+    }
+
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        check_entry(key, value)?;
+        self.written.insert(key.to_vec(), Some(value.to_vec()));
+        Ok(())
+    }
+
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        check_key(key)?;
+        self.written.insert(key.to_vec(), None);
+        Ok(())
+    }
+
+    pub fn sync(&mut self, yes: bool) {
+        self.sync = yes;
+    }
+
     /// Reads those of `keys` that were not read yet.
-    fn load(&mut self, keys: &[&[u8]]) -> Result<()> {
+    async fn load(&mut self, keys: &[&[u8]]) -> Result<()> {
         let unknown = |key: &&&[u8]| !self.read.contains_key(**key);
         let unknown: Vec<&[u8]> = keys.iter().filter(unknown).copied().collect();
         let entries = self
             .moment
             .handle()
-            .get_many(&unknown, Some(&self.moment))?;
+            .get_many_by(self.wait, &unknown, Some(&self.moment))
+            .await?;
         for (key, entry) in unknown.into_iter().zip(entries) {
             self.read.insert(key.to_vec(), entry);
         }
@@ -222,7 +250,7 @@ impl Core {
     }
 
     /// False: a key that it read has changed, and nothing was written.
-    fn commit(&self) -> Result<bool> {
+    pub async fn commit(&self) -> Result<bool> {
         if self.written.is_empty() {
             // What it read is the state of one moment, and it changes nothing.
             return Ok(true);
@@ -239,8 +267,8 @@ impl Core {
             }
         }
         let handle = self.moment.handle();
-        let written = handle.write_if(&batch, self.sync, &conditions)?;
-        Ok(written.is_some())
+        let written = handle.write_if_by(self.wait, &batch, self.sync, &conditions);
+        Ok(written.await?.is_some())
     }
 }
 
@@ -251,19 +279,17 @@ pub(crate) fn run<T, E: From<Error>>(
 ) -> std::result::Result<T, E> {
     let limits = space.handle.limits()?;
     loop {
-        let mut core = Core::begin(space.handle)?;
+        let mut core = now(Core::begin(Wait::Thread, space.handle))?;
         let mut transaction = Transaction {
             core: &mut core,
             prefix: space.prefix.clone(),
         };
         match body(&mut transaction) {
-            Ok(value) if core.commit()? => return Ok(value),
+            Ok(value) if now(core.commit())? => return Ok(value),
             Ok(_) => {}
             Err(error) => return Err(error),
         }
-        if std::time::Instant::now() >= limits.deadline {
-            return Err(E::from(conflicting(limits.timeout)));
-        }
+        check_conflict(&limits)?;
     }
 }
 
@@ -274,10 +300,20 @@ pub(crate) fn compare_and_swap(
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> Result<bool> {
+    now(compare_and_swap_by(Wait::Thread, space, key, expected, new))
+}
+
+pub(crate) async fn compare_and_swap_by(
+    wait: Wait,
+    space: Space<'_>,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> Result<bool> {
     let handle = space.handle;
     let key = &*space.key(key);
     handle.check_writable()?;
-    let limits = handle.limits()?;
+    let limits = handle.limits_by(wait)?;
     let mut batch = WriteBatch::new();
     match new {
         Some(new) => {
@@ -290,27 +326,35 @@ pub(crate) fn compare_and_swap(
         }
     }
     loop {
-        let found = handle.get_many(&[key], None)?.pop().flatten();
+        let found = handle.get_many_by(wait, &[key], None).await?;
+        let found = found.into_iter().next().flatten();
         if found.as_ref().map(|(_, value)| value.as_slice()) != expected {
             return Ok(false);
         }
         let mut conditions = Conditions::default();
         conditions.push(key, found.map(|(sequence, _)| sequence));
-        if handle.write_if(&batch, false, &conditions)?.is_some() {
+        let written = handle.write_if_by(wait, &batch, false, &conditions);
+        if written.await?.is_some() {
             return Ok(true);
         }
         // Somebody wrote the key since it was read, perhaps the same value: look again.
-        if std::time::Instant::now() >= limits.deadline {
-            return Err(conflicting(limits.timeout));
-        }
+        check_conflict(&limits)?;
     }
 }
 
-fn conflicting(limit: std::time::Duration) -> Error {
-    Error::new(
+/// A transaction conflicted: it may be tried once more until the deadline.
+///
+/// # Errors
+/// `Conflict`.
+pub(crate) fn check_conflict(limits: &Limits) -> Result<()> {
+    if Instant::now() < limits.deadline {
+        return Ok(());
+    }
+    Err(Error::new(
         ErrorKind::Conflict,
         format!(
-            "other writers changed the same keys again and again for {limit:?}; nothing was written"
+            "other writers changed the same keys again and again for {:?}; nothing was written",
+            limits.timeout
         ),
-    )
+    ))
 }

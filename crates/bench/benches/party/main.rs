@@ -7,6 +7,7 @@
 
 mod echo;
 mod failover;
+mod inflight;
 mod local;
 mod member;
 mod opening;
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
 fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
     match concern {
         Concern::Roundtrip => roundtrip::measure(settings),
+        Concern::Inflight => inflight::measure(settings),
         Concern::Local => local::measure(settings, peer),
         Concern::Failover => failover::measure(settings),
         Concern::Opening => opening::measure(settings, peer),

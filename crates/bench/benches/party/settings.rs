@@ -11,6 +11,8 @@ use tempfile::TempDir;
 pub enum Concern {
     /// A follower's get and put beside a bare socket.
     Roundtrip,
+    /// Many calls in flight beside Redis.
+    Inflight,
     /// The leader's handle and the engine beside C++ LevelDB.
     Local,
     /// From the kill of a leader to the survivors' next acknowledged write.
@@ -22,8 +24,9 @@ pub enum Concern {
 }
 
 impl Concern {
-    pub const ALL: [Concern; 5] = [
+    pub const ALL: [Concern; 6] = [
         Concern::Roundtrip,
+        Concern::Inflight,
         Concern::Local,
         Concern::Failover,
         Concern::Opening,

@@ -218,3 +218,31 @@ fn shutdown_read_ends_our_reads_only() {
         ErrorKind::BrokenPipe
     );
 }
+
+#[test]
+fn a_wait_tells_input_room_and_waker_apart() {
+    let (ours, theirs) = Stream::pair().unwrap();
+    let waker = Waker::new().unwrap();
+    let now = Some(Duration::ZERO);
+    let none = ours.wait_ready(true, false, Some(&waker), now).unwrap();
+    assert!(!none.read && !none.write && !none.woken);
+    assert!(ours.wait_ready(true, true, None, now).unwrap().write);
+    (&theirs).write_all(b"x").unwrap();
+    let input = ours.wait_ready(true, false, None, None).unwrap();
+    assert!(input.read && !input.write);
+    let mut byte = [0; 8];
+    assert_eq!(ours.try_read(&mut byte).unwrap(), 1);
+    assert_eq!(
+        ours.try_read(&mut byte).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    waker.wake();
+    assert!(waker.wait(None).unwrap());
+    assert!(
+        ours.wait_ready(true, false, Some(&waker), None)
+            .unwrap()
+            .woken
+    );
+    drop(theirs);
+    assert!(ours.wait_ready(false, false, None, None).unwrap().read);
+}

@@ -179,9 +179,20 @@ impl Service {
         }
     }
 
-    /// A write whose outcome a session page keeps.
-    pub fn write_for_page(&self, page: &Arc<Page>, write: &WriteRequest<'_>) -> Served {
-        written(self.engine.write(self.page_write(page, write)?))
+    /// Writes whose outcomes a session page keeps, made in their order; the answers, in it too.
+    pub fn write_together(&self, page: &Arc<Page>, writes: &[WriteRequest<'_>]) -> Vec<Served> {
+        let mut refused = Vec::with_capacity(writes.len());
+        let mut ready = Vec::with_capacity(writes.len());
+        for write in writes {
+            let write = self.page_write(page, write);
+            refused.push(write.map(|write| ready.push(write)).err());
+        }
+        let mut made = self.write_group(ready).into_iter();
+        let answer = |refused: Option<Stop>| match refused {
+            Some(stop) => Some(Err(stop)),
+            None => made.next(),
+        };
+        refused.into_iter().map_while(answer).collect()
     }
 
     /// Writes that came together over one connection, committed together and in their order.

@@ -59,7 +59,7 @@ fn pins(leadership: &Leadership) -> u64 {
 /// A session that attaches when it is told to.
 struct Follower {
     dir: DataDir,
-    session: Session,
+    session: Arc<Session>,
     sign: SignOfLife,
     /// Finds no place in the table.
     unlisted: bool,

@@ -53,6 +53,11 @@ impl Entries {
         &self.packed
     }
 
+    /// Whether all entries were taken.
+    pub fn is_empty(&self) -> bool {
+        self.front == self.back
+    }
+
     /// Whether the range goes on after the last entry.
     pub fn more(&self) -> bool {
         self.more

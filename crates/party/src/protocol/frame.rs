@@ -80,6 +80,11 @@ pub(crate) fn encode_frame(message: &impl Serialize, out: &mut Vec<u8>) {
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
+/// The message in a whole frame.
+pub(crate) fn frame_message(frame: &[u8]) -> &[u8] {
+    frame.get(LENGTH_BYTES..).unwrap_or_default()
+}
+
 /// Bytes that came in and were not taken as frames yet.
 pub(crate) struct FrameBuffer {
     bytes: Vec<u8>,

@@ -1,40 +1,55 @@
-//! Making a call: through this process, or through the link and back.
+//! Making a call: in this process at once where it leads, else through the queue.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use parking_lot::{Condvar, MutexGuard};
+use bytes::Bytes;
+use parking_lot::Condvar;
 
-use super::{Answered, Inner, Limits, Local, Pending, Session, Tenure, Via};
+use super::flight::{Call, Caller};
+use super::guard::Guard;
+use super::pump::Patience;
+use super::room::{CALL_BYTES, no_room};
+use super::{Answered, Inner, Limits, Local, Session, Via};
 use crate::error::{Error, ErrorKind, Result};
-use crate::faults;
-use crate::follower::{Link, Received, SendError};
 use crate::leader::Stop;
-use crate::page::ENTRIES;
-use crate::protocol::{Answer, ClientMessage, Request, encode_frame};
+use crate::protocol::{ClientMessage, Request, encode_frame};
 use crate::range::stream_lost;
 
 impl Session {
-    /// Has `request` answered by the leader, whoever that is by then.
+    /// Has `request` answered by the leader, whoever that is by then. Blocks.
     ///
     /// # Errors
-    /// As the leader answers; `Timeout`, `OutcomeUnknown`, `ConnectionLost`, `Closed`.
+    /// As the leader answers; `Timeout`, `OutcomeUnknown`, `ConnectionLost`, `Busy`, `Closed`.
     pub fn call(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
         loop {
-            let answered = match self.leading.load_full() {
-                Some(local) => self.call_local(&local, request, limits)?,
-                None => self.call_link(request, limits)?,
+            let Some(local) = self.leading.load_full() else {
+                return self.call_queued(request, limits);
             };
-            if let Some(answered) = answered {
-                return Ok(answered);
+            // A write must not overtake those that are queued.
+            let is_write = matches!(request, Request::Write(_));
+            if is_write && self.backlog.load(Ordering::Acquire) > 0 {
+                return self.call_queued(request, limits);
+            }
+            let charge = if is_write { charge_of(request) } else { 0 };
+            if is_write && !self.begin_direct(charge, limits) {
+                return self.call_queued(request, limits);
+            }
+            let answered = self.call_local(&local, request, limits);
+            if is_write {
+                self.end_direct(charge);
+            }
+            match answered? {
+                Some(answered) => return Ok(answered),
+                None => self.wait_for_end_of(&local, limits)?,
             }
         }
     }
 
     /// This process leads. `None`: not any more, and the call had no effect.
-    fn call_local(
+    pub(super) fn call_local(
         &self,
-        local: &Arc<Local>,
+        local: &Local,
         request: &Request<'_>,
         limits: &Limits,
     ) -> Result<Option<Answered>> {
@@ -58,7 +73,7 @@ impl Session {
             }),
             Err(Stop::Failed(error)) => Err(error),
             Err(Stop::Over) if !limits.retry => Err(connection_lost(true)),
-            Err(Stop::Over) => self.wait_for_end_of(local, limits).map(|()| None),
+            Err(Stop::Over) => Ok(None),
             Err(Stop::Unknown(cause)) => {
                 Err(outcome_unknown(&cause.to_string()).with_source(cause))
             }
@@ -66,130 +81,55 @@ impl Session {
     }
 
     fn wait_for_end_of(&self, local: &Local, limits: &Limits) -> Result<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         while inner.tenure == local.tenure {
-            if self
-                .changed
-                .wait_until(&mut inner, limits.deadline)
-                .timed_out()
-            {
+            if inner.wait_until(&self.changed, limits.deadline) {
                 return Err(inner.timeout_error(limits));
             }
         }
         Ok(())
     }
 
-    /// Another process leads, or nobody yet. `None`: this process does by now.
-    fn call_link(&self, request: &Request<'_>, limits: &Limits) -> Result<Option<Answered>> {
-        let Some(mut sender) = self.sender.try_lock_until(limits.deadline) else {
-            return Err(self.inner.lock().timeout_error(limits));
-        };
-        let id = sender.next_call;
-        let write = matches!(request, Request::Write(_)).then_some(sender.next_write);
-        let mut request = *request;
-        if let (Request::Write(write), Some(next)) = (&mut request, write) {
-            write.number = next;
-        }
-        let mut frame = Vec::new();
-        encode_frame(&ClientMessage::Call { id, request }, &mut frame);
-        let frame = Arc::new(frame);
-        let caller = Arc::new(Condvar::new());
-        let pending = Pending {
-            frame: frame.clone(),
-            write,
-            grants: request.may_grant(),
-            retry: limits.retry,
-            caller: Some(caller.clone()),
-            answer: None,
-            sent_again: None,
-        };
-        let Some((link, tenure)) = self.register(id, pending, limits)? else {
-            return Ok(None);
-        };
-        sender.next_call += 1;
-        sender.next_write += u64::from(write.is_some());
-        let sent = link.send(&frame, limits.deadline, || {
-            self.read_if_nobody_does(&link, tenure)
-        });
-        drop(sender);
-        match sent {
-            Ok(()) => {}
-            Err(SendError::NothingSent) => {
-                let mut inner = self.inner.lock();
-                let error = inner.timeout_error(limits);
-                return Err(self.give_up(&mut inner, id, error));
-            }
-            Err(SendError::Broken) => self.lose(tenure),
-        }
-        self.wait_for_answer(id, &caller, limits).map(Some)
-    }
-
-    /// Waits for a leader, and for room where it is a write, and puts the call among those in flight.
-    /// `None`: this process leads.
-    fn register(
-        &self,
-        id: u64,
-        pending: Pending,
-        limits: &Limits,
-    ) -> Result<Option<(Arc<Link>, Tenure)>> {
-        let mut inner = self.inner.lock();
+    /// Queues the call, and waits for its answer.
+    fn call_queued(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
+        let mut inner = self.lock();
+        let charge = charge_of(request);
+        let mut ticket = None;
+        let (caller, asleep) = Caller::this_thread();
         loop {
-            let ready = match &inner.via {
-                Via::Closed => return Err(Error::closed()),
-                Via::Local(_) => return Ok(None),
-                Via::Nobody => None,
-                Via::Link(link) => {
-                    (!inner.catching_up && inner.has_room(pending.write)).then(|| link.clone())
-                }
-            };
-            if let Some(link) = ready {
-                if limits.only.is_some_and(|only| only != inner.tenure) {
-                    return Err(stream_lost());
-                }
-                if let Some(number) = pending.write {
-                    self.page.begin(number);
-                    inner.unfinished.insert(number);
-                }
-                inner.pending.insert(id, pending);
-                return Ok(Some((link, inner.tenure)));
+            if let Err(error) = inner.check_new(limits) {
+                inner.room.leave(ticket);
+                return Err(error);
             }
-            if self
-                .changed
-                .wait_until(&mut inner, limits.deadline)
-                .timed_out()
-            {
-                return Err(inner.timeout_error(limits));
+            if self.admit(&mut inner, ticket, charge, limits)? {
+                break;
+            }
+            let (caller, _) = Caller::this_thread();
+            ticket = Some(inner.room.stay(ticket, caller, limits.deadline));
+            if inner.wait_until(&asleep, limits.deadline) && Instant::now() >= limits.deadline {
+                inner.room.leave(ticket);
+                return Err(no_room(limits));
             }
         }
-    }
-
-    fn wait_for_answer(&self, id: u64, caller: &Condvar, limits: &Limits) -> Result<Answered> {
-        let mut inner = self.inner.lock();
-        let result = self.wait_for_answer_locked(&mut inner, id, caller, limits);
-        // However this wait ended, it may have been this caller whom the last reader woke to read on.
+        let id = inner.submit(request, limits, caller, charge);
+        self.pump(&mut inner, Patience::Until(limits.deadline));
+        let result = self.wait_for_answer(&mut inner, id, &asleep, limits);
+        // However this wait ended, it may have been this caller whom the last reader or sender woke to go on.
         inner.hand_reading_on();
-        drop(inner);
-        self.flush_returned();
+        self.pump(&mut inner, Patience::None);
         result
     }
 
-    fn wait_for_answer_locked(
+    fn wait_for_answer(
         &self,
-        inner: &mut MutexGuard<'_, Inner>,
+        inner: &mut Guard<'_>,
         id: u64,
-        caller: &Condvar,
+        asleep: &Condvar,
         limits: &Limits,
     ) -> Result<Answered> {
         loop {
-            if inner
-                .pending
-                .get(&id)
-                .is_none_or(|call| call.answer.is_some())
-            {
-                let call = inner.pending.remove(&id);
-                return call
-                    .and_then(|call| call.answer)
-                    .unwrap_or_else(|| Err(Error::closed()));
+            if let Some(result) = inner.take_answer(id) {
+                return result;
             }
             if Instant::now() >= limits.deadline {
                 let error = inner.timeout_error(limits);
@@ -199,162 +139,87 @@ impl Session {
                 Via::Link(link) if !inner.reading => {
                     let (link, tenure) = (link.clone(), inner.tenure);
                     inner.reading = true;
-                    MutexGuard::unlocked(inner, || {
-                        self.read_for_all(&link, tenure, Some(id), limits.deadline);
-                    });
+                    self.read_for_all(inner, &link, tenure, id, limits.deadline);
                     if inner.tenure == tenure {
                         inner.reading = false;
                     }
                 }
                 _ => {
-                    caller.wait_until(inner, limits.deadline);
+                    inner.wait_until(asleep, limits.deadline);
                 }
             }
-        }
-    }
-
-    /// Takes what answers have come, if none of the waiting callers is at it.
-    fn read_if_nobody_does(&self, link: &Link, tenure: Tenure) {
-        {
-            let mut inner = self.inner.lock();
-            if inner.reading || inner.tenure != tenure {
-                return;
-            }
-            inner.reading = true;
-        }
-        self.read_for_all(link, tenure, None, Instant::now());
-        let mut inner = self.inner.lock();
-        if inner.tenure == tenure {
-            inner.reading = false;
-            inner.hand_reading_on();
-        }
-    }
-
-    /// Reads the link until call `id` is answered, `deadline` passes, or the link ends.
-    fn read_for_all(&self, link: &Link, tenure: Tenure, id: Option<u64>, deadline: Instant) {
-        loop {
-            match link.receive(deadline) {
-                Ok(Received::Replies(replies)) => {
-                    let mut inner = self.inner.lock();
-                    if inner.tenure != tenure {
-                        return;
-                    }
-                    for (id, result) in replies {
-                        self.deliver(&mut inner, id, result);
-                    }
-                    let open = |id| {
-                        inner
-                            .pending
-                            .get(&id)
-                            .is_some_and(|call| call.answer.is_none())
-                    };
-                    if id.is_some_and(|id| !open(id)) {
-                        return;
-                    }
-                }
-                Ok(Received::Nothing) => return,
-                Err(_) => return self.lose(tenure),
-            }
-        }
-    }
-
-    /// An answer came through the current tenure.
-    pub(super) fn deliver(&self, inner: &mut Inner, id: u64, result: Result<Answer>) {
-        let Some(call) = inner.pending.get_mut(&id) else {
-            // The caller gave up; what was granted to it goes back.
-            if let Some(sequence) = result.ok().and_then(|answer| answer.granted_pin()) {
-                inner.pins.give_back(sequence);
-            }
-            return;
-        };
-        inner.answered = true;
-        let (write, caller) = (call.write, call.caller.clone());
-        let tenure = inner.tenure;
-        let answered = result.map(|answer| {
-            if let Answer::Written { sequence } = answer {
-                inner.published = inner.published.max(sequence);
-            }
-            let pin = answer
-                .granted_pin()
-                .map(|sequence| inner.pins.grant(sequence));
-            Answered {
-                answer,
-                pin,
-                tenure,
-            }
-        });
-        if let Some(number) = write {
-            faults::point("answer-received");
-            inner.unfinished.remove(&number);
-            self.changed.notify_all();
-        }
-        match caller {
-            Some(caller) => {
-                if let Some(call) = inner.pending.get_mut(&id) {
-                    call.answer = Some(answered);
-                }
-                caller.notify_one();
-            }
-            None => {
-                inner.pending.remove(&id);
-            }
-        }
-    }
-
-    /// The caller of `id` waits no longer: `error` if the call had no effect and never will, else `OutcomeUnknown`.
-    fn give_up(&self, inner: &mut Inner, id: u64, error: Error) -> Error {
-        let Some(call) = inner.pending.get_mut(&id) else {
-            return error;
-        };
-        match call.write {
-            Some(number) if !self.page.cancel(number) => {
-                // A leader has it. It stays, with nobody to tell, so that it is never sent again.
-                call.caller = None;
-                outcome_unknown(error.message())
-            }
-            write => {
-                let grants = call.grants;
-                inner.pending.remove(&id);
-                if let Some(number) = write {
-                    inner.unfinished.remove(&number);
-                    self.changed.notify_all();
-                }
-                if let (true, true, Via::Link(link)) =
-                    (grants, inner.pending.is_empty(), &inner.via)
-                {
-                    // Nobody is left to read an answer that pins a moment: the connection goes, and the pin with it.
-                    link.shutdown();
-                }
-                error
-            }
+            self.pump(inner, Patience::Until(limits.deadline));
         }
     }
 }
 
 impl Inner {
-    /// Whether the session page has an entry for write `number`.
-    fn has_room(&self, number: Option<u64>) -> bool {
-        match (number, self.unfinished.first()) {
-            (Some(number), Some(oldest)) => number - oldest < ENTRIES as u64,
-            _ => true,
+    /// A new call may begin.
+    ///
+    /// # Errors
+    /// `Closed`; `ConnectionLost` for a stream whose leader has gone.
+    pub(super) fn check_new(&self, limits: &Limits) -> Result<()> {
+        if matches!(self.via, Via::Closed) {
+            return Err(Error::closed());
+        }
+        match limits.only.is_some_and(|only| only != self.tenure) {
+            true => Err(stream_lost()),
+            false => Ok(()),
         }
     }
 
-    /// Wakes one of the waiting callers to read, if nobody does.
-    fn hand_reading_on(&self) {
-        if self.reading {
-            return;
+    /// Takes a call on, at the queue's end.
+    pub(super) fn submit(
+        &mut self,
+        request: &Request<'_>,
+        limits: &Limits,
+        caller: Caller,
+        charge: usize,
+    ) -> u64 {
+        let id = self.calls.next_id();
+        let mut request = *request;
+        let mut number = None;
+        if let Request::Write(write) = &mut request {
+            self.last_write += 1;
+            write.number = self.last_write;
+            number = Some(self.last_write);
         }
-        let waiting = |call: &&Pending| call.answer.is_none() && call.caller.is_some();
-        if let Some(caller) = self
-            .pending
-            .values()
-            .find(waiting)
-            .and_then(|call| call.caller.as_ref())
-        {
-            caller.notify_one();
+        let mut frame = Vec::with_capacity(charge - CALL_BYTES);
+        encode_frame(&ClientMessage::Call { id, request }, &mut frame);
+        let driven = caller.is_task();
+        self.load.open += 1;
+        self.load.tasks += usize::from(driven);
+        self.load.bytes += charge;
+        self.calls.push(Call {
+            frame: Bytes::from(frame),
+            write: number,
+            begun: false,
+            grants: request.may_grant(),
+            retry: limits.retry,
+            deadline: limits.deadline,
+            charge,
+            caller: Some(caller),
+            answer: None,
+            sent_again: None,
+            driven,
+        });
+        self.queue.push_back(id);
+        id
+    }
+
+    /// The answer of call `id`, if it has one: the call is over then.
+    pub(super) fn take_answer(&mut self, id: u64) -> Option<Result<Answered>> {
+        match self.calls.get(id) {
+            Some(call) if call.answer.is_none() => None,
+            Some(_) => self.calls.remove(id).and_then(|call| call.answer),
+            None => Some(Err(Error::closed())),
         }
     }
+}
+
+/// What a call takes in memory until it is answered.
+pub(super) fn charge_of(request: &Request<'_>) -> usize {
+    CALL_BYTES + request.frame_bytes()
 }
 
 pub(super) fn outcome_unknown(why: &str) -> Error {

@@ -11,24 +11,23 @@
 //! | assigned s | is followed by another program's | applied if s was known to be visible, else `OutcomeUnknown` |
 //! | assigned | nobody knows it any more | `OutcomeUnknown` |
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::MutexGuard;
-
 use super::calls::{connection_lost, outcome_unknown};
+use super::guard::Guard;
+use super::pump::{Patience, far};
 use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
 use crate::faults;
 use crate::follower::Link;
-use crate::leader::{Leadership, Stop};
+use crate::leader::Leadership;
 use crate::options::EngineOptions;
-use crate::page::{Page, Trace};
-use crate::protocol::{
-    Answer, ClientMessage, FrameBuffer, Hello, MAX_REQUEST_FRAME, RecoveredThrough, Request,
-    Welcome, decode,
-};
+use crate::page::Trace;
+use crate::protocol::{Answer, Hello, RecoveredThrough, Welcome};
 
 /// How long a new leader may take to read what is sent again before the link is given up and tried anew.
 const RESEND_LIMIT: Duration = Duration::from_secs(10);
@@ -86,10 +85,10 @@ pub(crate) struct Greeting {
 impl Session {
     /// The greeting for a leader that is about to be attached to.
     pub fn greeting(&self, options: EngineOptions, place: Option<u32>) -> Greeting {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         inner.pins.forget_returned();
         let mut unresolved: Vec<Epoch> = inner.last_epoch.into_iter().collect();
-        for call in inner.pending.values() {
+        for (_, call) in inner.calls.iter() {
             match call.write.map(|number| self.page.trace(number)) {
                 Some(Trace::Assigned { epoch, .. }) if !unresolved.contains(&epoch) => {
                     unresolved.push(epoch);
@@ -120,7 +119,7 @@ impl Session {
         greeting: &Greeting,
         welcome: &Welcome,
     ) -> Result<Tenure> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if matches!(inner.via, Via::Closed) {
             return Err(Error::closed());
         }
@@ -138,34 +137,23 @@ impl Session {
             told.unwrap_or(RecoveredThrough::Unknown)
         };
         let again = self.settle(&mut inner, welcome.epoch, &recovered)?;
-        let tenure = inner.begin(welcome.epoch, welcome.unbroken);
-        inner.via = Via::Link(link.clone());
-        inner.catching_up = true;
-        inner.wake_callers();
+        let tenure = inner.begin(welcome.epoch, welcome.unbroken, again);
+        inner.via = Via::Link(link);
+        self.changed.notify_all();
         faults::point("attached");
-        for (_, frame) in again {
-            let sent = MutexGuard::unlocked(&mut inner, || {
-                link.send(&frame, Instant::now() + RESEND_LIMIT, || {})
-            });
-            faults::point("sent-again");
-            if sent.is_err() {
-                drop(inner);
-                self.lose(tenure);
-                return Err(connection_lost(false));
-            }
+        self.pump(&mut inner, Patience::Until(Instant::now() + RESEND_LIMIT));
+        if inner.tenure == tenure && !inner.rest.is_empty() && !inner.sending {
+            self.lose_locked(&mut inner, tenure);
         }
-        if inner.tenure == tenure {
-            inner.catching_up = false;
-            self.changed.notify_all();
+        match inner.tenure == tenure {
+            true => Ok(tenure),
+            false => Err(connection_lost(false)),
         }
-        drop(inner);
-        self.flush_returned();
-        Ok(tenure)
     }
 
     /// This process leads from here on.
     pub fn promote(&self, leadership: Arc<Leadership>) -> Result<Tenure> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if matches!(inner.via, Via::Closed) {
             return Err(Error::closed());
         }
@@ -181,45 +169,37 @@ impl Session {
         leadership.own_returned();
         let recovered = |epoch| leadership.recovered(epoch);
         let again = self.settle(&mut inner, leadership.epoch(), &recovered)?;
-        let tenure = inner.begin(leadership.epoch(), continuous);
-        for (id, frame) in again {
-            let result = MutexGuard::unlocked(&mut inner, || {
-                execute_frame(&leadership, &self.page, &frame)
-            });
-            match result {
-                Ok(answer) => self.deliver(&mut inner, id, Ok(answer)),
-                Err(Stop::Failed(error)) => self.deliver(&mut inner, id, Err(error)),
-                // It ended at once; the next leader resolves what is left.
-                Err(Stop::Over | Stop::Unknown(_)) => break,
-            }
-        }
-        if matches!(inner.via, Via::Closed) {
-            return Err(Error::closed());
-        }
+        let tenure = inner.begin(leadership.epoch(), continuous, again);
         let local = Arc::new(Local { leadership, tenure });
         self.return_to(&mut inner, &local.leadership);
         inner.via = Via::Local(local.clone());
+        // Writes that come from here on find what is in flight ahead of them: it is counted before this is seen.
+        self.backlog.store(inner.load.open, Ordering::Release);
         self.leading.store(Some(local));
         self.changed.notify_all();
-        Ok(tenure)
+        self.pump(&mut inner, Patience::Until(far()));
+        match inner.via {
+            Via::Closed => Err(Error::closed()),
+            _ => Ok(tenure),
+        }
     }
 
-    /// The calls to be made again by the leadership `epoch`, in order; what can be answered is answered.
+    /// The calls to be made by the leadership `epoch`, in order; what can be answered is answered.
     fn settle(
         &self,
-        inner: &mut Inner,
+        inner: &mut Guard<'_>,
         epoch: Epoch,
         recovered: &dyn Fn(Epoch) -> RecoveredThrough,
-    ) -> Result<Vec<(u64, Arc<Vec<u8>>)>> {
+    ) -> Result<VecDeque<u64>> {
         let published = inner.published;
         // Once for each: between two looks at the page nothing may change what is done.
         let open: Vec<(u64, Resolution)> = inner
-            .pending
+            .calls
             .iter()
             .filter(|(_, call)| call.answer.is_none())
-            .map(|(id, call)| match call.write {
-                None => (*id, Resolution::Resend),
-                Some(number) => (*id, resolve(self.page.trace(number), recovered, published)),
+            .map(|(id, call)| match call.write.filter(|_| call.begun) {
+                None => (id, Resolution::Resend),
+                Some(number) => (id, resolve(self.page.trace(number), recovered, published)),
             })
             .collect();
         if open
@@ -228,17 +208,17 @@ impl Session {
         {
             return Err(connection_lost(false));
         }
-        let mut again = Vec::new();
+        let mut again = VecDeque::new();
         for (id, resolution) in open {
             let result = match resolution {
                 Resolution::Resend | Resolution::NotYet => {
                     match self.prepare_again(inner, id, epoch) {
-                        Ok(Some(frame)) => {
-                            again.push((id, frame));
+                        Ok(true) => {
+                            again.push_back(id);
                             continue;
                         }
                         // Its caller has gone and it was not applied: there is nobody to tell.
-                        Ok(None) => Err(connection_lost(true)),
+                        Ok(false) => Err(connection_lost(true)),
                         Err(error) => Err(error),
                     }
                 }
@@ -253,20 +233,14 @@ impl Session {
         Ok(again)
     }
 
-    /// Readies a call to be made again. `None`: nobody waits for it any more.
-    fn prepare_again(
-        &self,
-        inner: &mut Inner,
-        id: u64,
-        epoch: Epoch,
-    ) -> Result<Option<Arc<Vec<u8>>>> {
-        let Some(call) = inner
-            .pending
-            .get_mut(&id)
-            .filter(|call| call.caller.is_some())
-        else {
-            return Ok(None);
+    /// Readies a call to be made again. False: nobody waits for it any more.
+    fn prepare_again(&self, inner: &mut Inner, id: u64, epoch: Epoch) -> Result<bool> {
+        let Some(call) = inner.calls.get_mut(id).filter(|call| call.is_awaited()) else {
+            return Ok(false);
         };
+        if !call.begun {
+            return Ok(true);
+        }
         let before = call
             .sent_again
             .filter(|(to, _)| *to == epoch)
@@ -280,31 +254,34 @@ impl Session {
         if let Some(number) = call.write {
             self.page.begin(number);
         }
-        Ok(Some(call.frame.clone()))
+        Ok(true)
     }
 
     /// The leader of `tenure` has gone.
     pub fn lose(&self, tenure: Tenure) {
-        let mut inner = self.inner.lock();
+        self.lose_locked(&mut self.lock(), tenure);
+    }
+
+    pub(super) fn lose_locked(&self, inner: &mut Guard<'_>, tenure: Tenure) {
         if inner.tenure != tenure {
             return;
         }
         if let Via::Link(link) = &inner.via {
             link.shutdown();
         }
-        self.end_tenure(&mut inner, Via::Nobody);
-        drop(inner);
+        self.end_tenure(inner, Via::Nobody);
         self.elector.ring();
     }
 
     /// This process is about to leave leadership: no call reaches the engine after those under way.
     pub fn step_down(&self) {
-        self.end_tenure(&mut self.inner.lock(), Via::Nobody);
+        let mut inner = self.lock();
+        self.end_tenure(&mut inner, Via::Nobody);
     }
 
     /// The node closes: every call in flight is answered now, and every later one with `Closed`.
     pub fn close(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if let Via::Link(link) = &inner.via {
             link.shutdown();
         }
@@ -317,14 +294,15 @@ impl Session {
                 false => outcome_unknown("the handle was closed meanwhile"),
             },
         );
+        let Inner { room, wakes, .. } = &mut *inner;
+        room.tell_all(wakes);
     }
 
     fn end_tenure(&self, inner: &mut Inner, via: Via) {
         self.leading.store(None);
         inner.via = via;
         inner.tenure.0 += 1;
-        inner.reading = false;
-        inner.catching_up = false;
+        inner.forget_link();
         inner.trouble = Trouble::default();
         inner.pins.forget_returned();
         self.answer_all(inner, |retry| !retry, connection_lost);
@@ -339,73 +317,68 @@ impl Session {
         chosen: impl Fn(bool) -> bool,
         error: impl Fn(bool) -> Error,
     ) {
-        for call in inner.pending.values_mut() {
-            if call.answer.is_some() || call.caller.is_none() || !chosen(call.retry) {
+        let Inner {
+            calls,
+            load,
+            room,
+            wakes,
+            unfinished,
+            ..
+        } = inner;
+        for call in calls.iter_mut() {
+            if !call.is_awaited() || !chosen(call.retry) {
                 continue;
             }
-            let without_effect = call.write.is_none_or(|number| self.page.cancel(number));
+            let without_effect = match call.write.filter(|_| call.begun) {
+                None => true,
+                Some(number) => self.page.cancel(number),
+            };
             if let Some(number) = call.write {
-                inner.unfinished.remove(&number);
+                unfinished.remove(&number);
             }
+            call.end(load);
+            room.freed = true;
             call.answer = Some(Err(error(without_effect)));
-            if let Some(caller) = &call.caller {
-                caller.notify_one();
+            if let Some(caller) = call.caller.take() {
+                caller.wake(wakes);
             }
         }
     }
 }
 
 impl Inner {
-    /// A tenure of the leadership `epoch` begins; `unbroken`: no other program came since the last one.
-    fn begin(&mut self, epoch: Epoch, unbroken: bool) -> Tenure {
+    /// A tenure of the leadership `epoch` begins, with `queue` to be made first; `unbroken`: no other program came
+    /// since the last one.
+    fn begin(&mut self, epoch: Epoch, unbroken: bool, queue: VecDeque<u64>) -> Tenure {
         if !unbroken {
             self.published = 0;
         }
         self.last_epoch = Some(epoch);
         self.trouble = Trouble::default();
         self.tenure.0 += 1;
-        self.reading = false;
+        self.forget_link();
         self.answered = false;
+        self.queue = queue;
+        self.ring_driver();
+        self.wake_callers();
         self.tenure
     }
 
-    /// Wakes every caller that waits for an answer: one of them will read.
-    fn wake_callers(&self) {
-        for call in self.pending.values() {
-            if let Some(caller) = &call.caller {
-                caller.notify_one();
+    /// Whoever reads or sends does so for a tenure that is over.
+    fn forget_link(&mut self) {
+        self.reading = false;
+        self.sending = false;
+        self.rest = super::pump::Rest::default();
+    }
+
+    /// Wakes every thread that waits for an answer (one of them will read), and the driver.
+    fn wake_callers(&mut self) {
+        for (_, call) in self.calls.iter() {
+            if let Some(caller) = call.caller.as_ref().filter(|caller| !caller.is_task()) {
+                caller.wake(&mut self.wakes);
             }
         }
-    }
-}
-
-/// A call that was meant for another leader, made here.
-fn execute_frame(
-    leadership: &Leadership,
-    page: &Arc<Page>,
-    frame: &[u8],
-) -> std::result::Result<Answer, Stop> {
-    let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
-    let mut bytes = frame;
-    loop {
-        let read = buffer
-            .fill(&mut bytes)
-            .map_err(|e| Stop::Failed(Error::io("own frame", e)))?;
-        if let Some(message) = buffer.next_frame().map_err(Stop::Failed)? {
-            return match decode(message).map_err(Stop::Failed)? {
-                ClientMessage::Call {
-                    request: Request::Write(write),
-                    ..
-                } => leadership.write_for_page(page, &write),
-                ClientMessage::Call { request, .. } => {
-                    leadership.execute(&request, Instant::now() + RESEND_LIMIT)
-                }
-                _ => Err(Stop::Failed(Error::protocol("only calls are made again"))),
-            };
-        }
-        if read == 0 {
-            return Err(Stop::Failed(Error::protocol("a kept frame is not whole")));
-        }
+        self.ring_driver();
     }
 }
 

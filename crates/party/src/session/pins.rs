@@ -1,13 +1,11 @@
 //! The moments a session holds, and giving them back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use super::pump::Patience;
 use super::{Inner, Session, Tenure, Via};
 use crate::error::{Error, ErrorKind, Result};
-use crate::follower::{Link, SendError};
 use crate::leader::Leadership;
-use crate::protocol::{ClientMessage, encode_frame};
 
 /// Names one grant of a pinned moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +69,14 @@ impl Pins {
         self.returned.clear();
     }
 
+    pub fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+
+    pub fn take_returned(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.returned)
+    }
+
     /// One grant is given back to whom it came from.
     pub fn give_back(&mut self, sequence: u64) {
         self.returned.push(sequence);
@@ -83,91 +89,38 @@ impl Session {
     /// # Errors
     /// `SnapshotLost`.
     pub fn check_pin(&self, id: PinId) -> Result<()> {
-        self.inner.lock().pins.check(id)
+        self.lock().pins.check(id)
     }
 
     /// Registers a grant that the leader of `tenure` made. `None`: that leader has gone, and the grant with it.
     pub(super) fn register_grant(&self, sequence: u64, tenure: Tenure) -> Option<PinId> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         (inner.tenure == tenure).then(|| inner.pins.grant(sequence))
     }
 
     /// Gives the grant `id` back. Never blocks: the leader is told now, or with the next frame.
     pub fn unpin(&self, id: PinId) {
-        {
-            let mut inner = self.inner.lock();
-            let Some(moment) = inner.pins.held.remove(&id) else {
-                return;
-            };
-            if moment.lost {
-                return;
-            }
-            match &inner.via {
-                Via::Local(local) => return local.leadership.unpin(moment.sequence),
-                // Between leaders too: the one that is just being greeted may have been told of the pin.
-                Via::Link(_) | Via::Nobody => inner.pins.give_back(moment.sequence),
-                Via::Closed => return,
-            }
+        let mut inner = self.lock();
+        self.unpin_locked(&mut inner, id);
+        self.pump(&mut inner, Patience::None);
+    }
+
+    pub(super) fn unpin_locked(&self, inner: &mut Inner, id: PinId) {
+        let Some(moment) = inner.pins.held.remove(&id).filter(|moment| !moment.lost) else {
+            return;
+        };
+        match &inner.via {
+            Via::Local(local) => local.leadership.unpin(moment.sequence),
+            // Between leaders too: the one that is just being greeted may have been told of the pin.
+            Via::Link(_) | Via::Nobody => inner.pins.give_back(moment.sequence),
+            Via::Closed => {}
         }
-        self.flush_returned();
     }
 
     /// This process leads now: what was given back meanwhile goes back to its own grants.
     pub(super) fn return_to(&self, inner: &mut Inner, leadership: &Leadership) {
         for sequence in inner.pins.returned.drain(..) {
             leadership.unpin(sequence);
-        }
-    }
-
-    /// Tells the leader of the grants that were given back, unless somebody else is sending: who sends looks again.
-    pub(super) fn flush_returned(&self) {
-        while self.has_returned() {
-            let Some(sender) = self.sender.try_lock() else {
-                return;
-            };
-            let Some((link, tenure, sequences)) = self.inner.lock().take_returned() else {
-                return;
-            };
-            let mut frames = Vec::new();
-            for &sequence in &sequences {
-                encode_frame(&ClientMessage::Unpin { sequence }, &mut frames);
-            }
-            let sent = link.try_send(&frames);
-            drop(sender);
-            match sent {
-                Ok(()) => {}
-                // The connection is full: they go with the next frame.
-                Err(SendError::NothingSent) => {
-                    let mut inner = self.inner.lock();
-                    if inner.tenure == tenure {
-                        inner.pins.returned.extend(sequences);
-                    }
-                    return;
-                }
-                Err(SendError::Broken) => self.lose(tenure),
-            }
-        }
-    }
-
-    fn has_returned(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.may_send() && !inner.pins.returned.is_empty()
-    }
-}
-
-impl Inner {
-    /// Whether there is a leader to send to, and nothing older is still on its way to it.
-    fn may_send(&self) -> bool {
-        matches!(self.via, Via::Link(_)) && !self.catching_up
-    }
-
-    fn take_returned(&mut self) -> Option<(Arc<Link>, Tenure, Vec<u64>)> {
-        match &self.via {
-            Via::Link(link) if self.may_send() => {
-                let link = link.clone();
-                Some((link, self.tenure, std::mem::take(&mut self.pins.returned)))
-            }
-            _ => None,
         }
     }
 }

@@ -25,7 +25,7 @@ impl Session {
         limits: &Limits,
         ended: impl Fn() -> bool,
     ) -> Result<Route> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         loop {
             if ended() {
                 return Err(Error::closed());
@@ -41,11 +41,7 @@ impl Session {
                 }
                 _ => {}
             }
-            if self
-                .changed
-                .wait_until(&mut inner, limits.deadline)
-                .timed_out()
-            {
+            if inner.wait_until(&self.changed, limits.deadline) {
                 return Err(inner.timeout_error(limits));
             }
         }
@@ -53,9 +49,9 @@ impl Session {
 
     /// Waits until `tenure` has ended or `until` has come.
     pub fn rest(&self, tenure: Tenure, until: Instant, ended: impl Fn() -> bool) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         while inner.tenure == tenure && !ended() {
-            if self.changed.wait_until(&mut inner, until).timed_out() {
+            if inner.wait_until(&self.changed, until) {
                 return;
             }
         }
@@ -63,7 +59,7 @@ impl Session {
 
     /// Has whoever waits for a leader look again whether its caller has ended.
     pub fn nudge(&self) {
-        let _inner = self.inner.lock();
+        let _inner = self.lock();
         self.changed.notify_all();
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use level_party_os::Stream;
 use serde_bytes::Bytes;
 
+mod tasks;
+
 use super::{Limits, Session, Tenure};
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
@@ -68,7 +70,7 @@ impl Leader {
     }
 }
 
-fn session() -> Session {
+fn session() -> Arc<Session> {
     Session::new(Arc::new(Alarm::new().unwrap())).unwrap()
 }
 

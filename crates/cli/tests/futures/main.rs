@@ -1,0 +1,329 @@
+//! Futures of this process beside real leaders in other processes: followed, killed, stopped, taken over from.
+
+mod executor;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use executor::{Executor, block_on};
+use level_party::{AsyncDb, Db, ErrorKind, Lead, Role};
+use level_party_testkit::ExecChild;
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+
+fn leader(dir: &Path) -> ExecChild {
+    let mut child = ExecChild::spawn(PROGRAM, dir);
+    child.put("zbegun", "1");
+    child
+}
+
+fn value(n: u64) -> Vec<u8> {
+    n.to_be_bytes().to_vec()
+}
+
+#[test]
+fn every_call_has_its_future_in_either_role() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = leader(dir.path());
+    let db = block_on(AsyncDb::open(dir.path())).unwrap();
+    assert_eq!(db.role(), Role::Follower);
+    block_on(every_call(&db));
+    block_on(db.close()).unwrap();
+    assert!(child.close().success());
+
+    let db = block_on(AsyncDb::open(dir.path())).unwrap();
+    assert_eq!(db.role(), Role::Leader);
+    block_on(every_call(&db));
+    block_on(db.close()).unwrap();
+    let closed = block_on(db.get("a")).unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
+}
+
+async fn every_call(db: &AsyncDb) {
+    db.put("a", "1").await.unwrap();
+    db.batch()
+        .put("b", "2")
+        .put("c", "3")
+        .sync(true)
+        .write()
+        .await
+        .unwrap();
+    assert_eq!(db.get("a").await.unwrap().as_deref(), Some(&b"1"[..]));
+    assert!(db.contains("b").await.unwrap());
+    let many = db.get_many(["a", "none", "c"]).await.unwrap();
+    assert_eq!(many, [Some(b"1".to_vec()), None, Some(b"3".to_vec())]);
+    let before = db.snapshot().await.unwrap();
+    db.delete("a").await.unwrap();
+    assert_eq!(before.get("a").await.unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(db.get("a").await.unwrap(), None);
+    assert!(db.compare_and_swap("a", None, Some(b"4")).await.unwrap());
+    assert!(!db.compare_and_swap("a", None, Some(b"5")).await.unwrap());
+    let sum = db.transaction(async |tx| {
+        let a = tx.get("a").await?.unwrap_or_default();
+        let rest = tx.get_many(["b", "c"]).await?;
+        tx.put("sum", [a[0], rest[0].as_ref().unwrap()[0]])?;
+        Ok::<_, level_party::Error>(rest.len())
+    });
+    assert_eq!(sum.await.unwrap(), 2);
+    let mut keys = Vec::new();
+    let mut entries = before.range("a".."c");
+    while let Some(entry) = entries.next().await {
+        keys.push(entry.unwrap().0);
+    }
+    assert_eq!(keys, [b"a".to_vec(), b"b".to_vec()]);
+    assert_eq!(db.status().await.unwrap().role, db.role());
+    assert!(db.approximate_size(..).await.is_ok());
+    assert!(db.property("leveldb.stats").await.unwrap().is_some());
+    db.batch()
+        .delete("a")
+        .delete("b")
+        .delete("c")
+        .delete("sum")
+        .write()
+        .await
+        .unwrap();
+}
+
+/// What a runtime with threads asks for.
+#[test]
+fn every_future_may_be_sent_to_another_thread() {
+    fn sendable<T: Send>(_: &T) {}
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap().to_async();
+    sendable(&db.get("a"));
+    sendable(&db.get_many(["a"]));
+    sendable(&db.put("a", "1"));
+    sendable(&db.batch().put("a", "1").write());
+    sendable(&db.compare_and_swap("a", None, None));
+    sendable(&db.snapshot());
+    sendable(&db.iter());
+    sendable(&db.status());
+    sendable(&db.close());
+    sendable(&db.transaction(async |tx| {
+        tx.get("a").await?;
+        Ok::<_, level_party::Error>(())
+    }));
+}
+
+#[test]
+fn a_scan_is_a_stream_that_goes_on_over_a_dead_leader_and_a_dropped_step() {
+    const ENTRIES: usize = 2000;
+    let dir = tempfile::tempdir().unwrap();
+    let child = leader(dir.path());
+    let db = Db::open(dir.path()).unwrap().to_async();
+    block_on(async {
+        for chunk in (0..ENTRIES).collect::<Vec<_>>().chunks(100) {
+            let mut batch = db.batch();
+            for n in chunk {
+                batch = batch.put(format!("k{n:05}"), [b'v'; 50]);
+            }
+            batch.write().await.unwrap();
+        }
+        let mut entries = db.prefix("k");
+        let mut seen = 0;
+        while seen < 40 {
+            let (key, _) = entries.next().await.unwrap().unwrap();
+            assert_eq!(key, format!("k{seen:05}").as_bytes());
+            seen += 1;
+        }
+        child.kill();
+        loop {
+            // Each step is polled once and dropped, then made again.
+            let once = futures_lite::future::poll_once(entries.next()).await;
+            let entry = match once {
+                Some(entry) => entry,
+                None => futures_lite::StreamExt::next(&mut entries).await,
+            };
+            let Some(entry) = entry else { break };
+            assert_eq!(entry.unwrap().0, format!("k{seen:05}").as_bytes());
+            seen += 1;
+        }
+        assert_eq!(seen, ENTRIES);
+    });
+}
+
+/// Puts of many tasks, each of its own key again and again, while leaders are killed: each acknowledged value is there,
+/// and a key never goes back.
+#[test]
+fn puts_of_tasks_are_kept_and_in_order_while_leaders_are_killed() {
+    const TASKS: u64 = 32;
+    const KILLS: usize = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = leader(dir.path());
+    let options = Db::options().lead(Lead::Never);
+    let db = options.open(dir.path()).unwrap().to_async();
+    let acknowledged: Arc<Vec<AtomicU64>> =
+        Arc::new((0..TASKS).map(|_| AtomicU64::new(0)).collect());
+    let stop = Arc::new(AtomicU64::new(0));
+    let executor = Executor::new(2);
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let (db, acknowledged, stop) = (db.clone(), acknowledged.clone(), stop.clone());
+            executor.spawn(async move {
+                let mut n = 0;
+                while stop.load(Ordering::SeqCst) == 0 {
+                    n += 1;
+                    let key = format!("task{task}");
+                    db.put(&key, value(n)).await.expect("acknowledged");
+                    let read = db.get(&key).await.expect("read");
+                    assert_eq!(read, Some(value(n)), "its own write");
+                    acknowledged[task as usize].store(n, Ordering::SeqCst);
+                }
+                n
+            })
+        })
+        .collect();
+    let all_go_on = || {
+        let before: Vec<u64> = acknowledged
+            .iter()
+            .map(|n| n.load(Ordering::SeqCst))
+            .collect();
+        for (now, before) in acknowledged.iter().zip(before) {
+            while now.load(Ordering::SeqCst) < before + 3 {
+                std::thread::yield_now();
+            }
+        }
+    };
+    for _ in 0..KILLS {
+        all_go_on();
+        child.kill();
+        child = leader(dir.path());
+    }
+    all_go_on();
+    stop.store(1, Ordering::SeqCst);
+    for (task, last) in tasks.into_iter().enumerate() {
+        let last = block_on(last);
+        let key = format!("task{task}");
+        assert_eq!(block_on(db.get(&key)).unwrap(), Some(value(last)));
+    }
+    drop(child);
+}
+
+/// The writes of one handle take effect in the order of their first polls: whatever is there is a prefix.
+#[test]
+fn a_train_of_puts_without_awaiting_takes_effect_in_order_over_a_takeover() {
+    const PUTS: u64 = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let child = leader(dir.path());
+    let db = Db::open(dir.path()).unwrap().to_async();
+    let puts: Vec<_> = (1..=PUTS)
+        .map(|n| {
+            let db = db.clone();
+            Box::pin(async move { db.put("last", value(n)).await })
+        })
+        .collect();
+    block_on(async {
+        let mut all = executor::JoinAll::new(puts);
+        // All are issued, and the leader dies on them.
+        assert!(futures_lite::future::poll_once(&mut all).await.is_none());
+        child.kill();
+        for result in all.await {
+            result.expect("acknowledged");
+        }
+        assert_eq!(db.get("last").await.unwrap(), Some(value(PUTS)));
+    });
+    assert_eq!(db.role(), Role::Leader, "what was in flight was made here");
+}
+
+#[test]
+fn a_stopped_leader_gives_each_task_a_timeout_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = leader(dir.path());
+    let options = Db::options().timeout(Duration::from_millis(300));
+    let db = options.open(dir.path()).unwrap().to_async();
+    block_on(db.put("a", "1")).unwrap();
+    child.pause();
+    let gets = (0..10).map(|_| Box::pin(db.get("a"))).collect();
+    for result in block_on(executor::JoinAll::new(gets)) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(
+            error.message().contains(&child.pid().to_string()),
+            "{error}"
+        );
+    }
+    child.resume();
+    assert_eq!(
+        block_on(db.get("a")).unwrap().as_deref(),
+        Some(&b"1"[..]),
+        "and afterwards it goes on"
+    );
+}
+
+#[test]
+fn without_retry_a_task_whose_leader_dies_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = leader(dir.path());
+    let db = Db::options().retry(false).open(dir.path()).unwrap();
+    let db = db.to_async();
+    block_on(db.put("a", "1")).unwrap();
+    child.pause();
+    block_on(async {
+        let mut get = Box::pin(db.get("a"));
+        assert!(futures_lite::future::poll_once(&mut get).await.is_none());
+        child.kill();
+        assert_eq!(get.await.unwrap_err().kind(), ErrorKind::ConnectionLost);
+        assert!(
+            db.get("a").await.unwrap().is_some(),
+            "a new call uses the new leader"
+        );
+    });
+}
+
+/// The leader's table of grants is empty again after tasks that took snapshots and scans were dropped at any point.
+#[test]
+fn dropped_futures_leave_no_pins_at_the_leader() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = leader(dir.path());
+    let db = Db::open(dir.path()).unwrap().to_async();
+    block_on(async {
+        for n in 0..200 {
+            db.put(format!("k{n}"), [1; 100]).await.unwrap();
+        }
+        for polls in 0..4 {
+            for _ in 0..20 {
+                let mut snapshot = Box::pin(db.snapshot());
+                let mut range = db.iter();
+                for _ in 0..polls {
+                    if futures_lite::future::poll_once(&mut snapshot)
+                        .await
+                        .is_some()
+                    {
+                        break;
+                    }
+                    futures_lite::future::poll_once(range.next()).await;
+                }
+            }
+        }
+        while db.status().await.unwrap().leader.pins > 0 {
+            futures_lite::future::yield_now().await;
+        }
+    });
+    assert_eq!(
+        child.ok(&json!({"op": "get", "key": "zbegun"}))["value"],
+        "1"
+    );
+}
+
+/// Tasks of the leader itself: what is queued for the driver and what threads do side by side is in order.
+#[test]
+fn tasks_and_threads_of_a_leader_write_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let tasks = db.to_async();
+    block_on(async {
+        for n in 0..200_u64 {
+            let mut put = Box::pin(tasks.put("k", value(2 * n)));
+            let issued = futures_lite::future::poll_once(&mut put).await;
+            // The thread's write was issued after the task's.
+            db.put("k", value(2 * n + 1)).unwrap();
+            if issued.is_none() {
+                put.await.unwrap();
+            }
+            assert_eq!(tasks.get("k").await.unwrap(), Some(value(2 * n + 1)));
+        }
+    });
+}

@@ -1,0 +1,427 @@
+//! The handle for tasks: the same calls as futures.
+//!
+//! They need no runtime: the answers are taken in by one thread a process and directory, started with the first
+//! call of a task, which also watches the deadlines (`session/driver.rs`). Nothing but what is said at
+//! [`AsyncDb`] blocks the thread that polls.
+
+mod range;
+mod snapshot;
+mod transaction;
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::bounds::{Bounds, KeyRange};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::session::Wait;
+use crate::snapshot::Snapshot;
+use crate::space::{Space, values_of};
+use crate::status::{Role, Status};
+use crate::sublevel;
+use crate::transaction as transactions;
+
+pub use range::AsyncRange;
+pub use snapshot::AsyncSnapshot;
+pub use transaction::AsyncTransaction;
+
+/// A [`Db`] whose calls are futures; made by [`Db::to_async`] or [`AsyncDb::open`].
+///
+/// What is said of a call of [`Db`] holds for its future too: linearizable, exactly once, an answer within its
+/// deadline, the same errors. Beyond that:
+///
+/// - A call is issued by its **first poll**; a handle's writes take effect in that order. A future that is never
+///   polled does nothing.
+/// - A future that is **dropped** before its end is taken back: if no leader has begun with it, it never takes effect,
+///   whatever happens; a write that a leader has begun with may have taken effect, once, and is not sent again.
+/// - Calls that tasks make together travel together: 64 gets in flight cost little more than one.
+/// - Where this process leads, a `get` reads the database on the polling thread (microseconds, or a read of
+///   the disk); writes, scans and `get_many` are made by the driver thread, in order.
+///
+/// Dropping the last clone leaves the directory, which for a leader takes as long as [`Db::close`]; [`AsyncDb::close`] does
+/// it on a thread of its own.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # pollster::block_on(async {
+/// let db = level_party::AsyncDb::open(dir.path()).await?;
+/// db.put("a", "1").await?;
+/// assert_eq!(db.get("a").await?.as_deref(), Some(&b"1"[..]));
+/// let mut entries = db.range("a"..);
+/// while let Some(entry) = entries.next().await {
+///     let (key, value) = entry?;
+///     println!("{key:?} = {value:?}");
+/// }
+/// db.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct AsyncDb {
+    db: Db,
+    /// What its keys begin with in the database.
+    prefix: Arc<[u8]>,
+}
+
+impl AsyncDb {
+    pub(crate) fn new(db: Db, prefix: Arc<[u8]>) -> Self {
+        AsyncDb { db, prefix }
+    }
+
+    fn space(&self) -> Space<'_> {
+        Space {
+            handle: self.db.handle(),
+            prefix: &self.prefix,
+            at: None,
+        }
+    }
+
+    /// The part of the database that is called `name`; as [`Db::sublevel`], and inside a sublevel one of its own.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// let users = db.sublevel("users")?;
+    /// users.put("ada", "1815").await?;
+    /// assert!(db.contains("!users!ada").await?);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument`: as [`Db::sublevel`].
+    pub fn sublevel(&self, name: &str) -> Result<AsyncDb> {
+        Ok(AsyncDb {
+            db: self.db.clone(),
+            prefix: sublevel::prefix(&self.prefix, name, '!')?,
+        })
+    }
+
+    /// Opens the database in `path` with the default [`Options`], creating it if there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open(path: impl AsRef<Path>) -> Result<AsyncDb> {
+        Options::default().open_async(path).await
+    }
+
+    /// The same handle for threads, of the whole database also where this is a sublevel.
+    pub fn to_blocking(&self) -> Db {
+        self.db.clone()
+    }
+
+    /// [`Db::get`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        read_one(self.space(), key.as_ref()).await
+    }
+
+    /// [`Db::contains`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        read_whether(self.space(), key.as_ref()).await
+    }
+
+    /// [`Db::get_many`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        read_many(self.space(), keys).await
+    }
+
+    /// [`Db::put`].
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.batch().put(key, value).write().await
+    }
+
+    /// [`Db::delete`].
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.batch().delete(key).write().await
+    }
+
+    /// A chained batch.
+    pub fn batch(&self) -> AsyncBatch<'_> {
+        AsyncBatch {
+            batch: Batch::new(self.space()),
+        }
+    }
+
+    /// [`Db::write`].
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
+        let space = self.space();
+        let batch = space.batch(batch);
+        let written = space.handle.write_by(Wait::Task, &batch, options.sync);
+        written.await.map(drop)
+    }
+
+    /// [`Db::compare_and_swap`].
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        let key = key.as_ref();
+        transactions::compare_and_swap_by(Wait::Task, self.space(), key, expected, new).await
+    }
+
+    /// [`Db::transaction`], with a closure that awaits.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// let visits = db
+    ///     .transaction(async |tx| {
+    ///         let before = tx.get("visits").await?.map_or(0, |v| v[0]);
+    ///         tx.put("visits", [before + 1])?;
+    ///         Ok::<_, level_party::Error>(before + 1)
+    ///     })
+    ///     .await?;
+    /// assert_eq!(visits, 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn transaction<T, E: From<Error>>(
+        &self,
+        mut body: impl AsyncFnMut(&mut AsyncTransaction) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let handle = self.db.handle();
+        let limits = handle.limits_by(Wait::Task)?;
+        loop {
+            let mut transaction = AsyncTransaction::begin(self.space()).await?;
+            let value = body(&mut transaction).await?;
+            if transaction.commit().await? {
+                return Ok(value);
+            }
+            transactions::check_conflict(&limits)?;
+        }
+    }
+
+    /// [`Db::range`].
+    pub fn range(&self, bounds: impl KeyRange) -> AsyncRange {
+        AsyncRange::new(self.space().range(bounds.into_bounds()))
+    }
+
+    /// [`Db::iter`].
+    pub fn iter(&self) -> AsyncRange {
+        AsyncRange::new(self.space().range(Bounds::all()))
+    }
+
+    /// [`Db::prefix`].
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> AsyncRange {
+        AsyncRange::new(self.space().range(Bounds::prefix(prefix.as_ref())))
+    }
+
+    /// [`Db::snapshot`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn snapshot(&self) -> Result<AsyncSnapshot> {
+        let taken = Snapshot::take_by_task(self.space()).await;
+        taken.map(AsyncSnapshot::new)
+    }
+
+    /// [`Db::role`].
+    pub fn role(&self) -> Role {
+        self.db.role()
+    }
+
+    /// [`Db::status`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn status(&self) -> Result<Status> {
+        self.db.handle().status_by(Wait::Task).await
+    }
+
+    /// [`Db::approximate_size`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn approximate_size(&self, bounds: impl KeyRange) -> Result<u64> {
+        let bounds = bounds.into_bounds().within(&self.prefix);
+        let handle = self.db.handle();
+        handle.approximate_size_by(Wait::Task, &bounds).await
+    }
+
+    /// [`Db::property`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn property(&self, name: &str) -> Result<Option<String>> {
+        self.db.handle().property_by(Wait::Task, name).await
+    }
+
+    /// [`Db::queued_bytes`].
+    pub fn queued_bytes(&self) -> usize {
+        self.db.queued_bytes()
+    }
+
+    /// [`Db::close`], on a thread of its own.
+    ///
+    /// # Errors
+    /// `Io` if the system has no thread left.
+    pub async fn close(&self) -> Result<()> {
+        let db = self.db.clone();
+        Elsewhere::start(move || db.close())?.await
+    }
+}
+
+impl Options {
+    /// [`Options::open`], on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub async fn open_async(self, path: impl AsRef<Path>) -> Result<AsyncDb> {
+        let path = path.as_ref().to_path_buf();
+        let opened = Elsewhere::start(move || self.open(path))?.await;
+        opened.map(|db| db.to_async())
+    }
+}
+
+/// A chained batch, made by [`AsyncDb::batch`]: nothing happens before [`AsyncBatch::write`] is polled, then all of it
+/// or none.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+/// # pollster::block_on(async {
+/// db.batch().put("a", "1").delete("b").sync(true).write().await
+/// # }).unwrap();
+/// ```
+#[must_use = "a batch does nothing before `write`"]
+pub struct AsyncBatch<'a> {
+    batch: Batch<'a>,
+}
+
+impl AsyncBatch<'_> {
+    /// Adds or replaces the entry of `key`.
+    pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.batch = self.batch.put(key, value);
+        self
+    }
+
+    /// Removes the entry of `key`, if there is one.
+    pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.batch = self.batch.delete(key);
+        self
+    }
+
+    /// Whether the batch is on stable storage before it is acknowledged.
+    pub fn sync(mut self, yes: bool) -> Self {
+        self.batch = self.batch.sync(yes);
+        self
+    }
+
+    /// Applies the batch.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write(self) -> Result<()> {
+        let (space, batch, options) = self.batch.finish()?;
+        let written = space.handle.write_by(Wait::Task, &batch, options.sync);
+        written.await.map(drop)
+    }
+}
+
+async fn read_one(of: Space<'_>, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    let key = of.key(key);
+    of.handle.get_by(Wait::Task, &key, of.pin()).await
+}
+
+async fn read_whether(of: Space<'_>, key: &[u8]) -> Result<bool> {
+    let key = of.key(key);
+    of.handle.contains_by(Wait::Task, &key, of.pin()).await
+}
+
+async fn read_many<K: AsRef<[u8]>>(
+    of: Space<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let keys: Vec<K> = keys.into_iter().collect();
+    let whole: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| of.key(key.as_ref())).collect();
+    let found = of.handle.get_many_by(Wait::Task, &whole, of.pin());
+    Ok(values_of(found.await?))
+}
+
+/// The outcome of what another thread does.
+struct Elsewhere<T> {
+    shared: Arc<Mutex<Outcome<T>>>,
+}
+
+struct Outcome<T> {
+    result: Option<Result<T>>,
+    waker: Option<Waker>,
+}
+
+impl<T: Send + 'static> Elsewhere<T> {
+    fn start(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<Self> {
+        let shared = Arc::new(Mutex::new(Outcome {
+            result: None,
+            waker: None,
+        }));
+        let theirs = shared.clone();
+        std::thread::Builder::new()
+            .name("level-party-async".into())
+            .spawn(move || {
+                let result = work();
+                let waker = {
+                    let mut outcome = theirs.lock();
+                    outcome.result = Some(result);
+                    outcome.waker.take()
+                };
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            })
+            .map_err(|error| Error::io("cannot start a thread", error))?;
+        Ok(Elsewhere { shared })
+    }
+}
+
+impl<T> Future for Elsewhere<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut outcome = self.shared.lock();
+        match outcome.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                outcome.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The driver: one thread a node, started by the first call of a task, that does what the threads of blocking callers
+//! do for themselves. It reads while no such thread does, goes on with what the link did not take, makes what is
+//! queued where this process leads, and wakes tasks whose time is up.
+//!
+//! It waits for the link and for its own waker in one system call. A task that sends rings it only where its wait
+//! does not cover the call: it does not look at the link, or would sleep past the deadline. It goes on looking at the
+//! link when no task waits, so that the next call of a task finds it there; data that a blocking caller reads instead
+//! ends that.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::guard::Guard;
+use super::pump::{Patience, far};
+use super::{Inner, Session, Via};
+use crate::error::{Error, Result};
+use crate::follower::Received;
+
+/// How long after answers to several tasks their next calls are given to gather; then what is queued goes out anyway.
+const TURN: Duration = Duration::from_millis(1);
+
+/// What the session knows of its driver.
+#[derive(Default)]
+pub(super) struct Driver {
+    pub started: bool,
+    asleep: bool,
+    /// In its sleep it looks for answers.
+    looks: bool,
+    /// It sleeps no longer than this.
+    until: Option<Instant>,
+    /// It is to be woken when the lock is let go.
+    pub rung: bool,
+    /// No task that waits has an earlier deadline.
+    earliest: Option<Instant>,
+    /// Several tasks were answered at once a moment ago: their next calls are sent together.
+    pub burst: bool,
+}
+
+impl Inner {
+    /// Wakes the driver, if it sleeps.
+    pub(super) fn ring_driver(&mut self) {
+        self.driver.rung |= self.driver.asleep;
+    }
+
+    /// The same, if in its sleep it does not look for answers and nobody else does.
+    pub(super) fn ring_driver_to_read(&mut self) {
+        if !self.driver.looks && !self.reading && matches!(self.via, Via::Link(_)) {
+            self.ring_driver();
+        }
+    }
+
+    /// A task waits until `deadline` at most.
+    pub(super) fn watch_deadline(&mut self, deadline: Instant) {
+        let earliest = &mut self.driver.earliest;
+        *earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        if self.driver.until.is_none_or(|until| deadline < until) {
+            self.ring_driver();
+        }
+    }
+
+    /// Wakes the tasks whose time is up.
+    fn expire(&mut self, now: Instant) {
+        if self.driver.earliest.is_none_or(|earliest| now < earliest) {
+            return;
+        }
+        let mut earliest = None;
+        for (_, call) in self.calls.iter() {
+            let Some(caller) = call.caller.as_ref().filter(|caller| caller.is_task()) else {
+                continue;
+            };
+            match call.deadline <= now {
+                true => caller.wake(&mut self.wakes),
+                false => {
+                    earliest =
+                        Some(earliest.map_or(call.deadline, |e: Instant| e.min(call.deadline)))
+                }
+            }
+        }
+        for (caller, deadline) in self.room.tasks() {
+            match deadline <= now {
+                true => caller.wake(&mut self.wakes),
+                false => earliest = Some(earliest.map_or(deadline, |e: Instant| e.min(deadline))),
+            }
+        }
+        self.driver.earliest = earliest;
+    }
+}
+
+impl Session {
+    /// Starts the driver, if it does not run.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start_driver(&self, inner: &mut Inner) -> Result<()> {
+        if inner.driver.started {
+            return Ok(());
+        }
+        let Some(session) = self.myself.upgrade() else {
+            return Err(Error::closed());
+        };
+        std::thread::Builder::new()
+            .name("level-party-driver".into())
+            .stack_size(256 << 10)
+            .spawn(move || session.drive())
+            .map_err(|error| Error::io("cannot start a thread", error))?;
+        inner.driver.started = true;
+        Ok(())
+    }
+
+    fn drive(self: Arc<Self>) {
+        let mut inner = self.lock();
+        while !matches!(inner.via, Via::Closed) {
+            inner.expire(Instant::now());
+            if inner.wakes.is_empty() {
+                self.drive_once(&mut inner);
+            } else {
+                inner.unlocked(|| {});
+            }
+        }
+    }
+
+    fn drive_once(&self, inner: &mut Guard<'_>) {
+        if matches!(inner.via, Via::Local(_)) && !inner.sending {
+            let before = inner.queue.len();
+            self.pump(inner, Patience::Until(far()));
+            if inner.queue.len() < before {
+                return;
+            }
+        }
+        let link = match &inner.via {
+            Via::Link(link) => Some(link.clone()),
+            _ => None,
+        };
+        let tenure = inner.tenure;
+        let read = link.is_some() && !inner.reading;
+        let write = link.is_some() && !inner.rest.is_empty() && !inner.sending;
+        let now = Instant::now();
+        let turn = inner.driver.burst.then(|| now + TURN);
+        let until = [turn, inner.driver.earliest].into_iter().flatten().min();
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        inner.driver.asleep = true;
+        inner.driver.looks = read;
+        inner.driver.until = until;
+        let ready = inner.unlocked(|| match &link {
+            Some(link) => link.wait_ready(read, write, &self.driver_waker, timeout),
+            None => self
+                .driver_waker
+                .wait(timeout)
+                .map(|woken| level_party_os::Ready {
+                    read: false,
+                    write: false,
+                    woken,
+                }),
+        });
+        inner.driver.asleep = false;
+        inner.driver.looks = false;
+        let Ok(ready) = ready else {
+            // `poll` fails for want of kernel memory alone.
+            inner.unlocked(|| std::thread::sleep(TURN));
+            return;
+        };
+        if ready.woken {
+            self.driver_waker.reset();
+        }
+        let Some(link) = link.filter(|_| inner.tenure == tenure) else {
+            return;
+        };
+        if ready.read && !read {
+            // Unasked: the link is over.
+            self.lose_locked(inner, tenure);
+        } else if ready.read && !inner.reading {
+            inner.reading = true;
+            let received = inner.unlocked(|| link.receive_now());
+            if let Ok(Received::Replies(replies)) = &received {
+                inner.driver.burst = replies.len() > 1;
+            }
+            self.take_in(inner, tenure, received);
+            if inner.tenure == tenure {
+                inner.reading = false;
+                inner.hand_reading_on();
+                self.pump(inner, Patience::None);
+            }
+        } else if ready.write || ready.woken {
+            self.pump(inner, Patience::None);
+        } else if turn.is_some_and(|turn| Instant::now() >= turn) {
+            inner.driver.burst = false;
+            self.pump(inner, Patience::None);
+        }
+    }
+}
