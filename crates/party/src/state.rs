@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::protocol::RecoveredThrough;
 pub(crate) use sessions::{Known, PLACES, byte_of};
 
@@ -182,6 +183,9 @@ impl StateFile {
     /// Whether nobody else has taken the directory over. What was written before this was asked is there for whoever
     /// takes it over later.
     pub fn is_ours(&self) -> bool {
+        if faults::planted("no-epoch-check") {
+            return true;
+        }
         fence(Ordering::SeqCst);
         let word = u64::from_le(self.word.get().load(Ordering::SeqCst));
         // Either: the engine's threads ask while the epoch is being raised.

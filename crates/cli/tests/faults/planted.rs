@@ -1,7 +1,10 @@
 //! Bugs that a careless build has, each planted and caught: what the tests beside it rest on can tell.
 
 use level_party::faults::BUGS;
-use level_party_testkit::ExecChild;
+use std::io::{Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+use level_party_testkit::{ExecChild, ForeignLock, PATIENCE};
 use serde_json::json;
 
 use crate::{KILL, PLANT, PROGRAM};
@@ -12,6 +15,12 @@ type Check = (&'static str, fn(&Plant) -> bool);
 const CHECKS: &[Check] = &[
     ("ack-before-append", what_was_acknowledged_is_kept),
     ("blind-resend", a_write_in_flight_is_made_once),
+    (
+        "no-epoch-check",
+        a_leader_that_was_overtaken_answers_no_more,
+    ),
+    ("flock-only", a_lock_of_cpp_leveldb_is_respected),
+    ("pin-leaked-on-disconnect", a_dead_followers_pin_goes),
     ("reverse-resume-decremented", a_reverse_scan_is_whole),
     (
         "snapshot-dropped-on-failover",
@@ -122,4 +131,58 @@ fn a_follower_leaves_the_endpoint_standing(plant: &Plant) -> bool {
     let mut late = plant.spawn(&dir);
     late.try_ask(&json!({"op": "get", "key": "b"}))
         .is_some_and(|answer| answer["value"] == "2")
+}
+
+/// Somebody else takes the epoch word, as a leader does who came by another way: the one that led answers nothing more
+/// in its epoch.
+fn a_leader_that_was_overtaken_answers_no_more(plant: &Plant) -> bool {
+    /// Where the word stands (docs/FORMAT.md).
+    const EPOCH_WORD_AT: u64 = 4088;
+    let dir = a_directory();
+    let mut leader = plant.spawn(&dir);
+    leader.put("a", "1");
+    let epoch = leader.status()["epoch"].as_u64().expect("a number");
+    let path = dir.path().join("level-party.state");
+    let mut state = std::fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .expect("a state file");
+    state
+        .seek(SeekFrom::Start(EPOCH_WORD_AT))
+        .expect("it is that long");
+    state
+        .write_all(&u64::MAX.to_le_bytes())
+        .expect("the word is written");
+    leader.put("b", "2");
+    leader.status()["epoch"].as_u64().expect("a number") > epoch
+}
+
+fn a_lock_of_cpp_leveldb_is_respected(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let _held = ForeignLock::take(dir.path());
+    let mut child = plant.spawn(&dir);
+    child.try_ask(&json!({"op": "status"})).is_none()
+}
+
+/// How long a leaked pin is watched; one that goes is waited for as long as anything.
+const LEAK: Duration = Duration::from_secs(2);
+
+fn a_dead_followers_pin_goes(plant: &Plant) -> bool {
+    let dir = a_directory();
+    let mut leader = plant.spawn(&dir);
+    let mut follower = plant.spawn(&dir);
+    follower.ok(&json!({"op": "snapshot"}));
+    assert_eq!(leader.status()["pins"], 1);
+    follower.kill();
+    let limit = match plant.0 {
+        Some(_) => LEAK,
+        None => PATIENCE,
+    };
+    let begun = Instant::now();
+    while leader.status()["pins"] != 0 {
+        if begun.elapsed() > limit {
+            return false;
+        }
+    }
+    true
 }

@@ -45,6 +45,9 @@ pub const POINTS: &[&str] = &[
 pub const BUGS: &[&str] = &[
     "ack-before-append",
     "blind-resend",
+    "no-epoch-check",
+    "flock-only",
+    "pin-leaked-on-disconnect",
     "reverse-resume-decremented",
     "snapshot-dropped-on-failover",
     "unlink-by-follower",
