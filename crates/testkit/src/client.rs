@@ -99,6 +99,8 @@ pub enum Reply {
     Ok(Value),
     /// `Timeout`, which promises that the call had no effect; with its message.
     Timeout(String),
+    /// `Conflict`: others changed the key of a swap all the time; nothing was written.
+    Conflict,
     /// Nobody can tell: `OutcomeUnknown`, `ConnectionLost`, or the client's own process was killed.
     Unknown,
 }
@@ -176,6 +178,7 @@ impl Client {
             Some(answer) if answer["ok"] == true => Reply::Ok(answer),
             Some(answer) => match answer["error"]["kind"].as_str() {
                 Some("OutcomeUnknown" | "ConnectionLost") => Reply::Unknown,
+                Some("Conflict") => Reply::Conflict,
                 Some("Timeout") => Reply::Timeout(
                     answer["error"]["message"]
                         .as_str()
@@ -194,10 +197,25 @@ impl Client {
 
     /// Makes a request that writes, and records it as `action` on `key`.
     pub fn write(&mut self, key: &str, action: Action, request: &Value) -> Asked {
+        self.write_judged(key, request, |_| action)
+    }
+
+    /// Makes a request that may write, and records on `key` what `action` makes of its answer, if there is one.
+    fn write_judged(
+        &mut self,
+        key: &str,
+        request: &Value,
+        action: impl FnOnce(Option<&Value>) -> Action,
+    ) -> Asked {
         let lives_before = self.lives_lost;
         let asked = self.ask(request);
+        let answer = match &asked.reply {
+            Reply::Ok(answer) => Some(answer),
+            _ => None,
+        };
+        let action = action(answer);
         let ended = match asked.reply {
-            Reply::Timeout(_) => {
+            Reply::Timeout(_) | Reply::Conflict => {
                 self.history.without_effect += 1;
                 return asked;
             }
@@ -284,14 +302,85 @@ impl Client {
         self.write(group, Action::Set(token.map(Into::into)), &request)
     }
 
-    /// Reads a group at one moment.
-    pub fn read_group(&mut self, group: &str, reverse: bool) -> Asked {
-        let prefix = group::prefix(group);
-        let request = json!({"op": "scan", "prefix": prefix, "reverse": reverse});
-        self.read(group, &request, |answer| {
-            group::content(group, &entries(answer)?)
+    /// Reads `key`, and puts a new value there on the condition that it still holds what was read.
+    pub fn swap(&mut self, key: &str) -> Asked {
+        let asked = self.get(key);
+        let Reply::Ok(answer) = &asked.reply else {
+            return asked;
+        };
+        let held = answer["value"].clone();
+        let token = self.token();
+        let request = json!({"op": "cas", "key": key, "expected": held, "value": token});
+        let expected = held
+            .as_str()
+            .map(|text| content(text).expect("it was read before"));
+        let swap = |swapped| Action::Swap {
+            expected: expected.clone(),
+            to: Some(token.as_str().into()),
+            swapped,
+        };
+        self.write_judged(key, &request, |answer| {
+            swap(answer.is_none_or(|answer| answer["swapped"] == true))
         })
     }
+
+    /// Reads a group at one moment, in one of [`group::WAYS`].
+    pub fn read_group(&mut self, group: &str, way: usize) -> Asked {
+        let prefix = group::prefix(group);
+        let request = match way {
+            0 => json!({"op": "scan", "prefix": prefix}),
+            1 => json!({"op": "scan", "prefix": prefix, "reverse": true}),
+            2 => json!({"op": "get_many", "keys": group::members(group)}),
+            _ => return self.read_group_at_snapshot(group),
+        };
+        self.read(group, &request, |answer| {
+            group::content(group, &group_entries(group, answer)?)
+        })
+    }
+
+    /// Takes a snapshot and reads the members of a group one by one, over whatever happens meanwhile. What they hold is
+    /// of a moment within the first request.
+    fn read_group_at_snapshot(&mut self, group: &str) -> Asked {
+        let taken = self.ask(&json!({"op": "snapshot"}));
+        let Reply::Ok(answer) = &taken.reply else {
+            return taken;
+        };
+        let snapshot = answer["snapshot"].clone();
+        let mut values = Vec::new();
+        for key in group::members(group) {
+            let asked = self.ask(&json!({"op": "get", "key": key, "snapshot": snapshot}));
+            let Reply::Ok(answer) = &asked.reply else {
+                return asked;
+            };
+            values.push(answer["value"].clone());
+        }
+        let found = group_entries(group, &json!({"values": values}))
+            .and_then(|entries| group::content(group, &entries))
+            .unwrap_or_else(|words| panic!("client {} at a snapshot: {words}", self.number));
+        let call = Call {
+            client: self.number,
+            action: Action::Get(found),
+            begun: taken.begun,
+            ended: Some(taken.ended),
+        };
+        self.history.add(group, call);
+        self.ask(&json!({"op": "release", "snapshot": snapshot}))
+    }
+}
+
+/// The entries of a group, by the answer to a scan or to a get of all its members.
+fn group_entries(group: &str, answer: &Value) -> Result<Vec<(String, String)>, String> {
+    let Value::Array(values) = &answer["values"] else {
+        return entries(answer);
+    };
+    let named = group::members(group).into_iter().zip(values);
+    named
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| match value.as_str() {
+            Some(text) => Ok((key, text.to_owned())),
+            None => Err(format!("the value of {key:?} is no text: {value}")),
+        })
+        .collect()
 }
 
 /// The entries that a scan was answered with.

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::client::content;
 use crate::history::History;
 use crate::load::counter::{Written, check, counter_prefix};
+use crate::load::shared::{self, SharedCounter};
 use crate::load::{GROUPS, HOT, Load, bank, group};
 
 /// Readers beside the writers.
@@ -24,6 +25,8 @@ pub struct Record {
     pub history: History,
     /// What each writer knows of its counter.
     pub written: Vec<Written>,
+    /// What all know of the counter that they share.
+    pub shared: SharedCounter,
     /// The spans of all acknowledged writes.
     pub acknowledged: Vec<(u64, u64)>,
     /// The moments just before each kill.
@@ -61,10 +64,9 @@ impl Record {
             let prefix = counter_prefix(writer);
             check(writer, written, &take(&|key| key.starts_with(&prefix)))?;
         }
-        bank::check(
-            self.written.len(),
-            &take(&|key| key.starts_with(bank::PREFIX)),
-        )?;
+        self.shared
+            .check(&take(&|key| key.starts_with(shared::PREFIX)))?;
+        bank::accounts(&take(&|key| key.starts_with(bank::PREFIX)))?;
         match left.is_empty() {
             true => Ok(()),
             false => Err(format!("never written: {left:?}")),
@@ -177,12 +179,13 @@ pub fn run_load(load: &Load, kill: impl FnOnce(&Load) -> Vec<u64> + Send) -> Rec
             let _stop = load.stop_at_end();
             kill(load)
         });
-        let mut written = Vec::new();
-        let mut clients = Vec::new();
+        let (mut written, mut clients) = (Vec::new(), Vec::new());
+        let mut shared = SharedCounter::default();
         for writer in writing {
-            let (client, counter) = writer.join().expect("a writer");
+            let (client, own, of_all) = writer.join().expect("a writer");
             clients.push(client);
-            written.push(counter);
+            written.push(own);
+            shared.merge(of_all);
         }
         clients.extend(
             reading
@@ -193,6 +196,7 @@ pub fn run_load(load: &Load, kill: impl FnOnce(&Load) -> Vec<u64> + Send) -> Rec
         let mut record = Record {
             history: History::default(),
             written,
+            shared,
             acknowledged: Vec::new(),
             kills,
             lives_lost: 0,

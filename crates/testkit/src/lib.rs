@@ -48,6 +48,7 @@ pub use kills::{READERS, Record, kill_under_load, run_load};
 pub use lines::{Line, Lines};
 pub use load::Load;
 pub use load::counter::{Written, check, counter_prefix};
+pub use load::shared::SharedCounter;
 pub use model::{Entries, Entry, Model, Op, difference};
 pub use peer::{Peer, PeerChild, PeerOptions};
 pub use program::{Finished, example, run, run_with_input};

@@ -1,22 +1,24 @@
 //! Writers and readers, each a client with a process of its own, and what is known afterwards.
 //!
-//! Writers put, remove and read a few hot keys, write groups of keys in batches ([`group`]), increment a counter of
-//! their own ([`counter`]), and move amounts between accounts of their own ([`bank`]). Readers read all of it, and
+//! Writers put, remove, swap and read a few hot keys, write groups of keys in batches ([`group`]), increment a counter
+//! of their own ([`counter`]) and one that all share ([`shared`]), and move amounts between accounts ([`bank`]). Readers read all of it, and
 //! check at once what one moment must hold. Whoever finds his process killed starts another.
 
 pub(crate) mod bank;
 pub(crate) mod counter;
 pub(crate) mod group;
+pub(crate) mod shared;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::client::{Client, Place, Reply, entries};
+use crate::client::{Asked, Client, Place, Reply, entries};
 use counter::Written;
+use shared::SharedCounter;
 
 /// Keys that everybody writes: few, so that their writes meet, and awkward.
 pub(crate) const HOT: [&str; 6] = ["", "\0", "hot", "hot\0", "hot/\u{10ffff}", "\u{10ffff}"];
@@ -67,7 +69,7 @@ impl Load {
     /// # Panics
     /// If that fails.
     pub fn open_accounts(&self) {
-        let ops = bank::opening(self.writers);
+        let ops = bank::opening();
         self.place.spawn().ok(&json!({"op": "batch", "ops": ops}));
     }
 
@@ -109,28 +111,30 @@ impl Load {
     ///
     /// # Panics
     /// On any answer but `ok`: who survives notices nothing.
-    pub fn write(&self, writer: usize) -> (Client, Written) {
+    pub fn write(&self, writer: usize) -> (Client, Written, SharedCounter) {
         let mut client = Client::new(writer, &self.place);
-        let mut written = Written::default();
+        let (mut written, mut shared) = (Written::default(), SharedCounter::default());
         let mut random = fastrand::Rng::with_seed(writer as u64);
         while !self.stopped() {
             let before = client.acknowledged.len();
             let hot = HOT[random.usize(..HOT.len())];
             let group = GROUPS[random.usize(..GROUPS.len())];
             match random.u32(..100) {
-                0 => ignore(client.put(hot, LONG)),
-                1..25 => ignore(client.put(hot, 0)),
-                25..35 => ignore(client.delete(hot)),
-                35..50 => ignore(client.get(hot)),
-                50..65 => ignore(client.write_group(group, random.u32(..5) == 0)),
-                65..90 => counter::increment(&mut client, &mut written),
-                _ => bank::transfer(&mut client, random.i64(1..100)),
+                0 => never_late(client.put(hot, LONG)),
+                1..20 => never_late(client.put(hot, 0)),
+                20..28 => never_late(client.delete(hot)),
+                28..38 => never_late(client.swap(hot)),
+                38..50 => never_late(client.get(hot)),
+                50..65 => never_late(client.write_group(group, random.u32(..5) == 0)),
+                65..80 => counter::increment(&mut client, &mut written),
+                80..90 => shared::increment(&mut client, &mut shared),
+                _ => bank::transfer(&mut client, &mut random),
             }
             let more = client.acknowledged.len() - before;
             *self.acknowledged.lock().unwrap() += more as u64;
             self.progress.notify_all();
         }
-        (client, written)
+        (client, written, shared)
     }
 
     /// Reads as client number `number` until the load stops.
@@ -143,28 +147,25 @@ impl Load {
         let mut counters = vec![0; self.writers];
         while !self.stopped() {
             match random.u32(..10) {
-                0..5 => ignore(client.get(HOT[random.usize(..HOT.len())])),
-                5..7 => {
+                0..5 => never_late(client.get(HOT[random.usize(..HOT.len())])),
+                5..8 => {
                     let group = GROUPS[random.usize(..GROUPS.len())];
-                    ignore(client.read_group(group, random.bool()));
+                    never_late(client.read_group(group, random.usize(..group::WAYS)));
                 }
-                7 => {
-                    if let Reply::Ok(answer) = client.ask(&bank::look()).reply {
-                        right(entries(&answer).and_then(|all| bank::check(self.writers, &all)));
-                    }
-                }
+                8 => drop(bank::look(&mut client)),
                 _ => {
                     let writer = random.usize(..self.writers);
-                    if let Reply::Ok(answer) = client.ask(&counter::look(writer)).reply {
-                        let found =
-                            right(entries(&answer).and_then(|two| counter::value(writer, &two)));
-                        let seen = &mut counters[writer];
-                        assert!(
-                            found >= *seen,
-                            "counter {writer}: {found} was read after {seen}"
-                        );
-                        *seen = found;
-                    }
+                    let Some(answer) = answer(&mut client, &counter::look(writer)) else {
+                        continue;
+                    };
+                    let found = entries(&answer).and_then(|two| counter::value(writer, &two));
+                    let found = found.unwrap_or_else(|words| panic!("client {number}: {words}"));
+                    let seen = &mut counters[writer];
+                    assert!(
+                        found >= *seen,
+                        "counter {writer}: {found} was read after {seen}"
+                    );
+                    *seen = found;
                 }
             }
         }
@@ -172,15 +173,19 @@ impl Load {
     }
 }
 
-/// Nobody's call may time out or end without an outcome here, but by the death of its own process.
-fn ignore(asked: crate::client::Asked) {
-    if let Reply::Timeout(message) = asked.reply {
-        panic!("a call timed out: {message}");
-    }
+/// Nobody's call may time out here, nor end without an outcome but by the death of its own process.
+fn never_late(asked: Asked) {
+    let late = matches!(asked.reply, Reply::Timeout(_) | Reply::Conflict);
+    assert!(!late, "a call was not done in time: {:?}", asked.reply);
 }
 
-fn right<T>(checked: Result<T, String>) -> T {
-    checked.unwrap_or_else(|words| panic!("{words}"))
+/// Asks and returns the answer; `None` if the client's process was killed.
+fn answer(client: &mut Client, request: &Value) -> Option<Value> {
+    match client.ask(request).reply {
+        Reply::Ok(answer) => Some(answer),
+        Reply::Unknown => None,
+        late => panic!("a call was not done in time: {late:?}"),
+    }
 }
 
 struct StopAtEnd<'a>(&'a Load);

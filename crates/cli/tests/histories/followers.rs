@@ -1,4 +1,4 @@
-//! A6: followers are killed with all that they hold at the leader: streams, calls half sent, connections.
+//! A6: followers are killed with all that they hold at the leader: streams, snapshots, calls half sent, connections.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -80,8 +80,12 @@ fn what_killed_followers_held_at_the_leader_is_given_back() {
         let mut callers: Vec<ExecChild> = (0..CALLERS)
             .map(|_| ExecChild::spawn(PROGRAM, dir.path()))
             .collect();
+        for caller in &mut callers {
+            caller.ok(&json!({"op": "snapshot"}));
+        }
+        // A stream holds its moment once it has begun; moments of one sequence may count as one.
         wait_until(&mut leader, "followers come", |held| {
-            held.followers == STREAMS + CALLERS && held.pins >= STREAMS as u64
+            held.followers == STREAMS + CALLERS && held.pins > 0
         });
         // Written after the streams began, so that their moment is held by them alone.
         leader.put("later", &round.to_string());

@@ -63,6 +63,11 @@ fn counters_and_accounts_are_exact_over_two_hundred_killed_leaders() {
             "writer {writer} wrote nothing"
         );
     }
+    let shared = &RUN.record.shared;
+    assert!(
+        shared.committed.len() > 100 && shared.refused > 0,
+        "hardly a transaction"
+    );
     if let Err(words) = RUN.record.clone().end(RUN.found.clone()) {
         panic!("{words}");
     }
@@ -122,6 +127,19 @@ fn a_doctored_history_of_the_run_is_found_out() {
         calls.push(read_after(&puts[two], &puts[two], 0));
         calls.push(read_after(&puts[two], &puts[one], 1));
     });
+    seen("a swap of what was not there any more", &|puts, calls| {
+        let at = puts.len() / 2;
+        let mut late = read_after(&puts[at], &puts[at - 20], 1);
+        let Action::Get(expected) = late.action else {
+            panic!("a read")
+        };
+        late.action = Action::Swap {
+            expected,
+            to: Some("swapped".into()),
+            swapped: true,
+        };
+        calls.push(late);
+    });
     seen("a write that timed out and shows later", &|puts, calls| {
         let read = calls.iter().find_map(|call| match &call.action {
             Action::Get(Some(found)) => Some(found.clone()),
@@ -132,34 +150,40 @@ fn a_doctored_history_of_the_run_is_found_out() {
     });
 }
 
+/// The entries below a prefix.
+fn below(prefix: &str) -> Vec<(String, String)> {
+    let all = RUN.found.iter();
+    all.filter(|(key, _)| key.starts_with(prefix))
+        .cloned()
+        .collect()
+}
+
 #[test]
 fn a_doctored_counter_of_the_run_is_found_out() {
-    let written = &RUN.record.written[0];
-    let own = |entries: &[(String, String)]| -> Vec<(String, String)> {
-        entries
-            .iter()
-            .filter(|(key, _)| key.starts_with("0/"))
-            .cloned()
-            .collect()
-    };
-    let found = own(&RUN.found);
-    assert_eq!(check(0, written, &found), Ok(()));
-    for at in [0, found.len() / 2, found.len() - 1] {
-        let mut lost = found.clone();
-        lost.remove(at);
-        assert!(check(0, written, &lost).is_err(), "entry {at} may be lost");
-        let mut changed = found.clone();
-        changed[at].1 = format!("{}0", changed[at].1);
+    type Check<'a> = &'a dyn Fn(&[(String, String)]) -> Result<(), String>;
+    let own: Check<'_> = &|found| check(0, &RUN.record.written[0], found);
+    let shared: Check<'_> = &|found| RUN.record.shared.check(found);
+    for (prefix, check) in [("0/", own), ("shared/", shared)] {
+        let found = below(prefix);
+        assert_eq!(check(&found), Ok(()));
+        for at in [0, found.len() / 2, found.len() - 1] {
+            let mut lost = found.clone();
+            lost.remove(at);
+            assert!(check(&lost).is_err(), "{prefix}: entry {at} may be lost");
+            let mut changed = found.clone();
+            changed[at].1 = format!("{}0", changed[at].1);
+            assert!(
+                check(&changed).is_err(),
+                "{prefix}: entry {at} may be another"
+            );
+        }
+        let mut twice = found.clone();
+        let (n, token) = (found.len(), found[0].1.clone());
+        twice[n - 1].1 = n.to_string();
+        twice.insert(n - 1, (format!("{prefix}{n:08}"), token));
         assert!(
-            check(0, written, &changed).is_err(),
-            "entry {at} may be another"
+            check(&twice).is_err(),
+            "{prefix}: an increment may be made twice"
         );
     }
-    let mut more = found.clone();
-    let (n, token) = (found.len(), found[0].1.clone());
-    more.insert(n - 1, (format!("0/{:08}", n), token));
-    assert!(
-        check(0, written, &more).is_err(),
-        "an increment may be made twice"
-    );
 }

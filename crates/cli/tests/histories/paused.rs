@@ -40,12 +40,13 @@ fn work(
     while !stopped() {
         let key = KEYS[random.usize(..KEYS.len())];
         let asked = match random.u32(..10) {
-            0..5 => client.put(key, 0),
+            0..4 => client.put(key, 0),
+            4 => client.swap(key),
             5 => client.delete(key),
             _ => client.get(key),
         };
         match asked.reply {
-            Reply::Ok(_) => {}
+            Reply::Ok(_) | Reply::Conflict => {}
             Reply::Timeout(message) => timed_out.push((asked.begun, asked.ended, message)),
             Reply::Unknown => unknown += 1,
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::answer;
 use crate::client::{Client, Reply};
 
 /// What the owner of one counter knows.
@@ -41,10 +42,7 @@ fn last_key(writer: usize) -> String {
 /// If the counter is not where its owner left it.
 pub(crate) fn increment(client: &mut Client, written: &mut Written) {
     let writer = client.number;
-    let Reply::Ok(answer) = client
-        .ask(&json!({"op": "get", "key": last_key(writer)}))
-        .reply
-    else {
+    let Some(answer) = answer(client, &json!({"op": "get", "key": last_key(writer)})) else {
         return;
     };
     let found = answer["value"]
@@ -62,7 +60,7 @@ pub(crate) fn increment(client: &mut Client, written: &mut Written) {
             client.acknowledged.push((asked.begun, asked.ended));
             written.acknowledged.insert(n, token);
         }
-        Reply::Timeout(_) => written.without_effect += 1,
+        late => panic!("an increment was not done in time: {late:?}"),
         Reply::Unknown => written.open = Some(token),
     }
 }

@@ -9,6 +9,14 @@ use crate::linear::Content;
 
 const MEMBERS: u64 = 4;
 
+/// How its members can be read at one moment: a scan, one in reverse, a get of all, gets at a snapshot.
+pub(crate) const WAYS: usize = 4;
+
+/// Its keys.
+pub(crate) fn members(group: &str) -> Vec<String> {
+    (0..MEMBERS).map(|number| member(group, number)).collect()
+}
+
 /// The start of its keys.
 pub(crate) fn prefix(group: &str) -> String {
     format!("{group}/")
