@@ -222,6 +222,26 @@ fn a_swap_and_a_transaction_take_effect_only_where_their_checks_hold() {
 }
 
 #[test]
+fn a_synced_swap_takes_effect_only_where_its_check_holds() {
+    let (_, answers) = dialogue(
+        br#"{"op":"cas","key":"a","expected":null,"value":"1","sync":true}
+{"op":"cas","key":"a","expected":null,"value":"2","sync":true}
+{"op":"get","key":"a"}
+{"op":"cas","key":"a","expected":"1","value":null,"sync":true}
+{"op":"contains","key":"a"}
+"#,
+    );
+    let told = json!([
+        answers[0]["swapped"],
+        answers[1]["swapped"],
+        answers[2]["value"]
+    ]);
+    assert_eq!(told, json!([true, false, "1"]));
+    let told = json!([answers[3]["swapped"], answers[4]["found"]]);
+    assert_eq!(told, json!([true, false]));
+}
+
+#[test]
 fn a_check_that_leaves_out_its_value_is_refused() {
     let (_, answers) = dialogue(br#"{"op":"transaction","checks":[{"key":"a"}],"ops":[]}"#);
     assert_eq!(

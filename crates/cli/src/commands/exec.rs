@@ -17,6 +17,7 @@ use crate::args::{Creating, Syncing, Target};
 use crate::bounds::Walk;
 use crate::commands::status;
 use crate::failure::{Failure, Result};
+use crate::json::ByteBuf;
 use crate::output::Output;
 use answer::{Answer, Entries};
 use request::{Check, Moment, Operation, Refusal, Request};
@@ -138,9 +139,9 @@ impl Server {
                 key,
                 expected,
                 value,
+                sync,
             } => {
-                let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
-                let swapped = self.db.compare_and_swap(key, expected, value)?;
+                let swapped = self.swap(key, expected, value, sync)?;
                 Ok(Answer::Field("swapped", swapped.into()))
             }
             Operation::Transaction {
@@ -181,6 +182,30 @@ impl Server {
                 "there is no snapshot {number}: take one with {{\"op\":\"snapshot\"}}"
             )))
         })
+    }
+
+    /// Sets `key` to `value` if it holds `expected`. What is to be synced is a transaction: a swap alone is not.
+    fn swap(
+        &self,
+        key: Vec<u8>,
+        expected: Option<ByteBuf>,
+        value: Option<ByteBuf>,
+        sync: Option<bool>,
+    ) -> level_party::Result<bool> {
+        if !self.options(sync).sync {
+            let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
+            return self.db.compare_and_swap(key, expected, value);
+        }
+        let mut batch = WriteBatch::new();
+        match value {
+            Some(value) => batch.put(&key, &value.0),
+            None => batch.delete(&key),
+        }
+        let check = Check {
+            key: ByteBuf(key),
+            value: expected,
+        };
+        self.transact(&[check], &batch, Some(true))
     }
 
     /// Applies `batch` if every check holds. False: one does not.

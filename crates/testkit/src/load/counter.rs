@@ -60,8 +60,8 @@ pub(crate) fn increment(client: &mut Client, written: &mut Written) {
             client.acknowledged.push((asked.begun, asked.ended));
             written.acknowledged.insert(n, token);
         }
-        late => panic!("an increment was not done in time: {late:?}"),
         Reply::Unknown => written.open = Some(token),
+        late => panic!("an increment was not done in time: {late:?}"),
     }
 }
 

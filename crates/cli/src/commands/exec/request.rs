@@ -35,6 +35,7 @@ pub enum Operation {
         key: Vec<u8>,
         expected: Option<ByteBuf>,
         value: Option<ByteBuf>,
+        sync: Option<bool>,
     },
     /// `ops` if every key of `checks` holds what it says.
     Transaction {
@@ -158,6 +159,7 @@ fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
             key: fields.need::<ByteBuf>(&op, "key")?.0,
             expected: fields.need(&op, "expected")?,
             value: fields.need(&op, "value")?,
+            sync: fields.take("sync")?,
         },
         "transaction" => {
             let checks = fields.need(&op, "checks")?;
