@@ -266,10 +266,15 @@ impl Session {
         if inner.tenure != tenure {
             return;
         }
+        let mut trouble = Trouble::default();
         if let Via::Link(link) = &inner.via {
             link.shutdown();
+            // It may live on, stopped or slow: until more is known, who waits in vain is told of it.
+            trouble.what = "the connection to the leader ended".into();
+            trouble.pid = Some(link.leader_pid());
         }
         self.end_tenure(inner, Via::Nobody);
+        inner.trouble = trouble;
         self.elector.ring();
     }
 
