@@ -8,7 +8,8 @@ use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::handle::Handle;
+use crate::events::Events;
+use crate::handle::{Handle, Yielded};
 use crate::options::Options;
 use crate::range::Range;
 use crate::report::VerifyReport;
@@ -364,6 +365,33 @@ impl Db {
     /// As [`Db::compact_range`], but for `ReadOnly`.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.handle.verify()
+    }
+
+    /// What happens to this process's part in the party from here on: that it leads, follows, lost its leader.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn events(&self) -> Result<Events> {
+        self.handle.events()
+    }
+
+    /// Has the leading process, this one or another, leave leadership to another process, and says who leads then.
+    ///
+    /// The leader finishes what it has begun; calls in flight in all processes complete, snapshots, iterators and watches
+    /// go on. Where no other process is attached that may lead, the leader goes on leading.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let then = db.yield_leadership()?;
+    /// assert!(!then.handed_over, "nobody else is here");
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Timeout`, `Closed`.
+    pub fn yield_leadership(&self) -> Result<Yielded> {
+        self.handle.yield_leadership()
     }
 
     /// What this process is for the directory at the moment.

@@ -14,6 +14,7 @@ use level_party_os::{DirLock, Hangup, Holder, LockError, Stream};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
 use crate::faults;
 use crate::follower::{Greeted, Link, Reception};
 use crate::leader::Leadership;
@@ -31,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const SHORT_TENURE: Duration = Duration::from_millis(100);
 /// The pause after a leadership that could not go on, or a takeover that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a process that gave leadership up waits for another to take it before it stands again. A follower that can
+/// run takes it within milliseconds.
+const YIELD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A node with its thread, and the number of handles that keep it.
 pub(crate) struct Elector {
@@ -52,6 +56,7 @@ impl Elector {
             node: node.clone(),
             created: created.clone(),
             pause: FIRST_PAUSE,
+            yielded: None,
         };
         let thread = std::thread::Builder::new()
             .name("level-party-elector".into())
@@ -107,11 +112,17 @@ struct Seat {
     node: Arc<Node>,
     created: Arc<AtomicBool>,
     pause: Duration,
+    /// This process gave leadership up, and does not stand for it again until then, or until somebody else led.
+    yielded: Option<Instant>,
 }
 
 /// How an attempt ended well.
 enum Place {
-    Follower(Arc<Link>, Tenure),
+    Follower {
+        link: Arc<Link>,
+        tenure: Tenure,
+        epoch: u64,
+    },
     Leader(Arc<Leadership>),
 }
 
@@ -145,9 +156,14 @@ impl Seat {
             match self.attempt() {
                 Ok(place) => {
                     served = true;
+                    self.yielded = None;
                     let begun = Instant::now();
                     match place {
-                        Place::Follower(link, tenure) => self.follow(&link, tenure),
+                        Place::Follower {
+                            link,
+                            tenure,
+                            epoch,
+                        } => self.follow(&link, tenure, epoch),
                         Place::Leader(leadership) => self.lead(leadership),
                     }
                     // A leader that ends each connection at once is not asked again without a pause.
@@ -186,7 +202,13 @@ impl Seat {
         match Stream::connect(&self.node.dir) {
             Ok(stream) => self.join(stream),
             Err(error) if matches!(error.kind(), K::NotFound | K::ConnectionRefused) => {
-                self.stand()
+                match self.yielded {
+                    Some(until) if Instant::now() < until => Err(passing(
+                        "this process gave leadership up, and another one is about to take it"
+                            .into(),
+                    )),
+                    _ => self.stand(),
+                }
             }
             Err(error) if matches!(error.kind(), K::PermissionDenied | K::AlreadyExists) => Err(
                 Obstacle::Lasting(Error::io("cannot use the directory's endpoint", error)),
@@ -211,7 +233,8 @@ impl Seat {
             return Err(passing("the handle is closing".into()));
         }
         let place = node.member().place;
-        let greeting = node.session.greeting(node.options.engine.clone(), place);
+        let mut greeting = node.session.greeting(node.options.engine.clone(), place);
+        greeting.hello.may_lead = node.options.lead != Lead::Never;
         let met = Greeted::greet(
             stream,
             &node.dir,
@@ -231,7 +254,11 @@ impl Seat {
                         *node.differing_options.lock() =
                             node.options.engine.differences(&welcome.options);
                         let tenure = node.session.attach(link.clone(), &greeting, &welcome)?;
-                        return Ok(Place::Follower(link, tenure));
+                        return Ok(Place::Follower {
+                            link,
+                            tenure,
+                            epoch: welcome.epoch.number,
+                        });
                     }
                 }
             }
@@ -294,7 +321,9 @@ impl Seat {
         }
     }
 
-    fn follow(&self, link: &Link, tenure: Tenure) {
+    fn follow(&self, link: &Link, tenure: Tenure, epoch: u64) {
+        let leader_pid = link.leader_pid();
+        self.node.events.tell(Event::Attached { leader_pid, epoch });
         while self.node.session.is_current(tenure) && !self.node.is_closing() {
             self.node.alarm.hear();
             if !self.node.session.is_current(tenure) || self.node.is_closing() {
@@ -305,12 +334,17 @@ impl Seat {
                 Ok(Hangup::PeerGone) | Err(_) => self.node.session.lose(tenure),
             }
         }
+        self.node
+            .events
+            .tell(Event::LeaderLost { leader_pid, epoch });
     }
 
     fn lead(&mut self, leadership: Arc<Leadership>) {
+        let epoch = leadership.epoch().number;
+        self.node.events.tell(Event::Elected { epoch });
         loop {
             self.node.alarm.hear();
-            if self.node.is_closing() || leadership.is_over() {
+            if self.node.is_closing() || leadership.is_over() || leadership.is_yielding() {
                 break;
             }
             self.node.alarm.wait(leadership.tend(Instant::now()));
@@ -320,7 +354,11 @@ impl Seat {
             true => self.node.close(),
             false => self.node.session.step_down(),
         }
+        if leadership.is_yielding() {
+            self.yielded = Some(Instant::now() + YIELD_PATIENCE);
+        }
         leadership.leave();
+        self.node.events.tell(Event::SteppedDown { epoch, failed });
         if failed && !self.node.is_closing() {
             self.node.session.set_trouble(Trouble {
                 what: "the last leadership of this process could write no more".into(),

@@ -18,6 +18,7 @@ use crate::batch::{WriteBatch, check_batch, check_key};
 use crate::bounds::Bounds;
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Events, Queue};
 use crate::node::Node;
 use crate::options::{Options, WhenFull};
 use crate::protocol::{
@@ -47,6 +48,19 @@ pub(crate) fn now<T>(calls: impl Future<Output = T>) -> T {
     }
 }
 
+/// Who leads after [`Db::yield_leadership`](crate::Db::yield_leadership).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Yielded {
+    /// The leader's process.
+    pub leader_pid: u32,
+    /// Its leadership's number.
+    pub epoch: u64,
+    /// Whether it is another process than the one that led. If not, there was none that could take over, or none did
+    /// within a second.
+    pub handed_over: bool,
+}
+
 /// What one `open` returned.
 pub(crate) struct Handle {
     elector: Arc<Elector>,
@@ -61,6 +75,8 @@ pub(crate) struct Handle {
     closed: AtomicBool,
     /// What ends this handle's long-lived work.
     enders: Mutex<Vec<Weak<Ender>>>,
+    /// Those who are told of events through this handle.
+    queues: Mutex<Vec<Weak<Queue>>>,
 }
 
 impl Handle {
@@ -82,6 +98,7 @@ impl Handle {
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             enders: Mutex::default(),
+            queues: Mutex::default(),
         };
         let node = handle.node();
         node.session.wait_for_leader(&limits, || node.failure())?;
@@ -148,6 +165,32 @@ impl Handle {
         }
     }
 
+    /// What happens to this process's part from here on, until this handle is closed.
+    pub fn events(&self) -> Result<Events> {
+        self.limits()?;
+        let events = self.node().events.receive();
+        let mut queues = self.queues.lock();
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Arc::downgrade(events.queue()));
+        drop(queues);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        Ok(events)
+    }
+
+    /// Has the leader leave leadership to another process.
+    pub fn yield_leadership(&self) -> Result<Yielded> {
+        let limits = self.limits()?;
+        let work = Work {
+            node: self.node(),
+            ender: &*self.ender()?,
+            timeout: limits.timeout,
+            retry: limits.retry,
+        };
+        work.give_way()
+    }
+
     /// Looks at every table.
     pub fn verify(&self) -> Result<VerifyReport> {
         match self.work(&Task::Verify, &|_| Ok(()))? {
@@ -183,6 +226,13 @@ impl Handle {
             }
             self.elector
                 .handle_closed(self.opened.load(Ordering::Acquire));
+            if !self.node().is_forked() {
+                for queue in self.queues.lock().drain(..) {
+                    if let Some(queue) = queue.upgrade() {
+                        queue.close();
+                    }
+                }
+            }
         }
     }
 

@@ -53,6 +53,9 @@ use server::{Server, Serving};
 use service::into_engine_options;
 pub(crate) use service::{Service, Stop};
 
+/// How long after a takeover the followers of the last leader may take to come, before it is said that nobody is here.
+const GATHERING: Duration = Duration::from_millis(500);
+
 /// One leadership of this process.
 pub(crate) struct Leadership {
     service: Arc<Service>,
@@ -71,6 +74,7 @@ pub(crate) struct Leadership {
 /// Says that a leadership cannot go on.
 pub(crate) struct Ending {
     over: AtomicBool,
+    yielding: AtomicBool,
     elector: Arc<Alarm>,
     state: Arc<StateFile>,
 }
@@ -84,6 +88,12 @@ impl Ending {
             self.begin();
         }
         ours
+    }
+
+    /// Has the leadership end for another process's.
+    fn begin_yielding(&self) {
+        self.yielding.store(true, Ordering::Release);
+        self.elector.ring();
     }
 
     fn begin(&self) {
@@ -198,6 +208,7 @@ impl Leadership {
         state.record_found(foreign, manifest).map_err(context)?;
         let ending = Arc::new(Ending {
             over: AtomicBool::new(false),
+            yielding: AtomicBool::new(false),
             elector: elector.clone(),
             state: state.clone(),
         });
@@ -327,6 +338,20 @@ impl Leadership {
     /// Whether only party members had the directory since `epoch`.
     pub fn follows_unbroken(&self, epoch: Epoch) -> bool {
         self.service.follows_unbroken(&self.state, epoch)
+    }
+
+    /// Has this leadership end so that another process takes over. False: there is none that would.
+    pub fn give_way(&self) -> bool {
+        let followed = self.server.has_successor(self.service.since() + GATHERING);
+        if followed {
+            self.ending.begin_yielding();
+        }
+        followed
+    }
+
+    /// Whether it ends because it gives way.
+    pub fn is_yielding(&self) -> bool {
+        self.ending.yielding.load(Ordering::Acquire)
     }
 
     /// What long-lived work of this process goes through: it must not hold the leadership itself, whose lock is released

@@ -32,6 +32,7 @@ mod db;
 mod election;
 mod epoch;
 mod error;
+mod events;
 #[cfg_attr(feature = "faults", doc(hidden))]
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -68,6 +69,8 @@ pub use codec::Json;
 pub use codec::{BigEndian, Bytes, Codec, CodecError, Utf8};
 pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
+pub use events::{Event, Events};
+pub use handle::Yielded;
 pub use options::{
     DEFAULT_OPEN_TIMEOUT, DEFAULT_QUEUE_BYTES, DEFAULT_TIMEOUT, Lead, Options, WhenFull,
 };

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Hub;
 use crate::options::Options;
 use crate::protocol::Failure;
 use crate::session::Session;
@@ -24,6 +25,7 @@ pub(crate) struct Node {
     pub path: PathBuf,
     pub options: Options,
     pub session: Arc<Session>,
+    pub events: Hub,
     /// By which leaders know that this process lives.
     pub sign: SignOfLife,
     /// Wakes the elector; with `closing` set it leaves.
@@ -46,6 +48,7 @@ impl Node {
         Ok(Arc::new(Node {
             path: dir.path().to_path_buf(),
             session: Session::new(alarm.clone()).map_err(context)?,
+            events: Hub::default(),
             sign: SignOfLife::default(),
             alarm,
             dir,

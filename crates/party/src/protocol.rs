@@ -82,6 +82,8 @@ pub(crate) struct Hello {
     /// Its place in the state file's table of sessions, where it found one.
     pub place: Option<u32>,
     pub pid: u32,
+    /// Whether it leads when nobody else does.
+    pub may_lead: bool,
     pub options: EngineOptions,
     /// The leadership it was attached to last.
     pub last_epoch: Option<Epoch>,

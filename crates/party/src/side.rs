@@ -18,6 +18,7 @@ use level_party_os::Stream;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::handle::Yielded;
 use crate::leader::Stop;
 use crate::node::Node;
 use crate::protocol::{Outcome, Task};
@@ -134,6 +135,69 @@ impl Work<'_> {
                     limits = Limits::new(self.timeout, self.retry);
                     lost = Some(tenure);
                 }
+            }
+        }
+    }
+
+    /// Has the leader leave leadership to another process.
+    ///
+    /// # Errors
+    /// `Timeout`, `Closed`.
+    pub fn give_way(&self) -> Result<Yielded> {
+        let session = &self.node.session;
+        let ended = || self.ender.is_ended();
+        let limits = Limits::new(self.timeout, self.retry);
+        let (before, epoch, leaves) = loop {
+            match session.route(None, &limits, ended)? {
+                Route::Local(local) => {
+                    let leadership = &local.leadership;
+                    break (
+                        std::process::id(),
+                        leadership.epoch().number,
+                        leadership.give_way(),
+                    );
+                }
+                Route::Link { tenure } => match self.ask_to_give_way(&limits)? {
+                    Some(answer) => break answer,
+                    None => {
+                        let soon = (Instant::now() + PAUSE).min(limits.deadline);
+                        session.rest(tenure, soon, ended);
+                    }
+                },
+            }
+        };
+        let (leader_pid, epoch) = match leaves {
+            true => session.leader_after(epoch, &limits, ended)?,
+            false => (before, epoch),
+        };
+        Ok(Yielded {
+            leader_pid,
+            epoch,
+            handed_over: leader_pid != before,
+        })
+    }
+
+    /// The pid of the leader that was asked, its epoch's number, and whether it leaves. `None`: it could not be asked.
+    fn ask_to_give_way(&self, limits: &Limits) -> Result<Option<(u32, u64, bool)>> {
+        let Ok(mut link) = SideLink::open(self.node, self.ender, Task::Yield) else {
+            return Ok(None);
+        };
+        let mut leader = None;
+        loop {
+            match link.next(limits.deadline) {
+                Ok(Heard::Begun { epoch, leader_pid }) => leader = Some((leader_pid, epoch.number)),
+                Ok(Heard::Recovering | Heard::Working) => {}
+                Ok(Heard::Silence) => return Err(link.silence(limits.timeout)),
+                Ok(Heard::Done(Ok(Outcome::Yielding(leaves)))) => {
+                    return Ok(leader.map(|(pid, epoch)| (pid, epoch, leaves)));
+                }
+                Ok(Heard::Done(Err(error))) => return Err(error),
+                Ok(Heard::Done(Ok(_)) | Heard::Changes(_)) => {
+                    return Err(Error::protocol("the leader did another piece of work"));
+                }
+                Err(error) if error.kind() == ErrorKind::Protocol => return Err(error),
+                // It has gone by itself.
+                Err(_) => return Ok(leader.map(|(pid, epoch)| (pid, epoch, true))),
             }
         }
     }

@@ -384,7 +384,7 @@ impl Watch {
         match heard {
             Heard::Silence => return Ok(Look::Late),
             Heard::Recovering | Heard::Working => self.heard = Instant::now(),
-            Heard::Begun { epoch: begun } => *epoch = Some(begun),
+            Heard::Begun { epoch: begun, .. } => *epoch = Some(begun),
             Heard::Changes(told) => {
                 let epoch = epoch.ok_or_else(|| Error::protocol("changes before the beginning"))?;
                 self.came(epoch, told)?;

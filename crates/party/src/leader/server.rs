@@ -84,6 +84,7 @@ struct Entry {
 struct Follower {
     session: [u64; 2],
     pid: u32,
+    may_lead: bool,
 }
 
 impl Server {
@@ -131,6 +132,11 @@ impl Server {
     /// Pids of the followers that are attached.
     pub fn followers(&self) -> Vec<u32> {
         self.shared.followers()
+    }
+
+    /// Whether a process is attached that would lead; one may still come until `until`.
+    pub fn has_successor(&self, until: Instant) -> bool {
+        self.shared.has_successor(until)
     }
 
     /// Accepts no more, lets every connection finish what it has read, and removes the endpoint.
@@ -184,10 +190,15 @@ impl Shared {
 
     /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
     /// engine. False: the leader is leaving.
-    pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32) -> bool {
+    pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32, may_lead: bool) -> bool {
         let mut table = self.table.lock();
         if let Some(entry) = table.connections.get_mut(&id) {
-            entry.follower = Some(Follower { session, pid });
+            entry.follower = Some(Follower {
+                session,
+                pid,
+                may_lead,
+            });
+            self.changed.notify_all();
         }
         loop {
             if matches!(table.phase, Phase::Leaving) {
@@ -202,6 +213,25 @@ impl Shared {
             let Some((_, older)) = older else { return true };
             let _ = older.stream.shutdown();
             self.changed.wait(&mut table);
+        }
+    }
+
+    /// Whether a process is attached that would lead; one may still come until `until`.
+    pub fn has_successor(&self, until: Instant) -> bool {
+        let mut table = self.table.lock();
+        loop {
+            let mut followers = table
+                .connections
+                .values()
+                .filter_map(|c| c.follower.as_ref());
+            if followers.any(|follower| follower.may_lead) {
+                return true;
+            }
+            if matches!(table.phase, Phase::Leaving)
+                || self.changed.wait_until(&mut table, until).timed_out()
+            {
+                return false;
+            }
         }
     }
 

@@ -78,6 +78,11 @@ impl Service {
         }
     }
 
+    /// When this leadership began.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -255,6 +260,11 @@ impl Service {
     /// Whether the directory is still this leadership's; if not, the leadership ends.
     pub fn may_answer(&self) -> bool {
         self.ending.may_answer()
+    }
+
+    /// Has this leadership end for another process's.
+    pub fn give_way(&self) {
+        self.ending.begin_yielding();
     }
 
     /// Says that this leadership cannot go on.

@@ -17,11 +17,14 @@ use level_party_os::Stream;
 use parking_lot::Mutex;
 use serde_bytes::Bytes;
 
+use super::GATHERING;
 use super::feed::{Feed, Told};
 use super::server::{Attendance, Serving, Shared};
 use super::service::{Service, Stop};
 use crate::error::{Error, Result};
-use crate::protocol::{Failure, HEARTBEAT, News, Piece, ServerMessage, Side, Task, encode_frame};
+use crate::protocol::{
+    Failure, HEARTBEAT, News, Outcome, Piece, ServerMessage, Side, Task, encode_frame,
+};
 use crate::state::StateFile;
 
 /// A blocked write looks this often whether the connection has ended.
@@ -60,7 +63,7 @@ pub(super) fn run(shared: &Shared, stream: &Stream, side: Side) -> Result<()> {
             .map_err(|error| Error::io("cannot start a thread", error))?;
         // Whatever happens here, the other thread ends too.
         let _end = EndReading(stream);
-        work(&line, &service, &state, side.task)
+        work(&line, shared, &service, &state, side.task)
     })
 }
 
@@ -74,11 +77,25 @@ impl Drop for EndReading<'_> {
     }
 }
 
-fn work(line: &Line<'_>, service: &Service, state: &StateFile, task: Task) -> Result<()> {
+fn work(
+    line: &Line<'_>,
+    shared: &Shared,
+    service: &Service,
+    state: &StateFile,
+    task: Task,
+) -> Result<()> {
     let result = match task {
         Task::Watch { from, lower, upper } => {
             let feed = Feed::start(service, state, from, lower, upper);
             feed.and_then(|feed| watch(line, service, feed))
+        }
+        Task::Yield => {
+            let followed = shared.has_successor(service.since() + GATHERING);
+            let sent = line.tell(News::Done(Ok(Outcome::Yielding(followed))));
+            if followed {
+                service.give_way();
+            }
+            Ok(sent)
         }
         task => service
             .perform(&task, &|| !line.has_ended())

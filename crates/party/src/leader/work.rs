@@ -35,8 +35,8 @@ impl Service {
                 let found = found.ok_or(Stop::Over)?;
                 Ok(Outcome::Verified(found.into()))
             }
-            Task::Watch { .. } => Err(Stop::Failed(Error::protocol(
-                "a watch is told of, not performed",
+            Task::Watch { .. } | Task::Yield => Err(Stop::Failed(Error::protocol(
+                "this is told of, not performed",
             ))),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) enum Task {
         lower: Bound<ByteBuf>,
         upper: Bound<ByteBuf>,
     },
+    /// Leaves leadership to another process, if there is one that takes it.
+    Yield,
 }
 
 /// Where a watch begins.
@@ -66,6 +68,8 @@ pub(crate) enum News<'a> {
 pub(crate) enum Outcome {
     Compacted,
     Verified(VerifyReport),
+    /// Whether the leader leaves.
+    Yielding(bool),
 }
 
 /// A part of a watch: all changes in the range with sequences up to `through` that no part before it told.

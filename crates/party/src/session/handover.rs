@@ -101,6 +101,7 @@ impl Session {
             session: self.id,
             place,
             pid: std::process::id(),
+            may_lead: false,
             options,
             last_epoch: inner.last_epoch,
             unresolved,

@@ -47,6 +47,41 @@ impl Session {
         }
     }
 
+    /// Waits until somebody leads in an epoch after the one numbered `epoch`, and says who and in which.
+    ///
+    /// # Errors
+    /// As [`Session::route`].
+    pub fn leader_after(
+        &self,
+        epoch: u64,
+        limits: &Limits,
+        ended: impl Fn() -> bool,
+    ) -> Result<(u32, u64)> {
+        let mut inner = self.inner.lock();
+        loop {
+            if ended() {
+                return Err(Error::closed());
+            }
+            let pid = match &inner.via {
+                Via::Closed => return Err(Error::closed()),
+                Via::Nobody => None,
+                Via::Local(_) => Some(std::process::id()),
+                Via::Link(link) => Some(link.leader_pid()),
+            };
+            let current = inner.last_epoch.map_or(0, |epoch| epoch.number);
+            if let Some(pid) = pid.filter(|_| current > epoch) {
+                return Ok((pid, current));
+            }
+            if self
+                .changed
+                .wait_until(&mut inner, limits.deadline)
+                .timed_out()
+            {
+                return Err(inner.timeout_error(limits));
+            }
+        }
+    }
+
     /// Waits until `tenure` has ended or `until` has come.
     pub fn rest(&self, tenure: Tenure, until: Instant, ended: impl Fn() -> bool) {
         let mut inner = self.lock();

@@ -35,6 +35,7 @@ pub(crate) enum Heard {
     Recovering,
     Begun {
         epoch: Epoch,
+        leader_pid: u32,
     },
     Working,
     Changes(Told),
@@ -118,7 +119,9 @@ fn heard(frame: &[u8]) -> Result<Heard> {
     Ok(match decode(frame)? {
         ServerMessage::Recovering => Heard::Recovering,
         ServerMessage::Refused(failure) => Heard::Done(Err(failure.into())),
-        ServerMessage::Side(News::Begun { epoch, .. }) => Heard::Begun { epoch },
+        ServerMessage::Side(News::Begun { epoch, leader_pid }) => {
+            Heard::Begun { epoch, leader_pid }
+        }
         ServerMessage::Side(News::Working) => Heard::Working,
         ServerMessage::Side(News::Changes(piece)) => Heard::Changes(Told {
             gap: piece.gap,

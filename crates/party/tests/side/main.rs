@@ -2,5 +2,6 @@
 //! are killed.
 
 mod child;
+mod parting;
 mod watch;
 mod work;

@@ -1,0 +1,128 @@
+//! Leadership given up, and the events that tell of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use level_party::{Db, Event, Lead, Role, WatchFrom, WatchItem};
+use level_party_testkit::PATIENCE;
+
+use crate::child::Process;
+
+#[test]
+fn with_nobody_else_the_leader_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let then = db.yield_leadership().unwrap();
+    assert_eq!((then.leader_pid, then.epoch), (std::process::id(), 1));
+    assert!(!then.handed_over);
+    assert_eq!(db.role(), Role::Leader);
+}
+
+#[test]
+fn who_only_follows_is_no_successor() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leader = Process::start(dir.path());
+    let db = Db::options().lead(Lead::Never).open(dir.path()).unwrap();
+    let then = db.yield_leadership().unwrap();
+    assert_eq!((then.leader_pid, then.handed_over), (leader.pid(), false));
+    assert_eq!(leader.ask("role"), "leader");
+}
+
+#[test]
+fn leadership_goes_round_under_load_and_nobody_notices() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut events = db.events().unwrap();
+    for number in 0..2000 {
+        db.put(format!("old/{number:05}"), "x").unwrap();
+    }
+    let snapshot = db.snapshot().unwrap();
+    let mut stream = db.prefix("old/");
+    stream.next().unwrap().unwrap();
+    let mut watch = db.watch("new/".."new0", WatchFrom::Now).unwrap();
+    let mut others: Vec<Process> = (0..2).map(|_| Process::start(dir.path())).collect();
+    let stop = AtomicBool::new(false);
+    let written = std::thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            let mut number = 0;
+            while !stop.load(Ordering::SeqCst) {
+                db.put(format!("new/{number:08}"), "x").expect("a put");
+                let found = db.get(format!("new/{number:08}")).expect("a get");
+                assert!(found.is_some(), "a process reads its own write");
+                number += 1;
+            }
+            number
+        });
+        let thens: Vec<_> = (0..6).map(|_| db.yield_leadership()).collect();
+        stop.store(true, Ordering::SeqCst);
+        let mut leader = std::process::id();
+        for then in &thens {
+            let then = then.as_ref().expect("it is given up");
+            assert!(then.handed_over && then.leader_pid != leader, "{thens:?}");
+            leader = then.leader_pid;
+        }
+        writer.join().unwrap()
+    });
+    assert_eq!(
+        stream
+            .map(|entry| entry.expect("an entry"))
+            .fold(0, |n, _| n + 1),
+        1999
+    );
+    assert_eq!(snapshot.prefix("new/").next().transpose().unwrap(), None);
+    for number in 0..written {
+        match watch.next_timeout(PATIENCE).unwrap() {
+            Some(WatchItem::Change(change)) => {
+                assert_eq!(change.key, format!("new/{number:08}").into_bytes());
+            }
+            other => panic!("{other:?} instead of {number}"),
+        }
+    }
+    assert_eq!(others[0].ask("put a 1"), "ok");
+    db.close().unwrap();
+    // The election may be told after `open` returned.
+    let first = Event::Elected { epoch: 1 };
+    let all: Vec<Event> = events
+        .by_ref()
+        .skip_while(|event| *event == first)
+        .collect();
+    assert!(
+        matches!(
+            all[0],
+            Event::SteppedDown {
+                epoch: 1,
+                failed: false
+            }
+        ),
+        "{all:?}"
+    );
+    assert!(matches!(all[1], Event::Attached { .. }), "{all:?}");
+    let last = all.last().unwrap();
+    assert!(
+        matches!(last, Event::LeaderLost { .. } | Event::SteppedDown { .. }),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_killed_leader_is_an_event_and_so_is_the_election_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let db = Db::open(dir.path()).unwrap();
+    let mut events = db.events().unwrap();
+    let leader_pid = leader.pid();
+    leader.kill();
+    let lost = Event::LeaderLost {
+        leader_pid,
+        epoch: 1,
+    };
+    // The attaching may be told after `open` returned.
+    let mut next = || events.recv_timeout(PATIENCE).expect("an event");
+    let first = next();
+    let told = match first {
+        Event::Attached { .. } => next(),
+        other => other,
+    };
+    assert_eq!(told, lost);
+    assert_eq!(next(), Event::Elected { epoch: 2 });
+    db.put("a", "1").unwrap();
+}
