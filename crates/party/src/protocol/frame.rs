@@ -11,8 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) const PREAMBLE_BYTES: usize = 16;
 const MAGIC: [u8; 8] = *b"lvlparty";
 const LENGTH_BYTES: usize = 4;
-/// A read asks for this much at least, and a buffer grows by no more at a time, whatever length a frame claims.
+/// A read asks for this much at least, once a read has filled the buffer; and a buffer grows by no more at a time than it
+/// has, or this, whatever length a frame claims.
 const READ_BYTES: usize = 64 << 10;
+/// What the first reads ask for: a connection that carries one small call at a time keeps no more than this.
+const FIRST_READ_BYTES: usize = 4 << 10;
 /// An empty buffer larger than this is given back.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -90,6 +93,8 @@ pub(crate) struct FrameBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// What a read asks for at least.
+    read_bytes: usize,
     largest_frame: usize,
 }
 
@@ -100,6 +105,7 @@ impl FrameBuffer {
             bytes: Vec::new(),
             start: 0,
             end: 0,
+            read_bytes: FIRST_READ_BYTES,
             largest_frame,
         }
     }
@@ -107,6 +113,11 @@ impl FrameBuffer {
     /// Another limit from here on.
     pub fn set_largest_frame(&mut self, largest_frame: usize) {
         self.largest_frame = largest_frame;
+    }
+
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Reads once, and says how many bytes came (0: the peer has gone).
@@ -117,13 +128,14 @@ impl FrameBuffer {
             if self.bytes.len() > KEPT_BYTES {
                 self.bytes = Vec::new();
             }
-        } else if self.start > 0 && self.bytes.len() - self.end < READ_BYTES {
+        } else if self.start > 0 && self.bytes.len() - self.end < self.read_bytes {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.bytes.len() - self.end < READ_BYTES {
-            self.bytes.resize(self.end + READ_BYTES.max(self.end), 0);
+        if self.bytes.len() - self.end < self.read_bytes {
+            self.bytes
+                .resize(self.end + self.read_bytes.max(self.end), 0);
         }
         let count = loop {
             match from.read(&mut self.bytes[self.end..]) {
@@ -133,6 +145,9 @@ impl FrameBuffer {
             }
         };
         self.end += count;
+        if self.end == self.bytes.len() {
+            self.read_bytes = READ_BYTES;
+        }
         Ok(count)
     }
 

@@ -207,3 +207,22 @@ fn a_read_that_a_signal_interrupts_is_made_again() {
     assert_eq!(buffer.fill(Interrupted(false)).unwrap(), 4);
     assert_eq!(buffer.next_frame().unwrap(), Some(&[][..]));
 }
+
+/// A leader keeps one for each follower.
+#[test]
+fn a_buffer_stays_small_while_what_comes_is() {
+    let mut frame = Vec::new();
+    encode_frame(&ClientMessage::Unpin { sequence: 3 }, &mut frame);
+    let mut buffer = FrameBuffer::new(MAX_REQUEST_FRAME);
+    for _ in 0..1000 {
+        buffer.fill(&frame[..]).unwrap();
+        assert!(buffer.next_frame().unwrap().is_some());
+    }
+    assert!(buffer.capacity() <= 4 << 10);
+    let many = frame.repeat(10_000);
+    let mut bytes = &many[..];
+    while buffer.fill(&mut bytes).unwrap() > 0 {
+        while buffer.next_frame().unwrap().is_some() {}
+    }
+    assert!(buffer.capacity() >= 64 << 10);
+}
