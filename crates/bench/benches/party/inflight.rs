@@ -181,7 +181,7 @@ impl Redis {
         command.args(["--dir", argument(dir)?]);
         let mut server = Child::start("redis-server", &mut command)?;
         // Its log goes to its output: a line says that the socket is there.
-        while !server.hear()?.contains("Ready to accept") {}
+        while !server.hear()?.contains("ready to accept") {}
         let redis = Redis {
             _server: server,
             socket,
