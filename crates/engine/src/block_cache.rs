@@ -6,11 +6,12 @@
 //! Must not know: what is in a block, or which tables are still in a version. A removed table's blocks are not asked for
 //! any more and go as others come, as in LevelDB.
 
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use level_party_format::block::Block;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{OptionsBuilder, Weighter};
 
 /// As many locks as LevelDB's cache has.
 const SHARDS: usize = 16;
@@ -23,7 +24,7 @@ const MARKS_PER_BLOCK: usize = 4;
 
 /// Blocks of the tables of one database.
 pub(crate) struct BlockCache {
-    blocks: Cache<Place, Block, Bytes>,
+    blocks: Cache<Place, Block, Bytes, BuildHasherDefault<Mixed>>,
     capacity: u64,
     /// All bytes that ever came in: below `capacity` nothing had to go yet.
     let_in: AtomicU64,
@@ -32,10 +33,37 @@ pub(crate) struct BlockCache {
 }
 
 /// Where a block is. A file's number is not used again while an engine is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     file: u64,
     offset: u64,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(mix(self.file, self.offset));
+    }
+}
+
+/// The hash of a place as it is: no key of a stranger's, so that it need not be secret, and what is kept does not differ
+/// from run to run.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = mix(self.0, u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, mixed: u64) {
+        self.0 = mixed;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Clone)]
@@ -69,7 +97,7 @@ impl BlockCache {
             blocks: Cache::with_options(
                 options,
                 Bytes,
-                DefaultHashBuilder::default(),
+                BuildHasherDefault::default(),
                 DefaultLifecycle::default(),
             ),
             capacity: bytes as u64,
