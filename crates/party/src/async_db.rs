@@ -372,7 +372,8 @@ async fn read_many<K: AsRef<[u8]>>(
 ) -> Result<Vec<Option<Vec<u8>>>> {
     let keys: Vec<K> = keys.into_iter().collect();
     let whole: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| of.key(key.as_ref())).collect();
-    let found = of.handle.get_many_by(Wait::Task, &whole, of.pin());
+    let limits = of.handle.limits_by(Wait::Task)?;
+    let found = of.handle.get_many_by(limits, &whole, of.pin());
     Ok(values_of(found.await?))
 }
 

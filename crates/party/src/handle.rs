@@ -316,7 +316,7 @@ impl Handle {
     /// What `keys` held at one moment: each entry's sequence and value.
     pub async fn get_many_by(
         self: &Arc<Self>,
-        wait: Wait,
+        limits: Limits,
         keys: &[impl AsRef<[u8]>],
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
@@ -327,9 +327,8 @@ impl Handle {
             let left = &keys[found.len()..];
             let packed = pack_some(left);
             if packed.count < left.len() && at.is_none() && granted.is_none() {
-                granted = Some(self.pin_by(wait).await?);
+                granted = Some(self.pin_by(limits).await?);
             }
-            let limits = self.limits_by(wait)?;
             let pin = at.or(granted.as_ref());
             self.check_moment(pin)?;
             let request = Request::GetMany(GetMany {
@@ -361,10 +360,9 @@ impl Handle {
 
     /// Writes `batch` and says the sequence of its last entry.
     pub async fn write_by(&self, wait: Wait, batch: &WriteBatch, sync: bool) -> Result<u64> {
-        match self
-            .write_if_by(wait, batch, sync, &Conditions::default())
-            .await?
-        {
+        let limits = self.limits_by(wait)?;
+        let none = Conditions::default();
+        match self.write_if_by(limits, batch, sync, &none).await? {
             Some(sequence) => Ok(sequence),
             None => Err(unexpected(&Answer::Conflict)),
         }
@@ -373,14 +371,13 @@ impl Handle {
     /// Writes `batch` if all of `conditions` hold when its turn comes. `None`: they did not, and nothing was written.
     pub async fn write_if_by(
         &self,
-        wait: Wait,
+        limits: Limits,
         batch: &WriteBatch,
         sync: bool,
         conditions: &Conditions,
     ) -> Result<Option<u64>> {
         self.check_writable()?;
         check_batch(batch, conditions)?;
-        let limits = self.limits_by(wait)?;
         let request = Request::Write(Write {
             number: 0,
             sync,
@@ -433,8 +430,8 @@ impl Handle {
         }
     }
 
-    pub async fn pin_by(self: &Arc<Self>, wait: Wait) -> Result<Pinned> {
-        let answered = self.call(Request::Pin, self.limits_by(wait)?).await?;
+    pub async fn pin_by(self: &Arc<Self>, limits: Limits) -> Result<Pinned> {
+        let answered = self.call(Request::Pin, limits).await?;
         match answered.answer {
             Answer::Pinned { sequence } => self
                 .granted(answered.pin, sequence)
@@ -498,7 +495,7 @@ impl Handle {
         keys: &[impl AsRef<[u8]>],
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
-        now(self.get_many_by(Wait::Thread, keys, at))
+        now(self.get_many_by(self.limits()?, keys, at))
     }
 
     pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
@@ -506,7 +503,7 @@ impl Handle {
     }
 
     pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
-        now(self.pin_by(Wait::Thread))
+        now(self.pin_by(self.limits()?))
     }
 
     pub fn approximate_size(&self, bounds: &Bounds) -> Result<u64> {

@@ -44,7 +44,7 @@ impl Snapshot {
     /// The same for a task.
     pub(crate) async fn take_by_task(of: Space<'_>) -> Result<Self> {
         Ok(Snapshot {
-            pin: Arc::new(of.handle.pin_by(Wait::Task).await?),
+            pin: Arc::new(of.handle.pin_by(of.handle.limits_by(Wait::Task)?).await?),
             prefix: of.prefix.clone(),
         })
     }

@@ -35,7 +35,8 @@ pub struct Transaction<'a> {
 
 /// What a transaction knows, by whole keys.
 pub(crate) struct Core {
-    wait: Wait,
+    /// Those of the whole transaction.
+    limits: Limits,
     moment: Arc<Pinned>,
     read: Read,
     written: Written,
@@ -184,10 +185,10 @@ impl std::fmt::Debug for Transaction<'_> {
 }
 
 impl Core {
-    pub async fn begin(wait: Wait, handle: &Arc<Handle>) -> Result<Self> {
+    pub async fn begin(limits: Limits, handle: &Arc<Handle>) -> Result<Self> {
         Ok(Core {
-            wait,
-            moment: Arc::new(handle.pin_by(wait).await?),
+            limits,
+            moment: Arc::new(handle.pin_by(limits).await?),
             read: Read::new(),
             written: Written::new(),
             sync: false,
@@ -241,7 +242,7 @@ impl Core {
         let entries = self
             .moment
             .handle()
-            .get_many_by(self.wait, &unknown, Some(&self.moment))
+            .get_many_by(self.limits, &unknown, Some(&self.moment))
             .await?;
         for (key, entry) in unknown.into_iter().zip(entries) {
             self.read.insert(key.to_vec(), entry);
@@ -267,7 +268,7 @@ impl Core {
             }
         }
         let handle = self.moment.handle();
-        let written = handle.write_if_by(self.wait, &batch, self.sync, &conditions);
+        let written = handle.write_if_by(self.limits, &batch, self.sync, &conditions);
         Ok(written.await?.is_some())
     }
 }
@@ -279,7 +280,7 @@ pub(crate) fn run<T, E: From<Error>>(
 ) -> std::result::Result<T, E> {
     let limits = space.handle.limits()?;
     loop {
-        let mut core = now(Core::begin(Wait::Thread, space.handle))?;
+        let mut core = now(Core::begin(limits, space.handle))?;
         let mut transaction = Transaction {
             core: &mut core,
             prefix: space.prefix.clone(),
@@ -326,14 +327,14 @@ pub(crate) async fn compare_and_swap_by(
         }
     }
     loop {
-        let found = handle.get_many_by(wait, &[key], None).await?;
+        let found = handle.get_many_by(limits, &[key], None).await?;
         let found = found.into_iter().next().flatten();
         if found.as_ref().map(|(_, value)| value.as_slice()) != expected {
             return Ok(false);
         }
         let mut conditions = Conditions::default();
         conditions.push(key, found.map(|(sequence, _)| sequence));
-        let written = handle.write_if_by(wait, &batch, false, &conditions);
+        let written = handle.write_if_by(limits, &batch, false, &conditions);
         if written.await?.is_some() {
             return Ok(true);
         }
@@ -353,7 +354,7 @@ pub(crate) fn check_conflict(limits: &Limits) -> Result<()> {
     Err(Error::new(
         ErrorKind::Conflict,
         format!(
-            "other writers changed the same keys again and again for {:?}; nothing was written",
+            "whenever it was tried, for {:?}, another writer changed a key that it had read; nothing was written",
             limits.timeout
         ),
     ))

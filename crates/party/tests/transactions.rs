@@ -164,3 +164,25 @@ fn a_read_only_handle_refuses_to_write_and_creates_nothing() {
     assert!(refusals.iter().all(|e| e.kind() == ErrorKind::ReadOnly));
     assert_eq!(db.get("a").unwrap().as_deref(), Some(&b"1"[..]));
 }
+
+#[test]
+fn a_transaction_that_always_conflicts_ends_at_its_one_deadline() {
+    let dir = tempfile::tempdir().unwrap();
+    let limit = std::time::Duration::from_millis(200);
+    let db = Db::options().timeout(limit).open(dir.path()).unwrap();
+    let mut runs = 0;
+    let conflict = db
+        .transaction(|tx| {
+            runs += 1;
+            tx.get("a")?;
+            // Behind the transaction's back, each time.
+            db.put("a", runs.to_string())?;
+            tx.put("b", "never")
+        })
+        .unwrap_err();
+    // The last attempt may find the deadline behind it already when it begins or commits.
+    let kinds = [ErrorKind::Conflict, ErrorKind::Timeout];
+    assert!(kinds.contains(&conflict.kind()), "{conflict}");
+    assert!(runs > 1);
+    assert_eq!(db.get("b").unwrap(), None);
+}

@@ -17,7 +17,7 @@ pub struct AsyncTransaction {
 impl AsyncTransaction {
     pub(crate) async fn begin(of: Space<'_>) -> Result<Self> {
         Ok(AsyncTransaction {
-            core: Core::begin(Wait::Task, of.handle).await?,
+            core: Core::begin(of.handle.limits_by(Wait::Task)?, of.handle).await?,
             prefix: of.prefix.clone(),
         })
     }
