@@ -7,21 +7,32 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use anstyle::AnsiColor;
+use clap::builder::{OsStringValueParser, Styles, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use level_party::{Db, Options};
 
+use crate::bounds::Walk;
+use crate::coding::{Coding, Encoding};
 use crate::commands;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::stop;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
 
 /// One LevelDB directory, shared by any number of processes.
 ///
 /// The first process on a directory leads and alone writes files; every other one works through it, and one of
 /// them takes over when it goes. Each command below may run while others have the directory open.
 #[derive(Parser, Debug)]
-#[command(name = "level-party", version, max_term_width = 100)]
+#[command(name = "level-party", version, max_term_width = 100, styles = STYLES)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed."
+    after_help = "Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed, \
+                  130 ended by a signal."
 )]
 pub struct Cli {
     /// What to do.
@@ -36,11 +47,19 @@ pub enum Command {
     Put(commands::put::Put),
     Del(commands::del::Del),
     Scan(commands::scan::Scan),
+    Count(commands::count::Count),
+    Batch(commands::batch::BatchCommand),
+    Clear(commands::clear::Clear),
     Import(commands::import::Import),
     Export(commands::export::Export),
+    Watch(commands::watch::WatchCommand),
     Status(commands::status::StatusCommand),
+    Compact(commands::compact::Compact),
+    Verify(commands::verify::Verify),
     Exec(commands::exec::Exec),
     Demo(commands::demo::Demo),
+    Completions(commands::completions::Completions),
+    Man(commands::man::Man),
 }
 
 /// The directory, and how it is opened: the flags that every command takes.
@@ -72,15 +91,18 @@ impl Target {
 
     /// Opens a database that must be there.
     pub fn open_existing(&self) -> Result<Db> {
-        Ok(self.options().create_if_missing(false).open(&self.dir)?)
+        self.open(self.options().create_if_missing(false))
     }
 
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
-        Ok(self
-            .options()
-            .create_if_missing(creating.create)
-            .open(&self.dir)?)
+        self.open(self.options().create_if_missing(creating.create))
+    }
+
+    fn open(&self, options: Options) -> Result<Db> {
+        let db = options.open(&self.dir)?;
+        stop::leaving(&db);
+        Ok(db)
     }
 }
 
@@ -100,24 +122,66 @@ pub struct Syncing {
     pub sync: bool,
 }
 
-/// The entries that a command walks over.
+/// The keys that a command is about.
 #[derive(Args, Debug, Clone, Default)]
-pub struct Window {
-    /// Only keys after this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
-    pub gt: Option<ByteArg>,
+pub struct Span {
     /// Only this key and keys after it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
-    pub gte: Option<ByteArg>,
-    /// Only keys before this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
-    pub lt: Option<ByteArg>,
+    #[arg(long, visible_alias = "gte", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub from: Option<ByteArg>,
+    /// Only keys after this one
+    #[arg(long, visible_alias = "gt", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub after: Option<ByteArg>,
     /// Only this key and keys before it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
-    pub lte: Option<ByteArg>,
+    #[arg(long, visible_alias = "lte", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub to: Option<ByteArg>,
+    /// Only keys before this one
+    #[arg(long, visible_alias = "lt", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    pub before: Option<ByteArg>,
     /// Only keys that begin so
     #[arg(long, value_name = "PREFIX", value_parser = bytes(), help_heading = "Range")]
     pub prefix: Option<ByteArg>,
+}
+
+impl Span {
+    /// Whether no bound is given.
+    pub fn is_everything(&self) -> bool {
+        [
+            &self.from,
+            &self.after,
+            &self.to,
+            &self.before,
+            &self.prefix,
+        ]
+        .iter()
+        .all(|bound| bound.is_none())
+    }
+
+    /// The walk over these keys.
+    pub fn walk(&self, coding: Coding) -> Result<Walk> {
+        let key = |given: &Option<ByteArg>| given.as_ref().map(|key| coding.key(key)).transpose();
+        if self.prefix.is_some()
+            && !matches!(coding.key, Encoding::Bytes | Encoding::Utf8 | Encoding::Hex)
+        {
+            return Err(Failure::Usage(
+                "--prefix: a part of a key has no form of its own in this --key-encoding; give it in bytes or hex".into(),
+            ));
+        }
+        Ok(Walk {
+            gt: key(&self.after)?,
+            gte: key(&self.from)?,
+            lt: key(&self.before)?,
+            lte: key(&self.to)?,
+            prefix: key(&self.prefix)?,
+            ..Walk::default()
+        })
+    }
+}
+
+/// The entries that a command walks over.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Window {
+    #[command(flatten)]
+    pub span: Span,
     /// From the last key to the first
     #[arg(long, help_heading = "Range")]
     pub reverse: bool,
@@ -126,18 +190,14 @@ pub struct Window {
     pub limit: Option<u64>,
 }
 
-impl From<Window> for crate::bounds::Walk {
-    fn from(window: Window) -> Self {
-        let take = |bytes: Option<ByteArg>| bytes.map(|b| b.0);
-        crate::bounds::Walk {
-            gt: take(window.gt),
-            gte: take(window.gte),
-            lt: take(window.lt),
-            lte: take(window.lte),
-            prefix: take(window.prefix),
-            reverse: window.reverse,
-            limit: window.limit,
-        }
+impl Window {
+    /// The walk over these entries.
+    pub fn walk(&self, coding: Coding) -> Result<Walk> {
+        Ok(Walk {
+            reverse: self.reverse,
+            limit: self.limit,
+            ..self.span.walk(coding)?
+        })
     }
 }
 

@@ -5,7 +5,9 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use level_party::{Db, Range, Snapshot};
+use level_party::{Range, Snapshot};
+
+use crate::place::Place;
 
 /// The bounds, direction and length of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,36 +21,48 @@ pub struct Walk {
     pub limit: Option<u64>,
 }
 
-type KeyBound = Bound<Vec<u8>>;
+pub type KeyBound = Bound<Vec<u8>>;
 
 /// What a scan yields.
 pub type Entries = Box<dyn Iterator<Item = level_party::Result<(Vec<u8>, Vec<u8>)>>>;
 
+/// What a scan of keys yields.
+pub type OnlyKeys = Box<dyn Iterator<Item = level_party::Result<Vec<u8>>>>;
+
 impl Walk {
     /// Starts the scan.
-    pub fn entries(&self, db: &Db) -> Entries {
-        self.entries_of(|bounds| db.range(bounds))
-    }
-
-    /// Starts the scan at a moment.
-    pub fn entries_at(&self, snapshot: &Snapshot) -> Entries {
-        self.entries_of(|bounds| snapshot.range(bounds))
-    }
-
-    fn entries_of(&self, range: impl FnOnce((KeyBound, KeyBound)) -> Range) -> Entries {
-        let Some(bounds) = self.bounds() else {
-            return Box::new(std::iter::empty());
-        };
-        let range = range(bounds);
-        let limit = usize::try_from(self.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        match self.reverse {
-            false => Box::new(range.take(limit)),
-            true => Box::new(range.rev().take(limit)),
+    pub fn entries(&self, place: &Place) -> Entries {
+        match self.range(|bounds| place.range(bounds)) {
+            None => Box::new(std::iter::empty()),
+            Some(range) if self.reverse => Box::new(range.rev()),
+            Some(range) => Box::new(range),
         }
     }
 
+    /// Starts the scan at a moment.
+    pub fn entries_at(&self, place: &Place, snapshot: &Snapshot) -> Entries {
+        match self.range(|bounds| place.at(snapshot).range(bounds)) {
+            None => Box::new(std::iter::empty()),
+            Some(range) if self.reverse => Box::new(range.rev()),
+            Some(range) => Box::new(range),
+        }
+    }
+
+    /// Starts a scan that reads no values.
+    pub fn keys(&self, place: &Place) -> OnlyKeys {
+        match self.range(|bounds| place.range(bounds)) {
+            None => Box::new(std::iter::empty()),
+            Some(range) if self.reverse => Box::new(range.keys().rev()),
+            Some(range) => Box::new(range.keys()),
+        }
+    }
+
+    fn range(&self, range: impl FnOnce((KeyBound, KeyBound)) -> Range) -> Option<Range> {
+        Some(range(self.bounds()?).limit(self.limit.unwrap_or(u64::MAX)))
+    }
+
     /// The lower and upper bound, or `None` where no key can lie between them.
-    fn bounds(&self) -> Option<(KeyBound, KeyBound)> {
+    pub fn bounds(&self) -> Option<(KeyBound, KeyBound)> {
         let mut lower = Bound::Unbounded;
         let mut upper = Bound::Unbounded;
         let included = |key: &Vec<u8>| Bound::Included(key.clone());
@@ -120,7 +134,7 @@ fn may_hold_a_key(lower: &KeyBound, upper: &KeyBound) -> bool {
 }
 
 /// The first key after all that begin with `prefix`, or `None` where there is none.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
     let mut key = prefix[..=last].to_vec();
     key[last] += 1;

@@ -1,14 +1,22 @@
 //! The commands, a file each. Each has its arguments as a struct, and `run`.
 
+pub mod batch;
+pub mod clear;
+pub mod compact;
+pub mod completions;
+pub mod count;
 pub mod del;
 pub mod demo;
 pub mod exec;
 pub mod export;
 pub mod get;
 pub mod import;
+pub mod man;
 pub mod put;
 pub mod scan;
 pub mod status;
+pub mod verify;
+pub mod watch;
 
 use crate::args::Command;
 use crate::failure::Result;
@@ -20,10 +28,18 @@ pub fn run(command: Command) -> Result<()> {
         Command::Put(put) => put.run(),
         Command::Del(del) => del.run(),
         Command::Scan(scan) => scan.run(),
+        Command::Count(count) => count.run(),
+        Command::Batch(batch) => batch.run(),
+        Command::Clear(clear) => clear.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Status(status) => status.run(),
+        Command::Watch(watch) => watch.run(),
+        Command::Compact(compact) => compact.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Exec(exec) => exec.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

@@ -3,7 +3,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
 use level_party::ErrorKind;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// The result of everything in this program that can fail.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -35,7 +39,8 @@ impl Failure {
     /// Says the failure on standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if let Failure::Usage(message) | Failure::Database(message) = self {
-            say(format_args!("error: {message}"));
+            let message = message.replace("\nhint:", &format!("\n{HINT}hint:{HINT:#}"));
+            say(format_args!("{ERROR}error:{ERROR:#} {message}"));
         }
         ExitCode::from(self.code())
     }
@@ -91,9 +96,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// Writes a line to standard error, if anybody still reads it.
+/// Writes a line to standard error, with its colours on a terminal alone, if anybody still reads it.
 pub fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 #[cfg(test)]

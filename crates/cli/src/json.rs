@@ -10,6 +10,8 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::coding::InJson;
+
 /// Bytes to be written as JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
@@ -83,8 +85,8 @@ pub fn complaint(error: &serde_json::Error) -> String {
 /// One entry as `export` writes it, `import` reads it and `scan --json` prints it.
 #[derive(Serialize)]
 pub struct EntryLine<'a> {
-    pub key: Bytes<'a>,
-    pub value: Bytes<'a>,
+    pub key: InJson<'a>,
+    pub value: InJson<'a>,
 }
 
 /// An [`EntryLine`] as it is read.

@@ -9,21 +9,29 @@
 //!
 //! What it must not know: the engine, the operating system's locks, the protocol. It can do nothing that another
 //! program could not do with the same crate.
+//!
+//! How it ends: [`stop`] has every directory left first, also when a signal ends the program.
 #![forbid(unsafe_code)]
 
 mod args;
 mod bounds;
+mod coding;
 mod commands;
 mod failure;
 mod json;
 mod output;
+mod place;
+mod stop;
 mod text;
 
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     let cli = args::Cli::parse();
-    match commands::run(cli.command) {
+    let outcome = stop::install().and_then(|()| commands::run(cli.command));
+    stop::yield_to_signal();
+    stop::leave();
+    match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

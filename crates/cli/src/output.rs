@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result};
-use crate::json::{Bytes, EntryLine};
+use crate::json::EntryLine;
 use crate::text::printable;
 
 /// Bytes written at most before they are passed on: as much as a pipe takes at once, in a few calls.
@@ -33,6 +34,7 @@ pub enum Part {
 pub struct Output<W: Write = StdoutLock<'static>> {
     writer: BufWriter<W>,
     terminal: bool,
+    coding: Coding,
     waiting: usize,
     flushed: Option<Instant>,
 }
@@ -52,17 +54,21 @@ impl<W: Write> Output<W> {
         Output {
             writer: BufWriter::with_capacity(FLUSH_BYTES, writer),
             terminal,
+            coding: Coding::default(),
             waiting: 0,
             flushed: None,
         }
     }
 
+    /// Writes keys and values in these encodings from here on.
+    pub fn coded(mut self, coding: Coding) -> Self {
+        self.coding = coding;
+        self
+    }
+
     /// One value on a line of its own, or bare.
     pub fn value(&mut self, value: &[u8], newline: bool) -> Result<()> {
-        match self.terminal {
-            true => self.bytes(printable(value, &['\n', '\t']).as_bytes())?,
-            false => self.bytes(value)?,
-        }
+        self.coded_bytes(self.coding.value, value, &['\n', '\t'])?;
         if newline {
             self.bytes(b"\n")?;
         }
@@ -72,26 +78,27 @@ impl<W: Write> Output<W> {
     /// One entry, or a part of it, as a plain line.
     pub fn entry(&mut self, part: Part, key: &[u8], value: &[u8]) -> Result<()> {
         if part != Part::Value {
-            self.plain(key)?;
+            self.coded_bytes(self.coding.key, key, &[])?;
         }
         if part == Part::Both {
             self.bytes(b"\t")?;
         }
         if part != Part::Key {
-            self.plain(value)?;
+            self.coded_bytes(self.coding.value, value, &[])?;
         }
         self.end_of_line()
     }
 
     /// One entry, or a part of it, as a line of JSON.
     pub fn json_entry(&mut self, part: Part, key: &[u8], value: &[u8]) -> Result<()> {
+        let Coding { key: k, value: v } = self.coding;
         match part {
             Part::Both => self.json(&EntryLine {
-                key: Bytes(key),
-                value: Bytes(value),
+                key: k.json(key)?,
+                value: v.json(value)?,
             }),
-            Part::Key => self.json(&Bytes(key)),
-            Part::Value => self.json(&Bytes(value)),
+            Part::Key => self.json(&k.json(key)?),
+            Part::Value => self.json(&v.json(value)?),
         }
     }
 
@@ -120,10 +127,11 @@ impl<W: Write> Output<W> {
         self.writer.flush().map_err(Failure::output)
     }
 
-    fn plain(&mut self, bytes: &[u8]) -> Result<()> {
+    fn coded_bytes(&mut self, encoding: Encoding, bytes: &[u8], keep: &[char]) -> Result<()> {
+        let text = encoding.encode(bytes)?;
         match self.terminal {
-            true => self.bytes(printable(bytes, &[]).as_bytes()),
-            false => self.bytes(bytes),
+            true => self.bytes(printable(&text, keep).as_bytes()),
+            false => self.bytes(&text),
         }
     }
 

@@ -277,3 +277,170 @@ fn a_snapshot_shows_its_moment_until_it_is_released() {
     assert_eq!(answers[10]["error"]["kind"], "InvalidArgument");
     assert_eq!(answers[11]["pins"], 0);
 }
+
+#[test]
+fn the_pages_watch_is_told_as_it_says() {
+    let blocks: Vec<&str> = PAGE
+        .split("```jsonl\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let (requests, documented) = (blocks[0], blocks[1]);
+    let mut documented: Vec<Value> = documented
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = ExecChild::spawn(PROGRAM, dir.path());
+    let mut requests = requests.lines();
+    let mut told = Vec::new();
+    let mut send = |child: &mut ExecChild| {
+        let line = requests.next().expect("a request");
+        child.send(&serde_json::from_str(line).expect(line));
+    };
+    send(&mut child);
+    told.push(child.answer());
+    send(&mut child);
+    (0..3).for_each(|_| told.push(child.answer()));
+    send(&mut child);
+    told.push(child.answer());
+    // What an epoch is called is its leader's choice, and an event may overtake its write's answer.
+    let history = |line: &mut Value| {
+        if let Some(position) = line["position"].as_str() {
+            line["position"] = position.split('@').next().expect("a sequence").into();
+        }
+    };
+    told.iter_mut().for_each(history);
+    documented.iter_mut().for_each(history);
+    for line in &told[1..4] {
+        assert!(documented[1..4].contains(line), "{line}");
+    }
+    assert_eq!((&told[0], &told[4]), (&documented[0], &documented[4]));
+    let events: Vec<&Value> = told.iter().filter(|line| line["ok"].is_null()).collect();
+    assert_eq!(events, [&documented[2], &documented[3]]);
+}
+
+/// The next line with an `ok`; the events before it go to `events`.
+fn next_answer(child: &mut ExecChild, events: &mut Vec<Value>) -> Value {
+    loop {
+        let line = child.answer();
+        match line.get("ok") {
+            Some(_) => return line,
+            None => events.push(line),
+        }
+    }
+}
+
+#[test]
+fn a_watch_goes_on_over_a_killed_leader_and_from_where_it_stood() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let leader = ExecChild::spawn(PROGRAM, dir.path());
+    let mut watcher = ExecChild::spawn(PROGRAM, dir.path());
+    let mut writer = ExecChild::spawn(PROGRAM, dir.path());
+    let mut events = Vec::new();
+    watcher.send(&json!({"id": 1, "op": "watch", "sublevel": ["s"]}));
+    assert_eq!(next_answer(&mut watcher, &mut events)["ok"], true);
+    writer.put("elsewhere", "");
+    writer.ok(&json!({"op": "put", "sublevel": ["s"], "key": "a", "value": "1"}));
+    leader.kill();
+    writer.ok(&json!({"op": "delete", "sublevel": ["s"], "key": "a"}));
+    let told: Vec<Value> = (0..2).map(|_| watcher.answer()).collect();
+    assert_eq!(
+        json!([
+            told[0]["type"],
+            told[0]["key"],
+            told[0]["value"],
+            told[1]["type"],
+            told[1]["key"]
+        ]),
+        json!(["put", "a", "1", "del", "a"])
+    );
+
+    // Twice the same id is refused; after `unwatch` nothing more is told, and the id is free again.
+    watcher.send(&json!({"id": 1, "op": "watch"}));
+    assert_eq!(watcher.answer()["error"]["kind"], "InvalidArgument");
+    watcher.ok(&json!({"op": "unwatch", "watch": 1}));
+    writer.ok(&json!({"op": "put", "sublevel": ["s"], "key": "b", "value": "2"}));
+    watcher.send(&json!({"op": "unwatch", "watch": 1}));
+    assert_eq!(watcher.answer()["error"]["kind"], "InvalidArgument");
+    watcher.send(&json!({"op": "watch"}));
+    assert_eq!(watcher.answer()["error"]["kind"], "InvalidArgument");
+    watcher.send(&json!({"id": 1, "op": "watch", "sublevel": ["s"], "from": told[1]["position"]}));
+    assert_eq!(watcher.answer()["ok"], true);
+    let next = watcher.answer();
+    assert_eq!(json!([next["watch"], next["key"]]), json!([1, "b"]));
+    assert!(watcher.close().success());
+}
+
+#[test]
+fn a_watch_whose_reader_has_gone_ends_the_program_quietly() {
+    use std::io::{BufRead, Write};
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = Command::new(PROGRAM)
+        .arg("exec")
+        .arg(dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    writeln!(stdin, r#"{{"id":1,"op":"watch"}}"#).expect("it reads");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    stdout.read_line(&mut String::new()).expect("an answer");
+    drop(stdout);
+    level_party_testkit::run(
+        PROGRAM,
+        ["put", dir.path().to_str().expect("plain"), "a", "1"],
+    )
+    .success();
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success(), "{}", done.status);
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    drop(stdin);
+}
+
+#[test]
+fn sublevels_keep_their_keys_apart_in_every_operation() {
+    let (_, answers) = dialogue(
+        br#"{"op":"put","sublevel":["a"],"key":"k","value":"in a"}
+{"op":"put","sublevel":["a","b"],"key":"k","value":"in b"}
+{"op":"put","key":"k","value":"outside"}
+{"op":"get","sublevel":["a"],"key":"k"}
+{"op":"get_many","sublevel":["a","b"],"keys":["k","none"]}
+{"op":"contains","sublevel":["c"],"key":"k"}
+{"op":"cas","sublevel":["a"],"key":"k","expected":"in a","value":"swapped"}
+{"op":"transaction","sublevel":["a"],"checks":[{"key":"k","value":"swapped"}],"ops":[{"type":"put","key":"l","value":"1"}]}
+{"op":"batch","sublevel":["a","b"],"ops":[{"type":"del","key":"k"}]}
+{"op":"snapshot"}
+{"op":"clear","sublevel":["a"],"gt":"k"}
+{"op":"scan","sublevel":["a"]}
+{"op":"scan","sublevel":["a"],"snapshot":1}
+{"op":"scan"}
+{"op":"clear"}
+{"op":"get","sublevel":"a","key":"k"}
+{"op":"get","sublevel":["a b"],"key":"k"}
+{"op":"status","sublevel":["a"]}
+"#,
+    );
+    assert_eq!(answers[3]["value"], "in a");
+    assert_eq!(answers[4]["values"], json!(["in b", null]));
+    assert_eq!(answers[5]["found"], false);
+    assert_eq!(answers[6]["swapped"], true);
+    assert_eq!(answers[7]["committed"], true);
+    assert_eq!(answers[10]["removed"], 1);
+    assert_eq!(answers[11]["entries"], json!([["k", "swapped"]]));
+    assert_eq!(
+        answers[12]["entries"],
+        json!([["k", "swapped"], ["l", "1"]])
+    );
+    assert_eq!(
+        answers[13]["entries"],
+        json!([["!a!k", "swapped"], ["k", "outside"]])
+    );
+    assert_eq!(answers[14]["removed"], 2);
+    for refused in &answers[15..] {
+        assert_eq!(refused["error"]["kind"], "InvalidArgument", "{refused}");
+    }
+}

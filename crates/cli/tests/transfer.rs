@@ -188,3 +188,227 @@ fn arguments_may_be_any_bytes() {
         b"\xff\x01\n"
     );
 }
+
+#[test]
+fn encodings_say_how_keys_and_values_are_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = |words: &[&str], flags: &[&str]| command(words, dir.path(), flags);
+    let hex = ["--key-encoding", "hex", "--value-encoding", "base64"];
+    db(&["put"], &[&hex[..], &["00ff", "AP8="]].concat()).success();
+    let json = ["--value-encoding", "json"];
+    db(
+        &["put"],
+        &[&json[..], &["doc", "{ \"a\": [1, \" \"] }"]].concat(),
+    )
+    .success();
+    let text = |done: Finished| done.success().text().to_string();
+    assert_eq!(
+        text(db(&["get"], &[&hex[..], &["00ff"]].concat())),
+        "AP8=\n"
+    );
+    assert_eq!(text(db(&["get"], &["doc"])), "{\"a\":[1,\" \"]}\n");
+    assert_eq!(
+        text(db(&["get"], &[&json[..], &["--json", "doc"]].concat())),
+        "{\"key\":\"doc\",\"value\":{\"a\":[1,\" \"]}}\n"
+    );
+    assert_eq!(
+        text(db(
+            &["scan"],
+            &["--key-encoding", "hex", "--keys", "--before", "01"]
+        )),
+        "00ff\n"
+    );
+    // What cannot be shown so is an error that says how it can.
+    let done = db(&["scan"], &json);
+    assert_eq!(done.code(), 2);
+    assert!(
+        done.stderr
+            .contains("is not JSON; print it with another encoding"),
+        "{}",
+        done.stderr
+    );
+    for (flags, words) in [
+        (&["--key-encoding", "hex", "0"][..], "two digits a byte"),
+        (&["--key-encoding", "base64", "?"], "not base64"),
+        (
+            &["--key-encoding", "octal", "7"],
+            "possible values: bytes, utf8, json, hex, base64",
+        ),
+    ] {
+        let done = db(&["get"], flags);
+        assert_eq!(done.code(), 2, "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+    // Export and import agree on them.
+    db(&["del"], &["--key-encoding", "hex", "00ff"]).success();
+    let exported = db(&["export"], &json).success();
+    assert_eq!(
+        exported.text(),
+        "{\"key\":\"doc\",\"value\":{\"a\":[1,\" \"]}}\n"
+    );
+    let other = tempfile::tempdir().expect("a directory");
+    let other = other.path().to_str().expect("plain");
+    let flags = ["import", "--value-encoding", "json", other];
+    run_with_input(PROGRAM, flags, exported.stdout).success();
+    assert_eq!(
+        run(PROGRAM, ["get", other, "doc"]).success().text(),
+        "{\"a\":[1,\" \"]}\n"
+    );
+    let done = run_with_input(
+        PROGRAM,
+        ["import", "--key-encoding", "hex", other],
+        b"{\"key\":\"xy\",\"value\":\"\"}\n".to_vec(),
+    );
+    assert_eq!(done.code(), 2);
+    assert!(
+        done.stderr
+            .contains("line 1: the key: it is not hexadecimal"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn sublevels_are_given_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = |words: &[&str], flags: &[&str]| {
+        command(words, dir.path(), flags)
+            .success()
+            .text()
+            .to_string()
+    };
+    let (users, ada) = (
+        ["--sublevel", "users"],
+        ["--sublevel", "users", "--sublevel", "ada"],
+    );
+    text(&["put"], &[&users[..], &["ada", "Lovelace"]].concat());
+    text(&["put"], &[&ada[..], &["born", "1815"]].concat());
+    assert_eq!(
+        text(&["scan"], &[]),
+        "!users!!ada!born\t1815\n!users!ada\tLovelace\n"
+    );
+    assert_eq!(text(&["scan"], &ada), "born\t1815\n");
+    assert_eq!(text(&["count"], &users), "2\n");
+    assert_eq!(
+        text(&["export"], &ada),
+        "{\"key\":\"born\",\"value\":\"1815\"}\n"
+    );
+    text(&["clear"], &[&ada[..], &["--all"]].concat());
+    assert_eq!(text(&["scan"], &[]), "!users!ada\tLovelace\n");
+    let done = command(&["get"], dir.path(), &["--sublevel", "a b", "a"]);
+    assert_eq!(done.code(), 2);
+    assert!(done.stderr.contains("--sublevel"), "{}", done.stderr);
+}
+
+#[test]
+fn a_batch_is_given_as_words_or_lines_and_is_whole_or_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = |words: &[&str], flags: &[&str]| {
+        command(words, dir.path(), flags)
+            .success()
+            .text()
+            .to_string()
+    };
+    text(&["batch"], &["put", "a", "1", "put", "b", "2", "del", "a"]);
+    assert_eq!(text(&["scan"], &[]), "b\t2\n");
+    let lines = |input: &str| {
+        run_with_input(
+            PROGRAM,
+            ["batch".as_ref(), dir.path().as_os_str()],
+            input.as_bytes().to_vec(),
+        )
+    };
+    lines("{\"type\":\"put\",\"key\":\"c\",\"value\":{\"base64\":\"eA==\"}}\n\n{\"key\":\"b\",\"type\":\"del\"}").success();
+    assert_eq!(text(&["scan"], &[]), "c\tx\n");
+    for (input, word) in [
+        (
+            "{\"type\":\"put\",\"key\":\"d\",\"value\":\"\"}\nnonsense",
+            "line 2:",
+        ),
+        ("{\"type\":\"put\",\"key\":\"d\"}", "missing field `value`"),
+        (
+            "{\"type\":\"del\",\"key\":\"d\",\"value\":\"\"}",
+            "a delete has no value",
+        ),
+        (
+            "{\"type\":\"put\",\"key\":\"d\",\"key\":\"e\",\"value\":\"\"}",
+            "duplicate field `key`",
+        ),
+        ("{\"type\":\"fly\",\"key\":\"d\"}", "unknown variant `fly`"),
+        ("{\"key\":\"d\"}", "missing field `type`"),
+    ] {
+        let done = lines(input);
+        assert_eq!(done.code(), 2, "{input}");
+        assert!(
+            done.stderr.contains(word) && done.stderr.contains("nothing was written"),
+            "{}",
+            done.stderr
+        );
+    }
+    for flags in [&["put", "a"][..], &["del"], &["fly", "a"]] {
+        assert_eq!(
+            command(&["batch"], dir.path(), flags).code(),
+            2,
+            "{flags:?}"
+        );
+    }
+    assert_eq!(text(&["scan"], &[]), "c\tx\n");
+}
+
+#[test]
+fn count_and_clear_take_a_range() {
+    let dir = tempfile::tempdir().expect("a directory");
+    import(dir.path(), &lines()).success();
+    let count = |flags: &[&str]| {
+        command(&["count"], dir.path(), flags)
+            .success()
+            .text()
+            .to_string()
+    };
+    assert_eq!(count(&[]), "3002\n");
+    assert_eq!(count(&["--prefix", "0000"]), "100\n");
+    assert_eq!(count(&["--from", "000010", "--to", "000012"]), "3\n");
+    assert_eq!(count(&["--after", "000010", "--before", "000012"]), "1\n");
+    let done = command(&["clear"], dir.path(), &[]);
+    assert_eq!(done.code(), 2);
+    assert!(done.stderr.contains("--all"), "{}", done.stderr);
+    assert_eq!(
+        command(&["clear"], dir.path(), &["--all", "--prefix", "0"]).code(),
+        2
+    );
+    let done = command(&["clear"], dir.path(), &["--prefix", "0000"]).success();
+    assert_eq!(done.stderr, "removed 100 entries\n");
+    assert_eq!(count(&[]), "2902\n");
+    command(&["clear"], dir.path(), &["--all"]).success();
+    assert_eq!(count(&[]), "0\n");
+}
+
+#[test]
+fn compact_and_verify_say_what_they_found() {
+    let dir = tempfile::tempdir().expect("a directory");
+    import(dir.path(), &lines()).success();
+    let done = command(&["compact"], dir.path(), &[]).success();
+    assert!(done.stderr.contains("tables held"), "{}", done.stderr);
+    let done = command(&["verify"], dir.path(), &[]).success();
+    assert!(
+        done.text().starts_with("nothing is wrong; "),
+        "{}",
+        done.text()
+    );
+    assert!(done.text().contains("3,002 entries"), "{}", done.text());
+    let table = std::fs::read_dir(dir.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|end| end == "ldb"))
+        .expect("a table");
+    let mut bytes = std::fs::read(&table).expect("read");
+    bytes[100] ^= 1;
+    std::fs::write(&table, bytes).expect("written");
+    let done = command(&["verify"], dir.path(), &["--json"]);
+    assert_eq!(done.code(), 1, "{}", done.stderr);
+    assert!(
+        done.text().contains("\"problems\":[{\"file\":\""),
+        "{}",
+        done.text()
+    );
+}

@@ -4,7 +4,9 @@ use clap::Args;
 use level_party::{WriteBatch, WriteOptions};
 
 use crate::args::{ByteArg, Syncing, Target, bytes};
+use crate::coding::{Coding, Encoding};
 use crate::failure::Result;
+use crate::place::Within;
 
 /// Remove keys.
 ///
@@ -15,6 +17,18 @@ pub struct Del {
     target: Target,
     #[command(flatten)]
     syncing: Syncing,
+    #[command(flatten)]
+    within: Within,
+
+    /// How keys are given
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "bytes",
+        hide_default_value = true,
+        help_heading = "Keys and values"
+    )]
+    key_encoding: Encoding,
 
     /// The keys
     #[arg(required = true, value_name = "KEY", value_parser = bytes())]
@@ -25,11 +39,15 @@ impl Del {
     /// Removes the keys.
     pub fn run(self) -> Result<()> {
         let mut batch = WriteBatch::new();
-        for ByteArg(key) in &self.keys {
-            batch.delete(key);
+        let coding = Coding {
+            key: self.key_encoding,
+            ..Coding::default()
+        };
+        for key in &self.keys {
+            batch.delete(&coding.key(key)?);
         }
         let db = self.target.open_existing()?;
-        db.write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
-        Ok(db.close()?)
+        let options = WriteOptions::default().sync(self.syncing.sync);
+        Ok(self.within.of(&db)?.write(&batch, options)?)
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! What it promises (`docs/EXEC.md` has the form): answers come in the order of the requests, each flushed before the
 //! next request is read; a wrong request gets an answer too and the program goes on; the end of standard input leaves
-//! the directory and ends the program. What one request or answer may cost is bounded.
+//! the directory and ends the program. The events of watches come between the answers, whole lines. What one request or answer may cost is bounded.
 
 mod answer;
 mod request;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use level_party::{Db, Op, Snapshot, WriteBatch, WriteOptions};
+use serde_json::value::RawValue;
 
 use crate::args::{Creating, Syncing, Target};
 use crate::bounds::Walk;
@@ -19,8 +22,10 @@ use crate::commands::status;
 use crate::failure::{Failure, Result};
 use crate::json::ByteBuf;
 use crate::output::Output;
+use crate::place::Place;
 use answer::{Answer, Entries};
 use request::{Check, Moment, Operation, Refusal, Request};
+use watches::Watches;
 
 /// The longest request line taken. The largest batch that a database takes fits as base64.
 const LINE_BYTES: u64 = 256 << 20;
@@ -28,7 +33,7 @@ const LINE_BYTES: u64 = 256 << 20;
 /// Hold a handle open: a JSON request a line in, a JSON answer a line out.
 ///
 /// {"id":1,"op":"put","key":"a","value":"1"} is answered by {"id":1,"ok":true}. The operations are get, get_many,
-/// contains, put, delete, batch, cas, transaction, scan, snapshot, release and status; docs/EXEC.md describes them. The end of standard input ends the program.
+/// contains, put, delete, batch, cas, transaction, scan, clear, watch, unwatch, snapshot, release and status; docs/EXEC.md describes them. The end of standard input ends the program.
 #[derive(Args, Debug)]
 pub struct Exec {
     #[command(flatten)]
@@ -43,25 +48,35 @@ impl Exec {
     /// Serves standard input to its end.
     pub fn run(self) -> Result<()> {
         let db = self.target.open_for_writing(self.creating)?;
+        let output = Arc::new(Mutex::new(Output::new(std::io::stdout(), false)));
         let mut server = Server {
             db,
             sync: self.syncing.sync,
             snapshots: BTreeMap::new(),
             next_snapshot: 1,
+            watches: Watches::new(output.clone()),
         };
-        serve(std::io::stdin().lock(), &mut Output::stdout(), |request| {
-            server.answer(request)
-        })?;
-        Ok(server.db.close()?)
+        let served = serve(std::io::stdin().lock(), &output, &mut server);
+        server.watches.close_all();
+        served
     }
+}
+
+/// What answers requests.
+trait Dialogue {
+    fn answer(&mut self, request: Request<'_>) -> Answer;
+
+    /// The answer has been written.
+    fn answered(&mut self) {}
 }
 
 /// Reads requests, has each answered, and writes the answers.
 fn serve<W: Write>(
     mut input: impl BufRead,
-    output: &mut Output<W>,
-    mut answer: impl FnMut(Operation) -> Answer,
+    output: &Mutex<Output<W>>,
+    dialogue: &mut impl Dialogue,
 ) -> Result<()> {
+    let write = |answer: Answer, id: Option<&RawValue>| answer.write(id, &mut lock(output));
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -80,17 +95,26 @@ fn serve<W: Write>(
             let refusal = Answer::refused(Refusal::new(format!(
                 "a request line is at most {LINE_BYTES} bytes"
             )));
-            refusal.write(None, output)?;
+            write(refusal, None)?;
             continue;
         }
         if line.trim_ascii().is_empty() {
             continue;
         }
         match Request::parse(&line) {
-            Ok(request) => answer(request.operation).write(request.id, output)?,
-            Err((id, refusal)) => Answer::refused(refusal).write(id, output)?,
+            Ok(request) => {
+                let id = request.id;
+                write(dialogue.answer(request), id)?;
+                dialogue.answered();
+            }
+            Err((id, refusal)) => write(Answer::refused(refusal), id)?,
         }
     }
+}
+
+/// The output, whatever became of a thread that had it.
+fn lock<W: Write>(output: &Mutex<Output<W>>) -> MutexGuard<'_, Output<W>> {
+    output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The handle that all requests share.
@@ -100,39 +124,43 @@ struct Server {
     /// The snapshots that the dialogue holds, by number.
     snapshots: BTreeMap<u64, Snapshot>,
     next_snapshot: u64,
+    watches: Watches,
+}
+
+impl Dialogue for Server {
+    fn answer(&mut self, request: Request<'_>) -> Answer {
+        self.perform(request).unwrap_or_else(Answer::of_trouble)
+    }
+
+    fn answered(&mut self) {
+        self.watches.begin();
+    }
 }
 
 impl Server {
-    fn answer(&mut self, operation: Operation) -> Answer {
-        match self.perform(operation) {
-            Ok(answer) => answer,
-            Err(Trouble::Request(refusal)) => Answer::refused(refusal),
-            Err(Trouble::Database(error)) => Answer::failed(error),
-        }
-    }
-
-    fn perform(&mut self, operation: Operation) -> Performed {
-        match operation {
+    fn perform(&mut self, request: Request<'_>) -> Performed {
+        let place = Place::of(&self.db, &request.sublevel)?;
+        match request.operation {
             Operation::Get { key, at } => Ok(Answer::Value(match at {
-                None => self.db.get(key)?,
-                Some(number) => self.snapshot(number)?.get(key)?,
+                None => place.get(&key)?,
+                Some(number) => place.at(self.snapshot(number)?).get(key)?,
             })),
             Operation::Contains { key, at } => {
                 let found = match at {
-                    None => self.db.contains(key)?,
-                    Some(number) => self.snapshot(number)?.contains(key)?,
+                    None => place.contains(&key)?,
+                    Some(number) => place.at(self.snapshot(number)?).contains(key)?,
                 };
                 Ok(Answer::Field("found", found.into()))
             }
             Operation::GetMany { keys, at } => {
                 let keys = keys.iter().map(|key| &key.0);
                 Ok(Answer::Values(match at {
-                    None => self.db.get_many(keys)?,
-                    Some(number) => self.snapshot(number)?.get_many(keys)?,
+                    None => place.get_many(keys)?,
+                    Some(number) => place.at(self.snapshot(number)?).get_many(keys)?,
                 }))
             }
             Operation::Write { batch, sync } => {
-                self.db.write(&batch, self.options(sync))?;
+                place.write(&batch, self.options(sync))?;
                 Ok(Answer::Done)
             }
             Operation::Cas {
@@ -141,7 +169,7 @@ impl Server {
                 value,
                 sync,
             } => {
-                let swapped = self.swap(key, expected, value, sync)?;
+                let swapped = self.swap(&place, key, expected, value, sync)?;
                 Ok(Answer::Field("swapped", swapped.into()))
             }
             Operation::Transaction {
@@ -149,10 +177,25 @@ impl Server {
                 batch,
                 sync,
             } => {
-                let committed = self.transact(&checks, &batch, sync)?;
+                let committed = self.transact(&place, &checks, &batch, sync)?;
                 Ok(Answer::Field("committed", committed.into()))
             }
-            Operation::Scan { walk, at } => self.scan(&walk, at),
+            Operation::Scan { walk, at } => self.scan(&place, &walk, at),
+            Operation::Clear { walk } => {
+                let removed = match walk.bounds() {
+                    Some(bounds) => place.clear(bounds)?,
+                    None => 0,
+                };
+                Ok(Answer::Field("removed", removed.into()))
+            }
+            Operation::Watch { walk, from } => {
+                let position = self.watches.open(request.id, &place, &walk, from)?;
+                Ok(Answer::Field("position", position.to_string().into()))
+            }
+            Operation::Unwatch { watch } => {
+                self.watches.close(&watch)?;
+                Ok(Answer::Done)
+            }
             Operation::Snapshot => {
                 let number = self.next_snapshot;
                 self.snapshots.insert(number, self.db.snapshot()?);
@@ -187,6 +230,7 @@ impl Server {
     /// Sets `key` to `value` if it holds `expected`. What is to be synced is a transaction: a swap alone is not.
     fn swap(
         &self,
+        place: &Place,
         key: Vec<u8>,
         expected: Option<ByteBuf>,
         value: Option<ByteBuf>,
@@ -194,7 +238,7 @@ impl Server {
     ) -> level_party::Result<bool> {
         if !self.options(sync).sync {
             let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
-            return self.db.compare_and_swap(key, expected, value);
+            return place.compare_and_swap(&key, expected, value);
         }
         let mut batch = WriteBatch::new();
         match value {
@@ -205,18 +249,19 @@ impl Server {
             key: ByteBuf(key),
             value: expected,
         };
-        self.transact(&[check], &batch, Some(true))
+        self.transact(place, &[check], &batch, Some(true))
     }
 
     /// Applies `batch` if every check holds. False: one does not.
     fn transact(
         &self,
+        place: &Place,
         checks: &[Check],
         batch: &WriteBatch,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
         let sync = self.options(sync).sync;
-        self.db.transaction(|tx| {
+        place.transaction(|tx| {
             tx.sync(sync);
             let found = tx.get_many(checks.iter().map(|check| &check.key.0))?;
             let expected = checks
@@ -235,11 +280,11 @@ impl Server {
         })
     }
 
-    fn scan(&self, walk: &Walk, at: Moment) -> Performed {
+    fn scan(&self, place: &Place, walk: &Walk, at: Moment) -> Performed {
         let mut entries = Entries::new();
         let walked = match at {
-            None => walk.entries(&self.db),
-            Some(number) => walk.entries_at(self.snapshot(number)?),
+            None => walk.entries(place),
+            Some(number) => walk.entries_at(place, self.snapshot(number)?),
         };
         for entry in walked {
             let (key, value) = entry?;

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::args::{Target, Window};
-use crate::bounds::Walk;
+use crate::coding::Coding;
 use crate::commands::import::progress;
 use crate::failure::{Failure, Result, say};
 use crate::output::{Output, Part};
+use crate::place::Within;
 use crate::text::counted;
 
 /// Print entries as JSON lines that `import` reads.
@@ -26,23 +27,28 @@ pub struct Export {
     file: Option<PathBuf>,
 
     #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
     window: Window,
 }
 
 impl Export {
     /// Writes the entries.
     pub fn run(self) -> Result<()> {
+        let (walk, coding) = (self.window.walk(self.coding)?, self.coding);
         let db = self.target.open_existing()?;
-        let entries = Walk::from(self.window).entries(&db);
+        let entries = walk.entries(&self.within.of(&db)?);
         let Some(path) = self.file.filter(|file| file.as_os_str() != "-") else {
             let bar_wanted = !std::io::stdout().is_terminal();
-            return write_all(Output::stdout(), entries, bar_wanted).map(drop);
+            return write_all(Output::stdout().coded(coding), entries, bar_wanted).map(drop);
         };
         let incomplete = || format!("the export to {} is incomplete", path.display());
         let file = File::create(&path).map_err(|error| {
             Failure::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
-        let count = write_all(Output::new(&file, false), entries, true)
+        let count = write_all(Output::new(&file, false).coded(coding), entries, true)
             .map_err(|f| f.context(incomplete()))?;
         file.sync_all()
             .map_err(|error| Failure::output(error).context(incomplete()))?;

@@ -4,9 +4,10 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::args::{ByteArg, Target, bytes};
+use crate::coding::{Coding, InJson};
 use crate::failure::{Failure, Result, say};
-use crate::json::Bytes;
 use crate::output::Output;
+use crate::place::Within;
 use crate::text::printable;
 
 /// Print the values of keys.
@@ -16,6 +17,10 @@ use crate::text::printable;
 pub struct Get {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
 
     /// The keys
     #[arg(required = true, value_name = "KEY", value_parser = bytes())]
@@ -32,29 +37,33 @@ pub struct Get {
 
 #[derive(Serialize)]
 struct Found<'a> {
-    key: Bytes<'a>,
-    value: Option<Bytes<'a>>,
+    key: InJson<'a>,
+    value: Option<InJson<'a>>,
 }
 
 impl Get {
     /// Prints what is found.
     pub fn run(self) -> Result<()> {
+        let coding = self.coding;
+        let keys = self.keys.iter().map(|key| coding.key(key));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
         let db = self.target.open_existing()?;
-        let mut output = Output::stdout();
+        let place = self.within.of(&db)?;
+        let mut output = Output::stdout().coded(coding);
         let mut missing = false;
-        for ByteArg(key) in &self.keys {
-            let value = db.get(key)?;
+        for (key, ByteArg(given)) in keys.iter().zip(&self.keys) {
+            let value = place.get(key)?;
             if self.json {
                 output.json(&Found {
-                    key: Bytes(key),
-                    value: value.as_deref().map(Bytes),
+                    key: coding.key.json(key)?,
+                    value: value.as_deref().map(|v| coding.value.json(v)).transpose()?,
                 })?;
             } else if let Some(value) = &value {
                 output.value(value, !self.raw)?;
             }
             if value.is_none() {
                 missing = true;
-                say(format_args!("not found: {}", printable(key, &[])));
+                say(format_args!("not found: {}", printable(given, &[])));
             }
         }
         output.flush()?;

@@ -6,15 +6,22 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use level_party::{Db, WriteBatch, WriteOptions};
+use level_party::{WriteBatch, WriteOptions};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::args::{Creating, Syncing, Target};
+use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result, say};
-use crate::json::{OwnedEntry, complaint};
+use crate::json::{ByteBuf, OwnedEntry, complaint};
+use crate::place::{Place, Within};
+use crate::stop;
 use crate::text::{count, counted};
 
 /// Entries in a batch at most: enough to make the round trip cheap, few enough to let other writers in.
@@ -41,6 +48,10 @@ pub struct Import {
     creating: Creating,
     #[command(flatten)]
     syncing: Syncing,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
 }
 
 impl Import {
@@ -59,18 +70,27 @@ impl Import {
                 }
             };
         let db = self.target.open_for_writing(self.creating)?;
-        let mut importer = Importer::new(Sink {
-            db,
-            options: WriteOptions::default().sync(self.syncing.sync),
+        let mut importer = Importer::new(
+            Sink {
+                place: self.within.of(&db)?,
+                options: WriteOptions::default().sync(self.syncing.sync),
+            },
+            self.coding,
+        );
+        let written = importer.written.clone();
+        stop::first(move || {
+            say(format_args!(
+                "stopped: at least {} imported; to import the same lines again is harmless",
+                counted(written.load(SeqCst), "entry was", "entries were")
+            ));
         });
         let bar = progress(bytes);
         let outcome = importer.read(BufReader::with_capacity(128 << 10, input), &bar);
         bar.finish_and_clear();
         outcome.map_err(|failure| failure.and(importer.standing()))?;
-        importer.sink.db.close()?;
         say(format_args!(
             "imported {}",
-            counted(importer.written, "entry", "entries")
+            counted(importer.written.load(SeqCst), "entry", "entries")
         ));
         Ok(())
     }
@@ -100,22 +120,23 @@ trait Batches {
 }
 
 struct Sink {
-    db: Db,
+    place: Place,
     options: WriteOptions,
 }
 
 impl Batches for Sink {
     fn write(&mut self, batch: &WriteBatch) -> Result<()> {
-        Ok(self.db.write(batch, self.options)?)
+        Ok(self.place.write(batch, self.options)?)
     }
 }
 
 /// Reads lines, gathers batches, and knows at any time what has been written.
 struct Importer<S> {
     sink: S,
+    coding: Coding,
     batch: WriteBatch,
     /// Entries written for certain.
-    written: u64,
+    written: Arc<AtomicU64>,
     /// Lines read, the present one included.
     line: u64,
     /// The line of the batch's first entry.
@@ -125,11 +146,12 @@ struct Importer<S> {
 }
 
 impl<S: Batches> Importer<S> {
-    fn new(sink: S) -> Self {
+    fn new(sink: S, coding: Coding) -> Self {
         Importer {
             sink,
+            coding,
             batch: WriteBatch::new(),
-            written: 0,
+            written: Arc::default(),
             line: 0,
             batch_line: 1,
             batch_failed: false,
@@ -157,9 +179,8 @@ impl<S: Batches> Importer<S> {
                     )))
                 }
                 Ok(_) if line.trim_ascii().is_empty() => continue,
-                Ok(_) => {
-                    parse(&line).map_err(|why| Failure::Usage(format!("line {}: {why}", self.line)))
-                }
+                Ok(_) => parse(&line, self.coding)
+                    .map_err(|why| Failure::Usage(format!("line {}: {why}", self.line))),
                 Err(failure) => Err(failure),
             };
             match entry {
@@ -200,14 +221,14 @@ impl<S: Batches> Importer<S> {
             self.batch_failed = true;
             return Err(failure);
         }
-        self.written += u64::from(self.batch.count());
+        self.written.fetch_add(self.batch.count().into(), SeqCst);
         self.batch.clear();
         Ok(())
     }
 
     /// What stands in the database after a failure.
     fn standing(&self) -> String {
-        let entries = counted(self.written, "entry was", "entries were");
+        let entries = counted(self.written.load(SeqCst), "entry was", "entries were");
         if self.batch_failed {
             let first = self.batch_line;
             return format!(
@@ -224,16 +245,39 @@ impl<S: Batches> Importer<S> {
 }
 
 /// The entry on a line, or what is wrong with it.
-fn parse(line: &[u8]) -> std::result::Result<OwnedEntry, String> {
-    if std::str::from_utf8(line).is_err() {
+fn parse(line: &[u8], coding: Coding) -> std::result::Result<OwnedEntry, String> {
+    let Ok(text) = std::str::from_utf8(line) else {
         return Err(r#"it is not UTF-8; write such a key or value as {"base64":".."}"#.to_string());
-    }
-    serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
+    };
+    let text = text.trim_ascii_end();
+    let wrong = |error| {
         format!(
             r#"{}; a line is {{"key":..,"value":..}}"#,
             complaint(&error)
         )
+    };
+    if coding == Coding::default() {
+        return serde_json::from_str(text).map_err(wrong);
+    }
+    let coded: CodedEntry<'_> = serde_json::from_str(text).map_err(wrong)?;
+    let field = |name, encoding: Encoding, field| {
+        let bytes = encoding.read_json(field).map(ByteBuf);
+        bytes.map_err(|why| format!("the {name}: {why}"))
+    };
+    Ok(OwnedEntry {
+        key: field("key", coding.key, coded.key)?,
+        value: field("value", coding.value, coded.value)?,
     })
+}
+
+/// An entry in other encodings than those that need no choice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodedEntry<'a> {
+    #[serde(borrow)]
+    key: &'a RawValue,
+    #[serde(borrow)]
+    value: &'a RawValue,
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use clap::Args;
 use level_party::{WriteBatch, WriteOptions};
 
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
+use crate::coding::Coding;
 use crate::failure::{Failure, Result};
+use crate::place::Within;
 use crate::text::printable;
 
 /// Set keys to values.
@@ -18,6 +20,10 @@ pub struct Put {
     creating: Creating,
     #[command(flatten)]
     syncing: Syncing,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
 
     /// Keys and values in turn
     #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"], value_parser = bytes())]
@@ -35,11 +41,11 @@ impl Put {
             )));
         }
         let mut batch = WriteBatch::new();
-        for [ByteArg(key), ByteArg(value)] in pairs {
-            batch.put(key, value);
+        for [key, value] in pairs {
+            batch.put(&self.coding.key(key)?, &self.coding.value(value)?);
         }
         let db = self.target.open_for_writing(self.creating)?;
-        db.write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
-        Ok(db.close()?)
+        let options = WriteOptions::default().sync(self.syncing.sync);
+        Ok(self.within.of(&db)?.write(&batch, options)?)
     }
 }

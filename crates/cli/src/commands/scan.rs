@@ -3,9 +3,11 @@
 use clap::Args;
 
 use crate::args::{Target, Window};
-use crate::bounds::Walk;
+use crate::bounds::Entries;
+use crate::coding::Coding;
 use crate::failure::Result;
 use crate::output::{Output, Part};
+use crate::place::Within;
 
 /// Print entries in key order.
 ///
@@ -15,6 +17,10 @@ use crate::output::{Output, Part};
 pub struct Scan {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
     #[command(flatten)]
     window: Window,
 
@@ -34,14 +40,20 @@ pub struct Scan {
 impl Scan {
     /// Prints the entries.
     pub fn run(self) -> Result<()> {
+        let walk = self.window.walk(self.coding)?;
         let db = self.target.open_existing()?;
+        let place = self.within.of(&db)?;
         let part = match (self.keys, self.values) {
             (true, _) => Part::Key,
             (_, true) => Part::Value,
             _ => Part::Both,
         };
-        let mut output = Output::stdout();
-        for entry in Walk::from(self.window).entries(&db) {
+        let mut output = Output::stdout().coded(self.coding);
+        let entries: Entries = match part {
+            Part::Key => Box::new(walk.keys(&place).map(|key| Ok((key?, Vec::new())))),
+            _ => walk.entries(&place),
+        };
+        for entry in entries {
             let (key, value) = match entry {
                 Ok(entry) => entry,
                 Err(error) => {

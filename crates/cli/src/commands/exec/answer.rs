@@ -58,6 +58,14 @@ impl Answer {
         }
     }
 
+    /// A request that names something which is not there, or that the database failed.
+    pub fn of_trouble(trouble: super::Trouble) -> Self {
+        match trouble {
+            super::Trouble::Request(refusal) => Answer::refused(refusal),
+            super::Trouble::Database(error) => Answer::failed(error),
+        }
+    }
+
     /// Writes the line and passes it on.
     pub fn write<W: Write>(self, id: Option<&RawValue>, output: &mut Output<W>) -> Result<()> {
         output.bytes(&self.line(id)?)?;

@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use level_party::WriteBatch;
+use level_party::{Position, WatchFrom, WriteBatch};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
@@ -47,6 +48,17 @@ pub enum Operation {
         walk: Walk,
         at: Moment,
     },
+    Clear {
+        walk: Walk,
+    },
+    Watch {
+        walk: Walk,
+        from: WatchFrom,
+    },
+    /// The watch that the request with this id began.
+    Unwatch {
+        watch: String,
+    },
     Snapshot,
     Release {
         snapshot: u64,
@@ -70,6 +82,8 @@ pub struct Check {
 #[derive(Debug)]
 pub struct Request<'a> {
     pub id: Option<&'a RawValue>,
+    /// The sublevel that it is about, from the outermost on; none for the whole database.
+    pub sublevel: Vec<String>,
     pub operation: Operation,
 }
 
@@ -86,8 +100,8 @@ impl Refusal {
 /// No operation has as many; it bounds what looking for a field can cost.
 const MOST_FIELDS: usize = 64;
 
-const OPERATIONS: &str = "get, get_many, contains, put, delete, batch, cas, transaction, scan, snapshot, release or \
-                          status";
+const OPERATIONS: &str = "get, get_many, contains, put, delete, batch, cas, transaction, scan, clear, watch, \
+                          unwatch, snapshot, release or status";
 
 impl<'a> Request<'a> {
     /// Reads a line. A refusal carries the id, where there is one to be seen.
@@ -104,19 +118,30 @@ impl<'a> Request<'a> {
             })?;
         let id = fields.take_raw("id");
         match operation(fields) {
-            Ok(operation) => Ok(Request { id, operation }),
+            Ok((sublevel, operation)) => Ok(Request {
+                id,
+                sublevel,
+                operation,
+            }),
             Err(refusal) => Err((id, refusal)),
         }
     }
 }
 
-fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
+/// The operations that are about no keys.
+const WITHOUT_KEYS: [&str; 4] = ["unwatch", "snapshot", "release", "status"];
+
+fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal> {
     if let Some(name) = &fields.twice {
         return Err(Refusal(format!("the field {name:?} is given twice")));
     }
     let op: String = fields
         .take("op")?
         .ok_or_else(|| Refusal(format!("a request needs an \"op\": {OPERATIONS}")))?;
+    let sublevel = match WITHOUT_KEYS.contains(&op.as_str()) {
+        true => None,
+        false => fields.take("sublevel")?,
+    };
     let operation = match op.as_str() {
         "get" => Operation::Get {
             key: fields.need::<ByteBuf>(&op, "key")?.0,
@@ -174,6 +199,19 @@ fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
             walk: walk(&mut fields)?,
             at: fields.take("snapshot")?,
         },
+        "clear" => Operation::Clear {
+            walk: bounds(&mut fields)?,
+        },
+        "watch" => Operation::Watch {
+            walk: bounds(&mut fields)?,
+            from: watch_from(fields.take("from")?)?,
+        },
+        "unwatch" => Operation::Unwatch {
+            watch: match fields.take_raw("watch") {
+                Some(id) => id.get().to_string(),
+                None => return Err(Refusal(r#""unwatch" needs the field "watch""#.into())),
+            },
+        },
         "snapshot" => Operation::Snapshot,
         "release" => Operation::Release {
             snapshot: fields.need(&op, "snapshot")?,
@@ -182,10 +220,40 @@ fn operation(mut fields: Fields<'_>) -> Result<Operation, Refusal> {
         _ => return Err(Refusal(format!("unknown op {op:?}: use {OPERATIONS}"))),
     };
     fields.end(&op)?;
-    Ok(operation)
+    Ok((sublevel.unwrap_or_default(), operation))
+}
+
+fn watch_from(given: Option<Value>) -> Result<WatchFrom, Refusal> {
+    let wrong = || {
+        Refusal(
+            r#"the field "from": give "now", "beginning", a position as it was told, or a sequence number"#
+                .into(),
+        )
+    };
+    match given {
+        None => Ok(WatchFrom::Now),
+        Some(Value::String(text)) if text == "now" => Ok(WatchFrom::Now),
+        Some(Value::String(text)) if text == "beginning" => Ok(WatchFrom::Beginning),
+        Some(Value::String(text)) => text
+            .parse::<Position>()
+            .map(WatchFrom::After)
+            .map_err(|_| wrong()),
+        Some(given) => {
+            let sequence = given.as_u64().ok_or_else(wrong)?;
+            Ok(WatchFrom::After(Position::from(sequence)))
+        }
+    }
 }
 
 fn walk(fields: &mut Fields<'_>) -> Result<Walk, Refusal> {
+    Ok(Walk {
+        reverse: fields.take("reverse")?.unwrap_or(false),
+        limit: fields.take("limit")?,
+        ..bounds(fields)?
+    })
+}
+
+fn bounds(fields: &mut Fields<'_>) -> Result<Walk, Refusal> {
     let mut key = |name| fields.take::<ByteBuf>(name).map(|bytes| bytes.map(|b| b.0));
     Ok(Walk {
         gt: key("gt")?,
@@ -193,8 +261,7 @@ fn walk(fields: &mut Fields<'_>) -> Result<Walk, Refusal> {
         lt: key("lt")?,
         lte: key("lte")?,
         prefix: key("prefix")?,
-        reverse: fields.take("reverse")?.unwrap_or(false),
-        limit: fields.take("limit")?,
+        ..Walk::default()
     })
 }
 

@@ -1,11 +1,20 @@
 use super::*;
 use serde_json::{Value, json};
 
+/// A database that says yes to everything.
+struct Yes;
+
+impl Dialogue for Yes {
+    fn answer(&mut self, _: Request<'_>) -> Answer {
+        Answer::Done
+    }
+}
+
 /// Answers as they are written when the database would say yes to everything.
 fn dialogue(input: &[u8]) -> Vec<Value> {
     let mut bytes = Vec::new();
-    let mut output = Output::new(&mut bytes, false);
-    serve(input, &mut output, |_| Answer::Done).expect("served");
+    let output = Mutex::new(Output::new(&mut bytes, false));
+    serve(input, &output, &mut Yes).expect("served");
     drop(output);
     let text = String::from_utf8(bytes).expect("answers are UTF-8");
     text.lines()
@@ -37,7 +46,7 @@ fn every_request_gets_one_answer_in_order_with_its_id() {
     assert_eq!(answers[3]["id"], json!([4]));
     assert_eq!(
         message(&answers[3]),
-        "unknown op \"fly\": use get, get_many, contains, put, delete, batch, cas, transaction, scan, snapshot, release or status"
+        "unknown op \"fly\": use get, get_many, contains, put, delete, batch, cas, transaction, scan, clear, watch, unwatch, snapshot, release or status"
     );
     assert_eq!(answers[4], json!({"ok": true}));
 }
@@ -45,9 +54,9 @@ fn every_request_gets_one_answer_in_order_with_its_id() {
 #[test]
 fn an_id_comes_back_digit_for_digit() {
     let mut bytes = Vec::new();
-    let mut output = Output::new(&mut bytes, false);
+    let output = Mutex::new(Output::new(&mut bytes, false));
     let line = b"{\"id\":123456789012345678901234567890.10,\"op\":\"status\"}";
-    serve(&line[..], &mut output, |_| Answer::Done).expect("served");
+    serve(&line[..], &output, &mut Yes).expect("served");
     drop(output);
     assert_eq!(
         bytes,

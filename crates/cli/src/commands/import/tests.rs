@@ -17,7 +17,7 @@ impl Batches for Recorder {
 }
 
 fn import(recorder: Recorder, input: &[u8]) -> (Importer<Recorder>, Result<()>) {
-    let mut importer = Importer::new(recorder);
+    let mut importer = Importer::new(recorder, Coding::default());
     let outcome = importer.read(input, &ProgressBar::hidden());
     (importer, outcome)
 }
@@ -33,7 +33,7 @@ fn batches_end_at_a_thousand_entries_or_a_mebibyte() {
     let (importer, outcome) = import(Recorder::default(), &lines(2_500, "v"));
     outcome.expect("good lines");
     assert_eq!(importer.sink.batches, [1_000, 1_000, 500]);
-    assert_eq!(importer.written, 2_500);
+    assert_eq!(importer.written.load(SeqCst), 2_500);
 
     let (importer, outcome) = import(Recorder::default(), &lines(5, &"v".repeat(600_000)));
     outcome.expect("good lines");
@@ -86,7 +86,7 @@ fn a_last_line_needs_no_newline_and_empty_input_is_fine() {
         br#"{"key":"a","value":{"base64":"/w=="}}"#,
     );
     outcome.expect("a good line");
-    assert_eq!(importer.written, 1);
+    assert_eq!(importer.written.load(SeqCst), 1);
     let (importer, outcome) = import(Recorder::default(), b"");
     outcome.expect("nothing to do");
     assert!(importer.sink.batches.is_empty());
@@ -94,7 +94,7 @@ fn a_last_line_needs_no_newline_and_empty_input_is_fine() {
 
 #[test]
 fn what_is_wrong_with_a_line_is_said() {
-    let refused = |line: &[u8]| parse(line).err().expect("refused");
+    let refused = |line: &[u8]| parse(line, Coding::default()).err().expect("refused");
     assert!(refused(b"\xff").contains("not UTF-8"));
     assert!(refused(b"nonsense").contains(r#"a line is {"key":..,"value":..}"#));
     assert!(refused(b"[1,2]").contains("expected"));

@@ -1,0 +1,159 @@
+//! `batch`: several operations as one write.
+
+use std::io::{BufRead, BufReader, Read};
+
+use clap::Args;
+use level_party::{MAX_BATCH_BYTES, WriteBatch, WriteOptions};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
+use crate::coding::{Coding, Encoding};
+use crate::failure::{Failure, Result, say};
+use crate::json::complaint;
+use crate::place::Within;
+use crate::text::{counted, printable};
+
+/// Bytes of input read at most: the largest batch in its longest form is about six times as long.
+const INPUT_BYTES: u64 = 8 * MAX_BATCH_BYTES as u64;
+
+/// Put and delete keys in one write, which takes effect as a whole or not at all.
+///
+/// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. They apply in their order.
+#[derive(Args, Debug)]
+pub struct BatchCommand {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    creating: Creating,
+    #[command(flatten)]
+    syncing: Syncing,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
+
+    /// `put KEY VALUE` and `del KEY`, in turn
+    #[arg(value_name = "OPERATION", value_parser = bytes())]
+    words: Vec<ByteArg>,
+}
+
+impl BatchCommand {
+    /// Writes the operations.
+    pub fn run(self) -> Result<()> {
+        let batch = match self.words.is_empty() {
+            true => from_lines(std::io::stdin().lock(), self.coding)?,
+            false => from_words(&self.words, self.coding)?,
+        };
+        let db = self.target.open_for_writing(self.creating)?;
+        self.within
+            .of(&db)?
+            .write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
+        say(format_args!(
+            "applied {}",
+            counted(batch.count().into(), "operation", "operations")
+        ));
+        Ok(())
+    }
+}
+
+fn from_words(words: &[ByteArg], coding: Coding) -> Result<WriteBatch> {
+    let mut batch = WriteBatch::new();
+    let mut rest = words;
+    while let Some((word, after)) = rest.split_first() {
+        rest = match (word.0.as_slice(), after) {
+            (b"put", [key, value, after @ ..]) => {
+                batch.put(&coding.key(key)?, &coding.value(value)?);
+                after
+            }
+            (b"del", [key, after @ ..]) => {
+                batch.delete(&coding.key(key)?);
+                after
+            }
+            (b"put", _) => return Err(wrong("`put` needs a key and a value")),
+            (b"del", _) => return Err(wrong("`del` needs a key")),
+            (other, _) => {
+                let other = printable(other, &[]);
+                return Err(wrong(&format!(
+                    "{other:?} is no operation: give `put KEY VALUE` or `del KEY`"
+                )));
+            }
+        };
+    }
+    Ok(batch)
+}
+
+fn wrong(what: &str) -> Failure {
+    Failure::Usage(format!("{what}; nothing was written"))
+}
+
+/// A line. Not an enum with a tag: such a one copies its fields, and raw JSON is only had from the line itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operation<'a> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Put,
+    Del,
+}
+
+fn from_lines(input: impl Read, coding: Coding) -> Result<WriteBatch> {
+    let mut input = BufReader::new(input.take(INPUT_BYTES));
+    let mut batch = WriteBatch::new();
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let wrong = |why: String| wrong(&format!("line {number}: {why}"));
+        let read = input.read_until(b'\n', &mut line);
+        if read.map_err(|error| wrong(format!("it cannot be read: {error}")))? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        add(&mut batch, &line, coding).map_err(wrong)?;
+        if batch.byte_size() > MAX_BATCH_BYTES {
+            return Err(wrong(format!(
+                "the batch is over {MAX_BATCH_BYTES} bytes here; split it, or use `import`"
+            )));
+        }
+    }
+    Ok(batch)
+}
+
+fn add(batch: &mut WriteBatch, line: &[u8], coding: Coding) -> std::result::Result<(), String> {
+    let text = std::str::from_utf8(line)
+        .map_err(|_| r#"it is not UTF-8; write such a key or value as {"base64":".."}"#)?;
+    let operation: Operation<'_> = serde_json::from_str(text.trim_ascii_end()).map_err(|error| {
+        format!(
+            r#"{}; a line is {{"type":"put","key":..,"value":..}} or {{"type":"del","key":..}}"#,
+            complaint(&error)
+        )
+    })?;
+    let field = |name: &str, field: Option<&RawValue>, encoding: Encoding| {
+        let field = field.ok_or_else(|| format!("missing field `{name}`"))?;
+        encoding
+            .read_json(field)
+            .map_err(|why| format!("the field {name:?}: {why}"))
+    };
+    let key = field("key", operation.key, coding.key)?;
+    match operation.kind {
+        Kind::Put => {
+            batch.put(&key, &field("value", operation.value, coding.value)?);
+        }
+        Kind::Del if operation.value.is_some() => return Err("a delete has no value".into()),
+        Kind::Del => {
+            batch.delete(&key);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `clear`: remove all entries of a range.
+
+use clap::Args;
+
+use crate::args::{Span, Target};
+use crate::coding::{Coding, Encoding};
+use crate::failure::{Failure, Result, say};
+use crate::place::Within;
+use crate::text::counted;
+
+/// Remove all entries of a range, or with --all of the whole database or sublevel.
+///
+/// They go in batches, each as a whole; keys that others write meanwhile may stay.
+#[derive(Args, Debug)]
+pub struct Clear {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    span: Span,
+
+    /// Remove everything
+    #[arg(long)]
+    all: bool,
+
+    /// How the bounds are given
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "bytes",
+        hide_default_value = true,
+        help_heading = "Keys and values"
+    )]
+    key_encoding: Encoding,
+}
+
+impl Clear {
+    /// Removes the entries and says how many there were.
+    pub fn run(self) -> Result<()> {
+        if self.all != self.span.is_everything() {
+            return Err(Failure::Usage(
+                "say what to remove: give a range, such as --prefix, or --all for everything; nothing was removed".into(),
+            ));
+        }
+        let walk = self.span.walk(Coding {
+            key: self.key_encoding,
+            ..Coding::default()
+        })?;
+        let db = self.target.open_existing()?;
+        let place = self.within.of(&db)?;
+        let removed = match walk.bounds() {
+            Some(bounds) => place.clear(bounds)?,
+            None => 0,
+        };
+        say(format_args!(
+            "removed {}",
+            counted(removed, "entry", "entries")
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! `compact`: merge tables, so that deleted and overwritten entries go.
+
+use clap::Args;
+
+use crate::args::{Span, Target};
+use crate::bounds::Walk;
+use crate::coding::{Coding, Encoding};
+use crate::failure::{Result, say};
+use crate::text::size;
+
+/// Merge the tables of a range, or all, so that deleted and overwritten entries go.
+///
+/// The leader does it while everybody goes on; it may take long.
+#[derive(Args, Debug)]
+pub struct Compact {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    span: Span,
+
+    /// How the bounds are given
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "bytes",
+        hide_default_value = true,
+        help_heading = "Keys and values"
+    )]
+    key_encoding: Encoding,
+}
+
+impl Compact {
+    /// Has it done and says what came of it.
+    pub fn run(self) -> Result<()> {
+        let walk: Walk = self.span.walk(Coding {
+            key: self.key_encoding,
+            ..Coding::default()
+        })?;
+        let db = self.target.open_existing()?;
+        let bytes = || -> Result<u64> { Ok(db.status()?.leader.bytes_per_level.iter().sum()) };
+        let before = bytes()?;
+        if let Some(bounds) = walk.bounds() {
+            db.compact_range(bounds)?;
+        }
+        say(format_args!(
+            "tables held {} and hold {}",
+            size(before),
+            size(bytes()?)
+        ));
+        Ok(())
+    }
+}

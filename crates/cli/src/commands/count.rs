@@ -1,0 +1,51 @@
+//! `count`: say how many entries there are.
+
+use clap::Args;
+
+use crate::args::{Span, Target};
+use crate::coding::{Coding, Encoding};
+use crate::failure::Result;
+use crate::output::Output;
+use crate::place::Within;
+
+/// Say how many entries there are.
+///
+/// The keys are walked over, at one moment; values are not read where they can be left out.
+#[derive(Args, Debug)]
+pub struct Count {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    span: Span,
+
+    /// How the bounds are given
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "bytes",
+        hide_default_value = true,
+        help_heading = "Keys and values"
+    )]
+    key_encoding: Encoding,
+}
+
+impl Count {
+    /// Prints the number.
+    pub fn run(self) -> Result<()> {
+        let walk = self.span.walk(Coding {
+            key: self.key_encoding,
+            ..Coding::default()
+        })?;
+        let db = self.target.open_existing()?;
+        let mut count: u64 = 0;
+        for key in walk.keys(&self.within.of(&db)?) {
+            key?;
+            count += 1;
+        }
+        let mut output = Output::stdout();
+        output.line(count)?;
+        output.flush()
+    }
+}

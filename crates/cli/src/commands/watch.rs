@@ -1,0 +1,160 @@
+//! `watch`: print changes as they are committed, by whichever process.
+
+use clap::Args;
+use level_party::{Change, ChangeKind, ErrorKind, Position, WatchFrom, WatchItem};
+use serde_json::json;
+
+use crate::args::{ByteArg, Target, bytes};
+use crate::bounds::Walk;
+use crate::coding::{Coding, InJson};
+use crate::failure::{Failure, Result, say};
+use crate::output::{Output, Part};
+use crate::place::Within;
+use crate::stop;
+
+/// Print changes as they are committed, by whichever process, until Ctrl-C.
+///
+/// A line each: sequence number, put or del, key, value. At the end the position is said on standard error: `--from` goes on after it without missing a change, as long as the leader keeps that many (--json has a position in each line). Changes that are no longer kept are a line of their own: `gap`, the first that is missing, the first that is told.
+#[derive(Args, Debug)]
+pub struct WatchCommand {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    coding: Coding,
+    #[command(flatten)]
+    within: Within,
+
+    /// Where to begin: `now`, `beginning` (the oldest change still kept), a sequence number or a position, both of the last change already known
+    #[arg(long, value_name = "POSITION", default_value = "now", value_parser = from)]
+    from: WatchFrom,
+    /// Stop after so many changes
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Print lines of JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Only this key and keys after it
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    gte: Option<ByteArg>,
+    /// Only keys after this one
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    gt: Option<ByteArg>,
+    /// Only this key and keys before it
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    lte: Option<ByteArg>,
+    /// Only keys before this one
+    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    lt: Option<ByteArg>,
+    /// Only keys that begin so
+    #[arg(long, value_name = "PREFIX", value_parser = bytes(), help_heading = "Range")]
+    prefix: Option<ByteArg>,
+}
+
+fn from(text: &str) -> std::result::Result<WatchFrom, String> {
+    match text {
+        "now" => Ok(WatchFrom::Now),
+        "beginning" => Ok(WatchFrom::Beginning),
+        _ => text
+            .parse::<Position>()
+            .map(WatchFrom::After)
+            .map_err(|error| error.to_string()),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    sequence: u64,
+    r#type: &'static str,
+    key: InJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<InJson<'a>>,
+    position: Position,
+}
+
+impl WatchCommand {
+    /// Prints until it is stopped.
+    pub fn run(self) -> Result<()> {
+        let walk = self.walk()?;
+        let db = self.target.open_existing()?;
+        let place = self.within.of(&db)?;
+        let mut watch = place.watch(&walk, self.from)?;
+        let closer = watch.closer();
+        stop::instead(move || closer.close());
+        let mut output = Output::stdout().coded(self.coding);
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        while left > 0 {
+            let item = match watch.next() {
+                Some(Ok(item)) => item,
+                Some(Err(error)) if error.kind() == ErrorKind::Timeout => {
+                    say(format_args!("{error}; the watch goes on"));
+                    continue;
+                }
+                Some(Err(error)) if error.kind() == ErrorKind::Closed && stop::asked() => break,
+                Some(Err(error)) => {
+                    output.flush()?;
+                    let again = format!("hint: go on with --from {}", watch.position());
+                    return Err(Failure::from(error).and(again));
+                }
+                None => break,
+            };
+            let position = watch.position();
+            match item {
+                WatchItem::Change(change) => {
+                    let key = change.key.get(place.prefix().len()..).unwrap_or_default();
+                    self.print(&mut output, &change, key, position)?;
+                    left -= 1;
+                }
+                WatchItem::Gap { from, resume } if self.json => output.json(
+                    &json!({"type": "gap", "from": from, "resume": resume, "position": position}),
+                )?,
+                WatchItem::Gap { from, resume } => {
+                    output.line(format_args!("gap\t{from}\t{resume}"))?;
+                }
+                _ => {}
+            }
+            output.flush()?;
+        }
+        say(format_args!("position: {}", watch.position()));
+        Ok(())
+    }
+
+    fn walk(&self) -> Result<Walk> {
+        let key = |given: &Option<ByteArg>| {
+            let key = given.as_ref().map(|key| self.coding.key(key));
+            key.transpose()
+        };
+        Ok(Walk {
+            gt: key(&self.gt)?,
+            gte: key(&self.gte)?,
+            lt: key(&self.lt)?,
+            lte: key(&self.lte)?,
+            prefix: key(&self.prefix)?,
+            ..Walk::default()
+        })
+    }
+
+    fn print(
+        &self,
+        output: &mut Output,
+        change: &Change,
+        key: &[u8],
+        position: Position,
+    ) -> Result<()> {
+        let put = change.kind == ChangeKind::Put;
+        let kind = if put { "put" } else { "del" };
+        if self.json {
+            let value = put.then(|| self.coding.value.json(&change.value));
+            return output.json(&Line {
+                sequence: change.sequence,
+                r#type: kind,
+                key: self.coding.key.json(key)?,
+                value: value.transpose()?,
+                position,
+            });
+        }
+        output.bytes(format!("{}\t{kind}\t", change.sequence).as_bytes())?;
+        let part = if put { Part::Both } else { Part::Key };
+        output.entry(part, key, &change.value)
+    }
+}
