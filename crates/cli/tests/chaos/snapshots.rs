@@ -27,7 +27,7 @@ fn get_at(child: &mut ExecChild, snapshot: &Value) -> Value {
     child.ask(&json!({"op": "get", "key": "k", "snapshot": snapshot}))
 }
 
-/// HOLES 16: the owner of a snapshot is stopped; the leader that follows dies in its grace time, and the one after that
+/// The owner of a snapshot is stopped; the leader that follows dies in its grace time, and the one after that
 /// has never heard of the owner.
 #[test]
 fn a_stopped_owner_finds_its_snapshot_or_is_told_that_it_is_lost() {
@@ -90,7 +90,7 @@ fn elsewhere(dir: &Path) -> Option<PathBuf> {
     Some(script)
 }
 
-/// HOLES 17: a pid says nothing about a process in another namespace; its byte of the state file does.
+/// A pid says nothing about a process in another namespace; its byte of the state file does.
 #[test]
 fn an_owner_in_another_pid_namespace_is_known_to_live_and_to_be_dead() {
     let dir = tempfile::tempdir().expect("a directory");

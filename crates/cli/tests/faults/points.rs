@@ -1,5 +1,5 @@
 //! A death at each named point, under load: every history stays linearizable, nothing acknowledged is lost or doubled,
-//! and whoever survives notices nothing (A2 of the reliability plan; the crash cases of `page.rs`, `leader.rs` and the
+//! and whoever survives notices nothing (A2 of `docs/RELIABILITY.md`; the crash cases of `page.rs`, `leader.rs` and the
 //! engine's recovery).
 
 use level_party::faults::POINTS;

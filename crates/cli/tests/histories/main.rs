@@ -1,5 +1,7 @@
 //! Real processes under `kill -9` and `kill -STOP`, and whether what they were answered can be.
 //!
+//! (A1 to A11 are those of `docs/RELIABILITY.md`.)
+//!
 //! | what is held | by |
 //! |---|---|
 //! | A1 no acknowledged write lost or doubled, each key's history linearizable, leader after leader killed under load | `killed::every_history_is_linearizable_over_two_hundred_killed_leaders` |

@@ -1,4 +1,4 @@
-//! Forks without exec with a whole database open (RELIABILITY D3; HOLES 21). They are here because a program that
+//! Forks without exec with a whole database open (D3 of `docs/RELIABILITY.md`). They are here because a program that
 //! forks needs `unsafe`.
 
 use std::path::Path;
