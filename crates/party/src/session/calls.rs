@@ -94,22 +94,10 @@ impl Session {
     fn call_queued(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
         let mut inner = self.lock();
         let charge = charge_of(request);
-        let mut ticket = None;
         let (caller, asleep) = Caller::this_thread();
-        loop {
-            if let Err(error) = inner.check_new(limits) {
-                inner.room.leave(ticket);
-                return Err(error);
-            }
-            if self.admit(&mut inner, ticket, charge, limits)? {
-                break;
-            }
-            let (caller, _) = Caller::this_thread();
-            ticket = Some(inner.room.stay(ticket, caller, limits.deadline));
-            if inner.wait_until(&asleep, limits.deadline) && Instant::now() >= limits.deadline {
-                inner.room.leave(ticket);
-                return Err(no_room(limits));
-            }
+        if let Err(error) = self.wait_for_room(&mut inner, charge, &asleep, limits) {
+            inner.hand_reading_on();
+            return Err(error);
         }
         let id = inner.submit(request, limits, caller, charge);
         self.pump(&mut inner, Patience::Until(limits.deadline));
@@ -118,6 +106,32 @@ impl Session {
         inner.hand_reading_on();
         self.pump(&mut inner, Patience::None);
         result
+    }
+
+    fn wait_for_room(
+        &self,
+        inner: &mut Guard<'_>,
+        charge: usize,
+        asleep: &Condvar,
+        limits: &Limits,
+    ) -> Result<()> {
+        let mut ticket = None;
+        loop {
+            if let Err(error) = inner.check_new(limits) {
+                inner.room.leave(ticket);
+                return Err(error);
+            }
+            if self.admit(inner, ticket, charge, limits)? {
+                return Ok(());
+            }
+            let (caller, _) = Caller::this_thread();
+            ticket = Some(inner.room.stay(ticket, caller, limits.deadline));
+            self.read_or_sleep(inner, asleep, limits.deadline);
+            if Instant::now() >= limits.deadline {
+                inner.room.leave(ticket);
+                return Err(no_room(limits));
+            }
+        }
     }
 
     fn wait_for_answer(
@@ -135,21 +149,25 @@ impl Session {
                 let error = inner.timeout_error(limits);
                 return Err(self.give_up(inner, id, error));
             }
-            match &inner.via {
-                Via::Link(link) if !inner.reading => {
-                    let (link, tenure) = (link.clone(), inner.tenure);
-                    inner.reading = true;
-                    self.read_for_all(inner, &link, tenure, id, limits.deadline);
-                    if inner.tenure == tenure {
-                        inner.reading = false;
-                    }
-                }
-                _ => {
-                    inner.wait_until(asleep, limits.deadline);
-                }
-            }
-            self.pump(inner, Patience::Until(limits.deadline));
+            self.read_or_sleep(inner, asleep, limits.deadline);
         }
+    }
+
+    /// Reads for all, if nobody does and somebody is to be answered; else sleeps until it is told of something. Who waits
+    /// for room reads too: what takes the room may be calls that nobody waits for any more.
+    fn read_or_sleep(&self, inner: &mut Guard<'_>, asleep: &Condvar, deadline: Instant) {
+        match &inner.via {
+            Via::Link(link) if !inner.reading && inner.load.open > 0 => {
+                let (link, tenure) = (link.clone(), inner.tenure);
+                inner.reading = true;
+                self.read_for_all(inner, &link, tenure, deadline);
+            }
+            _ => {
+                inner.wait_until(asleep, deadline);
+            }
+        }
+        // Answers may have made way for writes that wait for it.
+        self.pump(inner, Patience::Until(deadline));
     }
 }
 

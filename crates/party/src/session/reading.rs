@@ -9,7 +9,6 @@ use std::time::Instant;
 use super::calls::outcome_unknown;
 use super::flight::Call;
 use super::guard::Guard;
-use super::pump::Patience;
 use super::{Answered, Inner, Session, Tenure, Via};
 use crate::error::{Error, Result};
 use crate::faults;
@@ -36,31 +35,19 @@ impl Session {
         true
     }
 
-    /// Reads the link until call `id` is answered, `deadline` passes, or the link ends. The caller has the role.
+    /// Reads the link once, or waits until `deadline` in vain. The caller has the role, and gives it up before it sends
+    /// what the answers made room for: the leader may take nothing until its answers are read.
     pub(super) fn read_for_all(
         &self,
         inner: &mut Guard<'_>,
         link: &Arc<Link>,
         tenure: Tenure,
-        id: u64,
         deadline: Instant,
     ) {
-        loop {
-            let received = inner.unlocked(|| link.receive(deadline));
-            let nothing = matches!(received, Ok(Received::Nothing));
-            self.take_in(inner, tenure, received);
-            if nothing || inner.tenure != tenure {
-                return;
-            }
-            let open = |call: &Call| call.answer.is_none();
-            if !inner.calls.get(id).is_some_and(open) {
-                return;
-            }
-            // Answers may have made room for writes that wait for it.
-            self.pump(inner, Patience::Until(deadline));
-            if inner.tenure != tenure {
-                return;
-            }
+        let received = inner.unlocked(|| link.receive(deadline));
+        self.take_in(inner, tenure, received);
+        if inner.tenure == tenure {
+            inner.reading = false;
         }
     }
 
@@ -186,7 +173,7 @@ impl Session {
 }
 
 impl Inner {
-    /// Has one of the waiting callers read, or the driver, if nobody does.
+    /// Has one of the waiting callers read, or the driver, or the first who waits for room, if nobody does.
     pub(super) fn hand_reading_on(&mut self) {
         if self.reading || self.load.open == 0 {
             return;
@@ -202,6 +189,9 @@ impl Inner {
         }
         if self.load.tasks > 0 {
             self.ring_driver_to_read();
+        } else {
+            // Nobody waits for what is owed, but somebody may for the room it takes.
+            self.room.freed = true;
         }
     }
 }

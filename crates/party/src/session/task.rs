@@ -104,6 +104,7 @@ impl Calling<'_> {
                 let deadline = self.limits.deadline;
                 self.state = State::InLine(inner.room.stay(ticket, caller, deadline));
                 inner.watch_deadline(deadline);
+                inner.ring_driver_to_read();
                 return Poll::Pending;
             }
             Err(error) => {
