@@ -10,7 +10,7 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
-use level_party::{Db, Options};
+use level_party::{Db, Lead, Options};
 
 use crate::bounds::Walk;
 use crate::coding::{Coding, Encoding};
@@ -54,9 +54,13 @@ pub enum Command {
     Export(commands::export::Export),
     Watch(commands::watch::WatchCommand),
     Status(commands::status::StatusCommand),
+    Top(commands::top::Top),
+    Serve(commands::serve::Serve),
+    Yield(commands::yield_command::Yield),
     Compact(commands::compact::Compact),
     Verify(commands::verify::Verify),
     Exec(commands::exec::Exec),
+    Bench(commands::bench::Bench),
     Demo(commands::demo::Demo),
     Completions(commands::completions::Completions),
     Man(commands::man::Man),
@@ -97,6 +101,11 @@ impl Target {
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
         self.open(self.options().create_if_missing(creating.create))
+    }
+
+    /// Opens a database that must be there, and never leads it.
+    pub fn open_to_follow(&self) -> Result<Db> {
+        self.open(self.options().create_if_missing(false).lead(Lead::Never))
     }
 
     fn open(&self, options: Options) -> Result<Db> {

@@ -1,6 +1,7 @@
 //! The commands, a file each. Each has its arguments as a struct, and `run`.
 
 pub mod batch;
+pub mod bench;
 pub mod clear;
 pub mod compact;
 pub mod completions;
@@ -14,9 +15,12 @@ pub mod import;
 pub mod man;
 pub mod put;
 pub mod scan;
+pub mod serve;
 pub mod status;
+pub mod top;
 pub mod verify;
 pub mod watch;
+pub mod yield_command;
 
 use crate::args::Command;
 use crate::failure::Result;
@@ -35,9 +39,13 @@ pub fn run(command: Command) -> Result<()> {
         Command::Export(export) => export.run(),
         Command::Status(status) => status.run(),
         Command::Watch(watch) => watch.run(),
+        Command::Top(top) => top.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Yield(give_way) => give_way.run(),
         Command::Compact(compact) => compact.run(),
         Command::Verify(verify) => verify.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

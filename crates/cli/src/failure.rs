@@ -21,6 +21,8 @@ pub enum Failure {
     Usage(String),
     /// The database or the system failed.
     Database(String),
+    /// A signal ended the command; who sent it knows.
+    Interrupted,
     /// The reader of standard output has gone: nobody is left to tell.
     BrokenPipe,
 }
@@ -33,6 +35,7 @@ impl Failure {
             Failure::Difference => 1,
             Failure::Usage(_) => 2,
             Failure::Database(_) => 3,
+            Failure::Interrupted => 130,
         }
     }
 
@@ -111,6 +114,7 @@ mod tests {
         assert_eq!(Failure::Difference.code(), 1);
         assert_eq!(Failure::Usage(String::new()).code(), 2);
         assert_eq!(Failure::Database(String::new()).code(), 3);
+        assert_eq!(Failure::Interrupted.code(), 130);
     }
 
     #[test]

@@ -38,6 +38,7 @@ use serde_json::json;
 
 use crate::args::seconds;
 use crate::failure::{Failure, Result};
+use crate::stop;
 use crate::text::counted;
 use layout::Layout;
 use ledger::Ledger;
@@ -83,8 +84,16 @@ struct Stage<'a> {
 }
 
 impl Demo {
-    /// Runs the show.
+    /// Runs the show. A signal breaks it off: the children are ended, and the temporary directory goes.
     pub fn run(self) -> Result<()> {
+        stop::instead(|| ());
+        match self.show() {
+            Err(_) if stop::asked() => Err(Failure::Interrupted),
+            shown => shown,
+        }
+    }
+
+    fn show(self) -> Result<()> {
         let temporary = match &self.dir {
             Some(_) => None,
             None => Some(
@@ -125,6 +134,9 @@ impl Demo {
         screen.event(format_args!("stopped; reading everything back"))?;
         let verdict = referee::verify(&stage, baseline);
         screen.close();
+        if stop::asked() {
+            return Err(Failure::Interrupted); // The signal has ended the reading too.
+        }
         summary::print(&stage, &outcome, &verdict)
     }
 }

@@ -13,6 +13,7 @@ use super::screen::Screen;
 use super::{Stage, last_sequence, roles};
 use crate::failure::{Failure, Result};
 use crate::json::OwnedEntry;
+use crate::stop;
 use crate::text::millis;
 
 /// How long anything may take before the show is broken off: beyond every deadline of a child's own.
@@ -233,6 +234,9 @@ impl Referee<'_> {
 
     /// The next event, or `None` at `due` or after a tick; draws the screen.
     fn next(&mut self, due: Instant) -> Result<Option<Event>> {
+        if stop::asked() {
+            return Err(Failure::Interrupted);
+        }
         let wait = due.saturating_duration_since(Instant::now()).min(TICK);
         let event = match self.events.recv_timeout(wait) {
             Ok(event) => Some(event),

@@ -50,7 +50,9 @@ impl Answer {
     pub fn internal(failure: &Failure) -> Self {
         let message = match failure {
             Failure::Usage(message) | Failure::Database(message) => message.clone(),
-            Failure::Difference | Failure::BrokenPipe => "the answer could not be made".into(),
+            Failure::Difference | Failure::Interrupted | Failure::BrokenPipe => {
+                "the answer could not be made".into()
+            }
         };
         Answer::Failed {
             kind: level_party::ErrorKind::Io.as_str(),

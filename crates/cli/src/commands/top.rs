@@ -1,0 +1,97 @@
+//! `top`: the party on a screen that is drawn anew, until `q`.
+//!
+//! What it is: a member of the party that asks for the status several times a second. Writes a second are the growth of the
+//! sequence number; the latency is that of the question itself.
+
+mod history;
+mod screen;
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+
+use crate::args::{Target, seconds};
+use crate::failure::{Failure, Result};
+use crate::stop;
+use history::History;
+
+/// How long it takes at most until a signal is heeded.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Show who leads, who follows, how fast and how large the database is, until `q`.
+///
+/// It is a member of the party like any other: where nobody else has the database open, it leads.
+#[derive(Args, Debug)]
+pub struct Top {
+    #[command(flatten)]
+    target: Target,
+
+    /// Ask so often, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    every: Duration,
+}
+
+impl Top {
+    /// Draws until it is told to stop.
+    pub fn run(self) -> Result<()> {
+        if !std::io::stdout().is_terminal() {
+            return Err(Failure::Usage(
+                "`top` needs a terminal; `status --json` is for programs".into(),
+            ));
+        }
+        let db = self.target.open_existing()?;
+        stop::instead(|| ());
+        let mut history = History::new(self.target.dir.display().to_string());
+        let mut terminal = ratatui::try_init().map_err(Failure::output)?;
+        let shown = self.show(&db, &mut history, &mut terminal);
+        ratatui::restore();
+        shown
+    }
+
+    fn show(
+        &self,
+        db: &level_party::Db,
+        history: &mut History,
+        terminal: &mut ratatui::DefaultTerminal,
+    ) -> Result<()> {
+        let mut due = Instant::now();
+        while !stop::asked() {
+            if Instant::now() >= due {
+                let asked = Instant::now();
+                match db.status() {
+                    Ok(status) => history.take(status, asked, Instant::now()),
+                    Err(error) if stop::asked() => return Err(error.into()),
+                    Err(error) => history.fail(error.to_string()),
+                }
+                due = asked + self.every;
+                terminal
+                    .draw(|frame| screen::draw(frame, history))
+                    .map_err(Failure::output)?;
+            }
+            let wait = due.saturating_duration_since(Instant::now()).min(LOOK);
+            if !event::poll(wait).map_err(Failure::output)? {
+                continue;
+            }
+            match event::read().map_err(Failure::output)? {
+                Event::Key(key) if ends(key.code, key.modifiers) => return Ok(()),
+                Event::Resize(..) => {
+                    terminal
+                        .draw(|frame| screen::draw(frame, history))
+                        .map_err(Failure::output)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ends(code: KeyCode, modifiers: KeyModifiers) -> bool {
+    match code {
+        KeyCode::Char('q') | KeyCode::Esc => true,
+        KeyCode::Char('c') => modifiers.contains(KeyModifiers::CONTROL),
+        _ => false,
+    }
+}
