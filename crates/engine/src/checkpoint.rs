@@ -57,10 +57,18 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// Makes the copy in `target`, which must hold no database files.
-    pub(crate) fn copy_to(&self, fs: &dyn Fs, target: &dyn Fs) -> Result<()> {
+    /// Makes the copy in `target`, which must hold no database files. False: `go_on`, asked before each table, said no.
+    pub(crate) fn copy_to(
+        &self,
+        fs: &dyn Fs,
+        target: &dyn Fs,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool> {
         check_empty(target)?;
         for (_, file) in self.version.files() {
+            if !go_on() {
+                return Ok(false);
+            }
             link_table(fs, target, file.number)?;
         }
         let log = self.next_file_number;
@@ -76,7 +84,8 @@ impl Moment {
         )?;
         let renamed = target.rename(&temp, CURRENT);
         renamed.map_err(|error| Error::io("write", CURRENT, error))?;
-        sync_dir(target)
+        sync_dir(target)?;
+        Ok(true)
     }
 
     /// Writes what the logs hold up to the moment as one log. Gives the last sequence that is in tables.

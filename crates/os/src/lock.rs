@@ -7,7 +7,7 @@
 //!   made anew under a living holder.
 //!
 //! The locked `LOCK` is then compared with what the name means now: a lock on a deleted file excludes
-//! nobody. `LOCK` is never unlinked. Locks are only tried, never waited for.
+//! nobody. `LOCK` is never unlinked, but when a database is destroyed. Locks are only tried, never waited for.
 //!
 //! The lock has its own descriptors: [`DataDir`]'s may be passed to other processes, and a descriptor
 //! that carries a lock would carry it over there.

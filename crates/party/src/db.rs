@@ -10,9 +10,10 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::handle::{Handle, Yielded};
+use crate::offline;
 use crate::options::Options;
 use crate::range::Range;
-use crate::report::VerifyReport;
+use crate::report::{Destroyed, RepairReport, VerifyReport};
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::status::{Role, Status};
@@ -365,6 +366,91 @@ impl Db {
     /// As [`Db::compact_range`], but for `ReadOnly`.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.handle.verify()
+    }
+
+    /// Makes a copy of the database as it is at one moment, in the directory `path`, while all processes go on reading and
+    /// writing; gives the sequence number of the last write in it. Whoever opens `path` finds the whole copy or nothing.
+    ///
+    /// Tables are hard links where `path` lies on the database's filesystem, so the copy costs little time and space;
+    /// elsewhere they are copied. `path` must not exist, or be an empty directory; its parent must exist. When this
+    /// returns the copy is on stable storage. A process that is killed in the middle may leave a directory
+    /// `.NAME.level-party-checkpoint-...` beside `path`, which may be removed. Time and leaders are as in
+    /// [`Db::compact_range`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path().join("db"))?;
+    /// db.put("a", "1")?;
+    /// let copy = dir.path().join("copy");
+    /// assert_eq!(db.checkpoint(&copy)?, 1);
+    /// db.put("a", "2")?;
+    /// assert_eq!(level_party::Db::open(copy)?.get("a")?.as_deref(), Some(&b"1"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `NotFound`: there is no parent directory; `InvalidArgument`: `path` names no entry of a directory,
+    /// or the leader sees another directory there; `PermissionDenied`, `OutOfSpace`; as [`Db::verify`].
+    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<u64> {
+        self.handle.checkpoint(path.as_ref())
+    }
+
+    /// Removes the database in the directory `path`, and the directory if nothing else is in it. Files that are no
+    /// database's stay, and are named in the report. What recovery or a repair has
+    /// [set aside](crate::LeaderStatus::dropped) goes.
+    ///
+    /// Nobody may have it open, this process included. If the process dies in the middle, what is left opens as no
+    /// database's old state, and the call may be repeated.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # use level_party::{Db, ErrorKind};
+    /// let path = dir.path().join("db");
+    /// let db = Db::open(&path)?;
+    /// assert_eq!(Db::destroy(&path).unwrap_err().kind(), ErrorKind::Locked);
+    /// db.close()?;
+    /// assert!(Db::destroy(&path)?.directory_removed);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`: there is no database, and nothing was changed; `Locked`: the message names who has it open;
+    /// `NotADirectory`, `PermissionDenied`, `UnsupportedFilesystem`, `IncompatibleVersion`, `Io`.
+    pub fn destroy(path: impl AsRef<Path>) -> Result<Destroyed> {
+        offline::destroy(path.as_ref())
+    }
+
+    /// Makes of the damaged database in the directory `path` one that opens, with all that can still be read, and reports
+    /// what was wrong, what was done and what is lost. Nothing is deleted: what is replaced stays under names that begin
+    /// with `level-party.aside-`. A sound database is left as it is. Nobody may have it open, this process included.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # use level_party::Db;
+    /// let db = Db::open(dir.path())?;
+    /// db.put("a", "1")?;
+    /// db.close()?;
+    /// std::fs::remove_file(dir.path().join("CURRENT")).unwrap();
+    /// let plan = Db::repair_dry_run(dir.path())?;
+    /// assert!(!plan.done && plan.problems[0].file == "CURRENT");
+    /// assert!(Db::repair(dir.path())?.done);
+    /// assert_eq!(Db::open(dir.path())?.get("a")?.as_deref(), Some(&b"1"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::destroy`]; `InvalidArgument`: the database has another order of keys than LevelDB's own; `OutOfSpace`. If
+    /// it fails, the database is as it was, beside some new files.
+    pub fn repair(path: impl AsRef<Path>) -> Result<RepairReport> {
+        offline::repair(path.as_ref(), false)
+    }
+
+    /// What [`Db::repair`] would find and do. It changes nothing.
+    ///
+    /// # Errors
+    /// As [`Db::repair`].
+    pub fn repair_dry_run(path: impl AsRef<Path>) -> Result<RepairReport> {
+        offline::repair(path.as_ref(), true)
     }
 
     /// What happens to this process's part in the party from here on: that it leads, follows, lost its leader.

@@ -16,6 +16,7 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::batch::{WriteBatch, check_batch, check_key};
 use crate::bounds::Bounds;
+use crate::checkpoint::Place;
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Events, Queue};
@@ -161,6 +162,20 @@ impl Handle {
         };
         match self.work(&task, &|_| Ok(()))? {
             Outcome::Compacted => Ok(()),
+            other => Err(unexpected_outcome(&other)),
+        }
+    }
+
+    /// Makes a copy at `path`; gives the sequence that it shows.
+    pub fn checkpoint(&self, path: &Path) -> Result<u64> {
+        self.limits()?;
+        let place = Place::find(path, &self.node().dir)?;
+        let task = Task::Checkpoint(place.task()?);
+        let done = self.work(&task, &|_| place.take());
+        // Also where the leader died, or was given up.
+        place.clean();
+        match done? {
+            Outcome::Copied(sequence) => Ok(sequence),
             other => Err(unexpected_outcome(&other)),
         }
     }

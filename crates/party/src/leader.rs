@@ -24,7 +24,7 @@ mod grants;
 mod server;
 mod service;
 mod side;
-mod tripwire;
+pub(crate) mod tripwire;
 mod work;
 
 use std::path::Path;
@@ -50,8 +50,7 @@ use absent::Absent;
 pub(crate) use feed::{Feed, Told};
 use grants::Grants;
 use server::{Server, Serving};
-use service::into_engine_options;
-pub(crate) use service::{Service, Stop};
+pub(crate) use service::{Service, Stop, into_engine_options};
 
 /// How long after a takeover the followers of the last leader may take to come, before it is said that nobody is here.
 const GATHERING: Duration = Duration::from_millis(500);

@@ -28,7 +28,7 @@ pub(crate) use frame::{
     FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame, frame_message,
 };
 pub(crate) use packed::{Conditions, Keys, Values};
-pub(crate) use side::{Changes, Missing, News, Outcome, Piece, Side, Start, Task};
+pub(crate) use side::{Changes, Checkpoint, Missing, News, Outcome, Piece, Side, Start, Task};
 
 /// The largest key, in bytes. LevelDB has no limit below 4 GiB; with this one a scan's two bounds fit a request.
 pub const MAX_KEY_BYTES: usize = 16 << 20;

@@ -7,7 +7,7 @@
 //! A forked child begins with an empty registry. Its parent's is left as it is for good: what it names lives in the
 //! parent, and a thread that is not in the child may have locked it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ struct Registry {
     /// Of the process that it belongs to.
     fork_generation: u64,
     nodes: Mutex<HashMap<DirIdentity, Arc<Elector>>>,
+    /// Directories that this process works on with nobody's node; locked after `nodes` where both are.
+    claimed: Mutex<HashSet<DirIdentity>>,
 }
 
 /// This process's registry.
@@ -40,6 +42,7 @@ fn registry() -> Arc<Registry> {
                 let new = Arc::new(Registry {
                     fork_generation,
                     nodes: Mutex::default(),
+                    claimed: Mutex::default(),
                 });
                 REGISTRY.compare_and_swap(&other, Some(new));
                 // The parent's, if there was one, is never dropped here.
@@ -62,9 +65,61 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
         return Ok(elector.clone());
     }
     let identity = dir.identity();
+    if registry.claimed.lock().contains(&identity) {
+        return Err(under_repair(dir.path()));
+    }
     let elector = Elector::start(Node::new(dir, options)?)?;
     nodes.insert(identity, elector.clone());
     Ok(elector)
+}
+
+/// A directory that this process has for itself: none of its threads opens it meanwhile.
+pub(crate) struct Claim {
+    pub dir: DataDir,
+    registry: Arc<Registry>,
+}
+
+/// Takes the directory at `path` for this process alone, as far as its own threads go.
+///
+/// # Errors
+/// `Locked`: it is open in this process; as [`join`].
+pub(crate) fn claim(path: &Path) -> Result<Claim> {
+    let dir = open_directory(path, false)?;
+    let registry = registry();
+    let nodes = registry.nodes.lock();
+    let node = nodes.get(&dir.identity());
+    if node.is_some_and(|elector| elector.node().is_usable()) {
+        return Err(Error::new(
+            ErrorKind::Locked,
+            format!(
+                "{} is open in this process ({}); close it first",
+                dir.path().display(),
+                std::process::id()
+            ),
+        ));
+    }
+    if !registry.claimed.lock().insert(dir.identity()) {
+        return Err(under_repair(dir.path()));
+    }
+    drop(nodes);
+    Ok(Claim { dir, registry })
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.registry.claimed.lock().remove(&self.dir.identity());
+    }
+}
+
+fn under_repair(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Locked,
+        format!(
+            "{} is being repaired or destroyed by this process ({}); wait for that",
+            path.display(),
+            std::process::id()
+        ),
+    )
 }
 
 /// One handle less. True: it was the last, and the node is no longer found.

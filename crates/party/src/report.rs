@@ -69,3 +69,43 @@ impl From<level_party_engine::Verified> for VerifyReport {
         }
     }
 }
+
+/// What [`Db::destroy`](crate::Db::destroy) did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Destroyed {
+    /// The files that were removed, in that order.
+    pub removed: Vec<String>,
+    /// What is left in the directory: it is no database's.
+    pub left: Vec<String>,
+    /// The directory was empty then, and was removed too.
+    pub directory_removed: bool,
+}
+
+/// What [`Db::repair`](crate::Db::repair) found, and did or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RepairReport {
+    /// What is wrong. If there is nothing, nothing is done.
+    pub problems: Vec<Problem>,
+    /// What is to be done, or was done, a sentence each.
+    pub actions: Vec<String>,
+    /// What could not be kept, a sentence each; known only when it was done.
+    pub lost: Vec<String>,
+    /// The files that were set aside: the name each had, and the name it has.
+    pub aside: Vec<(String, String)>,
+    /// The repair was done; false for a dry run, and where there was nothing to do.
+    pub done: bool,
+}
+
+impl From<level_party_engine::Repaired> for RepairReport {
+    fn from(repaired: level_party_engine::Repaired) -> Self {
+        RepairReport {
+            problems: repaired.problems.iter().map(Problem::from).collect(),
+            actions: repaired.actions,
+            lost: repaired.lost,
+            aside: repaired.aside,
+            done: repaired.done,
+        }
+    }
+}

@@ -34,10 +34,23 @@ impl Engine {
     /// # Ok::<(), level_party_engine::Error>(())
     /// ```
     pub fn checkpoint(&self, target: &dyn Fs) -> Result<Sequence> {
+        let copied = self.checkpoint_while(target, &|| true)?;
+        Ok(copied.expect("nobody breaks it off"))
+    }
+
+    /// As [`Engine::checkpoint`], for as long as `go_on`, asked before each table, says so. `None`: it was broken off.
+    ///
+    /// # Errors
+    /// As [`Engine::checkpoint`].
+    pub fn checkpoint_while(
+        &self,
+        target: &dyn Fs,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Sequence>> {
         self.shared.health.check_open()?;
         let moment = self.shared.moment()?;
-        moment.copy_to(self.shared.fs.as_ref(), target)?;
-        Ok(moment.last)
+        let whole = moment.copy_to(self.shared.fs.as_ref(), target, go_on)?;
+        Ok(whole.then_some(moment.last))
     }
 }
 

@@ -523,7 +523,7 @@ impl CommitHook for PageHook {
     }
 }
 
-pub(super) fn into_engine_options(options: &Options) -> EngineOptions {
+pub(crate) fn into_engine_options(options: &Options) -> EngineOptions {
     EngineOptions {
         create_if_missing: options.create_if_missing,
         write_buffer_size: options.engine.write_buffer_size as usize,

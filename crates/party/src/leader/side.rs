@@ -21,9 +21,10 @@ use super::GATHERING;
 use super::feed::{Feed, Told};
 use super::server::{Attendance, Serving, Shared};
 use super::service::{Service, Stop};
+use crate::checkpoint::Staging;
 use crate::error::{Error, Result};
 use crate::protocol::{
-    Failure, HEARTBEAT, News, Outcome, Piece, ServerMessage, Side, Task, encode_frame,
+    Checkpoint, Failure, HEARTBEAT, News, Outcome, Piece, ServerMessage, Side, Task, encode_frame,
 };
 use crate::state::StateFile;
 
@@ -97,6 +98,7 @@ fn work(
             }
             Ok(sent)
         }
+        Task::Checkpoint(copy) => checkpoint(line, service, copy),
         task => service
             .perform(&task, &|| !line.has_ended())
             .and_then(|outcome| match service.may_answer() {
@@ -115,6 +117,31 @@ fn work(
         }
     };
     sent.map_err(|error| Error::io("the follower went", error))
+}
+
+/// Makes a copy, which the follower gives its name before it ends the connection. What has no name then is removed; but
+/// where this process ends the connection, because it leaves, the follower may be about to name it.
+fn checkpoint(
+    line: &Line<'_>,
+    service: &Service,
+    copy: Checkpoint,
+) -> std::result::Result<io::Result<()>, Stop> {
+    let staging = Staging::new(&copy);
+    let task = Task::Checkpoint(copy);
+    let outcome = service.perform(&task, &|| !line.has_ended())?;
+    if !service.may_answer() {
+        staging.discard();
+        return Err(Stop::Over);
+    }
+    let sent = line.tell(News::Done(Ok(outcome)));
+    if sent.is_ok() {
+        // However it ends.
+        let _ = line.stream.wait_readable(None);
+    }
+    if !service.is_leaving() {
+        staging.discard();
+    }
+    Ok(sent)
 }
 
 /// Tells of changes until the connection or the leadership ends. A leader that leaves tells first what it has committed.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const NAME: &str = "000001.dbtmp";
 
 /// Whether it stands.
-pub(super) fn is_set(dir: &Path) -> Result<bool> {
+pub(crate) fn is_set(dir: &Path) -> Result<bool> {
     match std::fs::symlink_metadata(dir.join(NAME)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -23,12 +23,21 @@ pub(super) fn is_set(dir: &Path) -> Result<bool> {
 
 /// Sets it. What has its name already is left as it is: whoever may write the directory could have put a link there
 /// that leads to another file.
-pub(super) fn set(dir: &Path) -> Result<()> {
+pub(crate) fn set(dir: &Path) -> Result<()> {
     match File::create_new(dir.join(NAME)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(Error::io(format_args!("cannot create {NAME}"), error)),
     }
+}
+
+/// Takes it away: the next leader takes what it finds for another program's. Durable when this returns.
+pub(crate) fn remove(dir: &Path) -> Result<()> {
+    let removed = match std::fs::remove_file(dir.join(NAME)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => File::open(dir).and_then(|dir| dir.sync_all()),
+    };
+    removed.map_err(|error| Error::io(format_args!("cannot remove {NAME}"), error))
 }
 
 #[cfg(all(test, unix))]

@@ -3,6 +3,7 @@
 use serde_bytes::ByteBuf;
 
 use super::service::{Service, Stop};
+use crate::checkpoint::Staging;
 use crate::error::Error;
 use crate::protocol::{Outcome, Task};
 
@@ -34,6 +35,15 @@ impl Service {
                 let found = self.engine().view().verify_while(go_on);
                 let found = found.ok_or(Stop::Over)?;
                 Ok(Outcome::Verified(found.into()))
+            }
+            Task::Checkpoint(copy) => {
+                let staging = Staging::new(copy);
+                let target = staging.make().map_err(Stop::Failed)?;
+                let copied = self.engine().checkpoint_while(&target, go_on);
+                if !matches!(copied, Ok(Some(_))) {
+                    staging.discard();
+                }
+                Ok(Outcome::Copied(copied?.ok_or(Stop::Over)?))
             }
             Task::Watch { .. } | Task::Yield => Err(Stop::Failed(Error::protocol(
                 "this is told of, not performed",

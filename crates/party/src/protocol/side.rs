@@ -37,6 +37,21 @@ pub(crate) enum Task {
     },
     /// Leaves leadership to another process, if there is one that takes it.
     Yield,
+    /// Makes a copy of the database beside where it is to be.
+    Checkpoint(Checkpoint),
+}
+
+/// Where a copy of the database is made: see [`crate::checkpoint`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// The copy's parent directory, absolute.
+    pub parent: ByteBuf,
+    /// Its device and inode, so that a leader that sees another directory there finds out.
+    pub parent_identity: (u64, u64),
+    /// The name that the copy will have there.
+    pub name: ByteBuf,
+    /// Random, so that nobody else works in the directory that is named after it.
+    pub token: u64,
 }
 
 /// Where a watch begins.
@@ -70,6 +85,8 @@ pub(crate) enum Outcome {
     Verified(VerifyReport),
     /// Whether the leader leaves.
     Yielding(bool),
+    /// The copy stands beside where it is to be; it shows this sequence.
+    Copied(u64),
 }
 
 /// A part of a watch: all changes in the range with sequences up to `through` that no part before it told.

@@ -115,6 +115,13 @@ fn plays_its_part() {
                 std::thread::spawn(move || watch.by_ref().for_each(drop));
                 "ok".to_owned()
             }),
+            ["checkpoints", parent] => {
+                for number in 0.. {
+                    let copy = Path::new(parent).join(format!("copy-{number}"));
+                    println!("> {:?}", db.checkpoint(copy));
+                }
+                continue;
+            }
             ["compact"] => db.compact_range(""..).map(|()| "ok".to_owned()),
             ["close"] => db.close().map(|()| "ok".to_owned()),
             _ => panic!("no command: {line}"),

@@ -1,6 +1,7 @@
-//! Long-lived work: watches, compactions, verifications, in the leader's process and over side connections, while leaders
+//! Long-lived work: watches, compactions, verifications, checkpoints, in the leader's process and over side connections, while leaders
 //! are killed.
 
+mod checkpoint;
 mod child;
 mod parting;
 mod watch;

@@ -1,0 +1,215 @@
+//! Work on a database that nobody has open: destroy and repair.
+//!
+//! Invariants:
+//! - First the directory is claimed from this process's own threads (the registry), then its [`DirLock`] is taken; both are
+//!   held to the end. Whoever has it is named in the error.
+//! - A leader that lives on although every lock failed writes nothing more: the epoch word is taken as a candidate takes it.
+//! - **Destroy** leaves a directory that opens as the whole old database, or as none: `CURRENT` goes first. From the first
+//!   removal to the last but one of a file there is a `level-party.state`, which says that a database was here, so that
+//!   what a crash leaves can be destroyed again. Then comes the directory itself, if it is empty.
+//! - **Repair** takes the tripwire away before anything else changes: the next leader takes the history for another
+//!   program's, so that no write in flight and no watch goes on as if nothing had happened.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind as K};
+use std::path::Path;
+use std::sync::Arc;
+
+use level_party_engine::{Fs, StdFs};
+use level_party_os::{DataDir, DirLock, ENDPOINT_NAME, LOCK_NAME, LockError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::leader::{into_engine_options, tripwire};
+use crate::options::Options;
+use crate::registry::{self, Claim};
+use crate::report::{Destroyed, RepairReport};
+use crate::state::{STATE_NAME, StateFile};
+
+/// Names of what recovery and repair set aside begin with this.
+const ASIDE_PREFIX: &str = "level-party.aside-";
+const CURRENT: &str = "CURRENT";
+
+/// A directory that nobody else has.
+struct Alone {
+    /// Released before the claim.
+    _lock: Option<DirLock>,
+    claim: Claim,
+}
+
+impl Alone {
+    fn dir(&self) -> &DataDir {
+        &self.claim.dir
+    }
+
+    fn lock(claim: Claim) -> Result<Self> {
+        let path = claim.dir.path();
+        match DirLock::try_acquire(&claim.dir) {
+            Ok(lock) => Ok(Alone {
+                _lock: Some(lock),
+                claim,
+            }),
+            Err(LockError::Held(held)) => Err(Error::new(
+                ErrorKind::Locked,
+                format!(
+                    "{} is locked by {}; close it there first",
+                    path.display(),
+                    held.holder()
+                ),
+            )),
+            Err(LockError::Io(error)) => Err(registry::refused(path, error)),
+        }
+    }
+}
+
+pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
+    let claim = registry::claim(path)?;
+    // Before the lock, which makes a file.
+    check_marked(&claim.dir)?;
+    let alone = Alone::lock(claim)?;
+    check_marked(alone.dir())?;
+    let files = alone.dir().anchored_path();
+    let context = |what: &str| {
+        let what = format!("cannot remove {what} in {}", path.display());
+        move |error: io::Error| Error::io(what, error)
+    };
+    // The mark, durable before anything goes.
+    let state = StateFile::open(&files)?;
+    let sync = || File::open(&files).and_then(|dir| dir.sync_all());
+    sync().map_err(context("anything"))?;
+    let mut removed = level_party_engine::destroy(&StdFs::new(&files))?.removed;
+    let mut remove = |name: &str| -> Result<()> {
+        match fs::remove_file(files.join(name)) {
+            Err(error) if error.kind() == K::NotFound => {}
+            done => {
+                done.map_err(context(name))?;
+                removed.push(name.to_owned());
+            }
+        }
+        Ok(())
+    };
+    let mut aside: Vec<String> = names(&files)
+        .map_err(context("anything"))?
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with(ASIDE_PREFIX))
+        .collect();
+    aside.sort();
+    for name in aside {
+        remove(&name)?;
+    }
+    remove(ENDPOINT_NAME)?;
+    // The directory's own lock still keeps members out, and there is no database to be kept from others.
+    remove(LOCK_NAME)?;
+    sync().map_err(context("anything"))?;
+    remove(STATE_NAME)?;
+    drop(state);
+    sync().map_err(context("anything"))?;
+    let left: Vec<String> = names(&files)
+        .map_err(context("anything"))?
+        .into_iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let directory_removed =
+        left.is_empty() && remove_directory(alone.dir()).map_err(context("it"))?;
+    Ok(Destroyed {
+        removed,
+        left,
+        directory_removed,
+    })
+}
+
+/// False: somebody has put something there, or somewhere else.
+fn remove_directory(dir: &DataDir) -> io::Result<bool> {
+    if !dir.is_at_path()? {
+        return Ok(false);
+    }
+    match fs::remove_dir(dir.path()) {
+        Err(error) if matches!(error.kind(), K::DirectoryNotEmpty | K::NotFound) => {
+            return Ok(false);
+        }
+        removed => removed?,
+    }
+    if let Some(parent) = dir.path().parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(true)
+}
+
+/// # Errors
+/// `NotFound`: there is no database, nor what is left of one that was being destroyed.
+fn check_marked(dir: &DataDir) -> Result<()> {
+    let files = dir.anchored_path();
+    for name in [CURRENT, STATE_NAME] {
+        match fs::symlink_metadata(files.join(name)) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == K::NotFound => {}
+            Err(error) => return Err(registry::refused(dir.path(), error)),
+        }
+    }
+    Err(Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "{} holds no LevelDB database (it has no CURRENT); nothing was changed",
+            dir.path().display()
+        ),
+    ))
+}
+
+pub(crate) fn repair(path: &Path, dry_run: bool) -> Result<RepairReport> {
+    let claim = registry::claim(path)?;
+    let files = claim.dir.anchored_path();
+    let context = |error| registry::refused(path, error);
+    let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files));
+    let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()));
+    let in_directory = |error: level_party_engine::Error| {
+        Error::from(error).context(format_args!("cannot repair {}", path.display()))
+    };
+    let looked = files.join(LOCK_NAME).try_exists().map_err(context)?;
+    if dry_run {
+        // Nobody has it who left no LOCK; and none is made to look.
+        let _alone = match looked {
+            true => Alone::lock(claim)?,
+            false => Alone { _lock: None, claim },
+        };
+        return Ok(repair.run().map_err(in_directory)?.into());
+    }
+    if !has_database(&files).map_err(context)? {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("{} holds no LevelDB database", path.display()),
+        ));
+    }
+    let _alone = Alone::lock(claim)?;
+    let _state = match files.join(STATE_NAME).try_exists().map_err(context)? {
+        true => Some(StateFile::open(&files)?),
+        false => None,
+    };
+    let was_set = tripwire::is_set(&files)?;
+    tripwire::remove(&files)?;
+    let report: RepairReport = repair.dry_run(false).run().map_err(in_directory)?.into();
+    if was_set && !report.done {
+        tripwire::set(&files)?;
+    }
+    Ok(report)
+}
+
+fn names(directory: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// Whether there is any file that a repair can begin with.
+fn has_database(directory: &Path) -> io::Result<bool> {
+    let is_part = |name: &OsString| {
+        let name = name.to_string_lossy();
+        let ends = [".ldb", ".sst", ".log"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        name == CURRENT || name.starts_with("MANIFEST-") || ends
+    };
+    Ok(names(directory)?.iter().any(is_part))
+}
