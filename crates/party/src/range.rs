@@ -264,6 +264,10 @@ impl Range {
                     End::Front => chunk.seek_low(&target, of == End::Back),
                     End::Back => chunk.seek_high(&target, of == End::Back),
                 }
+                if !is_whole && let Some(others) = &mut self.side(end.other()).chunk {
+                    // This end may have gone on into it: what it took there lies before it again.
+                    others.put_back_last();
+                }
                 self.side(end).place(start);
                 return;
             }
@@ -443,3 +447,6 @@ pub(crate) fn stream_lost() -> Error {
         "the leader went while this stream was open; start it again (or open with retry)",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,11 @@ impl Entries {
         })
     }
 
+    /// Undoes every [`Entries::pop_last`].
+    pub fn put_back_last(&mut self) {
+        self.back = self.index.len();
+    }
+
     /// Whether `key` lies between its first and last key, taken or not.
     pub fn covers(&self, key: &[u8]) -> bool {
         let Some(last) = self.index.len().checked_sub(1) else {
