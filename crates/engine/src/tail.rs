@@ -311,6 +311,11 @@ impl Tail {
         self.next
     }
 
+    /// The sequence of the last operation that has come.
+    pub fn latest(&self) -> Sequence {
+        self.window.state.lock().last
+    }
+
     /// What wakes it.
     pub fn waker(&self) -> TailWaker {
         TailWaker {

@@ -337,7 +337,7 @@ impl Watch {
                 feed,
                 tenure,
                 epoch,
-            } => match feed.next(deadline) {
+            } => match next_of(feed, deadline, &self.ender) {
                 Ok(told) => {
                     let (through, epoch) = (feed.through(), *epoch);
                     let look = told.as_ref().map_or(Look::Late, |_| Look::News);
@@ -397,6 +397,10 @@ impl Watch {
 
     /// The leadership `epoch` told something.
     fn came(&mut self, epoch: Epoch, told: Told) -> Result<()> {
+        let follows = |gap: Missing| gap.resume > 0 && gap.resume - 1 <= told.through;
+        if !told.gap.is_none_or(follows) {
+            return Err(Error::protocol("a gap of a watch ends nowhere"));
+        }
         if told.gap.is_none() && told.through < self.come.sequence {
             return Err(Error::protocol("a watch went back"));
         }
@@ -516,6 +520,21 @@ impl Watch {
                     )
                 })
             }
+        }
+    }
+}
+
+/// What a feed of this process tells next. What has come by now is looked through also past the deadline.
+fn next_of(
+    feed: &mut Feed,
+    deadline: Instant,
+    ender: &Ender,
+) -> std::result::Result<Option<Told>, Stop> {
+    let due = feed.latest();
+    loop {
+        let told = feed.next(deadline)?;
+        if told.is_some() || feed.through() >= due || ender.is_ended() {
+            return Ok(told);
         }
     }
 }

@@ -120,6 +120,11 @@ impl Feed {
         self.through
     }
 
+    /// Up to where there is something to tell, as of now.
+    pub fn latest(&self) -> u64 {
+        self.tail.latest()
+    }
+
     /// What is told first: where the watch begins.
     pub fn first(&mut self) -> Told {
         Told {

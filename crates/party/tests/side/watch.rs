@@ -103,6 +103,26 @@ fn a_watch_of_another_processes_changes_and_one_of_ones_own_see_the_same() {
     assert_eq!(text(&change(&mut own)), (2, "put", "b", "2"));
 }
 
+/// Found by review: each look took one batch outside the range and said that nothing had come.
+#[test]
+fn what_has_come_is_given_at_once_also_behind_changes_outside_the_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut watch = db.watch("b".."c", WatchFrom::Now).unwrap();
+    for _ in 0..10 {
+        db.put("a", "x").unwrap();
+    }
+    db.put("b", "1").unwrap();
+    let item = watch.try_next().unwrap();
+    assert!(
+        matches!(&item, Some(WatchItem::Change(change)) if change.key == b"b"),
+        "{item:?}"
+    );
+    db.put("a", "x").unwrap();
+    assert_eq!(watch.try_next().unwrap(), None);
+    assert_eq!(watch.position().sequence(), 12);
+}
+
 /// Follows all changes and checks that none is missing, doubled or out of order, but for what a gap names.
 struct Follower {
     watch: Watch,
