@@ -19,7 +19,7 @@ type Work = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct Plan {
     handles: Vec<Db>,
-    /// What is done before the program ends, the last first.
+    /// What a signal has done first, the last first.
     cleanup: Vec<Work>,
     /// What makes the command end by itself.
     instead: Option<Work>,
@@ -41,7 +41,7 @@ pub fn leaving(db: &Db) {
     plan().get_or_insert_default().handles.push(db.clone());
 }
 
-/// Has `work` done before a signal ends the program.
+/// Has `work` done before a signal ends the program; not at an end that the command itself has come to.
 pub fn first(work: impl FnOnce() + Send + 'static) {
     plan().get_or_insert_default().cleanup.push(Box::new(work));
 }
@@ -63,12 +63,9 @@ pub fn yield_to_signal() {
     }
 }
 
-/// Leaves all directories and does what is to be done first.
+/// Leaves all directories.
 pub fn leave() {
     let plan = plan().take().unwrap_or_default();
-    for work in plan.cleanup.into_iter().rev() {
-        work();
-    }
     for db in plan.handles {
         let _ = db.close(); // Nothing is left to be told about it.
     }
@@ -85,6 +82,12 @@ fn on_signal() {
     ENDING.store(1, SeqCst);
     // On a thread of its own, so that a second signal is heard while the directory is left.
     std::thread::spawn(|| {
+        let cleanup = plan()
+            .as_mut()
+            .map(|plan| std::mem::take(&mut plan.cleanup));
+        for work in cleanup.into_iter().flatten().rev() {
+            work();
+        }
         leave();
         std::process::exit(INTERRUPTED);
     });
