@@ -321,7 +321,7 @@ impl Db {
     /// # Errors
     /// As [`Db::get`]; `InvalidArgument` if the leader keeps no history.
     pub fn watch(&self, bounds: impl KeyRange, from: impl Into<WatchFrom>) -> Result<Watch> {
-        Watch::begin(&self.handle, &bounds.into_bounds(), from.into())
+        Watch::begin(self.space(), bounds.into_bounds(), from.into())
     }
 
     /// As [`Db::watch`], of the keys that begin with `prefix`.
@@ -333,7 +333,7 @@ impl Db {
         prefix: impl AsRef<[u8]>,
         from: impl Into<WatchFrom>,
     ) -> Result<Watch> {
-        Watch::begin(&self.handle, &Bounds::prefix(prefix.as_ref()), from.into())
+        Watch::begin(self.space(), Bounds::prefix(prefix.as_ref()), from.into())
     }
 
     /// Compacts the tables that have keys in `bounds` (LevelDB's `CompactRange`; a table that has any is taken whole),

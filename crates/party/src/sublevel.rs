@@ -22,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
+use crate::watch::{Watch, WatchFrom};
 
 /// A part of a database with keys of its own; made by [`Db::sublevel`].
 ///
@@ -216,6 +217,49 @@ impl Sublevel {
     /// As [`Db::get`].
     pub fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::take(self.space())
+    }
+
+    /// As [`Db::watch`], of this sublevel's keys, which the changes show without their prefix. Positions are those of the
+    /// whole database.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// use level_party::{WatchFrom, WatchItem};
+    /// let users = db.sublevel("users")?;
+    /// let mut watch = users.watch(.., WatchFrom::Now)?;
+    /// db.put("elsewhere", "1")?;
+    /// users.put("ada", "1815")?;
+    /// let WatchItem::Change(change) = watch.next().unwrap()? else { panic!("nothing is missing") };
+    /// assert_eq!(change.key, b"ada");
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::watch`].
+    pub fn watch(&self, bounds: impl KeyRange, from: impl Into<WatchFrom>) -> Result<Watch> {
+        Watch::begin(self.space(), bounds.into_bounds(), from.into())
+    }
+
+    /// As [`Sublevel::watch`], of the keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Db::watch`].
+    pub fn watch_prefix(
+        &self,
+        prefix: impl AsRef<[u8]>,
+        from: impl Into<WatchFrom>,
+    ) -> Result<Watch> {
+        Watch::begin(self.space(), Bounds::prefix(prefix.as_ref()), from.into())
+    }
+
+    /// As [`Db::compact_range`].
+    ///
+    /// # Errors
+    /// As [`Db::compact_range`].
+    pub fn compact_range(&self, bounds: impl KeyRange) -> Result<()> {
+        let bounds = bounds.into_bounds().within(&self.prefix);
+        self.db.handle().compact_range(&bounds)
     }
 
     /// As [`Db::approximate_size`].

@@ -16,13 +16,13 @@ use crate::bounds::Bounds;
 use crate::election::Elector;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::Handle;
 use crate::leader::{Feed, Stop, Told};
 use crate::node::Node;
 use crate::position::Position;
 use crate::protocol::{Changes, Failure, Missing, Start, Task};
 use crate::session::{Limits, Route, Tenure};
 use crate::side::{Ender, Heard, PAUSE, SideLink, Waits, connection_lost};
+use crate::space::Space;
 
 /// Where a [`Watch`] begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +118,8 @@ pub struct Watch {
     retry: bool,
     lower: Bound<ByteBuf>,
     upper: Bound<ByteBuf>,
+    /// Bytes that each key begins with and that are not given.
+    prefix_bytes: usize,
     source: Source,
     /// Where the next leader is asked to go on: after all that came.
     start: Start,
@@ -176,7 +178,9 @@ impl From<Error> for Trouble {
 }
 
 impl Watch {
-    pub(crate) fn begin(handle: &Handle, bounds: &Bounds, from: WatchFrom) -> Result<Self> {
+    /// Watches the keys in `bounds`, which are those of keys without the prefix.
+    pub(crate) fn begin(space: Space<'_>, bounds: Bounds, from: WatchFrom) -> Result<Self> {
+        let (handle, bounds) = (space.handle, bounds.within(space.prefix));
         let limits = handle.limits()?;
         bounds.checked_for_side()?;
         let own = |bound: &Bound<Vec<u8>>| bound.clone().map(ByteBuf::from);
@@ -192,6 +196,7 @@ impl Watch {
             retry: limits.retry,
             lower: own(&bounds.lower),
             upper: own(&bounds.upper),
+            prefix_bytes: space.prefix.len(),
             source: Source::Nobody { lost: None },
             start,
             gap: None,
@@ -299,13 +304,17 @@ impl Watch {
             self.told = self.at(resume - 1);
             return Ok(Some(WatchItem::Gap { from, resume }));
         }
-        let Some((sequence, key, value)) = self.changes.take()? else {
+        let Some((sequence, mut key, value)) = self.changes.take()? else {
             self.told = self.come;
             return Ok(None);
         };
         if sequence <= self.told.sequence || sequence > self.come.sequence {
             return Err(Error::protocol("the changes of a watch came out of order"));
         }
+        if key.len() < self.prefix_bytes {
+            return Err(Error::protocol("a change of a key that nobody watches"));
+        }
+        key.drain(..self.prefix_bytes);
         self.told = self.at(sequence);
         Ok(Some(WatchItem::Change(Change {
             sequence,

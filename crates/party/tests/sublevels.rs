@@ -178,3 +178,51 @@ fn what_node_wrote_in_sublevels_is_read() {
     assert_eq!(a.clear(..).unwrap(), 3);
     assert_eq!(db.iter().count(), 5);
 }
+
+#[test]
+fn a_watch_of_a_sublevel_shows_its_keys_without_the_prefix_and_no_others() {
+    use level_party::{ChangeKind, WatchFrom, WatchItem};
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let users = db.sublevel("users").unwrap();
+    let mut all = users.watch(.., WatchFrom::Now).unwrap();
+    let mut some = users.watch("b".., WatchFrom::Now).unwrap();
+    let mut begun = users.watch_prefix("a", WatchFrom::Now).unwrap();
+    db.put("!user!a", "no").unwrap();
+    db.put("!users", "no").unwrap();
+    db.put("!users\"", "no").unwrap();
+    users.put("", "empty").unwrap();
+    users.put("ab", "1").unwrap();
+    users.put("b", "2").unwrap();
+    users.delete("ab").unwrap();
+    db.put("!users!c", "3").unwrap();
+    let keys = |watch: &mut level_party::Watch| {
+        let mut keys = Vec::new();
+        while let Some(item) = watch.try_next().unwrap() {
+            let WatchItem::Change(change) = item else {
+                panic!("{item:?}")
+            };
+            let deleted = change.kind == ChangeKind::Delete;
+            keys.push((String::from_utf8(change.key).unwrap(), deleted));
+        }
+        keys
+    };
+    let expected = |keys: &[(&str, bool)]| -> Vec<(String, bool)> {
+        keys.iter().map(|(key, d)| (key.to_string(), *d)).collect()
+    };
+    assert_eq!(
+        keys(&mut all),
+        expected(&[
+            ("", false),
+            ("ab", false),
+            ("b", false),
+            ("ab", true),
+            ("c", false)
+        ])
+    );
+    assert_eq!(keys(&mut some), expected(&[("b", false), ("c", false)]));
+    assert_eq!(keys(&mut begun), expected(&[("ab", false), ("ab", true)]));
+    assert_eq!(some.position(), all.position());
+    users.compact_range("a"..).unwrap();
+    assert_eq!(users.iter().count(), 3);
+}

@@ -58,8 +58,8 @@ fn a_copy_made_under_writers_is_of_one_moment_in_either_role() {
     for round in 0..5 {
         let mut acknowledged = BTreeMap::new();
         for (writer, prefix) in writers.iter().zip(prefixes) {
-            let numbers = (0..200).map(|_| writer.answer().parse().unwrap());
-            acknowledged.insert(prefix, numbers.last().unwrap());
+            let mut numbers = (0..200).map(|_| writer.answer().parse().unwrap());
+            acknowledged.insert(prefix, numbers.next_back().unwrap());
         }
         let copy = dir.path().join(format!("copy-{round}"));
         let sequence = db.checkpoint(&copy).unwrap();
