@@ -8,7 +8,7 @@
 //! - A row is a promise to wait, no more: which moments can be read the drop floor decides. So a row lost to a kill in
 //!   the middle of its writing costs a session its snapshots (`SnapshotLost`), never a wrong answer.
 
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::Ordering;
 
 use level_party_os::ByteLock;
@@ -41,7 +41,6 @@ pub(crate) fn byte_of(place: u32) -> u64 {
 impl StateFile {
     /// The sessions of the table, and whether there may be others that hold moments.
     pub fn sessions(&self) -> io::Result<(Vec<Known>, bool)> {
-        use std::io::{Read, Seek, SeekFrom};
         let mut table = vec![0; (END_OF_TABLE - TABLE_AT) as usize];
         let mut unlisted = [0; 8];
         let mut inner = self.inner.lock();
@@ -54,7 +53,7 @@ impl StateFile {
         Ok((known, unlisted != [0; 8]))
     }
 
-    /// Writes the oldest moment that a session holds, or that it holds none.
+    /// Writes the oldest moment that a session holds, or that it holds none: then the row of another session stays.
     pub fn record_session(
         &self,
         session: [u64; 2],
@@ -71,6 +70,15 @@ impl StateFile {
         }
         let mut inner = self.inner.lock();
         self.check_ours()?;
+        if oldest.is_none() {
+            // Another session may have the place by now: this one's process is dead, and was noticed late.
+            let mut standing = [0; PLACE_BYTES];
+            inner.file.seek(SeekFrom::Start(byte_of(place)))?;
+            inner.file.read_exact(&mut standing)?;
+            if decode(&standing, place).is_some_and(|known| known.session != session) {
+                return Ok(());
+            }
+        }
         write_at(&mut inner.file, byte_of(place), &row)
     }
 

@@ -227,3 +227,21 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
     next.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
     assert!(!next.prior(BOOT).foreign, "its row says it from here on");
 }
+
+/// Found by review: a session that was let go of late took the row of the one that had its place by then.
+#[test]
+fn a_session_that_has_gone_does_not_take_the_row_of_its_successor() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateFile::open(dir.path()).unwrap();
+    state.record_session([1, 1], 5, Some(10)).unwrap();
+    state.record_session([2, 2], 5, Some(20)).unwrap();
+    state.record_session([1, 1], 5, None).unwrap();
+    let successor = Known {
+        session: [2, 2],
+        place: 5,
+        oldest: 20,
+    };
+    assert_eq!(state.sessions().unwrap().0, [successor]);
+    state.record_session([2, 2], 5, None).unwrap();
+    assert_eq!(state.sessions().unwrap().0, []);
+}
