@@ -123,6 +123,11 @@ fn heard(frame: &[u8]) -> Result<Heard> {
             Heard::Begun { epoch, leader_pid }
         }
         ServerMessage::Side(News::Working) => Heard::Working,
+        ServerMessage::Side(News::Changes(piece))
+            if piece.gap.is_some_and(|gap| gap.resume == 0) =>
+        {
+            return Err(Error::protocol("a gap that ends before the first change"));
+        }
         ServerMessage::Side(News::Changes(piece)) => Heard::Changes(Told {
             gap: piece.gap,
             through: piece.through,
@@ -135,4 +140,27 @@ fn heard(frame: &[u8]) -> Result<Heard> {
             ));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Missing, Piece, frame_message};
+
+    /// Found by review: the watch took one from it.
+    #[test]
+    fn a_gap_that_ends_before_the_first_change_is_refused() {
+        let told = |resume| {
+            let mut frame = Vec::new();
+            let piece = Piece {
+                gap: Some(Missing { from: 1, resume }),
+                through: 0,
+                packed: serde_bytes::Bytes::new(b""),
+            };
+            encode_frame(&ServerMessage::Side(News::Changes(piece)), &mut frame);
+            heard(frame_message(&frame))
+        };
+        assert!(matches!(told(1), Ok(Heard::Changes(_))));
+        assert!(matches!(told(0), Err(error) if error.kind() == ErrorKind::Protocol));
+    }
 }
