@@ -170,6 +170,7 @@ pub(crate) fn check_batch(batch: &WriteBatch, conditions: &Conditions) -> Result
             format!("a write of {bytes} bytes is over the limit of {MAX_BATCH_BYTES}; split it"),
         ));
     }
+    conditions.check_count()?;
     check_entries(batch.as_bytes())?;
     batch.iter().try_for_each(|op| check_key(op.key()))
 }

@@ -23,8 +23,8 @@ use crate::events::{Events, Queue};
 use crate::node::Node;
 use crate::options::{Options, WhenFull};
 use crate::protocol::{
-    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, Outcome, Request, Scan, Task,
-    Write, unexpected,
+    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, MAX_KEYS, Outcome, Request, Scan,
+    Task, Write, unexpected,
 };
 use crate::registry;
 use crate::report::VerifyReport;
@@ -34,8 +34,6 @@ use crate::status::{LeaderStatus, Role, Status};
 
 /// Keys of one request to read many, in bytes, but for a single key that is larger.
 const KEYS_BYTES: usize = 1 << 20;
-/// A packed key costs this beside its bytes at least; no request names more keys than this allows.
-const MAX_KEYS: usize = 1 << 16;
 
 /// What a key held: the entry's sequence and value.
 pub(crate) type Found = Option<(u64, Vec<u8>)>;

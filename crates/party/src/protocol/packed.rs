@@ -10,9 +10,21 @@
 
 use level_party_engine::Expect;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const ABSENT: u64 = u64::MAX;
+/// The most keys of one request to read many: each costs the leader more than its bytes.
+pub(crate) const MAX_KEYS: usize = 1 << 16;
+/// The most conditions of one write. Each costs the leader some 200 bytes beside its own, and a read while all other
+/// writers wait.
+pub(crate) const MAX_CONDITIONS: usize = 1 << 20;
+
+fn too_many(what: &str, most: usize) -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("a request names more than {most} {what}"),
+    )
+}
 
 fn malformed(what: &str) -> Error {
     Error::protocol(format!("the other side sent a malformed list of {what}"))
@@ -54,6 +66,9 @@ impl Keys {
     pub fn unpack(mut packed: &[u8]) -> Result<Vec<&[u8]>> {
         let mut keys = Vec::new();
         while !packed.is_empty() {
+            if keys.len() == MAX_KEYS {
+                return Err(too_many("keys", MAX_KEYS));
+            }
             let length = take_u32(&mut packed);
             let key = length.and_then(|n| take(&mut packed, n));
             keys.push(key.ok_or_else(|| malformed("keys"))?);
@@ -66,11 +81,13 @@ impl Keys {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     packed: Vec<u8>,
+    count: usize,
 }
 
 impl Conditions {
     /// `key` must still have the entry with `sequence`; `None`: it must have none.
     pub fn push(&mut self, key: &[u8], sequence: Option<u64>) {
+        self.count += 1;
         self.packed
             .extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.packed
@@ -82,9 +99,23 @@ impl Conditions {
         &self.packed
     }
 
+    /// Whether a leader takes as many.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn check_count(&self) -> Result<()> {
+        match self.count <= MAX_CONDITIONS {
+            true => Ok(()),
+            false => Err(too_many("conditions", MAX_CONDITIONS)),
+        }
+    }
+
     pub fn unpack(mut packed: &[u8]) -> Result<Vec<(&[u8], Expect)>> {
         let mut conditions = Vec::new();
         while !packed.is_empty() {
+            if conditions.len() == MAX_CONDITIONS {
+                return Err(too_many("conditions", MAX_CONDITIONS));
+            }
             let mut item = || {
                 let length = take_u32(&mut packed)?;
                 let sequence = take_u64(&mut packed)?;
@@ -181,6 +212,30 @@ mod tests {
             again.iter().collect::<Vec<_>>(),
             [Some((3, &b"v"[..])), None, Some((4, &b""[..]))]
         );
+    }
+
+    /// Found by review: a peer could name millions in one frame.
+    #[test]
+    fn more_keys_or_conditions_than_a_leader_takes_are_refused() {
+        let mut keys = Keys::default();
+        (0..MAX_KEYS).for_each(|_| keys.push(b""));
+        assert_eq!(Keys::unpack(keys.packed()).unwrap().len(), MAX_KEYS);
+        keys.push(b"");
+        let error = Keys::unpack(keys.packed()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+
+        let mut conditions = Conditions::default();
+        (0..MAX_CONDITIONS).for_each(|_| conditions.push(b"", None));
+        conditions.check_count().unwrap();
+        let all = Conditions::unpack(conditions.packed()).unwrap();
+        assert_eq!(all.len(), MAX_CONDITIONS);
+        conditions.push(b"", None);
+        for refused in [
+            conditions.check_count(),
+            Conditions::unpack(conditions.packed()).map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
     }
 
     #[test]
