@@ -301,6 +301,21 @@ const ATTACKS: &[Attack] = &[
         second.send(&frame(&get(1, b"witness"))).expect("sent");
         assert_eq!(second.next(), Said::Reply(1));
     }),
+    (
+        "a hello over an older connection than its session has",
+        |party| {
+            let page = page(PAGE_BYTES, SEALS);
+            let mut older = party.connect();
+            let directory = File::open(party.path()).expect("there");
+            older.introduce(&directory, &page).expect("sent");
+            let mut newer = Wire::attach_with(party.path(), 3001, &page).expect("it is served");
+            assert_eq!(newer.next(), Said::Welcome);
+            older.send(&frame(&hello(3001, &[]))).expect("sent");
+            assert!(older.is_ended(), "the newer connection of a session counts");
+            newer.send(&frame(&get(1, b"witness"))).expect("sent");
+            assert_eq!(newer.next(), Said::Reply(1));
+        },
+    ),
 ];
 
 #[test]

@@ -206,6 +206,7 @@ pub fn hello_before_pins(session: u64) -> Vec<u8> {
     bytes.extend(varint(0));
     bytes.push(0); // no place among the sessions that show signs of life
     bytes.extend(varint(std::process::id().into()));
+    bytes.push(0); // it never leads
     for size in [4 << 20, 4096, 2 << 20] {
         bytes.extend(varint(size));
     }

@@ -189,7 +189,7 @@ impl Shared {
     }
 
     /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
-    /// engine. False: the leader is leaving.
+    /// engine. False: there is a newer one, or the leader is leaving.
     pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32, may_lead: bool) -> bool {
         let mut table = self.table.lock();
         if let Some(entry) = table.connections.get_mut(&id) {
@@ -204,13 +204,22 @@ impl Shared {
             if matches!(table.phase, Phase::Leaving) {
                 return false;
             }
-            let older = table.connections.range(..id).find(|(_, other)| {
+            let is_same = |(_, other): &(&u64, &Entry)| {
                 other
                     .follower
                     .as_ref()
                     .is_some_and(|follower| follower.session == session)
-            });
-            let Some((_, older)) = older else { return true };
+            };
+            if table
+                .connections
+                .range(id + 1..)
+                .any(|other| is_same(&other))
+            {
+                return false;
+            }
+            let Some((_, older)) = table.connections.range(..id).find(is_same) else {
+                return true;
+            };
             let _ = older.stream.shutdown();
             self.changed.wait(&mut table);
         }
