@@ -347,7 +347,11 @@ impl Seat {
             if self.node.is_closing() || leadership.is_over() || leadership.is_yielding() {
                 break;
             }
-            self.node.alarm.wait(leadership.tend(Instant::now()));
+            let due = self.node.session.relieve_driver();
+            let now = Instant::now();
+            let until_due = due.map(|due| due.saturating_duration_since(now));
+            let waits = [leadership.tend(now), until_due];
+            self.node.alarm.wait(waits.into_iter().flatten().min());
         }
         let failed = leadership.is_over();
         match self.node.is_closing() {

@@ -20,7 +20,8 @@ pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It waits for its turn, until its deadline.
+    /// It waits for its turn, in the order of coming, until its deadline. A future that waits and is not polled holds up
+    /// those behind it for as long.
     #[default]
     Wait,
     /// It ends at once with [`Busy`](crate::ErrorKind::Busy).

@@ -196,3 +196,50 @@ fn a_leader_that_cannot_serve_gives_the_lock_back() {
     std::fs::remove_dir(dir.path().join("level-party.state")).unwrap();
     Db::open(dir.path()).unwrap();
 }
+
+/// Found by review: while the driver was at work nobody looked at the deadlines of a leader's tasks.
+#[test]
+fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
+    use std::future::Future;
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    /// Holds up whoever wakes it: a driver that is at work for as long as the test wants.
+    struct Busy(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
+    impl Wake for Busy {
+        fn wake(self: Arc<Self>) {
+            // The test is over where nobody listens.
+            let _ = self.0.send(());
+            let _ = self.1.lock().unwrap().recv();
+        }
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let patient = Db::options()
+        .timeout(Duration::from_secs(3600))
+        .open(dir.path())
+        .unwrap()
+        .to_async();
+    let hasty = Db::options()
+        .timeout(Duration::from_millis(30))
+        .open(dir.path())
+        .unwrap()
+        .to_async();
+    let (woken, is_busy) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Busy(woken, Mutex::new(released))));
+    let mut first = Box::pin(patient.put("a", "1"));
+    let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+    is_busy.recv().unwrap();
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || done.send(pollster::block_on(hasty.put("b", "2"))));
+    let error = ended
+        .recv_timeout(level_party_testkit::PATIENCE)
+        .expect("it ends at its deadline")
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    drop(release);
+    pollster::block_on(first).unwrap();
+    assert_eq!(pollster::block_on(patient.get("b")).unwrap(), None);
+}

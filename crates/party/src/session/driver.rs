@@ -2,6 +2,9 @@
 //! do for themselves. It reads while no such thread does, goes on with what the link did not take, makes what is
 //! queued where this process leads, and wakes tasks whose time is up.
 //!
+//! While it makes a call itself it looks at no deadline: where this process leads the elector does so too
+//! ([`Session::relieve_driver`]).
+//!
 //! It waits for the link and for its own waker in one system call. A task that sends rings it only where its wait
 //! does not cover the call: it does not look at the link, or would sleep past the deadline. It goes on looking at the
 //! link when no task waits, so that the next call of a task finds it there; data that a blocking caller reads instead
@@ -32,6 +35,11 @@ pub(super) struct Driver {
     pub rung: bool,
     /// No task that waits has an earlier deadline.
     earliest: Option<Instant>,
+    /// Where this process leads the elector looks at the deadlines too, by then at the latest: the driver may be making
+    /// a call that takes its time.
+    relieved: Option<Instant>,
+    /// The elector is to be woken when the lock is let go.
+    pub elector_rung: bool,
     /// Several tasks were answered at once a moment ago: their next calls are sent together.
     pub burst: bool,
 }
@@ -56,6 +64,11 @@ impl Inner {
         if self.driver.until.is_none_or(|until| deadline < until) {
             self.ring_driver();
         }
+        let relieved = self.driver.relieved;
+        if matches!(self.via, Via::Local(_)) && relieved.is_none_or(|until| deadline < until) {
+            self.driver.relieved = Some(deadline);
+            self.driver.elector_rung = true;
+        }
     }
 
     /// Wakes the tasks whose time is up.
@@ -76,12 +89,17 @@ impl Inner {
                 }
             }
         }
+        let mut freed = false;
         for (caller, deadline) in self.room.tasks() {
             match deadline <= now {
-                true => caller.wake(&mut self.wakes),
+                true => {
+                    caller.wake(&mut self.wakes);
+                    freed = true;
+                }
                 false => earliest = Some(earliest.map_or(deadline, |e: Instant| e.min(deadline))),
             }
         }
+        self.room.freed |= freed;
         self.driver.earliest = earliest;
     }
 }
@@ -105,6 +123,14 @@ impl Session {
             .map_err(|error| Error::io("cannot start a thread", error))?;
         inner.driver.started = true;
         Ok(())
+    }
+
+    /// Wakes the tasks whose time is up, for a driver that is at work, and says when the next one's is.
+    pub fn relieve_driver(&self) -> Option<Instant> {
+        let mut inner = self.lock();
+        inner.expire(Instant::now());
+        inner.driver.relieved = inner.driver.earliest;
+        inner.driver.relieved
     }
 
     fn drive(self: Arc<Self>) {

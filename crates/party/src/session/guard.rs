@@ -49,7 +49,7 @@ impl Guard<'_> {
     }
 
     fn has_news(&self) -> bool {
-        !self.wakes.is_empty() || self.driver.rung || self.room.freed
+        !self.wakes.is_empty() || self.driver.rung || self.driver.elector_rung || self.room.freed
     }
 
     fn release(&mut self) {
@@ -66,9 +66,13 @@ impl Guard<'_> {
         }
         let wakes = std::mem::take(&mut inner.wakes);
         let ring = std::mem::take(&mut inner.driver.rung);
+        let ring_elector = std::mem::take(&mut inner.driver.elector_rung);
         drop(inner);
         if ring {
             self.session.driver_waker.wake();
+        }
+        if ring_elector {
+            self.session.elector.ring();
         }
         wakes.into_iter().for_each(std::task::Waker::wake);
     }

@@ -5,6 +5,7 @@
 //!   each handle that adds to them; a call that is larger than its limit is taken on only when there is no other.
 //! - Who finds no room waits in the order of coming, so a handle's writes keep their order while they wait here. What
 //!   a waiting call is kept as is its caller's own: nothing of it is copied yet.
+//! - Whose time is up holds nobody up, also if it is a future that nobody polls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -33,13 +34,29 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Has the first in line look.
+    /// Has the first in line look, and those before it whose time is up.
     pub fn tell_next(&mut self, wakes: &mut Vec<Waker>) {
-        if std::mem::take(&mut self.freed)
-            && let Some((_, (caller, _))) = self.line.first_key_value()
-        {
-            caller.wake(wakes);
+        if !std::mem::take(&mut self.freed) || self.line.is_empty() {
+            return;
         }
+        let now = Instant::now();
+        for (caller, deadline) in self.line.values() {
+            caller.wake(wakes);
+            if *deadline > now {
+                return;
+            }
+        }
+    }
+
+    /// Whose turn it is.
+    fn first(&self) -> Option<Ticket> {
+        if self.line.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut line = self.line.iter();
+        let first = line.find(|(_, (_, deadline))| *deadline > now);
+        first.map(|(ticket, _)| *ticket)
     }
 
     /// Has all in line look: the session closes.
@@ -62,9 +79,9 @@ impl Room {
     /// Leaves the line, or takes the turn in it.
     pub fn leave(&mut self, ticket: Option<Ticket>) {
         if let Some(ticket) = ticket {
-            let first = self.line.first_key_value().map(|(first, _)| *first);
+            let first = self.first();
             self.line.remove(&ticket);
-            self.freed |= first == Some(ticket);
+            self.freed |= first.is_none_or(|first| ticket <= first);
         }
     }
 
@@ -101,7 +118,7 @@ impl Session {
             taken = inner.load.bytes + self.direct.load(Ordering::SeqCst);
         }
         let fits = fits_beside(taken);
-        let first = inner.room.line.first_key_value().map(|(first, _)| *first);
+        let first = inner.room.first();
         if fits && (first.is_none() || first == ticket) {
             inner.room.leave(ticket);
             return Ok(true);

@@ -4,7 +4,7 @@
 //! - The first poll takes the call on, in the order of first polls; polling never waits for the leader, the disk or
 //!   the link. Where this process leads, reads of single keys are made at once, on the polling thread; what may have
 //!   to wait (writes, scans) is made by the driver.
-//! - It ends at its deadline, which the driver watches.
+//! - It ends at its deadline, which the driver watches, and where this process leads the elector too.
 //! - Dropped before its end, it is taken back: what was not sent never is; a write that no leader has claimed never
 //!   takes effect; a write that was claimed is not sent again, and may have taken effect once. What it was granted
 //!   goes back.

@@ -456,6 +456,36 @@ fn a_blocking_caller_waits_for_room_until_its_deadline() {
     assert_eq!(error.kind(), ErrorKind::Busy);
 }
 
+/// Found by review: who waited for room and was not polled any more held up all others for ever.
+#[test]
+fn a_future_in_line_that_nobody_polls_holds_up_nobody_after_its_deadline() {
+    let session = session();
+    let bounded = |timeout| Limits {
+        queue_bytes: 1,
+        ..limits(timeout)
+    };
+    let in_flight = Tasks::begin([put(&session, b"in flight", bounded(PATIENCE))]);
+    let forgotten = Tasks::begin([put(&session, b"forgotten", bounded(NO_TIME))]);
+    let behind = Tasks::begin([put(&session, b"behind", bounded(PATIENCE))]);
+    // The driver wakes it at its deadline, and it is not polled for that.
+    while forgotten.bell.rings.load(Ordering::SeqCst) == 0 {
+        std::thread::park();
+    }
+    drop(in_flight);
+    let (link, mut leader) = link();
+    attach(&session, link).unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            let (id, _, bytes) = leader.next(batch);
+            assert_eq!(bytes, b"behind");
+            leader.reply(id, Response::Written { sequence: 1 });
+        });
+        assert!(behind.finish().remove(0).is_ok());
+    });
+    let late = forgotten.finish().remove(0);
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
 #[test]
 fn closing_answers_tasks_also_those_that_wait_for_room() {
     let session = session();
