@@ -99,7 +99,11 @@ impl Elector {
             if !opened {
                 return;
             }
-            if let Some(thread) = self.thread.lock().take() {
+            let thread = self.thread.lock().take();
+            // The thread itself comes here where the waker of a task drops the last handle: it leaves after that.
+            let other =
+                |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+            if let Some(thread) = thread.filter(other) {
                 // A panic in it has been reported by the panic hook; there is nothing left to leave.
                 let _ = thread.join();
             }

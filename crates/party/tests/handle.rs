@@ -243,3 +243,67 @@ fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
     pollster::block_on(first).unwrap();
     assert_eq!(pollster::block_on(patient.get("b")).unwrap(), None);
 }
+
+/// Found by review: the elector, which wakes tasks too, waited for its own end where a waker dropped the last handle.
+#[test]
+fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// A task that nobody else holds: waking it after its executor has gone drops it.
+    struct Slot(Mutex<Option<Task>>, mpsc::Sender<()>);
+    impl Wake for Slot {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+            // The test is over where nobody listens.
+            let _ = self.1.send(());
+        }
+    }
+    /// Holds up the driver.
+    struct Busy(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
+    impl Wake for Busy {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+            let _ = self.1.lock().unwrap().recv();
+        }
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let patient = Db::options()
+        .timeout(Duration::from_secs(3600))
+        .open(dir.path())
+        .unwrap()
+        .to_async();
+    let hasty = Db::options()
+        .timeout(Duration::from_millis(30))
+        .open(dir.path())
+        .unwrap()
+        .to_async();
+    let (woken, is_busy) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Busy(woken, Mutex::new(released))));
+    let mut first = Box::pin(patient.put("a", "1"));
+    let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+    is_busy.recv().unwrap();
+    drop(first);
+    drop(patient);
+    let (dropped, is_dropped) = mpsc::channel();
+    let slot = Arc::new(Slot(Mutex::new(None), dropped));
+    let waker = Waker::from(slot.clone());
+    let mut last: Task = Box::pin(async move {
+        let _ = hasty.put("b", "2").await;
+    });
+    let polled = last.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+    *slot.0.lock().unwrap() = Some(last);
+    is_dropped
+        .recv_timeout(level_party_testkit::PATIENCE)
+        .expect("it is dropped, and the dropping ends");
+    drop(release);
+    let again = Db::open(dir.path()).unwrap();
+    assert_eq!(again.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+}
