@@ -220,7 +220,7 @@ impl AsyncDb {
         let handle = self.db.handle();
         let limits = handle.limits_by(Wait::Task)?;
         loop {
-            let mut transaction = AsyncTransaction::begin(self.space()).await?;
+            let mut transaction = AsyncTransaction::begin(limits, self.space()).await?;
             let value = body(&mut transaction).await?;
             if transaction.commit().await? {
                 return Ok(value);

@@ -195,6 +195,11 @@ impl Core {
         })
     }
 
+    #[cfg(test)]
+    pub fn deadline(&self) -> Instant {
+        self.limits.deadline
+    }
+
     pub async fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(written) = self.written.get(key) {
             return Ok(written.clone());

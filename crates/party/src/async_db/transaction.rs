@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::session::Wait;
+use crate::session::Limits;
 use crate::space::{Space, behind};
 use crate::transaction::Core;
 
@@ -15,9 +15,9 @@ pub struct AsyncTransaction {
 }
 
 impl AsyncTransaction {
-    pub(crate) async fn begin(of: Space<'_>) -> Result<Self> {
+    pub(crate) async fn begin(limits: Limits, of: Space<'_>) -> Result<Self> {
         Ok(AsyncTransaction {
-            core: Core::begin(of.handle.limits_by(Wait::Task)?, of.handle).await?,
+            core: Core::begin(limits, of.handle).await?,
             prefix: of.prefix.clone(),
         })
     }
@@ -77,5 +77,33 @@ impl AsyncTransaction {
     /// [`Transaction::sync`](crate::Transaction::sync).
     pub fn sync(&mut self, yes: bool) {
         self.core.sync(yes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::db::Db;
+    use crate::error::Error;
+
+    /// Found by review: each attempt had the handle's whole timeout again.
+    #[test]
+    fn all_attempts_of_a_tasks_transaction_have_one_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        let blocking = Db::open(dir.path()).unwrap();
+        let db = blocking.to_async();
+        let mut deadlines = Vec::new();
+        let done = db.transaction(async |tx| {
+            deadlines.push(tx.core.deadline());
+            tx.get("a").await?;
+            if deadlines.len() == 1 {
+                // Behind the transaction's back.
+                blocking.put("a", "1")?;
+            }
+            tx.put("b", "2")?;
+            Ok::<_, Error>(())
+        });
+        pollster::block_on(done).unwrap();
+        assert_eq!(deadlines.len(), 2);
+        assert_eq!(deadlines[0], deadlines[1]);
     }
 }
