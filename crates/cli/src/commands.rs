@@ -2,18 +2,21 @@
 
 pub mod batch;
 pub mod bench;
+pub mod checkpoint;
 pub mod clear;
 pub mod compact;
 pub mod completions;
 pub mod count;
 pub mod del;
 pub mod demo;
+pub mod destroy;
 pub mod exec;
 pub mod export;
 pub mod get;
 pub mod import;
 pub mod man;
 pub mod put;
+pub mod repair;
 pub mod scan;
 pub mod serve;
 pub mod status;
@@ -44,6 +47,9 @@ pub fn run(command: Command) -> Result<()> {
         Command::Yield(give_way) => give_way.run(),
         Command::Compact(compact) => compact.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Repair(repair) => repair.run(),
+        Command::Destroy(destroy) => destroy.run(),
         Command::Exec(exec) => exec.run(),
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),

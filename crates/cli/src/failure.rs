@@ -95,6 +95,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::ConnectionLost => {
             Some("hint: with `--retry true` calls go on with the next leader")
         }
+        ErrorKind::Corruption => {
+            Some("hint: `repair` says what is damaged and what it would do about it")
+        }
         _ => None,
     }
 }

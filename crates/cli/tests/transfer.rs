@@ -412,3 +412,80 @@ fn compact_and_verify_say_what_they_found() {
         done.text()
     );
 }
+
+#[test]
+fn a_checkpoint_is_a_database_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, copy) = (dir.path().join("db"), dir.path().join("copy"));
+    command(&["put"], &db, &["a", "1"]).success();
+    let to = copy.to_str().expect("plain");
+    let done = command(&["checkpoint"], &db, &[to]).success();
+    assert!(done.stderr.contains("up to sequence 1"), "{}", done.stderr);
+    command(&["put"], &db, &["a", "2"]).success();
+    assert_eq!(command(&["get"], &copy, &["a"]).success().text(), "1\n");
+    let again = command(&["checkpoint"], &db, &[to]);
+    assert_eq!(again.code(), 3);
+    assert!(again.stderr.contains(to), "{}", again.stderr);
+}
+
+#[test]
+fn destroy_asks_first_and_names_who_has_it_open() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = dir.path().join("db");
+    command(&["put"], &db, &["a", "1"]).success();
+    std::fs::write(db.join("notes.txt"), "mine").expect("written");
+    let asked = command(&["destroy"], &db, &[]);
+    assert_eq!(asked.code(), 2);
+    assert!(asked.stderr.contains("--yes"), "{}", asked.stderr);
+    assert_eq!(command(&["get"], &db, &["a"]).success().text(), "1\n");
+    let mut holder = level_party_testkit::ExecChild::spawn(PROGRAM, &db);
+    assert_eq!(holder.status()["role"], "leader");
+    let held = command(&["destroy"], &db, &["--yes"]);
+    assert_eq!(held.code(), 3);
+    assert!(
+        held.stderr.contains(&holder.pid().to_string()),
+        "{}",
+        held.stderr
+    );
+    assert!(holder.close().success());
+    let done = command(&["destroy"], &db, &["--yes"]).success();
+    assert!(done.stderr.contains("left: notes.txt"), "{}", done.stderr);
+    assert_eq!(
+        std::fs::read(db.join("notes.txt")).expect("still there"),
+        b"mine"
+    );
+    assert_eq!(command(&["get"], &db, &["a"]).code(), 3);
+    assert_eq!(command(&["destroy"], &db, &["--yes"]).code(), 3);
+}
+
+#[test]
+fn repair_says_what_it_would_do_and_does_it_when_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    command(&["put"], dir.path(), &["a", "1"]).success();
+    let sound = command(&["repair"], dir.path(), &["--yes"]).success();
+    assert_eq!(
+        (sound.text(), sound.stderr.as_str()),
+        ("", "nothing is wrong, nothing was done\n")
+    );
+    std::fs::remove_file(dir.path().join("CURRENT")).expect("removed");
+    let plan = command(&["repair"], dir.path(), &[]);
+    assert_eq!(plan.code(), 1);
+    assert!(
+        plan.text().contains("wrong    CURRENT") && plan.text().contains("to do    "),
+        "{}",
+        plan.text()
+    );
+    assert!(!dir.path().join("CURRENT").exists());
+    let json = command(&["repair"], dir.path(), &["--json"]);
+    assert!(
+        json.text()
+            .starts_with("{\"problems\":[{\"file\":\"CURRENT\""),
+        "{}",
+        json.text()
+    );
+    command(&["repair"], dir.path(), &["--yes"]).success();
+    assert_eq!(
+        command(&["get"], dir.path(), &["a"]).success().text(),
+        "1\n"
+    );
+}

@@ -1,0 +1,36 @@
+//! `checkpoint`: a copy of the database as it is at one moment.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::Target;
+use crate::failure::{Result, say};
+use crate::text::count;
+
+/// Copy the database as it is now into a new directory, while everybody goes on.
+///
+/// Tables are hard links where that is possible, so the copy costs little. It is a database of its own, and on stable storage when the command ends. The directory must not exist, or be empty.
+#[derive(Args, Debug)]
+pub struct Checkpoint {
+    #[command(flatten)]
+    target: Target,
+
+    /// The directory that the copy is to be
+    #[arg(value_name = "TO")]
+    to: PathBuf,
+}
+
+impl Checkpoint {
+    /// Has it made.
+    pub fn run(self) -> Result<()> {
+        let db = self.target.open_existing()?;
+        let sequence = db.checkpoint(&self.to)?;
+        say(format_args!(
+            "{} holds everything up to sequence {}",
+            self.to.display(),
+            count(sequence)
+        ));
+        Ok(())
+    }
+}
