@@ -183,6 +183,10 @@ fn a_watch_prints_changes_and_goes_on_where_it_was_stopped() {
     assert_eq!(next["key"], "later");
     assert_eq!(next["sequence"], 6);
 
+    // One that was told nothing stands where it began.
+    let none = run(PROGRAM, ["watch", "--limit", "0", db]).success();
+    assert!(none.stderr.starts_with("position: 6@"), "{}", none.stderr);
+
     let wrong = run(PROGRAM, ["watch", "--from", "yesterday", db]);
     assert_eq!(wrong.code(), 2);
     assert!(

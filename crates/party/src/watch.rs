@@ -214,6 +214,9 @@ impl Watch {
                 return Err(watch.late());
             }
         }
+        if watch.gap.is_none() && watch.changes.is_empty() {
+            watch.told = watch.come; // Where it begins, for a position that is kept before the first item.
+        }
         Ok(watch)
     }
 

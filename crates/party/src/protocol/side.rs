@@ -136,6 +136,11 @@ impl Changes {
         &self.packed
     }
 
+    /// Whether all were taken.
+    pub fn is_empty(&self) -> bool {
+        self.at == self.packed.len()
+    }
+
     pub fn from_packed(packed: &[u8]) -> Self {
         Changes {
             packed: packed.to_vec(),

@@ -419,3 +419,24 @@ fn a_watchers_death_ends_its_threads_at_the_leader() {
     wait_for(&|threads| threads == 0);
     db.put("a", "1").unwrap();
 }
+
+#[test]
+fn a_new_watch_stands_where_it_begins_before_anything_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let leader = Process::start(dir.path());
+    let db = follower(dir.path());
+    check_new_watch(&db);
+    drop(leader);
+    let own = tempfile::tempdir().expect("a directory");
+    check_new_watch(&Db::open(own.path()).expect("opened"));
+}
+
+fn check_new_watch(db: &Db) {
+    db.put("a", "1").expect("written");
+    let before = db.status().expect("answered").leader.last_sequence;
+    let position = db.watch(.., WatchFrom::Now).expect("a watch").position();
+    assert_eq!(position.sequence(), before);
+    db.put("b", "2").expect("written");
+    let mut later = db.watch(.., position).expect("a watch");
+    assert_eq!(text(&change(&mut later)), (before + 1, "put", "b", "2"));
+}
