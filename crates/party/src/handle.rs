@@ -268,6 +268,15 @@ impl Handle {
         })
     }
 
+    /// Ties what is written with `limits` to what is read from now on: a condition names an entry by its sequence, which
+    /// means that entry only as long as no other program has had the directory.
+    pub fn tie(&self, limits: Limits) -> Limits {
+        Limits {
+            since: Some(self.node().session.line()),
+            ..limits
+        }
+    }
+
     fn call<'a>(&'a self, request: Request<'a>, limits: Limits) -> Calling<'a> {
         self.node().session.calling(request, limits)
     }
@@ -397,10 +406,12 @@ impl Handle {
             batch: Bytes::new(batch.as_bytes()),
             conditions: Bytes::new(conditions.packed()),
         });
-        match self.call(request, limits).await?.answer {
-            Answer::Written { sequence } => Ok(Some(sequence)),
-            Answer::Conflict => Ok(None),
-            other => Err(unexpected(&other)),
+        match self.call(request, limits).await.map(|done| done.answer) {
+            Ok(Answer::Written { sequence }) => Ok(Some(sequence)),
+            Ok(Answer::Conflict) => Ok(None),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

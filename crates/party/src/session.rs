@@ -68,6 +68,11 @@ pub(crate) enum Wait {
     Task,
 }
 
+/// An unbroken line of leaderships: while it lasts a sequence number means one and the same write. It ends when another
+/// program had the directory, or may have had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line(u64);
+
 /// How long a call may take, and what it does when the leader goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -76,6 +81,8 @@ pub(crate) struct Limits {
     pub retry: bool,
     /// The only tenure that may answer (a stream without retry).
     pub only: Option<Tenure>,
+    /// Since when only party members must have had the directory, for a write whose conditions rest on what was read.
+    pub since: Option<Line>,
     pub wait: Wait,
     /// Bytes of calls beside which it may begin.
     pub queue_bytes: usize,
@@ -93,9 +100,18 @@ impl Limits {
             timeout,
             retry,
             only: None,
+            since: None,
             wait: Wait::Thread,
             queue_bytes: DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
+        }
+    }
+
+    /// The same for a read, which rests on nothing that was read before.
+    pub fn untied(self) -> Self {
+        Limits {
+            since: None,
+            ..self
         }
     }
 }
@@ -132,6 +148,7 @@ pub(crate) struct Session {
 struct Inner {
     via: Via,
     tenure: Tenure,
+    line: Line,
     /// Somebody reads the link.
     reading: bool,
     /// A call was answered in this tenure or, between tenures, in the last.
@@ -173,6 +190,7 @@ enum Via {
 pub(crate) struct Local {
     pub leadership: Arc<Leadership>,
     pub tenure: Tenure,
+    pub line: Line,
 }
 
 /// Why there is no leader to go through, for the error of a call that waited in vain.
@@ -198,6 +216,7 @@ impl Session {
             inner: Mutex::new(Inner {
                 via: Via::Nobody,
                 tenure: Tenure(0),
+                line: Line(0),
                 reading: false,
                 answered: false,
                 sending: false,
@@ -277,6 +296,11 @@ impl Session {
                 return Err(inner.timeout_error(limits));
             }
         }
+    }
+
+    /// The line of leaderships that goes on.
+    pub fn line(&self) -> Line {
+        self.lock().line
     }
 
     /// Whether the last tenure was of use to anybody.

@@ -186,6 +186,7 @@ impl std::fmt::Debug for Transaction<'_> {
 
 impl Core {
     pub async fn begin(limits: Limits, handle: &Arc<Handle>) -> Result<Self> {
+        let limits = handle.tie(limits);
         Ok(Core {
             limits,
             moment: Arc::new(handle.pin_by(limits).await?),
@@ -247,7 +248,7 @@ impl Core {
         let entries = self
             .moment
             .handle()
-            .get_many_by(self.limits, &unknown, Some(&self.moment))
+            .get_many_by(self.limits.untied(), &unknown, Some(&self.moment))
             .await?;
         for (key, entry) in unknown.into_iter().zip(entries) {
             self.read.insert(key.to_vec(), entry);
@@ -332,6 +333,7 @@ pub(crate) async fn compare_and_swap_by(
         }
     }
     loop {
+        let tied = handle.tie(limits);
         let found = handle.get_many_by(limits, &[key], None).await?;
         let found = found.into_iter().next().flatten();
         if found.as_ref().map(|(_, value)| value.as_slice()) != expected {
@@ -339,7 +341,7 @@ pub(crate) async fn compare_and_swap_by(
         }
         let mut conditions = Conditions::default();
         conditions.push(key, found.map(|(sequence, _)| sequence));
-        let written = handle.write_if_by(limits, &batch, false, &conditions);
+        let written = handle.write_if_by(tied, &batch, false, &conditions);
         if written.await?.is_some() {
             return Ok(true);
         }

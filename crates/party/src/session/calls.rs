@@ -56,6 +56,9 @@ impl Session {
         if limits.only.is_some_and(|only| only != local.tenure) {
             return Err(stream_lost());
         }
+        if limits.since.is_some_and(|line| line != local.line) {
+            return Err(line_broken());
+        }
         match local.leadership.execute(request, limits.deadline) {
             Ok(answer) => Ok(match answer.granted_pin() {
                 None => Some(Answered {
@@ -175,13 +178,17 @@ impl Inner {
     /// A new call may begin.
     ///
     /// # Errors
-    /// `Closed`; `ConnectionLost` for a stream whose leader has gone.
+    /// `Closed`; `ConnectionLost` for a stream whose leader has gone; `Conflict` where another program may have come since
+    /// what its conditions rest on was read.
     pub(super) fn check_new(&self, limits: &Limits) -> Result<()> {
         if matches!(self.via, Via::Closed) {
             return Err(Error::closed());
         }
-        match limits.only.is_some_and(|only| only != self.tenure) {
-            true => Err(stream_lost()),
+        if limits.only.is_some_and(|only| only != self.tenure) {
+            return Err(stream_lost());
+        }
+        match limits.since.is_some_and(|line| line != self.line) {
+            true => Err(line_broken()),
             false => Ok(()),
         }
     }
@@ -211,6 +218,7 @@ impl Inner {
         self.calls.push(Call {
             frame: Bytes::from(frame),
             write: number,
+            conditional: matches!(request, Request::Write(write) if !write.conditions.is_empty()),
             begun: false,
             grants: request.may_grant(),
             retry: limits.retry,
@@ -233,6 +241,13 @@ impl Inner {
             None => Some(Err(Error::closed())),
         }
     }
+}
+
+fn line_broken() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "another program may have had the directory since the keys were read; nothing was written",
+    )
 }
 
 /// What a call takes in memory until it is answered.

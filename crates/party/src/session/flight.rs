@@ -63,6 +63,8 @@ pub(super) struct Call {
     pub frame: Bytes,
     /// The write's number, if it is one.
     pub write: Option<u64>,
+    /// It is a write with conditions.
+    pub conditional: bool,
     /// A leader may have seen it. A write's page entry stands from then on.
     pub begun: bool,
     /// Its answer may grant a pin.

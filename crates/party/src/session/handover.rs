@@ -137,7 +137,7 @@ impl Session {
             let told = asked.and_then(|at| welcome.recovered.get(at).copied());
             told.unwrap_or(RecoveredThrough::Unknown)
         };
-        let again = self.settle(&mut inner, welcome.epoch, &recovered)?;
+        let again = self.settle(&mut inner, welcome.epoch, welcome.unbroken, &recovered)?;
         let tenure = inner.begin(welcome.epoch, welcome.unbroken, again);
         inner.via = Via::Link(link);
         self.changed.notify_all();
@@ -169,9 +169,13 @@ impl Session {
         }
         leadership.own_returned();
         let recovered = |epoch| leadership.recovered(epoch);
-        let again = self.settle(&mut inner, leadership.epoch(), &recovered)?;
+        let again = self.settle(&mut inner, leadership.epoch(), continuous, &recovered)?;
         let tenure = inner.begin(leadership.epoch(), continuous, again);
-        let local = Arc::new(Local { leadership, tenure });
+        let local = Arc::new(Local {
+            leadership,
+            tenure,
+            line: inner.line,
+        });
         self.return_to(&mut inner, &local.leadership);
         inner.via = Via::Local(local.clone());
         // Writes that come from here on find what is in flight ahead of them: it is counted before this is seen.
@@ -190,6 +194,7 @@ impl Session {
         &self,
         inner: &mut Guard<'_>,
         epoch: Epoch,
+        unbroken: bool,
         recovered: &dyn Fn(Epoch) -> RecoveredThrough,
     ) -> Result<VecDeque<u64>> {
         let published = inner.published;
@@ -211,7 +216,10 @@ impl Session {
         }
         let mut again = VecDeque::new();
         for (id, resolution) in open {
+            let conditional = inner.calls.get(id).is_some_and(|call| call.conditional);
             let result = match resolution {
+                // The sequences that it expects may be those of other writes by now.
+                Resolution::Resend if conditional && !unbroken => Ok(Answer::Conflict),
                 Resolution::Resend | Resolution::NotYet => {
                     match self.prepare_again(inner, id, epoch) {
                         Ok(true) => {
@@ -358,6 +366,7 @@ impl Inner {
     fn begin(&mut self, epoch: Epoch, unbroken: bool, queue: VecDeque<u64>) -> Tenure {
         if !unbroken {
             self.published = 0;
+            self.line.0 += 1;
         }
         self.last_epoch = Some(epoch);
         self.trouble = Trouble::default();

@@ -89,6 +89,11 @@ fn link() -> (Arc<Link>, Leader) {
 }
 
 fn attach(session: &Session, link: Arc<Link>) -> crate::error::Result<Tenure> {
+    attach_over(session, link, true)
+}
+
+/// `unbroken`: no other program had the directory meanwhile.
+fn attach_over(session: &Session, link: Arc<Link>, unbroken: bool) -> crate::error::Result<Tenure> {
     let greeting = session.greeting(Options::default().engine, None);
     let welcome = Welcome {
         epoch: EPOCH,
@@ -100,7 +105,7 @@ fn attach(session: &Session, link: Arc<Link>) -> crate::error::Result<Tenure> {
             .iter()
             .map(|_| crate::protocol::RecoveredThrough::Current)
             .collect(),
-        unbroken: true,
+        unbroken,
         pins_held: greeting.hello.pins.iter().map(|_| true).collect(),
     };
     session.attach(link, &greeting, &welcome)
@@ -245,4 +250,40 @@ fn a_closed_session_answers_at_once_and_for_ever() {
         get(&session, PATIENCE).unwrap_err().kind(),
         ErrorKind::Closed
     );
+}
+
+/// Found by review: a condition names an entry by its sequence, which another program may have given to another write.
+#[test]
+fn a_condition_does_not_outlive_another_programs_visit() {
+    let session = session();
+    let (first, mut leader) = link();
+    let tenure = attach(&session, first).unwrap();
+    let conditional = Request::Write(Write {
+        number: 0,
+        sync: false,
+        batch: Bytes::new(b"as long as a head is"),
+        conditions: Bytes::new(b"any"),
+    });
+    let limits = Limits::new(PATIENCE, true);
+    let tied = Limits {
+        since: Some(session.line()),
+        ..limits
+    };
+    std::thread::scope(|threads| {
+        let write = threads.spawn(|| session.call(&conditional, &tied));
+        leader.call();
+        session.lose(tenure);
+        drop(leader);
+        let (second, mut leader) = link();
+        attach_over(&session, second, false).unwrap();
+        let answer = write.join().unwrap().unwrap().answer;
+        assert!(matches!(answer, Answer::Conflict), "{answer:?}");
+
+        let late = session.call(&conditional, &tied).unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Conflict);
+        let read = threads.spawn(|| get(&session, PATIENCE));
+        let id = leader.call();
+        leader.reply(id, Response::Value(None));
+        read.join().unwrap().unwrap();
+    });
 }
