@@ -324,7 +324,7 @@ impl Client {
         })
     }
 
-    /// Reads a group at one moment, in one of [`group::WAYS`].
+    /// Reads a group at one moment, in one of several ways.
     pub fn read_group(&mut self, group: &str, way: usize) -> Asked {
         let prefix = group::prefix(group);
         let request = match way {
