@@ -495,6 +495,8 @@ impl Handle {
             role: self.role(),
             pid: std::process::id(),
             leader,
+            queued_calls: self.node().session.queued_calls() as u64,
+            queued_bytes: self.node().session.queued_bytes() as u64,
             differing_options: self.node().differing_options.lock().clone(),
         })
     }

@@ -61,7 +61,7 @@ pub(crate) struct Leadership {
     state: Arc<StateFile>,
     server: Server,
     /// The moments that this process's own handles hold.
-    own: Grants,
+    own: Arc<Grants>,
     /// What is kept for sessions that are not attached.
     absent: Arc<Absent>,
     created: bool,
@@ -161,11 +161,12 @@ impl Leadership {
         let files = dir.anchored_path();
         match Self::recover(&files, &state, options, elector, Arc::downgrade(&lock)) {
             Ok(recovered) => {
+                let own = Arc::new(Grants::new(state.clone(), own()));
                 let leadership = Arc::new(Leadership {
                     service: recovered.service.clone(),
                     state: state.clone(),
                     server,
-                    own: Grants::new(state.clone(), own()),
+                    own: own.clone(),
                     absent: recovered.absent.clone(),
                     created: recovered.created,
                     ending: recovered.ending,
@@ -175,6 +176,7 @@ impl Leadership {
                     service: recovered.service,
                     state,
                     absent: recovered.absent,
+                    own,
                 });
                 faults::point("serving");
                 Ok(leadership)
@@ -298,8 +300,8 @@ impl Leadership {
         match request {
             Request::Write(write) => self.service.write(write, deadline),
             _ => {
-                let followers = || self.server.followers();
-                self.service.execute(request, &self.own, &followers)
+                let members = || self.server.members();
+                self.service.execute(request, &self.own, &members)
             }
         }
     }

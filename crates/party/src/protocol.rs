@@ -280,7 +280,7 @@ pub(crate) enum Response<'a> {
     Pinned {
         sequence: u64,
     },
-    Status(LeaderStatus),
+    Status(Box<LeaderStatus>),
     Size(u64),
     Property(Option<String>),
 }
@@ -366,7 +366,7 @@ impl Answer {
             Answer::Pinned { sequence } => Response::Pinned {
                 sequence: *sequence,
             },
-            Answer::Status(status) => Response::Status(LeaderStatus::clone(status)),
+            Answer::Status(status) => Response::Status(status.clone()),
             Answer::Size(bytes) => Response::Size(*bytes),
             Answer::Property(text) => Response::Property(text.clone()),
         }
@@ -399,7 +399,7 @@ impl Answer {
                 entries: Entries::from_packed(packed.to_vec(), more)?,
             },
             Response::Pinned { sequence } => Answer::Pinned { sequence },
-            Response::Status(status) => Answer::Status(Box::new(status)),
+            Response::Status(status) => Answer::Status(status),
             Response::Size(bytes) => Answer::Size(bytes),
             Response::Property(text) => Answer::Property(text),
         })

@@ -38,6 +38,10 @@ pub struct Status {
     /// The database, as the leader sees it.
     #[serde(flatten)]
     pub leader: LeaderStatus,
+    /// Calls of this process that are not answered yet.
+    pub queued_calls: u64,
+    /// What they take, as [`Options::queue_bytes`](crate::Options::queue_bytes) counts it.
+    pub queued_bytes: u64,
     /// Settings asked for here that differ from those in force at the leader, a sentence each.
     pub differing_options: Vec<String>,
 }
@@ -58,10 +62,16 @@ pub struct LeaderStatus {
     pub last_sequence: u64,
     /// Pids of the attached followers.
     pub followers: Vec<u32>,
+    /// The attached processes: the leader first, then its followers in the order in which they came.
+    pub members: Vec<MemberStatus>,
     /// Snapshots and iterators that hold a moment.
     pub pins: u64,
     /// The oldest moment held.
     pub oldest_pin: Option<u64>,
+    /// How long an attached process has held the oldest moment that any of them holds, under this leader. What the
+    /// moment needs is kept in the tables for as long.
+    #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
+    pub oldest_pin_held_for: Option<Duration>,
     /// Tables in each level.
     pub files_per_level: Vec<u64>,
     /// Bytes of the tables in each level.
@@ -72,4 +82,54 @@ pub struct LeaderStatus {
     pub dropped: Vec<String>,
     /// What went wrong last in background work, if anything.
     pub background_error: Option<String>,
+}
+
+/// A process of the party, as the leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemberStatus {
+    /// The process.
+    pub pid: u32,
+    /// Its executable, where the operating system tells.
+    pub program: Option<String>,
+    /// How long it has been attached to this leader; of the leader itself, how long it has led.
+    #[serde(rename = "attached_for_ms", with = "milliseconds::always")]
+    pub attached_for: Duration,
+    /// Snapshots and iterators by which it holds a moment.
+    pub pins: u64,
+    /// The oldest moment that it holds.
+    pub oldest_pin: Option<u64>,
+    /// How long it has held that one, under this leader.
+    #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
+    pub oldest_pin_held_for: Option<Duration>,
+}
+
+/// Spans of time as whole milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        span.map(ms).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
+    }
+
+    /// Where there always is one.
+    pub mod always {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+            let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            ms.serialize(to)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+            Ok(Duration::from_millis(u64::deserialize(from)?))
+        }
+    }
 }

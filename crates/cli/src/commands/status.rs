@@ -1,7 +1,7 @@
 //! `status`: who leads, who follows, and how the database is.
 
 use clap::Args;
-use level_party::{Role, Status};
+use level_party::{MemberStatus, Role, Status};
 use serde_json::{Map, Value};
 
 use crate::args::Target;
@@ -79,11 +79,24 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         ),
     ));
     lines.push(("followers", followers(status)));
+    for member in leader.members.iter().skip(1) {
+        lines.push(("", attached(member)));
+    }
     lines.push(("sequence", count(leader.last_sequence)));
     lines.push(match leader.oldest_pin {
         Some(oldest) => (
             "snapshots",
-            format!("{}, the oldest at {}", count(leader.pins), count(oldest)),
+            format!(
+                "{}, the oldest at {}{}",
+                count(leader.pins),
+                count(oldest),
+                leader
+                    .oldest_pin_held_for
+                    .map_or(String::new(), |held| format!(
+                        ", held for {:.1} s",
+                        held.as_secs_f64()
+                    ))
+            ),
         ),
         None => ("snapshots", count(leader.pins)),
     });
@@ -140,4 +153,20 @@ fn followers(status: &Status) -> String {
         pids.len(),
         pids.iter().map(name).collect::<Vec<_>>().join(", ")
     )
+}
+
+/// What is known of a follower.
+fn attached(member: &MemberStatus) -> String {
+    let mut line = format!("pid {}", member.pid);
+    if let Some(program) = &member.program {
+        line.push_str(&format!(", {program}"));
+    }
+    line.push_str(&format!(", for {:.1} s", member.attached_for.as_secs_f64()));
+    if member.pins > 0 {
+        line.push_str(&format!(
+            ", holds {}",
+            counted(member.pins, "moment", "moments")
+        ));
+    }
+    line
 }

@@ -52,7 +52,7 @@ struct Inner {
 }
 
 struct Parked {
-    grants: Grants,
+    grants: Arc<Grants>,
     since: Instant,
 }
 
@@ -95,7 +95,7 @@ impl Absent {
     }
 
     /// The connection of a session broke: its grants are kept until it comes back.
-    pub fn park(&self, grants: Grants) {
+    pub fn park(&self, grants: Arc<Grants>) {
         if grants.is_empty() {
             return;
         }
@@ -166,7 +166,7 @@ impl Inner {
 
 /// The grants of an attached session. However its connection ends, they are parked.
 pub(super) struct Attached {
-    pub grants: Option<Grants>,
+    pub grants: Option<Arc<Grants>>,
     pub absent: Arc<Absent>,
 }
 

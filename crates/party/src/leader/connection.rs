@@ -49,6 +49,7 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         service,
         state,
         absent,
+        ..
     }) = shared.wait_for_service()
     else {
         return Ok(());
@@ -57,8 +58,10 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         session: hello.session,
         place: hello.place.filter(|place| *place < PLACES),
     };
+    let grants = Arc::new(Grants::new(state.clone(), member));
+    shared.holds(id, &grants);
     let grants = Attached {
-        grants: Some(Grants::new(state.clone(), member)),
+        grants: Some(grants),
         absent: absent.clone(),
     };
     let welcome = welcome(&service, &state, &hello, &grants);
@@ -265,8 +268,8 @@ impl Conversation<'_> {
                 }
                 ClientMessage::Call { id, request } => {
                     self.commit()?;
-                    let followers = || self.shared.followers();
-                    let served = self.service.execute(&request, &self.grants, &followers);
+                    let members = || self.shared.members();
+                    let served = self.service.execute(&request, &self.grants, &members);
                     self.answer(id, served)?;
                 }
                 ClientMessage::Unpin { sequence } => self.grants.release(sequence),

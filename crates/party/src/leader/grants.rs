@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use level_party_engine::Pin;
 use parking_lot::Mutex;
@@ -23,7 +24,8 @@ pub(crate) struct Grants {
 
 #[derive(Default)]
 struct Held {
-    moments: BTreeMap<u64, (Pin, u64)>,
+    /// By moment; with the time since when this leader has kept it for the session.
+    moments: BTreeMap<u64, (Pin, u64, Instant)>,
     count: u64,
     /// The oldest moment as the row has it, once this has written it.
     recorded: Option<Option<u64>>,
@@ -53,9 +55,18 @@ impl Grants {
             return false;
         }
         held.count += 1;
-        held.moments.entry(pin.sequence()).or_insert((pin, 0)).1 += 1;
+        let moment = held.moments.entry(pin.sequence());
+        moment.or_insert_with(|| (pin, 0, Instant::now())).1 += 1;
         self.record(&mut held);
         true
+    }
+
+    /// How many grants there are, and the oldest moment with the time for which it has been held.
+    pub fn told(&self) -> (u64, Option<(u64, Duration)>) {
+        let held = self.held.lock();
+        let oldest = held.moments.iter().next();
+        let oldest = oldest.map(|(sequence, (_, _, since))| (*sequence, since.elapsed()));
+        (held.count, oldest)
     }
 
     /// A pin of that moment for the time of a read, if the session holds it.
@@ -64,13 +75,13 @@ impl Grants {
             .lock()
             .moments
             .get(&sequence)
-            .map(|(pin, _)| pin.clone())
+            .map(|(pin, ..)| pin.clone())
     }
 
     /// One grant less; with the last one the pin goes. An unknown moment is no error: it was lost before.
     pub fn release(&self, sequence: u64) {
         let mut held = self.held.lock();
-        let Some((_, count)) = held.moments.get_mut(&sequence) else {
+        let Some((_, count, _)) = held.moments.get_mut(&sequence) else {
             return;
         };
         *count -= 1;

@@ -8,7 +8,7 @@
 //! after the old one has finished what it had begun.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,11 @@ use parking_lot::{Condvar, Mutex};
 
 use super::absent::Absent;
 use super::connection;
+use super::grants::Grants;
 use super::service::Service;
 use crate::error::{Error, Result};
 use crate::state::StateFile;
+use crate::status::MemberStatus;
 
 /// Connections at one time. Each costs a thread; a process of the same user could open any number.
 const MAX_CONNECTIONS: usize = 4096;
@@ -59,6 +61,8 @@ pub(super) struct Serving {
     pub service: Arc<Service>,
     pub state: Arc<StateFile>,
     pub absent: Arc<Absent>,
+    /// What this process's own handles hold.
+    pub own: Arc<Grants>,
 }
 
 /// Whether there is something to serve with.
@@ -85,6 +89,8 @@ struct Follower {
     session: [u64; 2],
     pid: u32,
     may_lead: bool,
+    since: Instant,
+    grants: Weak<Grants>,
 }
 
 impl Server {
@@ -129,9 +135,9 @@ impl Server {
         }
     }
 
-    /// Pids of the followers that are attached.
-    pub fn followers(&self) -> Vec<u32> {
-        self.shared.followers()
+    /// Who is attached, this process first.
+    pub fn members(&self) -> Vec<MemberStatus> {
+        self.shared.members()
     }
 
     /// Whether a process is attached that would lead; one may still come until `until`.
@@ -178,14 +184,47 @@ impl Server {
 }
 
 impl Shared {
-    /// Pids of the followers that are attached.
-    pub fn followers(&self) -> Vec<u32> {
-        let table = self.table.lock();
-        table
+    /// Who is attached, this process first.
+    pub fn members(&self) -> Vec<MemberStatus> {
+        let mut members = Vec::new();
+        {
+            let table = self.table.lock();
+            if let Phase::Serving(serving) = &table.phase {
+                let own = Arc::downgrade(&serving.own);
+                members.push((std::process::id(), serving.service.since(), own));
+            }
+            let followers = table.connections.values();
+            members.extend(
+                followers
+                    .filter_map(|c| c.follower.as_ref())
+                    .map(|f| (f.pid, f.since, f.grants.clone())),
+            );
+        }
+        // Not under the lock: the system is asked.
+        let told = |(pid, since, grants): (u32, Instant, Weak<Grants>)| {
+            let (pins, oldest) = grants.upgrade().map_or((0, None), |grants| grants.told());
+            MemberStatus {
+                pid,
+                program: process::describe(pid).program,
+                attached_for: since.elapsed(),
+                pins,
+                oldest_pin: oldest.map(|(sequence, _)| sequence),
+                oldest_pin_held_for: oldest.map(|(_, held_for)| held_for),
+            }
+        };
+        members.into_iter().map(told).collect()
+    }
+
+    /// The session of that connection holds these.
+    pub fn holds(&self, id: u64, grants: &Arc<Grants>) {
+        let mut table = self.table.lock();
+        let follower = table
             .connections
-            .values()
-            .filter_map(|c| c.follower.as_ref().map(|f| f.pid))
-            .collect()
+            .get_mut(&id)
+            .and_then(|c| c.follower.as_mut());
+        if let Some(follower) = follower {
+            follower.grants = Arc::downgrade(grants);
+        }
     }
 
     /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
@@ -197,6 +236,8 @@ impl Shared {
                 session,
                 pid,
                 may_lead,
+                since: Instant::now(),
+                grants: Weak::new(),
             });
             self.changed.notify_all();
         }

@@ -25,7 +25,7 @@ use crate::protocol::{
     RecoveredThrough, Request, Scan, Values, Write as WriteRequest,
 };
 use crate::state::StateFile;
-use crate::status::LeaderStatus;
+use crate::status::{LeaderStatus, MemberStatus};
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -105,14 +105,14 @@ impl Service {
     }
 
     /// Answers anything but a write, if the directory is still this leadership's once the answer is there.
-    /// `followers` names the pids that are attached, for a status.
+    /// `members` names who is attached, for a status.
     pub fn execute(
         &self,
         request: &Request<'_>,
         grants: &Grants,
-        followers: &dyn Fn() -> Vec<u32>,
+        members: &dyn Fn() -> Vec<MemberStatus>,
     ) -> Served {
-        let served = self.answer(request, grants, followers);
+        let served = self.answer(request, grants, members);
         match self.ending.may_answer() {
             true => served,
             false => Err(Stop::Over),
@@ -123,7 +123,7 @@ impl Service {
         &self,
         request: &Request<'_>,
         grants: &Grants,
-        followers: &dyn Fn() -> Vec<u32>,
+        members: &dyn Fn() -> Vec<MemberStatus>,
     ) -> Served {
         match *request {
             Request::Get { key, at: None } => Ok(Answer::Value(
@@ -156,7 +156,7 @@ impl Service {
                 grant(grants, pin)?;
                 Ok(Answer::Pinned { sequence })
             }
-            Request::Status => Ok(self.status(followers())),
+            Request::Status => Ok(self.status(members())),
             Request::ApproximateSize { lower, upper } => {
                 let own = |bound: Bound<&Bytes>| bound.map(|key| key.to_vec());
                 let range = KeyRange {
@@ -237,7 +237,12 @@ impl Service {
         epoch == self.epoch || state.is_unbroken_since(epoch).unwrap_or(false)
     }
 
-    fn status(&self, followers: Vec<u32>) -> Answer {
+    fn status(&self, members: Vec<MemberStatus>) -> Answer {
+        let followers = members.iter().skip(1).map(|member| member.pid).collect();
+        let oldest = members
+            .iter()
+            .filter_map(|member| Some((member.oldest_pin?, member.oldest_pin_held_for)))
+            .min_by_key(|(sequence, held_for)| (*sequence, std::cmp::Reverse(*held_for)));
         let stats = self.engine.stats();
         let pid = std::process::id();
         Answer::Status(Box::new(LeaderStatus {
@@ -249,6 +254,8 @@ impl Service {
             followers,
             pins: stats.pins as u64,
             oldest_pin: stats.oldest_pin,
+            oldest_pin_held_for: oldest.and_then(|(_, held_for)| held_for),
+            members,
             files_per_level: stats.files_per_level.iter().map(|&n| n as u64).collect(),
             bytes_per_level: stats.bytes_per_level.to_vec(),
             memtable_bytes: stats.memtable_bytes,

@@ -151,6 +151,11 @@ impl Session {
         }
     }
 
+    /// Calls of this process that are not answered; those that a leader makes on its callers' own threads are not counted.
+    pub fn queued_calls(&self) -> usize {
+        self.lock().load.open
+    }
+
     /// The bytes of this process's calls that are not answered.
     pub fn queued_bytes(&self) -> usize {
         self.lock().load.bytes + self.direct.load(Ordering::Relaxed)

@@ -126,3 +126,53 @@ fn a_killed_leader_is_an_event_and_so_is_the_election_after_it() {
     assert_eq!(next(), Event::Elected { epoch: 2 });
     db.put("a", "1").unwrap();
 }
+
+#[test]
+fn a_status_names_the_members_and_what_each_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let db = Db::options().lead(Lead::Never).open(dir.path()).unwrap();
+    db.put("a", "1").unwrap();
+    let program = std::env::current_exe().unwrap();
+    let check = |leader: u32, follower: u32, held: Option<u64>| {
+        let status = db.status().unwrap();
+        let members = &status.leader.members;
+        let pids: Vec<u32> = members.iter().map(|member| member.pid).collect();
+        assert_eq!(pids, [leader, follower]);
+        assert_eq!(status.leader.followers, [follower]);
+        if cfg!(target_os = "linux") {
+            assert_eq!(members[1].program.as_deref(), program.to_str());
+        }
+        let ours = members
+            .iter()
+            .find(|member| member.pid == std::process::id())
+            .unwrap();
+        assert_eq!(ours.oldest_pin, held);
+        assert_eq!(ours.oldest_pin_held_for.is_some(), held.is_some());
+        assert_eq!(status.leader.oldest_pin, held);
+        assert_eq!(status.leader.oldest_pin_held_for, ours.oldest_pin_held_for);
+        assert_eq!((status.queued_calls, status.queued_bytes), (0, 0));
+        ours.pins
+    };
+    assert_eq!(check(leader.pid(), std::process::id(), None), 0);
+    let first = db.snapshot().unwrap();
+    db.put("a", "2").unwrap();
+    let second = db.snapshot().unwrap();
+    assert_eq!(check(leader.pid(), std::process::id(), Some(1)), 2);
+    drop(first);
+    assert_eq!(check(leader.pid(), std::process::id(), Some(2)), 1);
+    drop(second);
+    assert_eq!(check(leader.pid(), std::process::id(), None), 0);
+}
+
+#[test]
+fn a_leaders_own_snapshots_are_in_the_status_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.put("a", "1").unwrap();
+    let _snapshot = db.snapshot().unwrap();
+    let leader = db.status().unwrap().leader;
+    assert_eq!(leader.members.len(), 1);
+    assert_eq!((leader.members[0].pins, leader.oldest_pin), (1, Some(1)));
+    assert!(leader.oldest_pin_held_for.is_some());
+}
