@@ -1,5 +1,5 @@
-//! The driver: one thread a node, started by the first call of a task, that does what the threads of blocking callers
-//! do for themselves. It reads while no such thread does, goes on with what the link did not take, makes what is
+//! The driver: one thread a node, started by the first call of a task, or when the link takes no more of what a blocking
+//! caller leaves behind; it does what the threads of blocking callers do for themselves. It reads while no such thread does, goes on with what the link did not take, makes what is
 //! queued where this process leads, and wakes tasks whose time is up.
 //!
 //! While it makes a call itself it looks at no deadline: where this process leads the elector does so too

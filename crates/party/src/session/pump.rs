@@ -136,6 +136,12 @@ impl Session {
         match result {
             Ok(()) => true,
             Err(SendError::Full) => {
+                // A frame sent in part holds up all that come after it, and answers that are waited for with them. Those
+                // who wait may be blocked in reading: the driver goes on as soon as the link takes more.
+                if self.start_driver(inner).is_err() {
+                    self.lose_locked(inner, tenure);
+                    return false;
+                }
                 inner.hand_sending_on();
                 false
             }
