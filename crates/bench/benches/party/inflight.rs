@@ -1,7 +1,11 @@
 //! Many calls in flight at once: a follower's 64 tasks beside `redis-benchmark` with a pipeline of 64.
 //!
-//! Both have one connection over a unix socket, one thread that calls, keys of 16 bytes in random order and values of
-//! 100. Redis keeps all in memory, and this run has it write nothing to a disk.
+//! Both have one connection over a unix socket to a server in another process, one thread that calls, as many entries
+//! with keys of 16 bytes, asked for in random order, and values of 100; the time is the wall's, divided by the calls.
+//! Redis keeps all in memory, and this run has it write nothing to a disk; a put of ours goes to the log as ever. A
+//! small set of entries stays in the memtable and the block cache, of a larger one a part has to be read and
+//! uncompressed again. `redis-benchmark` sends the same bytes again and again with only the keys' digits changed, and
+//! looks at no answer; our tasks make each call anew and own the value that came.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -10,7 +14,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use level_party::{AsyncDb, Db, Role};
@@ -21,18 +25,11 @@ use crate::settings::{Settings, argument};
 
 /// Calls in flight.
 const DEPTH: usize = 64;
-const ENTRIES: usize = 100_000;
+/// Entries of the two sets: about 1 MiB, and more than the block cache holds.
+const SETS: [usize; 2] = [10_000, 100_000];
 
 pub fn measure(settings: &Settings) -> Result<Table> {
     let dir = settings.temporary()?;
-    let data = Data::new(settings.entries().min(ENTRIES));
-    let mut leader = member::start(&dir.path().join("db"), "leader")?;
-    leader.ask(&format!("fill-entries {}", data.entries()))?;
-    let db = Db::open(dir.path().join("db"))?;
-    if db.role() != Role::Follower {
-        return Err("this process should have become a follower".into());
-    }
-    let db = db.to_async();
     let mut table = Table::new(
         format!("{DEPTH} calls in flight over one connection, a call"),
         Unit::Micros,
@@ -46,30 +43,50 @@ pub fn measure(settings: &Settings) -> Result<Table> {
             None
         }
     };
-    let calls = settings.calls() * 10;
-    if let Some(redis) = &redis {
-        redis.measure("set", calls * 5, data.entries())?;
-    }
-    let mut rounds = [const { Vec::new() }; 4];
-    for _ in 0..settings.rounds() {
-        for (kind, name) in ["get", "set"].into_iter().enumerate() {
-            if let Some(redis) = &redis {
-                rounds[2 * kind].push(redis.measure(name, calls, data.entries())?);
-            }
-            rounds[2 * kind + 1].push(run(&db, &data, name == "set", calls)?);
+    for entries in SETS {
+        let entries = entries.min(settings.entries());
+        let db = dir.path().join(format!("db-{entries}"));
+        of_entries(settings, entries, &db, redis.as_ref(), &mut table)?;
+        if entries == settings.entries() {
+            break;
         }
     }
-    for (kind, name) in ["get", "put"].into_iter().enumerate() {
-        table.group(name);
-        let redis = &rounds[2 * kind];
-        let redis = (!redis.is_empty()).then(|| Summary::median(redis));
-        table.row("redis-benchmark -P 64", redis);
-        table.row(
-            "follower, 64 tasks",
-            Some(Summary::median(&rounds[2 * kind + 1])),
-        );
-    }
     Ok(table)
+}
+
+fn of_entries(
+    settings: &Settings,
+    entries: usize,
+    dir: &Path,
+    redis: Option<&Redis>,
+    table: &mut Table,
+) -> Result<()> {
+    let data = Data::new(entries);
+    let mut leader = member::start(dir, "leader")?;
+    leader.ask(&format!("fill-entries {entries}"))?;
+    let db = Db::open(dir)?;
+    if db.role() != Role::Follower {
+        return Err("this process should have become a follower".into());
+    }
+    let db = db.to_async();
+    let calls = settings.calls() * 10;
+    if let Some(redis) = redis {
+        redis.fill(entries)?;
+    }
+    for (puts, name, asked) in [(false, "get", "get"), (true, "put", "set")] {
+        let mut rounds = [const { Vec::new() }; 2];
+        for _ in 0..settings.rounds() {
+            if let Some(redis) = redis {
+                rounds[0].push(redis.measure(asked, calls, entries)?);
+            }
+            rounds[1].push(run(&db, &data, puts, calls)?);
+        }
+        table.group(format!("{name}, {entries} entries"));
+        let redis = (!rounds[0].is_empty()).then(|| Summary::median(&rounds[0]));
+        table.row("redis-benchmark -P 64", redis);
+        table.row("follower, 64 tasks", Some(Summary::median(&rounds[1])));
+    }
+    Ok(())
 }
 
 fn run(db: &AsyncDb, data: &Data, puts: bool, calls: usize) -> Result<Summary> {
@@ -104,7 +121,7 @@ fn all<F: Future<Output = Result<()>>>(tasks: impl Iterator<Item = F>) -> Result
         tasks: Mutex::new(Vec::new()),
         thread: std::thread::current(),
     });
-    let mut tasks: Vec<(Pin<Box<F>>, Arc<Task>, Waker)> = tasks
+    let mut tasks: Vec<(Option<Pin<Box<F>>>, Arc<Task>, Waker)> = tasks
         .enumerate()
         .map(|(index, future)| {
             let task = Arc::new(Task {
@@ -114,7 +131,7 @@ fn all<F: Future<Output = Result<()>>>(tasks: impl Iterator<Item = F>) -> Result
             });
             let waker = Waker::from(task.clone());
             waker.wake_by_ref();
-            (Box::pin(future), task, waker)
+            (Some(Box::pin(future)), task, waker)
         })
         .collect();
     let mut left = tasks.len();
@@ -127,11 +144,12 @@ fn all<F: Future<Output = Result<()>>>(tasks: impl Iterator<Item = F>) -> Result
         for index in turn.drain(..) {
             let (future, task, waker) = &mut tasks[index];
             task.queued.store(false, Ordering::SeqCst);
-            if let std::task::Poll::Ready(result) =
-                future.as_mut().poll(&mut Context::from_waker(waker))
-            {
+            // A task may be woken once more while its last poll ends it.
+            let Some(running) = future else { continue };
+            let polled = running.as_mut().poll(&mut Context::from_waker(waker));
+            if let Poll::Ready(result) = polled {
                 result?;
-                task.queued.store(true, Ordering::SeqCst);
+                *future = None;
                 left -= 1;
             }
         }
@@ -188,6 +206,11 @@ impl Redis {
         };
         redis.measure("set", DEPTH, 1)?;
         Ok(redis)
+    }
+
+    /// Has all but a hundredth of the keys there.
+    fn fill(&self, keys: usize) -> Result<()> {
+        self.measure("set", keys * 5, keys).map(drop)
     }
 
     fn measure(&self, name: &str, calls: usize, keys: usize) -> Result<Summary> {
