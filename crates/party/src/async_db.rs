@@ -1,7 +1,7 @@
 //! The handle for tasks: the same calls as futures.
 //!
 //! They need no runtime: the answers are taken in by one thread a process and directory, started with the first
-//! call of a task, which also watches the deadlines (`session/driver.rs`). Nothing but what is said at
+//! call of a task, which also watches the deadlines (`session/driver.rs`), in bursts by a task (`session/looking.rs`). Nothing but what is said at
 //! [`AsyncDb`] blocks the thread that polls.
 
 mod range;
@@ -42,7 +42,8 @@ pub use transaction::AsyncTransaction;
 ///   polled does nothing.
 /// - A future that is **dropped** before its end is taken back: if no leader has begun with it, it never takes effect,
 ///   whatever happens; a write that a leader has begun with may have taken effect, once, and is not sent again.
-/// - Calls that tasks make together travel together: 64 gets in flight cost little more than one.
+/// - Calls that tasks make together travel together: 64 gets in flight cost little more than one. One of those tasks is
+///   then polled again and again for the answers, for 50 microseconds at most and less and less often if that was in vain.
 /// - Where this process leads, a `get` reads the database on the polling thread (microseconds, or a read of
 ///   the disk); writes, scans and `get_many` are made by the driver thread, in order.
 ///

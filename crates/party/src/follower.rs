@@ -233,7 +233,7 @@ impl Link {
 }
 
 /// Reads without waiting.
-struct WhatHasCome<'a>(&'a Stream);
+pub(crate) struct WhatHasCome<'a>(pub &'a Stream);
 
 impl io::Read for WhatHasCome<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -56,6 +56,7 @@ mod side;
 mod sign_of_life;
 mod snapshot;
 mod space;
+mod spin;
 mod state;
 mod status;
 mod sublevel;

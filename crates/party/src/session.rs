@@ -19,13 +19,15 @@
 //!
 //! Blocking users cost no thread: of the callers that wait, one reads the link for all (a message between
 //! threads costs as much as one between processes), and hands the reading on when its own answer has come. For tasks,
-//! which cannot wait, one thread does the same (`driver`), started when the first comes.
+//! which cannot wait, one thread does the same (`driver`), started when the first comes; in bursts of calls one of the
+//! tasks itself (`looking`).
 
 mod calls;
 mod driver;
 mod flight;
 mod guard;
 mod handover;
+mod looking;
 mod pins;
 mod pump;
 mod reading;
@@ -169,6 +171,7 @@ struct Inner {
     unfinished: BTreeSet<u64>,
     pins: pins::Pins,
     driver: driver::Driver,
+    looking: looking::Looking,
     /// Tasks to be woken when the lock is let go.
     wakes: Vec<Waker>,
     /// The leadership of the last tenure that had one.
@@ -230,6 +233,7 @@ impl Session {
                 unfinished: BTreeSet::new(),
                 pins: pins::Pins::default(),
                 driver: driver::Driver::default(),
+                looking: looking::Looking::default(),
                 wakes: Vec::new(),
                 last_epoch: None,
                 published: 0,

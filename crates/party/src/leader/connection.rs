@@ -1,9 +1,10 @@
 //! One follower's connection, from its preamble to its end.
 //!
 //! Requests are answered in the order they came. All whole frames that one read brought are taken together: writes
-//! that follow each other become one group for the engine, and their answers one write to the socket.
+//! that follow each other become one group for the engine, and their answers one write to the socket. Of a long burst the
+//! first answers go out while the rest is worked at, so that the peer works meanwhile.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::server::{Serving, Shared};
 use super::service::{Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
+use crate::follower::WhatHasCome;
 use crate::page::Page;
 use crate::protocol::{
     Answer, ClientMessage, Failure, FrameBuffer, Hello, MAX_HELLO_FRAME, MAX_HELLO_ITEMS,
@@ -23,12 +25,15 @@ use crate::protocol::{
     encode_frame,
 };
 use crate::sign_of_life::Member;
+use crate::spin::{BURST, Hope, LOOK};
 use crate::state::{PLACES, StateFile};
 
 /// How long a peer may take to say who it is, however slowly its bytes come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Answers are written out when this many bytes have gathered.
 const ANSWER_BYTES: usize = 256 << 10;
+/// And of a burst of small calls, when there are this many.
+const ANSWERS: usize = 32;
 /// Writes of one connection are committed together up to this size.
 const GROUP_BYTES: usize = 1 << 20;
 
@@ -79,6 +84,8 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         page,
         grants,
         answers: Vec::new(),
+        unsent: 0,
+        hope: Hope::default(),
         group: Group::default(),
     }
     .run(buffer)
@@ -209,6 +216,9 @@ struct Conversation<'a> {
     page: Arc<Page>,
     grants: Attached,
     answers: Vec<u8>,
+    /// How many answers these are.
+    unsent: usize,
+    hope: Hope,
     group: Group,
 }
 
@@ -218,6 +228,8 @@ struct Group {
     ids: Vec<u64>,
     writes: Vec<Write>,
     bytes: usize,
+    /// One of them asks for a sync.
+    syncs: bool,
 }
 
 /// The conversation ends: the peer has gone or broke the protocol, or the leadership is over.
@@ -249,7 +261,9 @@ impl Conversation<'_> {
 
     /// Answers all whole frames and reads once more. False: the peer has gone.
     fn turn(&mut self, buffer: &mut FrameBuffer) -> std::result::Result<bool, End> {
+        let mut calls = 0;
         while let Some(frame) = buffer.next_frame()? {
+            calls += 1;
             match decode(frame)? {
                 ClientMessage::Call {
                     id,
@@ -262,7 +276,9 @@ impl Conversation<'_> {
                             self.answer(id, Err(stop))?;
                         }
                     }
-                    if self.group.bytes >= GROUP_BYTES {
+                    // A sync costs more than answering sooner gains.
+                    let many = self.group.ids.len() >= ANSWERS && !self.group.syncs;
+                    if self.group.bytes >= GROUP_BYTES || many {
                         self.commit()?;
                     }
                 }
@@ -280,10 +296,32 @@ impl Conversation<'_> {
         }
         self.commit()?;
         self.write_answers()?;
-        let read = buffer
-            .fill(self.stream)
-            .map_err(|e| Error::io("the follower went", e))?;
+        let read = match calls >= BURST && self.hope.is_there() {
+            true => self.look(buffer),
+            false => buffer.fill(self.stream),
+        };
+        let read = read.map_err(|e| Error::io("the follower went", e))?;
         Ok(read > 0)
+    }
+
+    /// Reads once, awake for a moment before it sleeps.
+    fn look(&mut self, buffer: &mut FrameBuffer) -> io::Result<usize> {
+        let begun = Instant::now();
+        loop {
+            match buffer.fill(WhatHasCome(self.stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    self.hope.fulfilled();
+                    return read;
+                }
+            }
+            if begun.elapsed() >= LOOK {
+                self.hope.disappointed();
+                return buffer.fill(self.stream);
+            }
+            // The peer may wait for this core.
+            std::thread::yield_now();
+        }
     }
 
     /// Commits the writes that came, and answers them.
@@ -312,7 +350,8 @@ impl Conversation<'_> {
             Err(Stop::Over | Stop::Unknown(_)) => return Err(End::Leadership),
         };
         encode_frame(&ServerMessage::Reply { id, result }, &mut self.answers);
-        if self.answers.len() >= ANSWER_BYTES {
+        self.unsent += 1;
+        if self.answers.len() >= ANSWER_BYTES || self.unsent >= ANSWERS {
             self.write_answers()?;
         }
         Ok(())
@@ -324,6 +363,7 @@ impl Conversation<'_> {
         }
         let written = (&*self.stream).write_all(&self.answers);
         self.answers.clear();
+        self.unsent = 0;
         faults::point("answers-sent");
         written.map_err(|error| Error::io("the follower went", error))
     }
@@ -332,6 +372,7 @@ impl Conversation<'_> {
 impl Group {
     fn push(&mut self, id: u64, write: Write, bytes: usize) {
         self.ids.push(id);
+        self.syncs |= write.sync;
         self.writes.push(write);
         self.bytes += bytes;
     }

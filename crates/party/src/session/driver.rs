@@ -1,5 +1,6 @@
 //! The driver: one thread a node, started by the first call of a task, or when the link takes no more of what a blocking
-//! caller leaves behind; it does what the threads of blocking callers do for themselves. It reads while no such thread does, goes on with what the link did not take, makes what is
+//! caller leaves behind; it does what the threads of blocking callers do for themselves. It reads while no such thread
+//! and no task (`looking`) does, goes on with what the link did not take, makes what is
 //! queued where this process leads, and wakes tasks whose time is up.
 //!
 //! While it makes a call itself it looks at no deadline: where this process leads the elector does so too
@@ -29,6 +30,8 @@ pub(super) struct Driver {
     asleep: bool,
     /// In its sleep it looks for answers.
     looks: bool,
+    /// Nor longer than a turn.
+    turns: bool,
     /// It sleeps no longer than this.
     until: Option<Instant>,
     /// It is to be woken when the lock is let go.
@@ -50,9 +53,19 @@ impl Inner {
         self.driver.rung |= self.driver.asleep;
     }
 
-    /// The same, if in its sleep it does not look for answers and nobody else does.
+    /// The same, if in its sleep it does not look for answers and nobody else does. Who is about to send for others looks
+    /// too, or rings; the driver, if it takes turns, sees soon enough whether it comes to that.
     pub(super) fn ring_driver_to_read(&mut self) {
-        if !self.driver.looks && !self.reading && matches!(self.via, Via::Link(_)) {
+        let about_to = self.gathering && self.driver.turns;
+        let somebody = self.driver.looks || self.reading || self.looking.is_anybody() || about_to;
+        if !somebody && matches!(self.via, Via::Link(_)) {
+            self.ring_driver();
+        }
+    }
+
+    /// Has it sleep for no longer than a turn: a task looks for answers.
+    pub(super) fn driver_takes_turns(&mut self) {
+        if !self.driver.turns {
             self.ring_driver();
         }
     }
@@ -158,14 +171,16 @@ impl Session {
             _ => None,
         };
         let tenure = inner.tenure;
-        let read = link.is_some() && !inner.reading;
+        let looking = inner.looking.trace();
+        let read = link.is_some() && !inner.reading && looking.0.is_none();
         let write = link.is_some() && !inner.rest.is_empty() && !inner.sending;
         let now = Instant::now();
-        let turn = inner.driver.burst.then(|| now + TURN);
+        let turn = (inner.driver.burst || looking.0.is_some()).then(|| now + TURN);
         let until = [turn, inner.driver.earliest].into_iter().flatten().min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         inner.driver.asleep = true;
         inner.driver.looks = read;
+        inner.driver.turns = turn.is_some();
         inner.driver.until = until;
         let ready = inner.unlocked(|| match &link {
             Some(link) => link.wait_ready(read, write, &self.driver_waker, timeout),
@@ -180,6 +195,7 @@ impl Session {
         });
         inner.driver.asleep = false;
         inner.driver.looks = false;
+        inner.driver.turns = false;
         let Ok(ready) = ready else {
             // `poll` fails for want of kernel memory alone.
             inner.unlocked(|| std::thread::sleep(TURN));
@@ -191,10 +207,12 @@ impl Session {
         let Some(link) = link.filter(|_| inner.tenure == tenure) else {
             return;
         };
-        if ready.read && !read {
-            // Unasked: the link is over.
+        // Unasked: the link is over. What it still brought is taken, where no thread is at that.
+        let over = ready.read && !read;
+        if over && looking.0.is_none() {
             self.lose_locked(inner, tenure);
-        } else if ready.read && !inner.reading {
+        } else if ready.read && !inner.reading && (over || !inner.looking.is_anybody()) {
+            inner.looking.forget();
             inner.reading = true;
             let received = inner.unlocked(|| link.receive_now());
             if let Ok(Received::Replies(replies)) = &received {
@@ -210,6 +228,10 @@ impl Session {
             self.pump(inner, Patience::None);
         } else if turn.is_some_and(|turn| Instant::now() >= turn) {
             inner.driver.burst = false;
+            if inner.looking.trace() == looking {
+                // Its task is not polled.
+                inner.looking.forget();
+            }
             self.pump(inner, Patience::None);
         }
     }

@@ -35,6 +35,14 @@ impl Caller {
         matches!(self, Caller::Task(_))
     }
 
+    /// As [`Caller::wake`], for the last time.
+    pub fn wake_last(self, wakes: &mut Vec<Waker>) {
+        match self {
+            Caller::Thread(_) => self.wake(wakes),
+            Caller::Task(waker) => wakes.push(waker),
+        }
+    }
+
     /// Wakes a thread now, and a task once the lock is free: `wakes` is emptied by whoever lets it go.
     pub fn wake(&self, wakes: &mut Vec<Waker>) {
         match self {

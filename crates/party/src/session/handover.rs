@@ -382,6 +382,7 @@ impl Inner {
     /// Whoever reads or sends does so for a tenure that is over.
     fn forget_link(&mut self) {
         self.reading = false;
+        self.looking.forget();
         self.sending = false;
         self.rest = super::pump::Rest::default();
     }

@@ -115,7 +115,7 @@ impl Session {
                     answer,
                     tenure: *tenure,
                 }));
-                caller.wake(wakes);
+                caller.wake_last(wakes);
             }
             None => {
                 if let Some(sequence) = result.ok().and_then(|answer| answer.granted_pin()) {

@@ -12,7 +12,8 @@
 //! How calls gather: a call that finds others in flight is not sent by itself. The first such asks to be polled again,
 //! behind the other tasks that are ready; when its turn comes, one write takes all that they queued. Where that turn
 //! does not come (its task is not polled), whoever reads the next answer sends; an answer is then on its way, or the
-//! driver waits for no longer than a millisecond. A call that is alone is sent at once.
+//! driver waits for no longer than a millisecond. A call that is alone is sent at once. Whoever sent for several then looks
+//! for their answers (`looking`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -114,15 +115,17 @@ impl Calling<'_> {
         }
         let id = inner.submit(&self.request, &self.limits, caller, charge);
         inner.watch_deadline(self.limits.deadline);
-        inner.ring_driver_to_read();
         let alone = inner.load.open == 1 && !inner.driver.burst;
-        let mut sends = false;
-        if alone || inner.queue.len() >= MOST_GATHERED {
-            session.pump(inner, Patience::None);
-        } else if !inner.gathering && !matches!(inner.via, Via::Nobody) {
+        let now = alone || inner.queue.len() >= MOST_GATHERED;
+        let sends = !now && !inner.gathering && !matches!(inner.via, Via::Nobody);
+        if sends {
             inner.gathering = true;
-            sends = true;
             inner.wakes.push(context.waker().clone());
+        }
+        // There is somebody to read the answer before it can come.
+        inner.ring_driver_to_read();
+        if now {
+            session.pump(inner, Patience::None);
         }
         self.state = State::Taken { id, sends };
         Poll::Pending
@@ -138,16 +141,28 @@ impl Calling<'_> {
         if sends {
             self.state = State::Taken { id, sends: false };
             inner.gathering = false;
+            inner.appoint(id);
+            inner.ring_driver_to_read();
             self.session.pump(inner, Patience::None);
         }
+        let look_again = match sends {
+            true => inner.looking.trace().0 == Some(id),
+            false => self.session.look(inner, id),
+        };
         if let Some(result) = inner.take_answer(id) {
             self.state = State::Over;
+            inner.pass_look_on(id);
             return Poll::Ready(result);
         }
         if Instant::now() >= self.limits.deadline {
             self.state = State::Over;
             let error = inner.timeout_error(&self.limits);
-            return Poll::Ready(Err(self.session.give_up(inner, id, error)));
+            let error = self.session.give_up(inner, id, error);
+            inner.pass_look_on(id);
+            return Poll::Ready(Err(error));
+        }
+        if look_again {
+            inner.wakes.push(context.waker().clone());
         }
         if let Some(call) = inner.calls.get_mut(id) {
             match &mut call.caller {
@@ -199,6 +214,10 @@ impl Drop for Calling<'_> {
                 inner.gathering &= !sends;
                 // There is nobody to tell.
                 let _ = self.session.give_up(&mut inner, id, Error::closed());
+                inner.pass_look_on(id);
+                if sends {
+                    inner.hand_reading_on();
+                }
             }
             State::New | State::Over => {}
         }

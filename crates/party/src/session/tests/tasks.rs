@@ -25,7 +25,7 @@ fn limits(timeout: Duration) -> Limits {
     }
 }
 
-fn get(session: &Session, timeout: Duration) -> Pin<Box<Calling<'_>>> {
+pub(super) fn get(session: &Session, timeout: Duration) -> Pin<Box<Calling<'_>>> {
     let request = Request::Get {
         key: Bytes::new(b"k"),
         at: None,
@@ -57,14 +57,14 @@ impl Wake for Bell {
 }
 
 /// An executor of nothing but the standard library: polls all in their order, then again whenever any was woken.
-struct Tasks<'a> {
+pub(super) struct Tasks<'a> {
     bell: Arc<Bell>,
-    tasks: Vec<Option<Pin<Box<Calling<'a>>>>>,
+    pub tasks: Vec<Option<Pin<Box<Calling<'a>>>>>,
     results: Vec<Option<Result<Answered>>>,
 }
 
 impl<'a> Tasks<'a> {
-    fn begin(tasks: impl IntoIterator<Item = Pin<Box<Calling<'a>>>>) -> Self {
+    pub fn begin(tasks: impl IntoIterator<Item = Pin<Box<Calling<'a>>>>) -> Self {
         let tasks: Vec<_> = tasks.into_iter().map(Some).collect();
         let mut all = Tasks {
             bell: Arc::new(Bell {
@@ -78,7 +78,7 @@ impl<'a> Tasks<'a> {
         all
     }
 
-    fn poll_all(&mut self) -> bool {
+    pub fn poll_all(&mut self) -> bool {
         let waker = Waker::from(self.bell.clone());
         let mut context = Context::from_waker(&waker);
         for (task, result) in self.tasks.iter_mut().zip(&mut self.results) {
@@ -99,11 +99,20 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    fn finish(mut self) -> Vec<Result<Answered>> {
+    /// Forgets what woke it until now.
+    pub fn hush(&self) {
+        self.bell.rings.store(0, Ordering::SeqCst);
+    }
+
+    pub fn wait(&self) {
+        while self.bell.rings.swap(0, Ordering::SeqCst) == 0 {
+            std::thread::park();
+        }
+    }
+
+    pub fn finish(mut self) -> Vec<Result<Answered>> {
         while !self.poll_all() {
-            while self.bell.rings.swap(0, Ordering::SeqCst) == 0 {
-                std::thread::park();
-            }
+            self.wait();
         }
         self.results
             .into_iter()
