@@ -10,7 +10,6 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -121,7 +120,7 @@ fn all<F: Future<Output = Result<()>>>(tasks: impl Iterator<Item = F>) -> Result
         tasks: Mutex::new(Vec::new()),
         thread: std::thread::current(),
     });
-    let mut tasks: Vec<(Option<Pin<Box<F>>>, Arc<Task>, Waker)> = tasks
+    let mut tasks: Vec<_> = tasks
         .enumerate()
         .map(|(index, future)| {
             let task = Arc::new(Task {
