@@ -150,6 +150,27 @@ fn top_ends_with_the_terminal_as_it_was_when_it_is_told_to() {
     });
 }
 
+/// It went on at full speed when its terminal was closed.
+#[test]
+fn top_ends_with_its_terminal() {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path().join("db");
+    let mut leader = ExecChild::spawn(PROGRAM, &dir);
+    leader.put("a", "1");
+    let Some(terminal) = Terminal::start(place.path(), &format!("{PROGRAM} top {}", dir.display()))
+    else {
+        return;
+    };
+    terminal.screen("a crown", |screen| screen.contains("♛"));
+    let mut watched = || leader.status()["followers"] != serde_json::json!([]);
+    assert!(watched());
+    drop(terminal);
+    let begun = Instant::now();
+    while watched() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on without a terminal");
+    }
+}
+
 #[test]
 fn top_without_a_terminal_says_so() {
     let done = run(PROGRAM, ["top", "/nowhere"]);

@@ -42,7 +42,13 @@ impl Top {
             ));
         }
         let db = self.target.open_existing()?;
-        stop::instead(|| ());
+        stop::instead(|| {
+            // Where the terminal has gone, what waits for its keys looks at the end of them again and again.
+            if !std::io::stdout().is_terminal() {
+                stop::leave();
+                std::process::exit(0);
+            }
+        });
         let mut history = History::new(self.target.dir.display().to_string());
         let mut terminal = ratatui::try_init().map_err(Failure::output)?;
         let shown = self.show(&db, &mut history, &mut terminal);
