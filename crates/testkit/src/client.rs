@@ -31,6 +31,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 struct Doom {
     variable: Option<(String, String)>,
+    /// Whose process may get it: a client's with a number below this.
+    below: usize,
     pid: Option<u32>,
 }
 
@@ -46,10 +48,11 @@ impl Place {
         }
     }
 
-    /// The next process that is started here, and no other, gets this environment variable.
-    pub fn doom(&self, name: &str, value: &str) {
+    /// The next process that a client with a number below this one starts, and no other, gets this environment variable.
+    pub fn doom(&self, below: usize, name: &str, value: &str) {
         *self.doom.lock().expect("nothing panics while it is held") = Doom {
             variable: Some((name.into(), value.into())),
+            below,
             pid: None,
         };
     }
@@ -73,8 +76,14 @@ impl Place {
 
     /// One more process on the directory.
     pub fn spawn(&self) -> ExecChild {
+        ExecChild::spawn_with(&self.program, &self.dir, &self.flags)
+    }
+
+    /// The same, for the client of this number.
+    fn spawn_for(&self, client: usize) -> ExecChild {
         let mut doom = self.doom.lock().expect("nothing panics while it is held");
-        let variable = doom.variable.take();
+        let below = doom.below;
+        let variable = doom.variable.take_if(|_| client < below);
         let environment: Vec<(&str, &str)> = variable
             .iter()
             .map(|(name, value)| (&**name, &**value))
@@ -142,7 +151,7 @@ impl Client {
             history: History::default(),
             acknowledged: Vec::new(),
             place: place.clone(),
-            child: place.spawn(),
+            child: place.spawn_for(number),
             serial: 0,
             owed: Vec::new(),
             lives_lost: 0,
@@ -170,7 +179,7 @@ impl Client {
         let ended = self.place.now();
         let reply = match answer {
             None => {
-                self.child = self.place.spawn();
+                self.child = self.place.spawn_for(self.number);
                 self.lives_lost += 1;
                 self.owed.clear();
                 Reply::Unknown

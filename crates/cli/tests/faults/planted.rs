@@ -75,7 +75,8 @@ fn what_was_acknowledged_is_kept(plant: &Plant) -> bool {
 
 fn one_acknowledged_write_is_kept(plant: &Plant) -> bool {
     let dir = a_directory();
-    let _leader = plant.spawn_dying(&dir, Some("intent-written:1"));
+    let mut leader = plant.spawn_dying(&dir, Some("intent-written:1"));
+    assert_eq!(leader.status()["role"], "leader");
     let mut follower = plant.spawn(&dir);
     let answer = follower.ask(&json!({"op": "put", "key": "a", "value": "1"}));
     answer["ok"] == false || follower.get("a").as_deref() == Some("1")
@@ -170,6 +171,7 @@ const LEAK: Duration = Duration::from_secs(2);
 fn a_dead_followers_pin_goes(plant: &Plant) -> bool {
     let dir = a_directory();
     let mut leader = plant.spawn(&dir);
+    assert_eq!(leader.status()["role"], "leader");
     let mut follower = plant.spawn(&dir);
     follower.ok(&json!({"op": "snapshot"}));
     assert_eq!(leader.status()["pins"], 1);

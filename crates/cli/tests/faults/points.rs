@@ -21,6 +21,9 @@ const LEAVING: [&str; 2] = ["endpoint-unlinked", "engine-closed"];
 /// Points that only a follower reaches.
 const FOLLOWING: [&str; 3] = ["attached", "sent-again", "answer-received"];
 
+/// The one among them for which no leader needs to die.
+const BESIDE_ANY_LEADER: &str = "answer-received";
+
 /// At which visit of the point the victim dies: the later ones are reached under load.
 fn visits(point: &str) -> &'static [u32] {
     match point {
@@ -64,7 +67,8 @@ fn die_at(death: &str) {
     let place = Place::new(PROGRAM, dir.path()).with_flags(flags);
     let load = Load::at(place, WRITERS);
     let mut record = run_load(&load, |load| {
-        load.place().doom(KILL, death);
+        // A writer: it comes by all points.
+        load.place().doom(WRITERS, KILL, death);
         drive(load, death);
         load.wait_for_progress(WRITES_BETWEEN);
         Vec::new()
@@ -93,13 +97,15 @@ fn drive(load: &Load, death: &str) {
         if leader == observer.pid() {
             observer.kill();
             observer = ExecChild::spawn(PROGRAM, &load.place().dir);
+        } else if victim.is_some_and(|pid| pid != leader) && death.starts_with(BESIDE_ANY_LEADER) {
+            // A follower reaches it by itself, and might be elected first if its leader died.
         } else if Some(leader) != victim {
             // It may have given way meanwhile; then it is another client's process that dies.
             let _ = kill_process(known(leader), Signal::KILL);
         } else if FOLLOWING.iter().any(|point| death.starts_with(point)) {
             // It leads and will not follow again: another one's turn.
             let _ = kill_process(known(leader), Signal::KILL);
-            load.place().doom(KILL, death);
+            load.place().doom(WRITERS, KILL, death);
         }
         // Else the victim leads: it reaches a point of a leader's work by itself.
     }
