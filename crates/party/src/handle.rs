@@ -136,14 +136,18 @@ impl Handle {
 
     /// Has long-lived work done by the leader; see [`Work::run`].
     fn work(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
+        self.with_work(|work| work.run(task, finish))
+    }
+
+    /// Long-lived work that begins now, and ends when this handle is closed.
+    fn with_work<T>(&self, run: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
         let limits = self.limits()?;
-        let work = Work {
+        run(&Work {
             node: self.node(),
             ender: &*self.ender()?,
             timeout: limits.timeout,
             retry: limits.retry,
-        };
-        work.run(task, finish)
+        })
     }
 
     /// Compacts the tables that have keys in a range.
@@ -194,14 +198,7 @@ impl Handle {
 
     /// Has the leader leave leadership to another process.
     pub fn yield_leadership(&self) -> Result<Yielded> {
-        let limits = self.limits()?;
-        let work = Work {
-            node: self.node(),
-            ender: &*self.ender()?,
-            timeout: limits.timeout,
-            retry: limits.retry,
-        };
-        work.give_way()
+        self.with_work(|work| work.give_way())
     }
 
     /// Looks at every table.

@@ -1,9 +1,12 @@
 //! One handle, or several in one process: what holds before any other process comes.
 
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use level_party::{Db, ErrorKind, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
+use level_party::{AsyncDb, Db, ErrorKind, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
 
 fn keys(range: level_party::Range) -> Vec<String> {
     range
@@ -197,14 +200,18 @@ fn a_leader_that_cannot_serve_gives_the_lock_back() {
     Db::open(dir.path()).unwrap();
 }
 
-/// Found by review: while the driver was at work nobody looked at the deadlines of a leader's tasks.
-#[test]
-fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
-    use std::future::Future;
-    use std::sync::{Arc, Mutex, mpsc};
-    use std::task::{Context, Poll, Wake, Waker};
+/// A leader whose driver is at work for as long as the test wants: in the waker of `first`, until `release` is dropped.
+struct HeldUp {
+    patient: AsyncDb,
+    /// Its calls end after 30 ms.
+    hasty: AsyncDb,
+    /// `patient` puts "1" under "a".
+    first: Pin<Box<dyn Future<Output = level_party::Result<()>>>>,
+    release: mpsc::Sender<()>,
+}
 
-    /// Holds up whoever wakes it: a driver that is at work for as long as the test wants.
+fn held_up_leader(dir: &Path) -> HeldUp {
+    /// Holds up whoever wakes it.
     struct Busy(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
     impl Wake for Busy {
         fn wake(self: Arc<Self>) {
@@ -213,25 +220,36 @@ fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
             let _ = self.1.lock().unwrap().recv();
         }
     }
-
-    let dir = tempfile::tempdir().unwrap();
-    let patient = Db::options()
-        .timeout(Duration::from_secs(3600))
-        .open(dir.path())
-        .unwrap()
-        .to_async();
-    let hasty = Db::options()
-        .timeout(Duration::from_millis(30))
-        .open(dir.path())
-        .unwrap()
-        .to_async();
+    let open = |timeout| Db::options().timeout(timeout).open(dir).unwrap().to_async();
+    let patient = open(Duration::from_secs(3600));
+    let hasty = open(Duration::from_millis(30));
     let (woken, is_busy) = mpsc::channel();
     let (release, released) = mpsc::channel();
     let waker = Waker::from(Arc::new(Busy(woken, Mutex::new(released))));
-    let mut first = Box::pin(patient.put("a", "1"));
+    let db = patient.clone();
+    let mut first: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(async move { db.put("a", "1").await });
     let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(matches!(polled, Poll::Pending));
     is_busy.recv().unwrap();
+    HeldUp {
+        patient,
+        hasty,
+        first,
+        release,
+    }
+}
+
+/// Found by review: while the driver was at work nobody looked at the deadlines of a leader's tasks.
+#[test]
+fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let HeldUp {
+        patient,
+        hasty,
+        first,
+        release,
+    } = held_up_leader(dir.path());
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || done.send(pollster::block_on(hasty.put("b", "2"))));
     let error = ended
@@ -247,11 +265,6 @@ fn a_leaders_tasks_end_at_their_deadlines_while_the_driver_is_kept_busy() {
 /// Found by review: the elector, which wakes tasks too, waited for its own end where a waker dropped the last handle.
 #[test]
 fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
-    use std::future::Future;
-    use std::pin::Pin;
-    use std::sync::{Arc, Mutex, mpsc};
-    use std::task::{Context, Poll, Wake, Waker};
-
     type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
     /// A task that nobody else holds: waking it after its executor has gone drops it.
     struct Slot(Mutex<Option<Task>>, mpsc::Sender<()>);
@@ -262,33 +275,14 @@ fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
             let _ = self.1.send(());
         }
     }
-    /// Holds up the driver.
-    struct Busy(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
-    impl Wake for Busy {
-        fn wake(self: Arc<Self>) {
-            let _ = self.0.send(());
-            let _ = self.1.lock().unwrap().recv();
-        }
-    }
 
     let dir = tempfile::tempdir().unwrap();
-    let patient = Db::options()
-        .timeout(Duration::from_secs(3600))
-        .open(dir.path())
-        .unwrap()
-        .to_async();
-    let hasty = Db::options()
-        .timeout(Duration::from_millis(30))
-        .open(dir.path())
-        .unwrap()
-        .to_async();
-    let (woken, is_busy) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let waker = Waker::from(Arc::new(Busy(woken, Mutex::new(released))));
-    let mut first = Box::pin(patient.put("a", "1"));
-    let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
-    assert!(matches!(polled, Poll::Pending));
-    is_busy.recv().unwrap();
+    let HeldUp {
+        patient,
+        hasty,
+        first,
+        release,
+    } = held_up_leader(dir.path());
     drop(first);
     drop(patient);
     let (dropped, is_dropped) = mpsc::channel();
