@@ -33,6 +33,29 @@ pub enum Encoding {
     Base64,
 }
 
+/// The encoding of the bounds of a command that prints no keys.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BoundCoding {
+    /// How the bounds are given
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        default_value = "bytes",
+        hide_default_value = true,
+        help_heading = "Keys and values"
+    )]
+    key_encoding: Encoding,
+}
+
+impl From<BoundCoding> for Coding {
+    fn from(bounds: BoundCoding) -> Coding {
+        Coding {
+            key: bounds.key_encoding,
+            ..Coding::default()
+        }
+    }
+}
+
 /// The encodings of a command's keys and values.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coding {

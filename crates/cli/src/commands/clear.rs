@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::args::{Span, Target};
-use crate::coding::{Coding, Encoding};
+use crate::coding::BoundCoding;
 use crate::failure::{Failure, Result, say};
 use crate::place::Within;
 use crate::text::counted;
@@ -24,15 +24,8 @@ pub struct Clear {
     #[arg(long)]
     all: bool,
 
-    /// How the bounds are given
-    #[arg(
-        long,
-        value_name = "ENCODING",
-        default_value = "bytes",
-        hide_default_value = true,
-        help_heading = "Keys and values"
-    )]
-    key_encoding: Encoding,
+    #[command(flatten)]
+    coding: BoundCoding,
 }
 
 impl Clear {
@@ -43,10 +36,7 @@ impl Clear {
                 "say what to remove: give a range, such as --prefix, or --all for everything; nothing was removed".into(),
             ));
         }
-        let walk = self.span.walk(Coding {
-            key: self.key_encoding,
-            ..Coding::default()
-        })?;
+        let walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
         let place = self.within.of(&db)?;
         let removed = match walk.bounds() {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::args::{Span, Target};
 use crate::bounds::Walk;
-use crate::coding::{Coding, Encoding};
+use crate::coding::BoundCoding;
 use crate::failure::{Result, say};
 use crate::text::size;
 
@@ -18,24 +18,14 @@ pub struct Compact {
     #[command(flatten)]
     span: Span,
 
-    /// How the bounds are given
-    #[arg(
-        long,
-        value_name = "ENCODING",
-        default_value = "bytes",
-        hide_default_value = true,
-        help_heading = "Keys and values"
-    )]
-    key_encoding: Encoding,
+    #[command(flatten)]
+    coding: BoundCoding,
 }
 
 impl Compact {
     /// Has it done and says what came of it.
     pub fn run(self) -> Result<()> {
-        let walk: Walk = self.span.walk(Coding {
-            key: self.key_encoding,
-            ..Coding::default()
-        })?;
+        let walk: Walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
         let bytes = || -> Result<u64> { Ok(db.status()?.leader.bytes_per_level.iter().sum()) };
         let before = bytes()?;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::args::{Span, Target};
-use crate::coding::{Coding, Encoding};
+use crate::coding::BoundCoding;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::place::Within;
@@ -20,24 +20,14 @@ pub struct Count {
     #[command(flatten)]
     span: Span,
 
-    /// How the bounds are given
-    #[arg(
-        long,
-        value_name = "ENCODING",
-        default_value = "bytes",
-        hide_default_value = true,
-        help_heading = "Keys and values"
-    )]
-    key_encoding: Encoding,
+    #[command(flatten)]
+    coding: BoundCoding,
 }
 
 impl Count {
     /// Prints the number.
     pub fn run(self) -> Result<()> {
-        let walk = self.span.walk(Coding {
-            key: self.key_encoding,
-            ..Coding::default()
-        })?;
+        let walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
         let mut count: u64 = 0;
         for key in walk.keys(&self.within.of(&db)?) {
