@@ -3,6 +3,7 @@
 
 mod planted;
 mod points;
+mod recoveries;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 

@@ -7,7 +7,7 @@
 //! | A1 no acknowledged write lost or doubled, each key's history linearizable, leader after leader killed under load | `killed::every_history_is_linearizable_over_two_hundred_killed_leaders` |
 //! | A3 an increment under kills takes effect exactly once, of one's own counter or in transactions on everybody's | the same run: `killed::counters_and_accounts_are_exact_over_two_hundred_killed_leaders` |
 //! | A4 a batch is seen whole or not at all, by everybody; a sum stays | the same run, each moment that anybody looks at: by scans in both directions, gets of many keys, and gets at a snapshot over the kills |
-//! | A5 leaders die in their recovery, five deep; all die at once | `recoveries` |
+//! | A5 leaders die in their recovery, wherever a kill meets them; all die at once | `recoveries`; five deep, step by step: `tests/faults/recoveries.rs` |
 //! | A6 what killed followers held is given back | `followers` |
 //! | A7 no read after a takeover shows what was before it | `takeovers`; reads that race it: the run of A1 |
 //! | A8 failover times, printed and never asserted | the run of A1 |

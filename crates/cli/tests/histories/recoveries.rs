@@ -1,4 +1,5 @@
-//! A5: leaders that die while they recover, one after the other; and all processes at once.
+//! A5: leaders that die while they recover, wherever a kill meets them; and all processes at once. Five in a row, each at
+//! a step of its own: `tests/faults/recoveries.rs`.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -16,8 +17,8 @@ const DEEP: usize = 5;
 /// Entries written in each round: enough that a recovery takes longer than finding out who recovers.
 const ENTRIES: usize = 20_000;
 const BATCH: usize = 500;
-/// From the bound endpoint to the kill, at most.
-const LONGEST_WAIT_US: u64 = 20_000;
+/// From the bound endpoint to the kill at most, at first.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
 
 /// Writes through all of the party in turn; what was acknowledged goes into `model`.
 fn write(party: &mut [ExecChild], model: &mut BTreeMap<String, String>, round: usize) {
@@ -41,7 +42,7 @@ fn listener(dir: &Path) -> Option<u32> {
 }
 
 /// Waits until a process of the party listens, and kills it a little later: while it recovers, most likely.
-fn kill_candidate(dir: &Path, party: &mut Vec<ExecChild>, random: &mut fastrand::Rng) {
+fn kill_candidate(dir: &Path, party: &mut Vec<ExecChild>, wait: Duration) {
     let start = Instant::now();
     let candidate = loop {
         let pid = listener(dir);
@@ -53,15 +54,17 @@ fn kill_candidate(dir: &Path, party: &mut Vec<ExecChild>, random: &mut fastrand:
             "nobody takes over; {pid:?} listens"
         );
     };
-    // Anywhere in its recovery; where exactly, chance decides. Spun, for a sleep is too coarse.
-    let (bound, wait) = (
-        Instant::now(),
-        Duration::from_micros(random.u64(..LONGEST_WAIT_US)),
-    );
+    // Spun, for a sleep is too coarse.
+    let bound = Instant::now();
     while bound.elapsed() < wait {
         std::hint::spin_loop();
     }
     party.swap_remove(candidate).kill();
+}
+
+/// Anywhere in a recovery; where exactly, chance decides.
+fn random_wait(random: &mut fastrand::Rng, longest: Duration) -> Duration {
+    longest.mul_f64(random.f64())
 }
 
 fn found(child: &mut ExecChild) -> BTreeMap<String, String> {
@@ -69,40 +72,46 @@ fn found(child: &mut ExecChild) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn leaders_that_die_in_their_recovery_five_deep_lose_nothing() {
+fn leaders_killed_in_their_recovery_again_and_again_lose_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut random = fastrand::Rng::with_seed(5);
     let mut model = BTreeMap::new();
     let mut party = Vec::new();
-    let (mut rounds, mut whole, mut in_recovery) = (0, 0, 0);
-    while whole < times(3) {
-        rounds += 1;
+    let (mut in_recovery, mut longest_wait) = (0, FIRST_WAIT);
+    let rounds = times(10);
+    for round in 0..rounds {
         while party.len() < DEEP + 2 {
             party.push(ExecChild::spawn(PROGRAM, dir.path()));
         }
-        write(&mut party, &mut model, rounds);
+        write(&mut party, &mut model, round);
         let status = party[0].status();
         let before = status["epoch"].as_u64().expect("an epoch");
         for _ in 0..=DEEP {
-            kill_candidate(dir.path(), &mut party, &mut random);
+            kill_candidate(
+                dir.path(),
+                &mut party,
+                random_wait(&mut random, longest_wait),
+            );
         }
         // Whoever died before its recovery was whole has raised no epoch.
         let after = party[0].status()["epoch"].as_u64().expect("an epoch");
         let raised = usize::try_from(after - before - 1).expect("few");
         in_recovery += DEEP - raised;
-        whole += usize::from(raised == 0);
+        // How long a recovery takes, machine and load decide: the next waits are such that about half die in it.
+        longest_wait = match raised > DEEP / 2 {
+            true => longest_wait / 2,
+            false => longest_wait * 2,
+        };
         assert!(
             found(&mut party[0]) == model,
-            "round {rounds}: not what was acknowledged"
-        );
-        assert!(
-            rounds < 20 * times(3),
-            "of {rounds} rounds {whole} had {DEEP} leaders die in their recovery: {in_recovery} in all"
+            "round {round}: not what was acknowledged"
         );
     }
     println!(
-        "{rounds} rounds, {in_recovery} died in their recovery, {whole} times {DEEP} in a row"
+        "of {} leaders {in_recovery} died in their recovery",
+        rounds * DEEP
     );
+    assert!(in_recovery > 0, "nobody was killed in its recovery");
 }
 
 #[test]
