@@ -2,22 +2,34 @@
 //!
 //! A follower shares one small page of memory with its leader, and the page outlives the leader. It is a ring of
 //! [`ENTRIES`] entries; write number `n` of the session uses entry `n % ENTRIES`, and the follower starts write `n`
-//! only when write `n - ENTRIES` has ended. Every word is a `u64` in native order (both sides are on one machine):
+//! only when write `n - ENTRIES` has ended. An entry is **one word**, a `u64` in native order (both sides are on one
+//! machine) alone in its 64 bytes, so that the two sides do not pull at each other's neighbours:
 //!
-//! | word of an entry | written by | is |
-//! |---|---|---|
-//! | 0 claim | both, by compare-and-swap | `number << 2 \| state`: pending, claimed or cancelled |
-//! | 1 number | leader | 0 while words 2-6 are being written, then the write's number (release) |
-//! | 2 epoch number, 3-4 epoch's random bits | leader | the leadership that assigned the sequence |
-//! | 5 last sequence | leader | the last sequence assigned to the write |
-//! | 6 result | leader | 0 assigned, 1 applied and visible, 2 refused: a condition did not hold |
+//! | bits 0-2: state | bits 3-63 | made by | from |
+//! |---|---|---|---|
+//! | 1 pending | the turn | follower, by a store | anything |
+//! | 2 claimed | the turn | leader | pending, of the same turn |
+//! | 3 cancelled | the turn | follower | pending, of the same turn |
+//! | 4 assigned | the last sequence assigned to the write | leader | claimed, of its own turn |
+//! | 5 applied and visible | the same | leader | assigned, of that sequence |
+//! | 6 refused: a condition did not hold | the turn | leader | claimed, of its own turn |
+//!
+//! The **turn** says which write it is and which leadership may take it: bits 8-44 of the write's number (the entry says
+//! the rest), then bits 0-23 of the epoch's number. Every step but the follower's first is a compare-and-swap.
 //!
 //! Invariants:
-//! - The leader assigns a sequence to write `n` only after it moved the claim from pending to claimed, and the
+//! - The leader assigns a sequence to write `n` only after it moved the entry from pending to claimed, and the
 //!   follower gives `n` up for certain only by moving it from pending to cancelled: never both.
-//! - The entry stands before the first byte of the write's log record is written. So after the leader's death:
-//!   not claimed, or claimed with no entry = not in the log; an entry = in the log iff its last sequence is within
+//! - The entry says *assigned* before the first byte of the write's log record is written. So after the leader's death:
+//!   not claimed, or claimed and not assigned = not in the log; assigned = in the log iff that sequence is within
 //!   what the next leader recovered of that epoch (a log record is whole or absent, in sequence order).
+//! - **A leadership changes only entries that were begun for it.** One that was overtaken (`LOCK` was removed) and stood
+//!   still in the middle of a write may go on when the follower has begun the same write anew for a successor: it finds
+//!   another turn, and neither takes the write from the successor nor overwrites what that one wrote. It looks at the
+//!   epoch word next, and appends nothing. So the follower knows without asking the page which leadership assigned: the
+//!   one it began the write for.
+//! - An overtaken leader that did append, and was found still in its place after that, moves *assigned* to *applied* late
+//!   at worst: its successor has recovered that sequence, and an entry that was begun anew holds another or none.
 //! - A refusal stands in its entry before the entry of the session's next write does, so a write that was refused is
 //!   never judged again after a later one took effect.
 //!
@@ -40,11 +52,23 @@ const PAGE_BYTES: usize = ENTRIES * WORDS_PER_ENTRY * 8;
 const PENDING: u64 = 1;
 const CLAIMED: u64 = 2;
 const CANCELLED: u64 = 3;
-const APPLIED: u64 = 1;
-const REFUSED: u64 = 2;
+const ASSIGNED: u64 = 4;
+const APPLIED: u64 = 5;
+const REFUSED: u64 = 6;
+const STATE_BITS: u32 = 3;
+const EPOCH_BITS: u32 = 24;
+/// What is left for the number, whose lowest bits are the entry's place.
+const NUMBER_BITS: u32 = u64::BITS - STATE_BITS - EPOCH_BITS;
 
-fn claim_word(number: u64, state: u64) -> u64 {
-    number << 2 | state
+/// The word of an entry in which write `number` of a session stands for the leadership `epoch`.
+fn of_turn(number: u64, epoch: Epoch, state: u64) -> u64 {
+    let number = (number / ENTRIES as u64) & ((1 << NUMBER_BITS) - 1);
+    let epoch = epoch.number & ((1 << EPOCH_BITS) - 1);
+    (((number << EPOCH_BITS) | epoch) << STATE_BITS) | state
+}
+
+fn of_sequence(sequence: u64, state: u64) -> u64 {
+    (sequence << STATE_BITS) | state
 }
 
 /// Either side's view of a session page.
@@ -57,12 +81,8 @@ pub(crate) struct Page {
 pub(crate) enum Trace {
     /// No leader took it, or one took it and never assigned a sequence.
     NotAssigned,
-    /// The leadership `epoch` gave it `last_sequence`; `applied` where it became visible there.
-    Assigned {
-        epoch: Epoch,
-        last_sequence: u64,
-        applied: bool,
-    },
+    /// The leadership that it was begun for gave it `last_sequence`; `applied` where it became visible there.
+    Assigned { last_sequence: u64, applied: bool },
     /// A leader took it and decided that it is not written.
     Refused,
 }
@@ -87,83 +107,67 @@ impl Page {
         self.shared.as_handle()
     }
 
-    fn entry(&self, number: u64) -> &[AtomicU64] {
-        let at = (number % ENTRIES as u64) as usize * WORDS_PER_ENTRY;
-        &self.shared.words()[at..at + WORDS_PER_ENTRY]
+    fn entry(&self, number: u64) -> &AtomicU64 {
+        &self.shared.words()[(number % ENTRIES as u64) as usize * WORDS_PER_ENTRY]
     }
 
-    /// Follower: write `number` begins, or begins again after it is known not to have been assigned.
-    pub fn begin(&self, number: u64) {
-        let entry = self.entry(number);
-        entry[1].store(0, Ordering::Relaxed);
-        entry[0].store(claim_word(number, PENDING), Ordering::Release);
+    /// Follower: write `number` begins, for the leadership `epoch`; or begins again after it is known not to have been
+    /// assigned.
+    pub fn begin(&self, number: u64, epoch: Epoch) {
+        let pending = of_turn(number, epoch, PENDING);
+        self.entry(number).store(pending, Ordering::Release);
     }
 
-    /// Follower: gives write `number` up. True: no leader will ever apply it.
-    pub fn cancel(&self, number: u64) -> bool {
-        self.swap_claim(number, PENDING, CANCELLED)
+    /// Follower: gives write `number` up, which it began for `epoch`. True: no leader will ever apply it.
+    pub fn cancel(&self, number: u64, epoch: Epoch) -> bool {
+        let turn = |state| of_turn(number, epoch, state);
+        self.step(number, turn(PENDING), turn(CANCELLED))
     }
 
-    /// Leader: takes write `number`. False: it was given up, or the page is not in order.
-    pub fn claim(&self, number: u64) -> bool {
-        self.swap_claim(number, PENDING, CLAIMED)
+    /// Leader: takes write `number`. False: it was given up or begun for another leadership, or the page is not in order.
+    pub fn claim(&self, number: u64, epoch: Epoch) -> bool {
+        let turn = |state| of_turn(number, epoch, state);
+        self.step(number, turn(PENDING), turn(CLAIMED))
     }
 
-    fn swap_claim(&self, number: u64, from: u64, to: u64) -> bool {
-        self.entry(number)[0]
-            .compare_exchange(
-                claim_word(number, from),
-                claim_word(number, to),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
+    fn step(&self, number: u64, from: u64, to: u64) -> bool {
+        self.entry(number)
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
-    /// Leader: write `number` will be logged with `last_sequence`. Before the append.
-    pub fn assign(&self, number: u64, epoch: Epoch, last_sequence: u64) {
-        let entry = self.entry(number);
-        entry[1].store(0, Ordering::Relaxed);
-        std::sync::atomic::fence(Ordering::Release);
-        entry[2].store(epoch.number, Ordering::Relaxed);
-        entry[3].store(epoch.random[0], Ordering::Relaxed);
-        entry[4].store(epoch.random[1], Ordering::Relaxed);
-        entry[5].store(last_sequence, Ordering::Relaxed);
-        entry[6].store(0, Ordering::Relaxed);
-        entry[1].store(number, Ordering::Release);
+    /// Leader: write `number`, which it claimed, will be logged with `last_sequence`. Before the append. False: the
+    /// follower has begun it for another leadership, so this one is over and will find that out before it appends; or
+    /// the page is not in order, which harms its owner alone.
+    pub fn assign(&self, number: u64, epoch: Epoch, last_sequence: u64) -> bool {
+        let claimed = of_turn(number, epoch, CLAIMED);
+        self.step(number, claimed, of_sequence(last_sequence, ASSIGNED))
     }
 
-    /// Leader: write `number` is not written, and never will be.
-    pub fn refuse(&self, number: u64) {
-        let entry = self.entry(number);
-        entry[1].store(0, Ordering::Relaxed);
-        std::sync::atomic::fence(Ordering::Release);
-        entry[6].store(REFUSED, Ordering::Relaxed);
-        entry[1].store(number, Ordering::Release);
+    /// Leader: write `number`, which it claimed, is not written, and never will be. False: as for [`Page::assign`].
+    pub fn refuse(&self, number: u64, epoch: Epoch) -> bool {
+        let turn = |state| of_turn(number, epoch, state);
+        self.step(number, turn(CLAIMED), turn(REFUSED))
     }
 
-    /// Leader: write `number` is applied and visible.
-    pub fn applied(&self, number: u64) {
-        self.entry(number)[6].store(APPLIED, Ordering::Release);
+    /// Leader: write `number`, to which it assigned `last_sequence`, is applied and visible. False: as for
+    /// [`Page::assign`].
+    pub fn applied(&self, number: u64, last_sequence: u64) -> bool {
+        let of = |state| of_sequence(last_sequence, state);
+        self.step(number, of(ASSIGNED), of(APPLIED))
     }
 
-    /// Follower, when no leader works for the session: what became of write `number`.
-    pub fn trace(&self, number: u64) -> Trace {
-        let entry = self.entry(number);
-        if entry[1].load(Ordering::Acquire) != number {
-            return Trace::NotAssigned;
-        }
-        let word = |i: usize| entry[i].load(Ordering::Acquire);
-        if word(6) == REFUSED {
-            return Trace::Refused;
-        }
-        Trace::Assigned {
-            epoch: Epoch {
-                number: word(2),
-                random: [word(3), word(4)],
+    /// Follower, when no leader works for the session: what became of write `number`, which it began for `epoch`.
+    pub fn trace(&self, number: u64, epoch: Epoch) -> Trace {
+        let word = self.entry(number).load(Ordering::Acquire);
+        let state = word & ((1 << STATE_BITS) - 1);
+        match state {
+            ASSIGNED | APPLIED => Trace::Assigned {
+                last_sequence: word >> STATE_BITS,
+                applied: state == APPLIED,
             },
-            last_sequence: word(5),
-            applied: word(6) == APPLIED,
+            REFUSED if word == of_turn(number, epoch, REFUSED) => Trace::Refused,
+            _ => Trace::NotAssigned,
         }
     }
 }
@@ -176,43 +180,98 @@ mod tests {
         number: 7,
         random: [1, 2],
     };
+    const NEXT: Epoch = Epoch {
+        number: 8,
+        random: [3, 4],
+    };
+
+    fn assigned(last_sequence: u64, applied: bool) -> Trace {
+        Trace::Assigned {
+            last_sequence,
+            applied,
+        }
+    }
 
     #[test]
     fn a_cancelled_write_cannot_be_claimed_and_a_claimed_one_cannot_be_cancelled() {
         let page = Page::create().unwrap();
-        page.begin(1);
-        assert!(page.cancel(1));
-        assert!(!page.claim(1));
-        page.begin(2);
-        assert!(page.claim(2));
-        assert!(!page.cancel(2));
-        assert!(!page.claim(2), "a resent write is not claimed twice");
+        page.begin(1, EPOCH);
+        assert!(page.cancel(1, EPOCH));
+        assert!(!page.claim(1, EPOCH));
+        page.begin(2, EPOCH);
+        assert!(page.claim(2, EPOCH));
+        assert!(!page.cancel(2, EPOCH));
+        assert!(!page.claim(2, EPOCH), "a resent write is not claimed twice");
     }
 
     #[test]
     fn a_refused_write_is_traced_as_such_until_it_begins_again() {
         let page = Page::create().unwrap();
-        page.begin(5);
-        assert!(page.claim(5));
-        page.refuse(5);
-        assert_eq!(page.trace(5), Trace::Refused);
-        page.begin(5);
-        assert_eq!(page.trace(5), Trace::NotAssigned);
+        page.begin(5, EPOCH);
+        assert!(page.claim(5, EPOCH));
+        assert!(page.refuse(5, EPOCH));
+        assert_eq!(page.trace(5, EPOCH), Trace::Refused);
+        page.begin(5, NEXT);
+        assert_eq!(page.trace(5, NEXT), Trace::NotAssigned);
     }
 
     #[test]
     fn an_entry_of_an_earlier_turn_of_the_ring_says_nothing_of_a_later_write() {
         let page = Page::create().unwrap();
-        page.begin(3);
-        assert!(page.claim(3));
-        page.assign(3, EPOCH, 41);
-        page.applied(3);
+        page.begin(3, EPOCH);
+        assert!(page.claim(3, EPOCH));
+        assert!(page.assign(3, EPOCH, 41));
+        assert!(page.applied(3, 41));
         let later = 3 + ENTRIES as u64;
-        page.begin(later);
-        assert_eq!(page.trace(later), Trace::NotAssigned);
+        page.begin(later, EPOCH);
+        assert_eq!(page.trace(later, EPOCH), Trace::NotAssigned);
         assert!(
-            !page.claim(3),
+            !page.claim(3, EPOCH),
             "a late frame of the earlier write finds another number"
+        );
+        assert!(!page.applied(3, 41));
+    }
+
+    /// Found by review: a leader whose `LOCK` was removed stood still between its look at the epoch word and its entry.
+    #[test]
+    fn an_overtaken_leader_changes_no_entry_that_was_begun_for_its_successor() {
+        let late: [fn(&Page) -> bool; 3] = [
+            |page| page.assign(4, EPOCH, 90),
+            |page| page.refuse(4, EPOCH),
+            |page| page.claim(4, EPOCH),
+        ];
+        for late in late {
+            let page = Page::create().unwrap();
+            page.begin(4, EPOCH);
+            assert!(page.claim(4, EPOCH), "and there it stands still");
+            page.begin(4, NEXT);
+            assert!(!late(&page), "before the successor took it");
+            assert!(page.claim(4, NEXT));
+            assert!(!late(&page), "before it was assigned");
+            assert_eq!(page.trace(4, NEXT), Trace::NotAssigned);
+            assert!(page.assign(4, NEXT, 60));
+            assert!(!late(&page), "after that");
+            assert_eq!(page.trace(4, NEXT), assigned(60, false));
+            assert!(page.applied(4, 60));
+            assert!(!late(&page), "at the end");
+            assert_eq!(page.trace(4, NEXT), assigned(60, true));
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_have_their_place_in_a_word() {
+        let page = Page::create().unwrap();
+        let epoch = Epoch {
+            number: u64::MAX,
+            ..EPOCH
+        };
+        let largest_sequence = (1 << 56) - 1;
+        page.begin(u64::MAX, epoch);
+        assert!(page.claim(u64::MAX, epoch));
+        assert!(page.assign(u64::MAX, epoch, largest_sequence));
+        assert_eq!(
+            page.trace(u64::MAX, epoch),
+            assigned(largest_sequence, false)
         );
     }
 
@@ -220,22 +279,12 @@ mod tests {
     fn both_sides_see_the_same_entry_through_the_handle() {
         let follower = Page::create().unwrap();
         let leader = Page::from_handle(follower.as_handle().try_clone_to_owned().unwrap()).unwrap();
-        follower.begin(9);
-        assert!(leader.claim(9));
-        assert_eq!(follower.trace(9), Trace::NotAssigned);
-        leader.assign(9, EPOCH, 100);
-        let assigned = Trace::Assigned {
-            epoch: EPOCH,
-            last_sequence: 100,
-            applied: false,
-        };
-        assert_eq!(follower.trace(9), assigned);
-        leader.applied(9);
-        let applied = Trace::Assigned {
-            epoch: EPOCH,
-            last_sequence: 100,
-            applied: true,
-        };
-        assert_eq!(follower.trace(9), applied);
+        follower.begin(9, EPOCH);
+        assert!(leader.claim(9, EPOCH));
+        assert_eq!(follower.trace(9, EPOCH), Trace::NotAssigned);
+        assert!(leader.assign(9, EPOCH, 100));
+        assert_eq!(follower.trace(9, EPOCH), assigned(100, false));
+        assert!(leader.applied(9, 100));
+        assert_eq!(follower.trace(9, EPOCH), assigned(100, true));
     }
 }

@@ -53,7 +53,7 @@ pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
 /// What a frame has at most beside keys, values and bounds: length, tags, ids and lengths.
 const FRAME_OVERHEAD: usize = 64;
 /// The version of the messages below. A change of meaning or shape raises it.
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 /// Over a side connection the leader says at least this often that it is at work.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,7 @@ fn scribble(page: &File, numbers: &AtomicU64, stop: &AtomicBool, seed: u64) {
         let word = match random.u32(..4) {
             0 => random.u64(..),
             // As if the write of that number was pending, claimed, cancelled, or assigned.
-            1 => number << 2 | random.u64(..4),
+            1 => turn(number, random.u64(..8)),
             2 => number,
             _ => random.u64(..3),
         };
@@ -27,6 +27,11 @@ fn scribble(page: &File, numbers: &AtomicU64, stop: &AtomicBool, seed: u64) {
         page.write_all_at(&word.to_ne_bytes(), at)
             .expect("it is writable");
     }
+}
+
+/// The word that says a write's state under the first epoch.
+fn turn(number: u64, state: u64) -> u64 {
+    (number / 256 << 24 | 1) << 3 | state
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn random_bytes_in_a_session_page_harm_neither_the_leader_nor_others() {
             number.store(n, Ordering::Relaxed);
             // What an honest follower does first; the scribblers may be quicker.
             let entry = n % 256 * 64;
-            let pending = n << 2 | 1;
+            let pending = turn(n, 1);
             file.write_all_at(&pending.to_ne_bytes(), entry)
                 .expect("it is writable");
             let value = n.to_string();

@@ -510,23 +510,24 @@ struct PageHook {
 
 impl CommitHook for PageHook {
     fn claim(&mut self) -> bool {
-        let claimed = self.page.claim(self.number);
+        let claimed = self.page.claim(self.number, self.epoch);
         faults::point("claimed");
         claimed
     }
 
     fn assigned(&mut self, last_sequence: u64) {
+        // False: this leadership is over; the engine asks whether it is before it appends.
         self.page.assign(self.number, self.epoch, last_sequence);
         faults::point("intent-written");
     }
 
-    fn decided(&mut self, _last_sequence: u64) {
-        self.page.applied(self.number);
+    fn decided(&mut self, last_sequence: u64) {
+        self.page.applied(self.number, last_sequence);
         faults::point("applied");
     }
 
     fn refused(&mut self, _error: &level_party_engine::Error, _at: u64) {
-        self.page.refuse(self.number);
+        self.page.refuse(self.number, self.epoch);
     }
 }
 

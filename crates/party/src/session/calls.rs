@@ -219,7 +219,7 @@ impl Inner {
             frame: Bytes::from(frame),
             write: number,
             conditional: matches!(request, Request::Write(write) if !write.conditions.is_empty()),
-            begun: false,
+            begun: None,
             grants: request.may_grant(),
             retry: limits.retry,
             deadline: limits.deadline,

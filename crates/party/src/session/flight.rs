@@ -73,8 +73,8 @@ pub(super) struct Call {
     pub write: Option<u64>,
     /// It is a write with conditions.
     pub conditional: bool,
-    /// A leader may have seen it. A write's page entry stands from then on.
-    pub begun: bool,
+    /// The leadership that may have seen it, the last if it was several. A write's page entry stands from then on, for it.
+    pub begun: Option<Epoch>,
     /// Its answer may grant a pin.
     pub grants: bool,
     pub retry: bool,
@@ -90,6 +90,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// A write's number and the leadership that its page entry is for, where it has one.
+    pub fn entry(&self) -> Option<(u64, Epoch)> {
+        self.write.zip(self.begun)
+    }
+
     /// Whether it is neither answered nor given up by its caller.
     pub fn is_awaited(&self) -> bool {
         self.answer.is_none() && self.caller.is_some()

@@ -45,20 +45,15 @@ enum Resolution {
     NotYet,
 }
 
-fn resolve(
-    trace: Trace,
-    recovered: impl Fn(Epoch) -> RecoveredThrough,
-    published: u64,
-) -> Resolution {
-    let (epoch, last_sequence, applied) = match trace {
+fn resolve(trace: Trace, recovered: impl Fn() -> RecoveredThrough, published: u64) -> Resolution {
+    let (last_sequence, applied) = match trace {
         _ if faults::planted("blind-resend") => return Resolution::Resend,
         Trace::NotAssigned => return Resolution::Resend,
         Trace::Refused => return Resolution::Refused,
         Trace::Assigned {
-            epoch,
             last_sequence,
             applied,
-        } => (epoch, last_sequence, applied),
+        } => (last_sequence, applied),
     };
     let through = |known: bool, otherwise| match known {
         true => Resolution::Applied {
@@ -66,7 +61,7 @@ fn resolve(
         },
         false => otherwise,
     };
-    match recovered(epoch) {
+    match recovered() {
         RecoveredThrough::Current => through(applied, Resolution::NotYet),
         RecoveredThrough::Sequence(r) => through(last_sequence <= r, Resolution::Resend),
         RecoveredThrough::SequenceBeforeForeign(_) => {
@@ -89,11 +84,11 @@ impl Session {
         inner.pins.forget_returned();
         let mut unresolved: Vec<Epoch> = inner.last_epoch.into_iter().collect();
         for (_, call) in inner.calls.iter() {
-            match call.write.map(|number| self.page.trace(number)) {
-                Some(Trace::Assigned { epoch, .. }) if !unresolved.contains(&epoch) => {
-                    unresolved.push(epoch);
-                }
-                _ => {}
+            if let Some((number, epoch)) = call.entry()
+                && matches!(self.page.trace(number, epoch), Trace::Assigned { .. })
+                && !unresolved.contains(&epoch)
+            {
+                unresolved.push(epoch);
             }
         }
         let (pins, moments) = inner.pins.readable().unzip();
@@ -203,9 +198,12 @@ impl Session {
             .calls
             .iter()
             .filter(|(_, call)| call.answer.is_none())
-            .map(|(id, call)| match call.write.filter(|_| call.begun) {
+            .map(|(id, call)| match call.entry() {
                 None => (id, Resolution::Resend),
-                Some(number) => (id, resolve(self.page.trace(number), recovered, published)),
+                Some((number, epoch)) => {
+                    let trace = self.page.trace(number, epoch);
+                    (id, resolve(trace, || recovered(epoch), published))
+                }
             })
             .collect();
         if open
@@ -247,7 +245,7 @@ impl Session {
         let Some(call) = inner.calls.get_mut(id).filter(|call| call.is_awaited()) else {
             return Ok(false);
         };
-        if !call.begun {
+        if call.begun.is_none() {
             return Ok(true);
         }
         let before = call
@@ -260,8 +258,9 @@ impl Session {
             ));
         }
         call.sent_again = Some((epoch, before + 1));
+        call.begun = Some(epoch);
         if let Some(number) = call.write {
-            self.page.begin(number);
+            self.page.begin(number, epoch);
         }
         Ok(true)
     }
@@ -343,9 +342,9 @@ impl Session {
             if !call.is_awaited() || !chosen(call.retry) {
                 continue;
             }
-            let without_effect = match call.write.filter(|_| call.begun) {
+            let without_effect = match call.entry() {
                 None => true,
-                Some(number) => self.page.cancel(number),
+                Some((number, epoch)) => self.page.cancel(number, epoch),
             };
             if let Some(number) = call.write {
                 unfinished.remove(&number);
@@ -402,14 +401,8 @@ impl Inner {
 mod tests {
     use super::*;
 
-    const EPOCH: Epoch = Epoch {
-        number: 4,
-        random: [1, 2],
-    };
-
     fn assigned(last_sequence: u64, applied: bool) -> Trace {
         Trace::Assigned {
-            epoch: EPOCH,
             last_sequence,
             applied,
         }
@@ -417,19 +410,19 @@ mod tests {
 
     #[test]
     fn a_refused_write_stays_refused() {
-        let never = |_| -> RecoveredThrough { panic!("no epoch to ask about") };
+        let never = || -> RecoveredThrough { panic!("no epoch to ask about") };
         assert_eq!(resolve(Trace::Refused, never, 0), Resolution::Refused);
     }
 
     #[test]
     fn a_write_no_leader_assigned_is_sent_again() {
-        let never = |_| -> RecoveredThrough { panic!("no epoch to ask about") };
+        let never = || -> RecoveredThrough { panic!("no epoch to ask about") };
         assert_eq!(resolve(Trace::NotAssigned, never, 0), Resolution::Resend);
     }
 
     #[test]
     fn what_was_recovered_decides_over_an_assigned_write() {
-        let recovered = |_| RecoveredThrough::Sequence(100);
+        let recovered = || RecoveredThrough::Sequence(100);
         let applied = Resolution::Applied { sequence: 100 };
         assert_eq!(resolve(assigned(100, false), recovered, 0), applied);
         assert_eq!(
@@ -440,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_goes_on_answers_only_for_what_it_made_visible() {
-        let current = |_| RecoveredThrough::Current;
+        let current = || RecoveredThrough::Current;
         let applied = Resolution::Applied { sequence: 7 };
         assert_eq!(resolve(assigned(7, true), current, 0), applied);
         assert_eq!(resolve(assigned(7, false), current, 0), Resolution::NotYet);
@@ -448,7 +441,7 @@ mod tests {
 
     #[test]
     fn after_another_program_only_what_was_seen_visible_counts() {
-        let foreign = |_| RecoveredThrough::SequenceBeforeForeign(150);
+        let foreign = || RecoveredThrough::SequenceBeforeForeign(150);
         let applied = Resolution::Applied { sequence: 100 };
         assert_eq!(resolve(assigned(100, false), foreign, 100), applied);
         assert_eq!(
@@ -459,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_epoch_is_never_a_reason_to_send_again() {
-        let forgotten = |_| RecoveredThrough::Unknown;
+        let forgotten = || RecoveredThrough::Unknown;
         assert_eq!(
             resolve(assigned(1, false), forgotten, 9),
             Resolution::Unknown

@@ -208,15 +208,16 @@ impl Inner {
                 self.queue.pop_front();
                 continue;
             };
-            if let Some(number) = call.write.filter(|_| !call.begun) {
+            let epoch = self.last_epoch?;
+            if let Some(number) = call.write.filter(|_| call.begun.is_none()) {
                 if !self.has_page_entry(number) {
                     return None;
                 }
-                page.begin(number);
+                page.begin(number, epoch);
                 self.unfinished.insert(number);
             }
             if let Some(call) = self.calls.get_mut(id) {
-                call.begun = true;
+                call.begun = Some(epoch);
             }
             self.queue.pop_front();
             return Some(id);

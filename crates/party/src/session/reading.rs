@@ -141,12 +141,12 @@ impl Session {
         }
         let driver = inner.driver.started;
         match call.write {
-            Some(number) if call.begun && !self.page.cancel(number) => {
+            _ if call.entry().is_some_and(|(n, to)| !self.page.cancel(n, to)) => {
                 // A leader has it. It stays, with nobody to tell, so that it is never sent again.
                 call.abandon(&mut inner.load, false);
                 return outcome_unknown(error.message());
             }
-            None if call.begun && call.grants => {
+            None if call.begun.is_some() && call.grants => {
                 // Its answer pins a moment: whoever reads it gives that back.
                 call.abandon(&mut inner.load, driver);
                 if driver {

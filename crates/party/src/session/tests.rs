@@ -8,6 +8,7 @@ use level_party_os::Stream;
 use serde_bytes::Bytes;
 
 mod looking;
+mod overtaken;
 mod stalls;
 mod tasks;
 
@@ -18,8 +19,8 @@ use crate::error::ErrorKind;
 use crate::follower::Link;
 use crate::options::Options;
 use crate::protocol::{
-    Answer, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, Request, Response,
-    ServerMessage, Welcome, Write, decode, encode_frame,
+    Answer, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, RecoveredThrough,
+    Request, Response, ServerMessage, Welcome, Write, decode, encode_frame,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,16 +96,27 @@ fn attach(session: &Session, link: Arc<Link>) -> crate::error::Result<Tenure> {
 
 /// `unbroken`: no other program had the directory meanwhile.
 fn attach_over(session: &Session, link: Arc<Link>, unbroken: bool) -> crate::error::Result<Tenure> {
+    attach_to(session, link, EPOCH, RecoveredThrough::Current, unbroken)
+}
+
+/// To the leadership `epoch`, which says `recovered` of any other.
+fn attach_to(
+    session: &Session,
+    link: Arc<Link>,
+    epoch: Epoch,
+    recovered: RecoveredThrough,
+    unbroken: bool,
+) -> crate::error::Result<Tenure> {
     let greeting = session.greeting(Options::default().engine, None);
     let welcome = Welcome {
-        epoch: EPOCH,
+        epoch,
         leader_pid: std::process::id(),
         options: Options::default().engine,
         recovered: greeting
             .hello
             .unresolved
             .iter()
-            .map(|_| crate::protocol::RecoveredThrough::Current)
+            .map(|_| recovered)
             .collect(),
         unbroken,
         pins_held: greeting.hello.pins.iter().map(|_| true).collect(),
@@ -118,6 +130,30 @@ fn get(session: &Session, timeout: Duration) -> crate::error::Result<super::Answ
         at: None,
     };
     session.call(&request, &Limits::new(timeout, true))
+}
+
+fn put_now(
+    session: &Session,
+    batch: &[u8],
+    limits: Limits,
+) -> crate::error::Result<super::Answered> {
+    let request = Request::Write(Write {
+        number: 0,
+        sync: false,
+        batch: Bytes::new(batch),
+        conditions: Bytes::new(b""),
+    });
+    session.call(&request, &limits)
+}
+
+fn numbered_write(message: &ClientMessage<'_>) -> (u64, u64) {
+    match message {
+        ClientMessage::Call {
+            id,
+            request: Request::Write(write),
+        } => (*id, write.number),
+        other => panic!("not a write: {other:?}"),
+    }
 }
 
 /// Found by review: grants given back were written into the middle of a write that was being sent again.

@@ -1,39 +1,12 @@
 //! Leaders that stall for a while, and what goes on once they do.
 
-use std::time::Duration;
-
-use serde_bytes::Bytes;
-
-use super::{PATIENCE, attach, get, link, session};
-use crate::error::{ErrorKind, Result};
+use super::*;
 use crate::page::ENTRIES;
-use crate::protocol::{ClientMessage, Request, Response, Write};
-use crate::session::{Answered, Limits, Session};
 
 /// Sooner than any answer.
 const NO_TIME: Duration = Duration::from_millis(30);
 /// More than a connection holds.
 const LARGE: usize = 16 << 20;
-
-fn put(session: &Session, batch: &[u8], limits: Limits) -> Result<Answered> {
-    let request = Request::Write(Write {
-        number: 0,
-        sync: false,
-        batch: Bytes::new(batch),
-        conditions: Bytes::new(b""),
-    });
-    session.call(&request, &limits)
-}
-
-fn write(message: &ClientMessage<'_>) -> (u64, u64) {
-    match message {
-        ClientMessage::Call {
-            id,
-            request: Request::Write(write),
-        } => (*id, write.number),
-        other => panic!("not a write: {other:?}"),
-    }
-}
 
 /// Found by review: the answer that would have made room was read by nobody, for ever.
 #[test]
@@ -48,15 +21,15 @@ fn a_caller_that_waits_for_room_reads_what_makes_room() {
         ..Limits::new(timeout, true)
     };
     std::thread::scope(|threads| {
-        let first = threads.spawn(|| put(&session, &[1; 1000], few(NO_TIME)));
-        let (id, number) = leader.next(write);
-        assert!(page.claim(number), "the leader is at it");
+        let first = threads.spawn(|| put_now(&session, &[1; 1000], few(NO_TIME)));
+        let (id, number) = leader.next(numbered_write);
+        assert!(page.claim(number, EPOCH), "the leader is at it");
         let error = first.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
 
-        let second = threads.spawn(|| put(&session, b"2", few(PATIENCE)));
+        let second = threads.spawn(|| put_now(&session, b"2", few(PATIENCE)));
         leader.reply(id, Response::Written { sequence: 1 });
-        let (id, _) = leader.next(write);
+        let (id, _) = leader.next(numbered_write);
         leader.reply(id, Response::Written { sequence: 2 });
         second.join().unwrap().expect("there is room");
     });
@@ -75,11 +48,11 @@ fn who_reads_for_all_goes_on_reading_while_it_sends() {
         let reader = threads.spawn(|| get(&session, PATIENCE));
         let read_last = leader.call();
         let puts: Vec<_> = (0..ENTRIES)
-            .map(|_| threads.spawn(|| put(&session, b"p", Limits::new(PATIENCE, true))))
+            .map(|_| threads.spawn(|| put_now(&session, b"p", Limits::new(PATIENCE, true))))
             .collect();
         let ids: Vec<u64> = puts.iter().map(|_| leader.call()).collect();
         // It waits for an entry of the page, and goes with the answers that free one.
-        let waits = threads.spawn(|| put(&session, &large, Limits::new(PATIENCE, true)));
+        let waits = threads.spawn(|| put_now(&session, &large, Limits::new(PATIENCE, true)));
         while session.inner.lock().queue.is_empty() {
             std::thread::yield_now();
         }
@@ -108,9 +81,9 @@ fn a_frame_left_half_sent_goes_on_without_its_caller() {
     std::thread::scope(|threads| {
         let reader = threads.spawn(|| get(&session, PATIENCE));
         let id = leader.call();
-        let error = put(&session, &large, Limits::new(NO_TIME, true)).unwrap_err();
+        let error = put_now(&session, &large, Limits::new(NO_TIME, true)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        leader.next(write);
+        leader.next(numbered_write);
         leader.reply(id, Response::Value(None));
         reader.join().unwrap().expect("it was answered");
     });

@@ -274,11 +274,14 @@ fn a_dropped_write_is_cancelled_or_if_it_was_claimed_never_sent_again() {
     tasks.turn();
     let numbers: Vec<u64> = (0..3).map(|_| leader.next(batch).1).collect();
     let page = session.page();
-    assert!(page.claim(numbers[1]));
+    assert!(page.claim(numbers[1], EPOCH));
     tasks.tasks[0] = None;
     tasks.tasks[1] = None;
-    assert!(!page.claim(numbers[0]), "dropped, so no leader may take it");
-    assert_eq!(page.trace(numbers[1]), Trace::NotAssigned);
+    assert!(
+        !page.claim(numbers[0], EPOCH),
+        "dropped, so no leader may take it"
+    );
+    assert_eq!(page.trace(numbers[1], EPOCH), Trace::NotAssigned);
     session.lose(tenure);
     drop(leader);
     let (second, mut leader) = link();
@@ -300,9 +303,9 @@ fn a_claimed_write_that_was_dropped_is_resolved_by_its_page_entry() {
     let tenure = attach(&session, first).unwrap();
     let mut tasks = Tasks::begin([put(&session, b"1", limits(PATIENCE))]);
     let (_, number, _) = leader.next(batch);
-    assert!(session.page().claim(number));
-    session.page().assign(number, EPOCH, 5);
-    session.page().applied(number);
+    assert!(session.page().claim(number, EPOCH));
+    assert!(session.page().assign(number, EPOCH, 5));
+    assert!(session.page().applied(number, 5));
     tasks.tasks.clear();
     assert!(session.queued_bytes() > 0, "its outcome is still owed");
     session.lose(tenure);
