@@ -17,6 +17,7 @@
 //! end; their threads are joined; the endpoint is unlinked; the engine closes; `LOCK` is released last.
 
 mod absent;
+mod allowance;
 mod connection;
 mod feed;
 mod files;
@@ -47,6 +48,7 @@ use crate::protocol::{Answer, RecoveredThrough, Request, Write};
 use crate::sign_of_life::Member;
 use crate::state::{Known, StateFile};
 use absent::Absent;
+use allowance::Allowance;
 pub(crate) use feed::{Feed, Told};
 use grants::Grants;
 use server::{Server, Serving};
@@ -161,7 +163,7 @@ impl Leadership {
         let files = dir.anchored_path();
         match Self::recover(&files, &state, options, elector, Arc::downgrade(&lock)) {
             Ok(recovered) => {
-                let own = Arc::new(Grants::new(state.clone(), own()));
+                let own = Arc::new(Grants::new(state.clone(), own(), None));
                 let leadership = Arc::new(Leadership {
                     service: recovered.service.clone(),
                     state: state.clone(),
@@ -260,7 +262,14 @@ impl Leadership {
             state.sync().and_then(|()| fs.sync_dir()).map_err(context)?;
         }
         let inherited = engine.take_hold();
-        let absent = Absent::new(state.clone(), elector, inherited, expected, unlisted);
+        let absent = Absent::new(
+            state.clone(),
+            elector,
+            inherited,
+            expected,
+            unlisted,
+            Allowance::default(),
+        );
         let created = engine.recovered().created;
         let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());
         Ok(Recovered {

@@ -8,11 +8,14 @@
 //!   is dead), or [`GRACE`] has passed.
 //! - What the leader before kept is held until that is so of every session it knew. Where it granted moments to
 //!   sessions that have no place in the table, until the grace is over.
+//! - What is parked is bounded, in sessions and in moments. Where it is too much, those who hold the most go first, so that
+//!   a peer that breaks connections with ever so many moments costs a modest one nothing.
 //! - A session that is not waited for any more has no row, so that no later leader waits for it.
 //!
 //! Crash cases: a leader that dies in its grace leaves the rows of those it waited for to the next one, which waits
 //! anew. A session that comes back after its grace finds its moments readable, or `SnapshotLost` by the drop floor.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +23,7 @@ use std::time::{Duration, Instant};
 use level_party_engine::Pin;
 use parking_lot::Mutex;
 
+use super::allowance::Allowance;
 use super::grants::Grants;
 use crate::alarm::Alarm;
 use crate::faults;
@@ -37,6 +41,7 @@ pub(super) struct Absent {
     state: Arc<StateFile>,
     begun: Instant,
     elector: Arc<Alarm>,
+    allowance: Arc<Allowance>,
     inner: Mutex<Inner>,
 }
 
@@ -64,11 +69,13 @@ impl Absent {
         inherited: Option<Pin>,
         expected: Vec<Known>,
         unlisted: bool,
+        allowance: Allowance,
     ) -> Self {
         Absent {
             state,
             begun: Instant::now(),
             elector,
+            allowance: Arc::new(allowance),
             inner: Mutex::new(Inner {
                 inherited,
                 expected: expected.into_iter().map(|k| (k.session, k)).collect(),
@@ -76,6 +83,11 @@ impl Absent {
                 parked: BTreeMap::new(),
             }),
         }
+    }
+
+    /// What all sessions together may hold.
+    pub fn allowance(&self) -> Arc<Allowance> {
+        self.allowance.clone()
     }
 
     /// `member` has come back, and what it holds is pinned by its own grants again.
@@ -96,7 +108,7 @@ impl Absent {
 
     /// The connection of a session broke: its grants are kept until it comes back.
     pub fn park(&self, grants: Arc<Grants>) {
-        if grants.is_empty() {
+        if grants.count() == 0 {
             return;
         }
         if faults::planted("pin-leaked-on-disconnect") {
@@ -107,13 +119,8 @@ impl Absent {
             since: Instant::now(),
         };
         let mut inner = self.inner.lock();
-        if inner.parked.len() == MAX_PARKED {
-            let oldest = inner.parked.iter().min_by_key(|(_, parked)| parked.since);
-            if let Some(session) = oldest.map(|(session, _)| *session) {
-                inner.release(session);
-            }
-        }
         inner.parked.insert(parked.grants.owner().session, parked);
+        inner.make_room(self.allowance.most_parked());
         drop(inner);
         self.elector.ring();
     }
@@ -157,6 +164,24 @@ impl Absent {
 }
 
 impl Inner {
+    /// Lets go of the sessions that hold the most until the rest is not too much; of equals, of the oldest.
+    fn make_room(&mut self, most: u64) {
+        let count = |parked: &Parked| parked.grants.count();
+        let mut all: u64 = self.parked.values().map(count).sum();
+        while all > most || self.parked.len() > MAX_PARKED {
+            let greediest = self
+                .parked
+                .iter()
+                .map(|(session, parked)| (count(parked), Reverse(parked.since), *session))
+                .max();
+            let Some((held, _, session)) = greediest else {
+                return;
+            };
+            self.release(session);
+            all -= held;
+        }
+    }
+
     fn release(&mut self, session: [u64; 2]) {
         if let Some(parked) = self.parked.remove(&session) {
             parked.grants.forget();
@@ -183,5 +208,92 @@ impl Drop for Attached {
         if let Some(grants) = self.grants.take() {
             self.absent.park(grants);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use level_party_engine::{Engine, MemFs, Options};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    struct World {
+        _dir: tempfile::TempDir,
+        engine: Engine,
+        state: Arc<StateFile>,
+        absent: Absent,
+    }
+
+    impl World {
+        fn new(most: u64) -> World {
+            let dir = tempfile::tempdir().unwrap();
+            let state = Arc::new(StateFile::open(dir.path()).unwrap());
+            let elector = Arc::new(Alarm::new().unwrap());
+            let allowance = Allowance::new(most);
+            World {
+                engine: Engine::open(Arc::new(MemFs::default()), Options::default()).unwrap(),
+                absent: Absent::new(state.clone(), elector, None, vec![], false, allowance),
+                state,
+                _dir: dir,
+            }
+        }
+
+        fn session(&self, id: u64) -> Arc<Grants> {
+            let member = Member {
+                session: [id; 2],
+                place: None,
+            };
+            let allowance = Some(self.absent.allowance());
+            Arc::new(Grants::new(self.state.clone(), member, allowance))
+        }
+
+        fn hold(&self, session: &Grants, count: u64) {
+            for _ in 0..count {
+                session.add(self.engine.pin()).expect("there is room");
+            }
+        }
+    }
+
+    /// Found by review: each session had its bound, and there could be any number of sessions.
+    #[test]
+    fn what_all_sessions_hold_together_is_bounded_and_the_next_is_told_so() {
+        let world = World::new(4);
+        let (first, second) = (world.session(1), world.session(2));
+        world.hold(&first, 3);
+        world.hold(&second, 1);
+        let refused = second.add(world.engine.pin()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        first.release(world.engine.pin().sequence());
+        world.hold(&second, 1);
+        assert!(second.add(world.engine.pin()).is_err());
+        drop(first);
+        world.hold(&second, 2);
+        second.forget();
+        world.hold(&world.session(3), 4);
+        let own = Grants::new(world.state.clone(), second.owner(), None);
+        world.hold(&own, 5);
+    }
+
+    #[test]
+    fn of_what_is_parked_the_most_goes_first_and_the_modest_stay() {
+        let world = World::new(20);
+        for (id, count) in [(1, 1), (2, 6), (3, 3), (4, 7)] {
+            let session = world.session(id);
+            world.hold(&session, count);
+            world.absent.park(session);
+        }
+        let kept: Vec<u64> = world
+            .absent
+            .inner
+            .lock()
+            .parked
+            .keys()
+            .map(|s| s[0])
+            .collect();
+        assert_eq!(kept, [1, 2, 3], "7 of 17 went");
+        let pins = world.engine.stats().pins;
+        assert_eq!(pins, 3, "one for each session that is left");
+        world.hold(&world.session(5), 10);
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         session: hello.session,
         place: hello.place.filter(|place| *place < PLACES),
     };
-    let grants = Arc::new(Grants::new(state.clone(), member));
+    let grants = Arc::new(Grants::new(state.clone(), member, Some(absent.allowance())));
     shared.holds(id, &grants);
     let grants = Attached {
         grants: Some(grants),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use level_party_engine::Pin;
 use parking_lot::Mutex;
 
+use super::allowance::Allowance;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sign_of_life::Member;
 use crate::state::StateFile;
 
@@ -19,6 +21,8 @@ pub(crate) const MAX_GRANTS: u64 = 65_536;
 pub(crate) struct Grants {
     state: Arc<StateFile>,
     owner: Member,
+    /// What it is counted in; `None` for this process's own.
+    allowance: Option<Arc<Allowance>>,
     held: Mutex<Held>,
 }
 
@@ -32,10 +36,15 @@ struct Held {
 }
 
 impl Grants {
-    pub fn new(state: Arc<StateFile>, owner: Member) -> Self {
+    pub(super) fn new(
+        state: Arc<StateFile>,
+        owner: Member,
+        allowance: Option<Arc<Allowance>>,
+    ) -> Self {
         Grants {
             state,
             owner,
+            allowance,
             held: Mutex::default(),
         }
     }
@@ -44,21 +53,37 @@ impl Grants {
         self.owner
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.held.lock().count == 0
+    pub fn count(&self) -> u64 {
+        self.held.lock().count
     }
 
-    /// One more grant of the pinned moment. False: there are too many.
-    pub fn add(&self, pin: Pin) -> bool {
+    /// One more grant of the pinned moment.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the session holds too many, `Busy` if all sessions together do.
+    pub fn add(&self, pin: Pin) -> Result<()> {
         let mut held = self.held.lock();
         if held.count == MAX_GRANTS {
-            return false;
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("this process holds {MAX_GRANTS} snapshots and iterators; drop some"),
+            ));
+        }
+        if let Some(allowance) = self.allowance.as_ref().filter(|all| !all.take()) {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "all processes together hold {} snapshots and iterators, the most that a leader keeps; it had no \
+                     effect: try again when some are dropped (`status` says who holds how many)",
+                    allowance.most()
+                ),
+            ));
         }
         held.count += 1;
         let moment = held.moments.entry(pin.sequence());
         moment.or_insert_with(|| (pin, 0, Instant::now())).1 += 1;
         self.record(&mut held);
-        true
+        Ok(())
     }
 
     /// How many grants there are, and the oldest moment with the time for which it has been held.
@@ -89,6 +114,7 @@ impl Grants {
             held.moments.remove(&sequence);
         }
         held.count -= 1;
+        self.give_back(1);
         self.record(&mut held);
     }
 
@@ -100,11 +126,18 @@ impl Grants {
     /// The session is dead, or given up: nobody need wait for it.
     pub fn forget(&self) {
         let mut held = self.held.lock();
+        self.give_back(held.count);
         *held = Held {
             recorded: held.recorded,
             ..Held::default()
         };
         self.record(&mut held);
+    }
+
+    fn give_back(&self, count: u64) {
+        if let Some(allowance) = &self.allowance {
+            allowance.give_back(count);
+        }
     }
 
     fn record(&self, held: &mut Held) {
@@ -120,5 +153,12 @@ impl Grants {
         // Where it can't be written, the next leader may not wait for this session, which loses its snapshots then.
         let _ = recorded.or_else(|_| self.state.record_unlisted());
         held.recorded = Some(oldest);
+    }
+}
+
+impl Drop for Grants {
+    fn drop(&mut self) {
+        let count = self.held.get_mut().count;
+        self.give_back(count);
     }
 }

@@ -13,7 +13,7 @@ use level_party_engine::{
 use serde_bytes::Bytes;
 
 use super::Ending;
-use super::grants::{Grants, MAX_GRANTS};
+use super::grants::Grants;
 use crate::batch::check_entries;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
@@ -223,7 +223,7 @@ impl Service {
         }
         self.engine
             .pin_at(sequence)
-            .is_ok_and(|pin| grants.add(pin))
+            .is_ok_and(|pin| grants.add(pin).is_ok())
     }
 
     pub fn recovered(&self, state: &StateFile, epoch: Epoch) -> RecoveredThrough {
@@ -401,13 +401,7 @@ fn held(grants: &Grants, sequence: u64) -> Result<Pin, Stop> {
 }
 
 fn grant(grants: &Grants, pin: Pin) -> Result<(), Stop> {
-    if grants.add(pin) {
-        return Ok(());
-    }
-    Err(Stop::Failed(Error::new(
-        ErrorKind::InvalidArgument,
-        format!("this process holds {MAX_GRANTS} snapshots and iterators; drop some"),
-    )))
+    grants.add(pin).map_err(Stop::Failed)
 }
 
 fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
