@@ -3,6 +3,7 @@
 //! - `LEVEL_PARTY_KILL=NAME:N` ends the process, with no destructor run, when it reaches point NAME for the Nth time.
 //!   `POINTS` are the steps of a takeover, a write, a leave and of the files beneath, at each of which a death must
 //!   be harmless.
+//! - `LEVEL_PARTY_REPLY_FRAME=BYTES` lowers the limit of a reply's frame, so that an entry over it is cheaply had.
 //! - `LEVEL_PARTY_PLANT=NAME` makes the process do one thing wrong (`BUGS`). Each must be caught.
 
 use std::ops::Bound;
@@ -31,6 +32,12 @@ mod off {
         false
     }
 
+    /// The limit as it is.
+    #[inline(always)]
+    pub(crate) fn reply_frame(limit: usize) -> usize {
+        limit
+    }
+
     /// The files as they are.
     pub(crate) fn files(
         fs: level_party_engine::StdFs,
@@ -40,7 +47,7 @@ mod off {
 }
 
 #[cfg(not(feature = "faults"))]
-pub(crate) use off::{files, planted, point};
+pub(crate) use off::{files, planted, point, reply_frame};
 
 #[cfg(feature = "faults")]
 mod on;
@@ -48,4 +55,4 @@ mod on;
 #[cfg(feature = "faults")]
 pub use on::{BUGS, POINTS};
 #[cfg(feature = "faults")]
-pub(crate) use on::{files, planted, point};
+pub(crate) use on::{files, planted, point, reply_frame};

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::protocol::{
-    Answer, ClientMessage, FrameBuffer, Hello, MAX_REPLY_FRAME, PREAMBLE_BYTES, Preamble,
-    ServerMessage, Welcome, decode, encode_frame,
+    Answer, ClientMessage, FrameBuffer, Hello, PREAMBLE_BYTES, Preamble, ServerMessage, Welcome,
+    decode, encode_frame, max_reply_frame,
 };
 
 /// A blocked read or send looks at its deadline this often. (Setting the exact time for each call costs a system
@@ -76,7 +76,7 @@ impl Greeted {
         Preamble::decode(&preamble)?.check()?;
         Ok(Greeted {
             stream,
-            received: FrameBuffer::new(MAX_REPLY_FRAME),
+            received: FrameBuffer::new(max_reply_frame()),
         })
     }
 

@@ -48,14 +48,45 @@ const _: () = assert!(MAX_HELLO_FRAME > MAX_HELLO_ITEMS * 40 + 4096);
 pub(crate) const MAX_SIDE_BOUND: usize = 1 << 20;
 /// A request's frame: the largest batch or a scan with two bounds, and the message around it.
 pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
-/// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours.
-pub(crate) const MAX_REPLY_FRAME: usize = 1 << 30;
+/// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours. Over a side
+/// connection too.
+const MAX_REPLY_FRAME: usize = 1 << 30;
+/// What a reply's frame has at most beside what is packed in it.
+const REPLY_OVERHEAD: usize = 4096;
 /// What a frame has at most beside keys, values and bounds: length, tags, ids and lengths.
 const FRAME_OVERHEAD: usize = 64;
 /// The version of the messages below. A change of meaning or shape raises it.
 pub(crate) const VERSION: u16 = 4;
 /// Over a side connection the leader says at least this often that it is at work.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The largest frame of a reply.
+pub(crate) fn max_reply_frame() -> usize {
+    crate::faults::reply_frame(MAX_REPLY_FRAME)
+}
+
+/// Bytes that can be packed in one reply.
+pub(crate) fn max_reply_content() -> usize {
+    max_reply_frame() - REPLY_OVERHEAD
+}
+
+/// Refuses an entry that no reply can hold, in either role: another program may have written it.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub(crate) fn check_travels(entry_bytes: usize) -> Result<()> {
+    if entry_bytes <= max_reply_content() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "an entry of {entry_bytes} bytes is larger than a message between processes may be ({}): another program \
+             wrote it; read it with that one, or delete it",
+            max_reply_content()
+        ),
+    ))
+}
 
 /// What a follower sends.
 #[derive(Debug, Serialize, Deserialize)]

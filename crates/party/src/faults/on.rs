@@ -73,6 +73,11 @@ static PLANTED: LazyLock<Option<&'static str>> = LazyLock::new(|| {
     Some(known(BUGS, &told))
 });
 
+static REPLY_FRAME: LazyLock<Option<usize>> = LazyLock::new(|| {
+    let told = std::env::var("LEVEL_PARTY_REPLY_FRAME").ok()?;
+    Some(told.parse().expect("LEVEL_PARTY_REPLY_FRAME=BYTES"))
+});
+
 fn known(names: &'static [&'static str], name: &str) -> &'static str {
     let found = names.iter().find(|known| **known == name);
     found.unwrap_or_else(|| panic!("{name:?} is none of {names:?}"))
@@ -91,6 +96,10 @@ pub(crate) fn point(name: &'static str) {
 pub(crate) fn planted(name: &'static str) -> bool {
     debug_assert!(BUGS.contains(&name), "{name}");
     *PLANTED == Some(name)
+}
+
+pub(crate) fn reply_frame(limit: usize) -> usize {
+    REPLY_FRAME.unwrap_or(limit)
 }
 
 pub(crate) fn files(fs: StdFs) -> Arc<dyn Fs> {

@@ -13,7 +13,9 @@ use serde_bytes::ByteBuf;
 
 use super::service::{Service, Stop};
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Changes, Missing, RecoveredThrough, Start};
+use crate::protocol::{
+    Changes, Missing, RecoveredThrough, Start, check_travels, max_reply_content,
+};
 use crate::state::StateFile;
 
 /// A part of a watch ends with the change that reaches this size.
@@ -166,8 +168,8 @@ impl Feed {
                     None => return Ok(Some(self.told(None, changes))),
                 },
             };
-            self.take(batch, &mut changes);
-            if changes.packed().len() >= PIECE_BYTES {
+            let all = self.take(batch, &mut changes)?;
+            if !all || changes.packed().len() >= PIECE_BYTES {
                 return Ok(Some(self.told(None, changes)));
             }
             // A range in which nothing changes: whoever waits hears of progress at times.
@@ -177,8 +179,11 @@ impl Feed {
         }
     }
 
-    /// Takes changes of `batch` until the piece is full; keeps the rest.
-    fn take(&mut self, batch: Committed, changes: &mut Changes) {
+    /// Takes changes of `batch` until the piece is full; keeps the rest. Says whether it took all.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a change that no piece can hold.
+    fn take(&mut self, batch: Committed, changes: &mut Changes) -> Result<bool, Stop> {
         let full = {
             let left = batch.ops().filter(|(sequence, _)| *sequence > self.through);
             let mut through = self.through;
@@ -189,6 +194,16 @@ impl Feed {
                     break;
                 }
                 if self.covers(op.key()) {
+                    let bytes = match op {
+                        Op::Put { key, value } => key.len() + value.len(),
+                        Op::Delete { key } => key.len(),
+                    };
+                    if changes.packed().is_empty() {
+                        check_travels(bytes).map_err(Stop::Failed)?;
+                    } else if changes.packed().len() + bytes > max_reply_content() {
+                        full = true;
+                        break;
+                    }
                     match op {
                         Op::Put { key, value } => changes.push(sequence, key, Some(value)),
                         Op::Delete { key } => changes.push(sequence, key, None),
@@ -202,6 +217,7 @@ impl Feed {
         if full {
             self.begun = Some(batch);
         }
+        Ok(!full)
     }
 
     fn told(&self, gap: Option<Missing>, changes: Changes) -> Told {

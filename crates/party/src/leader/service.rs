@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use level_party_engine::{
-    CommitHook, Compression, Cursor, Engine, ErrorKind as EngineErrorKind, KeyRange,
+    CommitHook, Compression, Cursor, Engine, Entry, ErrorKind as EngineErrorKind, KeyRange,
     Options as EngineOptions, Pin, Write, WriteBatch,
 };
 
@@ -21,8 +21,8 @@ use crate::faults;
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{
-    Answer, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES, MAX_REPLY_FRAME,
-    RecoveredThrough, Request, Scan, Values, Write as WriteRequest,
+    Answer, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES, RecoveredThrough,
+    Request, Scan, Values, Write as WriteRequest, check_travels, max_reply_frame,
 };
 use crate::state::StateFile;
 use crate::status::{LeaderStatus, MemberStatus};
@@ -126,16 +126,13 @@ impl Service {
         members: &dyn Fn() -> Vec<MemberStatus>,
     ) -> Served {
         match *request {
-            Request::Get { key, at: None } => Ok(Answer::Value(
-                self.engine.get(key)?.map(|entry| entry.value),
-            )),
+            Request::Get { key, at: None } => value(self.engine.get(key)?),
             Request::Get {
                 key,
                 at: Some(sequence),
             } => {
                 let _pin = held(grants, sequence)?;
-                let entry = self.engine.get_at(key, sequence)?;
-                Ok(Answer::Value(entry.map(|entry| entry.value)))
+                value(self.engine.get_at(key, sequence)?)
             }
             Request::Contains { key, at: None } => {
                 Ok(Answer::Contained(self.engine.contains(key)?))
@@ -308,9 +305,9 @@ impl Service {
         for key in &keys {
             let entry = self.engine.get_at(key, sequence)?;
             let value: &[u8] = entry.as_ref().map_or(b"", |entry| &entry.value);
-            check_travels(value.len())?;
+            check_travels(value.len()).map_err(Stop::Failed)?;
             // A reply holds the largest value, but not a second one beside it.
-            let room = MAX_REPLY_FRAME / 2;
+            let room = max_reply_frame() / 2;
             if answered > 0 && values.packed().len() + value.len() > room {
                 break;
             }
@@ -363,6 +360,13 @@ impl Moment {
     }
 }
 
+/// The answer to a read of one key.
+fn value(entry: Option<Entry>) -> Served {
+    let value = entry.map(|entry| entry.value);
+    check_travels(value.as_ref().map_or(0, Vec::len)).map_err(Stop::Failed)?;
+    Ok(Answer::Value(value))
+}
+
 /// The answer to a write.
 fn written(result: Result<u64, level_party_engine::Error>) -> Served {
     match result {
@@ -378,17 +382,6 @@ fn checked_write(write: &WriteRequest<'_>) -> Result<Write, Stop> {
         ready = ready.condition(key, expect);
     }
     Ok(ready)
-}
-
-/// Refuses an entry that no reply can hold: another program may have written it.
-fn check_travels(value_bytes: usize) -> Result<(), Stop> {
-    if value_bytes <= MAX_REPLY_FRAME - 4096 {
-        return Ok(());
-    }
-    Err(Stop::Failed(Error::new(
-        ErrorKind::InvalidArgument,
-        format!("an entry of {value_bytes} bytes is too large to travel"),
-    )))
 }
 
 fn held(grants: &Grants, sequence: u64) -> Result<Pin, Stop> {
@@ -431,7 +424,7 @@ fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
             value = &stamped;
         }
         if chunk.is_empty() {
-            check_travels(cursor.key().len() + value.len())?;
+            check_travels(cursor.key().len() + value.len()).map_err(Stop::Failed)?;
         }
         if chunk.is_full() || !chunk.fits(cursor.key(), value) {
             return Ok(chunk.finish(true));

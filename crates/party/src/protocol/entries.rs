@@ -162,7 +162,7 @@ impl EntriesBuilder {
 
     /// Whether one more entry can be named by the chunk's 32-bit offsets and still fits a reply.
     pub fn fits(&self, key: &[u8], value: &[u8]) -> bool {
-        self.packed.len() + HEADER + key.len() + value.len() <= super::MAX_REPLY_FRAME - 4096
+        self.packed.len() + HEADER + key.len() + value.len() <= super::max_reply_content()
     }
 
     pub fn push(&mut self, key: &[u8], value: &[u8]) {

@@ -19,8 +19,8 @@ use crate::error::ErrorKind;
 use crate::follower::Link;
 use crate::options::Options;
 use crate::protocol::{
-    Answer, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, MAX_REQUEST_FRAME, RecoveredThrough,
-    Request, Response, ServerMessage, Welcome, Write, decode, encode_frame,
+    Answer, ClientMessage, FrameBuffer, MAX_REQUEST_FRAME, RecoveredThrough, Request, Response,
+    ServerMessage, Welcome, Write, decode, encode_frame, max_reply_frame,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ fn session() -> Arc<Session> {
 
 fn link() -> (Arc<Link>, Leader) {
     let (ours, theirs) = Stream::pair().unwrap();
-    let replies = FrameBuffer::new(MAX_REPLY_FRAME);
+    let replies = FrameBuffer::new(max_reply_frame());
     let link = Link::new(Arc::new(ours), std::process::id(), replies).unwrap();
     (
         Arc::new(link),

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::leader::Told;
 use crate::node::Node;
 use crate::protocol::{
-    Changes, ClientMessage, FrameBuffer, MAX_REPLY_FRAME, News, Outcome, PREAMBLE_BYTES, Preamble,
-    ServerMessage, Side, Task, decode, encode_frame,
+    Changes, ClientMessage, FrameBuffer, News, Outcome, PREAMBLE_BYTES, Preamble, ServerMessage,
+    Side, Task, decode, encode_frame, max_reply_frame,
 };
 use crate::session::describe_process;
 
@@ -64,7 +64,7 @@ impl SideLink {
         Ok(SideLink {
             stream,
             greeted: false,
-            received: FrameBuffer::new(MAX_REPLY_FRAME),
+            received: FrameBuffer::new(max_reply_frame()),
             leader_pid,
         })
     }
