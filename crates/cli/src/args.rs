@@ -15,7 +15,7 @@ use level_party::{Db, Lead, Options};
 use crate::bounds::Walk;
 use crate::coding::{Coding, Encoding};
 use crate::commands;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, not_opened};
 use crate::stop;
 
 const STYLES: Styles = Styles::styled()
@@ -99,19 +99,25 @@ impl Target {
     /// Opens a database that must be there.
     pub fn open_existing(&self) -> Result<Db> {
         self.open(self.options().create_if_missing(false))
+            .map_err(not_opened)
     }
 
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
-        self.open(self.options().create_if_missing(creating.create))
+        let options = self.options().create_if_missing(creating.create);
+        self.open(options).map_err(|error| match creating.create {
+            true => error.into(),
+            false => not_opened(error),
+        })
     }
 
     /// Opens a database that must be there, and never leads it.
     pub fn open_to_follow(&self) -> Result<Db> {
         self.open(self.options().create_if_missing(false).lead(Lead::Never))
+            .map_err(not_opened)
     }
 
-    fn open(&self, options: Options) -> Result<Db> {
+    fn open(&self, options: Options) -> level_party::Result<Db> {
         let db = options.open(&self.dir)?;
         stop::leaving(&db);
         Ok(db)
@@ -138,19 +144,19 @@ pub struct Syncing {
 #[derive(Args, Debug, Clone, Default)]
 pub struct Span {
     /// Only this key and keys after it
-    #[arg(long, visible_alias = "gte", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, visible_alias = "gte", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     pub from: Option<ByteArg>,
     /// Only keys after this one
-    #[arg(long, visible_alias = "gt", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, visible_alias = "gt", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     pub after: Option<ByteArg>,
     /// Only this key and keys before it
-    #[arg(long, visible_alias = "lte", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, visible_alias = "lte", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     pub to: Option<ByteArg>,
     /// Only keys before this one
-    #[arg(long, visible_alias = "lt", value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, visible_alias = "lt", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     pub before: Option<ByteArg>,
     /// Only keys that begin so
-    #[arg(long, value_name = "PREFIX", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "PREFIX", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     pub prefix: Option<ByteArg>,
 }
 
@@ -198,7 +204,7 @@ pub struct Window {
     #[arg(long, help_heading = "Range")]
     pub reverse: bool,
     /// Stop after so many entries
-    #[arg(long, value_name = "N", help_heading = "Range")]
+    #[arg(long, value_name = "N", value_parser = whole, help_heading = "Range")]
     pub limit: Option<u64>,
 }
 
@@ -234,6 +240,12 @@ fn argument_bytes(text: &OsStr) -> std::result::Result<Vec<u8>, &'static str> {
         .to_str()
         .ok_or("it is not valid Unicode; `import` and `exec` take any bytes as base64")?;
     Ok(text.as_bytes().to_vec())
+}
+
+/// A number of things, such as `10`.
+pub fn whole(text: &str) -> std::result::Result<u64, String> {
+    let number = text.parse();
+    number.map_err(|_| "give a whole number from 0, such as 10".to_string())
 }
 
 /// A positive number of seconds, such as `5` or `0.25`.

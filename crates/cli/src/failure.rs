@@ -77,7 +77,7 @@ impl Failure {
 
 impl From<level_party::Error> for Failure {
     fn from(error: level_party::Error) -> Self {
-        let message = match hint(error.kind()) {
+        let message = match hint(&error) {
             Some(hint) => format!("{error}\n{hint}"),
             None => error.to_string(),
         };
@@ -85,11 +85,26 @@ impl From<level_party::Error> for Failure {
     }
 }
 
+/// The failure to open a database that must be there.
+pub fn not_opened(error: level_party::Error) -> Failure {
+    let absent = error.kind() == ErrorKind::NotFound;
+    let failure = Failure::from(error);
+    match absent {
+        true => failure.and("hint: check the path; `put`, `import` and `exec` create a database"),
+        false => failure,
+    }
+}
+
 /// What can be done about an error with this program's own means, where the error itself cannot know them.
-fn hint(kind: ErrorKind) -> Option<&'static str> {
-    match kind {
-        ErrorKind::NotFound => {
-            Some("hint: check the path; `put`, `import` and `exec` create a database")
+fn hint(error: &level_party::Error) -> Option<&'static str> {
+    if is_read_only(error) {
+        return Some(
+            "hint: a database is opened where it can be written to, also for reading: copy it to such a place",
+        );
+    }
+    match error.kind() {
+        ErrorKind::OutOfSpace => {
+            Some("hint: free some space there and try again; what was acknowledged is not lost")
         }
         ErrorKind::Timeout => Some("hint: `--timeout` and `--open-timeout` set how long to wait"),
         ErrorKind::ConnectionLost => {
@@ -100,6 +115,15 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether the file system takes no writes.
+fn is_read_only(error: &level_party::Error) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    causes.any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+    })
 }
 
 /// Writes a line to standard error, with its colours on a terminal alone, if anybody still reads it.

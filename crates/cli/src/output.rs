@@ -4,13 +4,15 @@
 //! [`FLUSH_AFTER`] behind), a reader that has gone ends the program quietly, and a terminal never gets control
 //! bytes out of stored data.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use serde::Serialize;
 
 use crate::coding::{Coding, Encoding};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, say};
 use crate::json::EntryLine;
 use crate::text::printable;
 
@@ -18,6 +20,35 @@ use crate::text::printable;
 const FLUSH_BYTES: usize = 16 << 10;
 /// The time after which the next entry passes on what waits, so that a slow scan is seen as it goes.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
+
+/// How a command that prints no entries says what it has done.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Report {
+    /// Print one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Report {
+    /// Says it in words on standard error, or as a line of JSON on standard output.
+    pub fn tell(self, what: &impl Serialize, words: impl Display) -> Result<()> {
+        if self.json {
+            return self.tell_programs(what);
+        }
+        say(words);
+        Ok(())
+    }
+
+    /// Says it as a line of JSON where that is asked for, and else nothing.
+    pub fn tell_programs(self, what: &impl Serialize) -> Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        let mut output = Output::stdout();
+        output.json(what)?;
+        output.flush()
+    }
+}
 
 /// Which part of an entry is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,9 @@
-//! Where a command's keys are: the whole database, or a sublevel of it.
+//! Where a command's keys are: the whole database, or a sublevel of it; and operations that are not all in one place.
 
 use std::ops::Bound;
 
 use clap::Args;
-use level_party::{
-    Db, Range, Snapshot, Sublevel, Transaction, Watch, WatchFrom, WriteBatch, WriteOptions,
-};
+use level_party::{Db, Op, Range, Snapshot, Sublevel, Watch, WatchFrom, WriteBatch, WriteOptions};
 
 use crate::bounds::{KeyBound, Walk, after_prefix};
 use crate::failure::{Failure, Result};
@@ -95,16 +93,6 @@ impl Place {
         }
     }
 
-    pub fn transaction<T>(
-        &self,
-        body: impl FnMut(&mut Transaction<'_>) -> level_party::Result<T>,
-    ) -> level_party::Result<T> {
-        match self {
-            Place::Whole(db) => db.transaction(body),
-            Place::Part(level) => level.transaction(body),
-        }
-    }
-
     pub fn range(&self, bounds: (KeyBound, KeyBound)) -> Range {
         match self {
             Place::Whole(db) => db.range(bounds),
@@ -129,9 +117,30 @@ impl Place {
 
     /// Follows the changes of a walk's keys; their keys come with the place's prefix.
     pub fn watch(&self, walk: &Walk, from: WatchFrom) -> level_party::Result<Watch> {
+        let bounds = walk.bounds().unwrap_or(NO_KEY);
+        self.db().watch(self.in_whole(bounds), from)
+    }
+
+    /// Compacts the tables that have keys of the place within `bounds`.
+    pub fn compact(&self, bounds: (KeyBound, KeyBound)) -> level_party::Result<()> {
+        self.db().compact_range(self.in_whole(bounds))
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        match self {
+            Place::Whole(db) => db,
+            Place::Part(level) => level.db(),
+        }
+    }
+
+    /// Bounds of the place's keys as bounds of the database's.
+    fn in_whole(&self, (lower, upper): (KeyBound, KeyBound)) -> (KeyBound, KeyBound) {
         let prefix = self.prefix();
+        if prefix.is_empty() {
+            return (lower, upper);
+        }
         let behind = |bound: KeyBound| bound.map(|key| [prefix, &key].concat());
-        let (lower, upper) = walk.bounds().unwrap_or(NO_KEY);
         let lower = match lower {
             Bound::Unbounded => Bound::Included(prefix.to_vec()),
             bounded => behind(bounded),
@@ -140,11 +149,17 @@ impl Place {
             Bound::Unbounded => after_prefix(prefix).map_or(Bound::Unbounded, Bound::Excluded),
             bounded => behind(bounded),
         };
-        let db = match self {
-            Place::Whole(db) => db,
-            Place::Part(level) => level.db(),
-        };
-        db.watch((lower, upper), from)
+        (lower, upper)
+    }
+
+    /// The place that `path` names in the database; without one this place itself.
+    pub fn named(&self, path: Option<&[String]>) -> level_party::Result<Place> {
+        path.map_or_else(|| Ok(self.clone()), |path| Place::of(self.db(), path))
+    }
+
+    /// A key of this place as it is in the database.
+    pub fn whole_key(&self, key: &[u8]) -> Vec<u8> {
+        [self.prefix(), key].concat()
     }
 
     /// What the place's keys begin with in the database.
@@ -153,5 +168,64 @@ impl Place {
             Place::Whole(_) => &[],
             Place::Part(level) => level.prefix_bytes(),
         }
+    }
+}
+
+/// Operations in their order, of which each may name a sublevel of its own.
+#[derive(Debug, Default)]
+pub struct Ops {
+    /// Neighbours in the same place; `None` is where the request or command is.
+    runs: Vec<(Option<Vec<String>>, WriteBatch)>,
+}
+
+impl Ops {
+    /// Operations that are all where the request is.
+    pub fn here(batch: WriteBatch) -> Self {
+        Ops {
+            runs: vec![(None, batch)],
+        }
+    }
+
+    /// Where an operation is to be added that names `sublevel`, or none.
+    pub fn within(&mut self, sublevel: Option<Vec<String>>) -> &mut WriteBatch {
+        if self.runs.last().is_none_or(|(place, _)| *place != sublevel) {
+            self.runs.push((sublevel, WriteBatch::new()));
+        }
+        let last = self.runs.len() - 1;
+        &mut self.runs[last].1
+    }
+
+    /// How many operations there are.
+    pub fn count(&self) -> u64 {
+        self.runs
+            .iter()
+            .map(|(_, run)| u64::from(run.count()))
+            .sum()
+    }
+
+    /// Their bytes, but for the prefixes of sublevels.
+    pub fn byte_size(&self) -> usize {
+        self.runs.iter().map(|(_, run)| run.byte_size()).sum()
+    }
+
+    /// All of them as one batch of whole keys; what names no sublevel is at `home`.
+    pub fn whole(self, home: &Place) -> level_party::Result<WriteBatch> {
+        let mut runs = self.runs;
+        if let [(None, only)] = runs.as_mut_slice()
+            && home.prefix().is_empty()
+        {
+            return Ok(std::mem::take(only));
+        }
+        let mut whole = WriteBatch::new();
+        for (sublevel, run) in runs {
+            let place = home.named(sublevel.as_deref())?;
+            for op in run.iter() {
+                match op {
+                    Op::Put { key, value } => whole.put(&place.whole_key(key), value),
+                    Op::Delete { key } => whole.delete(&place.whole_key(key)),
+                };
+            }
+        }
+        Ok(whole)
     }
 }

@@ -41,6 +41,25 @@ pub fn millis(span: Duration) -> String {
     }
 }
 
+/// A longer span of time, by its two largest units: `12 s`, `5 min 3 s`, `2 h 5 min`, `3 d 4 h`.
+pub fn span(span: Duration) -> String {
+    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let mut rest = span.as_secs();
+    let mut parts = Vec::new();
+    for (name, unit) in UNITS {
+        if rest >= unit && parts.len() < 2 {
+            parts.push(format!("{} {name}", rest / unit));
+        } else if !parts.is_empty() {
+            break;
+        }
+        rest %= unit;
+    }
+    match parts.is_empty() {
+        true => "0 s".into(),
+        false => parts.join(" "),
+    }
+}
+
 /// Bytes made safe for a terminal: what is no UTF-8 and every control character but those in `keep` is written as
 /// `\xNN`.
 pub fn printable(bytes: &[u8], keep: &[char]) -> String {
@@ -87,6 +106,11 @@ mod tests {
         );
         assert_eq!(millis(Duration::from_micros(1_250)), "1.2 ms");
         assert_eq!(millis(Duration::from_millis(125)), "125 ms");
+        let spans = [0, 12, 60, 303, 7_500, 86_400 * 3 + 4 * 3_600 + 59];
+        assert_eq!(
+            spans.map(|seconds| span(Duration::from_secs(seconds))),
+            ["0 s", "12 s", "1 min", "5 min 3 s", "2 h 5 min", "3 d 4 h"]
+        );
     }
 
     #[test]

@@ -76,6 +76,15 @@ fn what_is_said_is_what_was_committed() {
     told.run(&["watch", "DIR/db", "--from", "yesterday"]);
     told.run(&["get", "DIR/db", "--sublevel", "a b", "k"]);
     told.run(&["top", "DIR/db"]);
+    told.run(&["put", "DIR/db", "-k", "1"]);
+    told.run(&["scan", "DIR/db", "--lim", "1"]);
+    told.run(&["scan", "DIR/db", "--limit", "few"]);
+    told.run(&["gett", "DIR/db", "a"]);
+    told.run(&["checkpoint", "DIR/db", "DIR/no/such/place"]);
+    told.run(&["checkpoint", "DIR/db", "DIR/file"]);
+    told.run(&["destroy", "DIR/none", "--yes"]);
+    told.run(&["repair", "DIR/empty"]);
+    told.run(&["yield", "DIR/db", "--open-timeout", "0.1"]);
     // Encodings.
     told.run(&["get", "DIR/db", "--key-encoding", "hex", "zz"]);
     told.run(&["get", "DIR/db", "--key-encoding", "octal", "7"]);
@@ -83,6 +92,8 @@ fn what_is_said_is_what_was_committed() {
     told.run(&["put", "DIR/db", "--value-encoding", "base64", "a", "?"]);
     // Input.
     told.run(&["import", "DIR/db", "DIR/absent"]);
+    told.run(&["import", "DIR/db", "DIR"]);
+    told.run(&["export", "DIR/db", "DIR/no/such/file"]);
     told.run_with(
         &["import", "DIR/db"],
         b"{\"key\":\"k\",\"value\":\"\"}\n\n{\"key\":\"l\"}\n",
@@ -96,6 +107,10 @@ fn what_is_said_is_what_was_committed() {
         b"{\"key\":\"l\",\"key\":\"m\",\"value\":\"\"}\n",
     );
     told.run_with(&["batch", "DIR/db"], b"{\"type\":\"put\",\"key\":\"l\"}\n");
+    told.run_with(
+        &["batch", "DIR/db"],
+        b"{\"type\":\"put\",\"sublevel\":[\"a b\"],\"key\":\"l\",\"value\":\"\"}\n",
+    );
     // Another program has it.
     let held = ForeignLock::take(&db);
     told.run(&["get", "DIR/db", "--open-timeout", "0.1", "a"]);

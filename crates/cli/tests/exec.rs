@@ -444,3 +444,29 @@ fn sublevels_keep_their_keys_apart_in_every_operation() {
         assert_eq!(refused["error"]["kind"], "InvalidArgument", "{refused}");
     }
 }
+
+#[test]
+fn one_batch_and_one_transaction_reach_several_sublevels() {
+    let (_, answers) = dialogue(
+        br#"{"op":"batch","sublevel":["a"],"ops":[{"type":"put","key":"k","value":"1"},{"type":"put","sublevel":["b","c"],"key":"k","value":"2"},{"type":"put","sublevel":[],"key":"k","value":"3"},{"type":"del","key":"none"}]}
+{"op":"scan"}
+{"op":"transaction","checks":[{"sublevel":["a"],"key":"k","value":"1"},{"key":"k","value":"3"}],"ops":[{"type":"del","sublevel":["a"],"key":"k"},{"type":"put","sublevel":["b"],"key":"k","value":"1"}]}
+{"op":"transaction","sublevel":["a"],"checks":[{"key":"k","value":"1"}],"ops":[{"type":"del","sublevel":[],"key":"k"}]}
+{"op":"transaction","sublevel":["a"],"sync":true,"checks":[{"sublevel":["b"],"key":"k","value":"1"}],"ops":[{"type":"put","key":"z","value":"9"}]}
+{"op":"batch","ops":[{"type":"put","key":"lost","value":""},{"type":"put","sublevel":["b c"],"key":"k","value":""}]}
+{"op":"scan"}
+"#,
+    );
+    assert_eq!(
+        answers[1]["entries"],
+        json!([["!a!k", "1"], ["!b!!c!k", "2"], ["k", "3"]])
+    );
+    assert_eq!(answers[2]["committed"], true);
+    assert_eq!(answers[3]["committed"], false);
+    assert_eq!(answers[4]["committed"], true);
+    assert_eq!(answers[5]["error"]["kind"], "InvalidArgument");
+    assert_eq!(
+        answers[6]["entries"],
+        json!([["!a!z", "9"], ["!b!!c!k", "2"], ["!b!k", "1"], ["k", "3"]])
+    );
+}

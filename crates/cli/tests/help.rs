@@ -71,6 +71,17 @@ fn each_command_that_opens_a_database_says_how() {
 }
 
 #[test]
+fn each_command_that_reports_does_so_in_json_too() {
+    // These speak JSON as they are, draw a screen, or print what is for other programs anyway.
+    let others = ["export", "exec", "top", "completions", "man"];
+    for name in commands().iter().filter(|name| *name != "help") {
+        let help = run(PROGRAM, [name.as_str(), "--help"]).success();
+        let has = help.text().contains("--json");
+        assert_eq!(has, !others.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
 fn completions_and_manual_pages_know_every_command() {
     let page = run(PROGRAM, ["man"]).success();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -92,6 +103,12 @@ fn completions_and_manual_pages_know_every_command() {
     )
     .success();
     assert!(dir.path().join("level-party-scan.1").exists());
+    let pages = std::fs::read_dir(dir.path()).expect("a directory").count();
+    assert_eq!(
+        pages,
+        commands().len(),
+        "one of each command but help, and the program's own"
+    );
 }
 
 #[test]

@@ -171,6 +171,19 @@ fn put_get_and_del_do_what_they_say() {
 
 #[cfg(unix)]
 #[test]
+fn numbers_below_zero_are_keys_and_values_and_no_flags() {
+    let dir = tempfile::tempdir().expect("a directory");
+    command(&["put"], dir.path(), &["-1", "-2.5", "--", "-k", "-v"]).success();
+    let done = command(&["get"], dir.path(), &["-1", "--", "-k"]).success();
+    assert_eq!(done.text(), "-2.5\n-v\n");
+    let done = command(&["scan", "--keys"], dir.path(), &["--from", "-5"]).success();
+    assert_eq!(done.text(), "-k\n");
+    command(&["del"], dir.path(), &["-1"]).success();
+    let done = command(&["count"], dir.path(), &["--prefix", "-1"]).success();
+    assert_eq!(done.text(), "0\n");
+}
+
+#[test]
 fn arguments_may_be_any_bytes() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;

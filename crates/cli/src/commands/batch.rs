@@ -5,13 +5,15 @@ use std::io::{BufRead, BufReader, Read};
 use clap::Args;
 use level_party::{MAX_BATCH_BYTES, WriteBatch, WriteOptions};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
 use crate::coding::{Coding, Encoding};
-use crate::failure::{Failure, Result, say};
+use crate::failure::{Failure, Result};
 use crate::json::complaint;
-use crate::place::Within;
+use crate::output::Report;
+use crate::place::{Ops, Within};
 use crate::text::{counted, printable};
 
 /// Bytes of input read at most: the largest batch in its longest form is about six times as long.
@@ -19,7 +21,7 @@ const INPUT_BYTES: u64 = 8 * MAX_BATCH_BYTES as u64;
 
 /// Put and delete keys in one write, which takes effect as a whole or not at all.
 ///
-/// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. They apply in their order.
+/// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. A line may name a sublevel of its own: "sublevel":["users"]. They apply in their order.
 #[derive(Args, Debug)]
 pub struct BatchCommand {
     #[command(flatten)]
@@ -34,30 +36,34 @@ pub struct BatchCommand {
     within: Within,
 
     /// `put KEY VALUE` and `del KEY`, in turn
-    #[arg(value_name = "OPERATION", value_parser = bytes())]
+    #[arg(value_name = "OPERATION", value_parser = bytes(), allow_negative_numbers = true)]
     words: Vec<ByteArg>,
+
+    #[command(flatten)]
+    report: Report,
 }
 
 impl BatchCommand {
     /// Writes the operations.
     pub fn run(self) -> Result<()> {
-        let batch = match self.words.is_empty() {
+        let ops = match self.words.is_empty() {
             true => from_lines(std::io::stdin().lock(), self.coding)?,
             false => from_words(&self.words, self.coding)?,
         };
+        let count = ops.count();
         let db = self.target.open_for_writing(self.creating)?;
-        self.within
-            .of(&db)?
-            .write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
-        say(format_args!(
-            "applied {}",
-            counted(batch.count().into(), "operation", "operations")
-        ));
-        Ok(())
+        let batch = ops
+            .whole(&self.within.of(&db)?)
+            .map_err(|error| wrong(&error.to_string()))?;
+        db.write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
+        self.report.tell(
+            &json!({"operations": count}),
+            format_args!("applied {}", counted(count, "operation", "operations")),
+        )
     }
 }
 
-fn from_words(words: &[ByteArg], coding: Coding) -> Result<WriteBatch> {
+fn from_words(words: &[ByteArg], coding: Coding) -> Result<Ops> {
     let mut batch = WriteBatch::new();
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
@@ -80,7 +86,7 @@ fn from_words(words: &[ByteArg], coding: Coding) -> Result<WriteBatch> {
             }
         };
     }
-    Ok(batch)
+    Ok(Ops::here(batch))
 }
 
 fn wrong(what: &str) -> Failure {
@@ -93,6 +99,7 @@ fn wrong(what: &str) -> Failure {
 struct Operation<'a> {
     #[serde(rename = "type")]
     kind: Kind,
+    sublevel: Option<Vec<String>>,
     #[serde(borrow)]
     key: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -106,9 +113,9 @@ enum Kind {
     Del,
 }
 
-fn from_lines(input: impl Read, coding: Coding) -> Result<WriteBatch> {
+fn from_lines(input: impl Read, coding: Coding) -> Result<Ops> {
     let mut input = BufReader::new(input.take(INPUT_BYTES));
-    let mut batch = WriteBatch::new();
+    let mut ops = Ops::default();
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
@@ -120,17 +127,17 @@ fn from_lines(input: impl Read, coding: Coding) -> Result<WriteBatch> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        add(&mut batch, &line, coding).map_err(wrong)?;
-        if batch.byte_size() > MAX_BATCH_BYTES {
+        add(&mut ops, &line, coding).map_err(wrong)?;
+        if ops.byte_size() > MAX_BATCH_BYTES {
             return Err(wrong(format!(
                 "the batch is over {MAX_BATCH_BYTES} bytes here; split it, or use `import`"
             )));
         }
     }
-    Ok(batch)
+    Ok(ops)
 }
 
-fn add(batch: &mut WriteBatch, line: &[u8], coding: Coding) -> std::result::Result<(), String> {
+fn add(ops: &mut Ops, line: &[u8], coding: Coding) -> std::result::Result<(), String> {
     let text = std::str::from_utf8(line)
         .map_err(|_| r#"it is not UTF-8; write such a key or value as {"base64":".."}"#)?;
     let operation: Operation<'_> = serde_json::from_str(text.trim_ascii_end()).map_err(|error| {
@@ -146,6 +153,7 @@ fn add(batch: &mut WriteBatch, line: &[u8], coding: Coding) -> std::result::Resu
             .map_err(|why| format!("the field {name:?}: {why}"))
     };
     let key = field("key", operation.key, coding.key)?;
+    let batch = ops.within(operation.sublevel);
     match operation.kind {
         Kind::Put => {
             batch.put(&key, &field("value", operation.value, coding.value)?);

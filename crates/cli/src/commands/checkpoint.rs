@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::args::Target;
-use crate::failure::{Result, say};
+use crate::failure::Result;
+use crate::output::Report;
 use crate::text::count;
 
 /// Copy the database as it is now into a new directory, while everybody goes on.
@@ -19,6 +21,9 @@ pub struct Checkpoint {
     /// The directory that the copy is to be
     #[arg(value_name = "TO")]
     to: PathBuf,
+
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Checkpoint {
@@ -26,11 +31,10 @@ impl Checkpoint {
     pub fn run(self) -> Result<()> {
         let db = self.target.open_existing()?;
         let sequence = db.checkpoint(&self.to)?;
-        say(format_args!(
-            "{} holds everything up to sequence {}",
-            self.to.display(),
-            count(sequence)
-        ));
-        Ok(())
+        let to = self.to.display();
+        self.report.tell(
+            &json!({"to": to.to_string(), "sequence": sequence}),
+            format_args!("{to} holds everything up to sequence {}", count(sequence)),
+        )
     }
 }

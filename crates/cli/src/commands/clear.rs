@@ -1,10 +1,12 @@
 //! `clear`: remove all entries of a range.
 
 use clap::Args;
+use serde_json::json;
 
 use crate::args::{Span, Target};
 use crate::coding::BoundCoding;
-use crate::failure::{Failure, Result, say};
+use crate::failure::{Failure, Result};
+use crate::output::Report;
 use crate::place::Within;
 use crate::text::counted;
 
@@ -26,6 +28,8 @@ pub struct Clear {
 
     #[command(flatten)]
     coding: BoundCoding,
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Clear {
@@ -43,10 +47,9 @@ impl Clear {
             Some(bounds) => place.clear(bounds)?,
             None => 0,
         };
-        say(format_args!(
-            "removed {}",
-            counted(removed, "entry", "entries")
-        ));
-        Ok(())
+        self.report.tell(
+            &json!({"removed": removed}),
+            format_args!("removed {}", counted(removed, "entry", "entries")),
+        )
     }
 }

@@ -1,11 +1,14 @@
 //! `compact`: merge tables, so that deleted and overwritten entries go.
 
 use clap::Args;
+use serde_json::json;
 
 use crate::args::{Span, Target};
 use crate::bounds::Walk;
 use crate::coding::BoundCoding;
-use crate::failure::{Result, say};
+use crate::failure::Result;
+use crate::output::Report;
+use crate::place::Within;
 use crate::text::size;
 
 /// Merge the tables of a range, or all, so that deleted and overwritten entries go.
@@ -16,10 +19,14 @@ pub struct Compact {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
     span: Span,
 
     #[command(flatten)]
     coding: BoundCoding,
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Compact {
@@ -28,15 +35,15 @@ impl Compact {
         let walk: Walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
         let bytes = || -> Result<u64> { Ok(db.status()?.leader.bytes_per_level.iter().sum()) };
+        let place = self.within.of(&db)?;
         let before = bytes()?;
         if let Some(bounds) = walk.bounds() {
-            db.compact_range(bounds)?;
+            place.compact(bounds)?;
         }
-        say(format_args!(
-            "tables held {} and hold {}",
-            size(before),
-            size(bytes()?)
-        ));
-        Ok(())
+        let after = bytes()?;
+        self.report.tell(
+            &json!({"bytes_before": before, "bytes_after": after}),
+            format_args!("tables held {} and hold {}", size(before), size(after)),
+        )
     }
 }

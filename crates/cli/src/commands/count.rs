@@ -1,11 +1,12 @@
 //! `count`: say how many entries there are.
 
 use clap::Args;
+use serde_json::json;
 
 use crate::args::{Span, Target};
 use crate::coding::BoundCoding;
 use crate::failure::Result;
-use crate::output::Output;
+use crate::output::{Output, Report};
 use crate::place::Within;
 
 /// Say how many entries there are.
@@ -22,6 +23,8 @@ pub struct Count {
 
     #[command(flatten)]
     coding: BoundCoding,
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Count {
@@ -33,6 +36,9 @@ impl Count {
         for key in walk.keys(&self.within.of(&db)?) {
             key?;
             count += 1;
+        }
+        if self.report.json {
+            return self.report.tell_programs(&json!({"entries": count}));
         }
         let mut output = Output::stdout();
         output.line(count)?;

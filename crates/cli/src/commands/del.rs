@@ -2,10 +2,12 @@
 
 use clap::Args;
 use level_party::{WriteBatch, WriteOptions};
+use serde_json::json;
 
 use crate::args::{ByteArg, Syncing, Target, bytes};
 use crate::coding::{Coding, Encoding};
 use crate::failure::Result;
+use crate::output::Report;
 use crate::place::Within;
 
 /// Remove keys.
@@ -31,8 +33,11 @@ pub struct Del {
     key_encoding: Encoding,
 
     /// The keys
-    #[arg(required = true, value_name = "KEY", value_parser = bytes())]
+    #[arg(required = true, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true)]
     keys: Vec<ByteArg>,
+
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Del {
@@ -48,6 +53,8 @@ impl Del {
         }
         let db = self.target.open_existing()?;
         let options = WriteOptions::default().sync(self.syncing.sync);
-        Ok(self.within.of(&db)?.write(&batch, options)?)
+        self.within.of(&db)?.write(&batch, options)?;
+        self.report
+            .tell_programs(&json!({"operations": batch.count()}))
     }
 }

@@ -70,6 +70,10 @@ pub struct Demo {
     /// Kill the leader so many times
     #[arg(long, value_name = "N", default_value_t = 6)]
     kills: u32,
+
+    /// Print one line of JSON at the end; what happens is told on standard error
+    #[arg(long)]
+    json: bool,
 }
 
 /// What all parts of the demo share.
@@ -118,7 +122,7 @@ impl Demo {
             ledger: Ledger::new(WRITERS, Instant::now()),
             members: members(),
         };
-        let mut screen = Screen::new();
+        let mut screen = Screen::new(self.json);
         screen.say(format_args!(
             "{WRITERS} writers, {READERS} readers and a stream share one LevelDB, each a process:"
         ))?;
@@ -137,7 +141,7 @@ impl Demo {
         if stop::asked() {
             return Err(Failure::Interrupted); // The signal has ended the reading too.
         }
-        summary::print(&stage, &outcome, &verdict)
+        summary::print(&stage, &outcome, &verdict, self.json)
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use level_party::Db;
 
 use crate::failure::{Failure, Result, say};
+use crate::output::Report;
 use crate::text::{counted, printable};
 
 /// Remove a database that nobody has open, with all its entries.
@@ -19,6 +20,9 @@ pub struct Destroy {
     /// Do it; without this nothing is done
     #[arg(long)]
     yes: bool,
+
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Destroy {
@@ -31,6 +35,9 @@ impl Destroy {
             )));
         }
         let done = Db::destroy(&self.dir)?;
+        if self.report.json {
+            return self.report.tell_programs(&done);
+        }
         say(format_args!(
             "removed {}{}",
             counted(done.removed.len() as u64, "file", "files"),

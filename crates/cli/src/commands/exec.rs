@@ -22,7 +22,7 @@ use crate::commands::status;
 use crate::failure::{Failure, Result};
 use crate::json::ByteBuf;
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::{Ops, Place};
 use answer::{Answer, Entries};
 use request::{Check, Moment, Operation, Refusal, Request};
 use watches::Watches;
@@ -159,8 +159,8 @@ impl Server {
                     Some(number) => place.at(self.snapshot(number)?).get_many(keys)?,
                 }))
             }
-            Operation::Write { batch, sync } => {
-                place.write(&batch, self.options(sync))?;
+            Operation::Write { ops, sync } => {
+                self.db.write(&ops.whole(&place)?, self.options(sync))?;
                 Ok(Answer::Done)
             }
             Operation::Cas {
@@ -172,12 +172,8 @@ impl Server {
                 let swapped = self.swap(&place, key, expected, value, sync)?;
                 Ok(Answer::Field("swapped", swapped.into()))
             }
-            Operation::Transaction {
-                checks,
-                batch,
-                sync,
-            } => {
-                let committed = self.transact(&place, &checks, &batch, sync)?;
+            Operation::Transaction { checks, ops, sync } => {
+                let committed = self.transact(&place, &checks, ops, sync)?;
                 Ok(Answer::Field("committed", committed.into()))
             }
             Operation::Scan { walk, at } => self.scan(&place, &walk, at),
@@ -246,24 +242,32 @@ impl Server {
             None => batch.delete(&key),
         }
         let check = Check {
+            sublevel: None,
             key: ByteBuf(key),
             value: expected,
         };
-        self.transact(place, &[check], &batch, Some(true))
+        self.transact(place, &[check], Ops::here(batch), Some(true))
     }
 
-    /// Applies `batch` if every check holds. False: one does not.
+    /// Applies `ops` if every check holds. False: one does not.
     fn transact(
         &self,
         place: &Place,
         checks: &[Check],
-        batch: &WriteBatch,
+        ops: Ops,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
         let sync = self.options(sync).sync;
-        place.transaction(|tx| {
+        let batch = ops.whole(place)?;
+        let whole = |check: &Check| {
+            let there = place.named(check.sublevel.as_deref())?;
+            Ok(there.whole_key(&check.key.0))
+        };
+        let keys = checks.iter().map(whole);
+        let keys = keys.collect::<level_party::Result<Vec<_>>>()?;
+        self.db.transaction(|tx| {
             tx.sync(sync);
-            let found = tx.get_many(checks.iter().map(|check| &check.key.0))?;
+            let found = tx.get_many(&keys)?;
             let expected = checks
                 .iter()
                 .map(|check| check.value.as_ref().map(|v| &v.0));

@@ -23,7 +23,7 @@ pub struct Get {
     within: Within,
 
     /// The keys
-    #[arg(required = true, value_name = "KEY", value_parser = bytes())]
+    #[arg(required = true, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true)]
     keys: Vec<ByteArg>,
 
     /// Print values without a newline behind them

@@ -14,12 +14,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use level_party::{WriteBatch, WriteOptions};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::args::{Creating, Syncing, Target};
 use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result, say};
 use crate::json::{ByteBuf, OwnedEntry, complaint};
+use crate::output::Report;
 use crate::place::{Place, Within};
 use crate::stop;
 use crate::text::{count, counted};
@@ -52,23 +54,32 @@ pub struct Import {
     coding: Coding,
     #[command(flatten)]
     within: Within,
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Import {
     /// Writes the entries.
     pub fn run(self) -> Result<()> {
-        let (input, bytes): (Box<dyn Read>, Option<u64>) =
-            match self.file.filter(|file| file.as_os_str() != "-") {
-                None => (Box::new(std::io::stdin()), None),
-                Some(path) => {
-                    let unreadable = |error| {
-                        Failure::Usage(format!("{} cannot be read: {error}", path.display()))
-                    };
-                    let file = File::open(&path).map_err(unreadable)?;
-                    let facts = file.metadata().map_err(unreadable)?;
-                    (Box::new(file), facts.is_file().then_some(facts.len()))
+        let (input, bytes): (Box<dyn Read>, Option<u64>) = match self
+            .file
+            .filter(|file| file.as_os_str() != "-")
+        {
+            None => (Box::new(std::io::stdin()), None),
+            Some(path) => {
+                let unreadable =
+                    |error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
+                let file = File::open(&path).map_err(unreadable)?;
+                let facts = file.metadata().map_err(unreadable)?;
+                if facts.is_dir() {
+                    return Err(Failure::Usage(format!(
+                        "{} is a directory; name a file of JSON lines, or `-` for standard input",
+                        path.display()
+                    )));
                 }
-            };
+                (Box::new(file), facts.is_file().then_some(facts.len()))
+            }
+        };
         let db = self.target.open_for_writing(self.creating)?;
         let mut importer = Importer::new(
             Sink {
@@ -87,12 +98,18 @@ impl Import {
         let bar = progress(bytes);
         let outcome = importer.read(BufReader::with_capacity(128 << 10, input), &bar);
         bar.finish_and_clear();
-        outcome.map_err(|failure| failure.and(importer.standing()))?;
-        say(format_args!(
-            "imported {}",
-            counted(importer.written.load(SeqCst), "entry", "entries")
-        ));
-        Ok(())
+        let imported = importer.written.load(SeqCst);
+        if self.report.json {
+            let complete = outcome.is_ok();
+            self.report
+                .tell_programs(&json!({"imported": imported, "complete": complete}))?;
+        } else if outcome.is_ok() {
+            say(format_args!(
+                "imported {}",
+                counted(imported, "entry", "entries")
+            ));
+        }
+        outcome.map_err(|failure| failure.and(importer.standing()))
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Man {
 impl Man {
     /// Prints or writes.
     pub fn run(self) -> Result<()> {
-        let mut cli = Cli::command();
+        // `help` says what the pages say: it has none of its own.
+        let mut cli = Cli::command().disable_help_subcommand(true);
         cli.build();
         if let Some(dir) = &self.out {
             return clap_mangen::generate_to(cli, dir).map_err(|error| {

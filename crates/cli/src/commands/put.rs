@@ -2,16 +2,18 @@
 
 use clap::Args;
 use level_party::{WriteBatch, WriteOptions};
+use serde_json::json;
 
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
 use crate::coding::Coding;
 use crate::failure::{Failure, Result};
+use crate::output::Report;
 use crate::place::Within;
 use crate::text::printable;
 
 /// Set keys to values.
 ///
-/// Several pairs are one batch, which takes effect as a whole or not at all.
+/// Several pairs are one batch, which takes effect as a whole or not at all; of a key given twice the last value stays. Keys and values that begin with a dash and are no numbers come after `--`.
 #[derive(Args, Debug)]
 pub struct Put {
     #[command(flatten)]
@@ -26,8 +28,11 @@ pub struct Put {
     within: Within,
 
     /// Keys and values in turn
-    #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"], value_parser = bytes())]
+    #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"], value_parser = bytes(), allow_negative_numbers = true)]
     pairs: Vec<ByteArg>,
+
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Put {
@@ -46,6 +51,8 @@ impl Put {
         }
         let db = self.target.open_for_writing(self.creating)?;
         let options = WriteOptions::default().sync(self.syncing.sync);
-        Ok(self.within.of(&db)?.write(&batch, options)?)
+        self.within.of(&db)?.write(&batch, options)?;
+        self.report
+            .tell_programs(&json!({"operations": batch.count()}))
     }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use level_party::{Event, Role};
+use serde::Serialize;
 
 use crate::args::{Creating, Target};
-use crate::failure::{Result, say};
+use crate::failure::Result;
+use crate::output::Report;
 use crate::stop;
 
 /// How long it takes at most until a signal is heeded.
@@ -21,6 +23,10 @@ pub struct Serve {
     target: Target,
     #[command(flatten)]
     creating: Creating,
+
+    /// Print a line of JSON for each thing that happens
+    #[arg(long)]
+    json: bool,
 }
 
 impl Serve {
@@ -31,40 +37,89 @@ impl Serve {
         let mut events = db.events()?;
         let status = db.status()?;
         let dir = self.target.dir.display();
-        match status.role {
-            Role::Leader => leading(status.leader.epoch),
-            _ => following(status.leader.leader_pid),
-        }
-        say(format_args!(
-            "serving {dir} as pid {}; Ctrl-C leaves",
-            status.pid
-        ));
+        let pid = status.pid;
+        let leader = &status.leader;
+        self.tell(match status.role {
+            Role::Leader => Told::leading(leader.epoch),
+            _ => Told::following(leader.leader_pid, leader.epoch),
+        })?;
+        self.tell(Told {
+            event: "serving",
+            pid: Some(pid),
+            words: format!("serving {dir} as pid {pid}; Ctrl-C leaves"),
+            ..Told::default()
+        })?;
         while !stop::asked() {
-            match events.recv_timeout(LOOK) {
-                Some(Event::Elected { epoch }) => leading(epoch),
-                Some(Event::Attached { leader_pid, .. }) => following(leader_pid),
-                Some(Event::LeaderLost { leader_pid, .. }) => {
-                    say(format_args!("the leader, pid {leader_pid}, has gone"));
-                }
-                Some(Event::SteppedDown { failed: true, .. }) => {
-                    say(format_args!(
-                        "leading was given up: the database could be written no more"
-                    ));
-                }
-                Some(Event::SteppedDown { .. }) => say("leading was given up to another process"),
-                _ => {}
+            if let Some(told) = events.recv_timeout(LOOK).and_then(told) {
+                self.tell(told)?;
             }
         }
         db.close()?;
-        say(format_args!("left {dir}"));
-        Ok(())
+        self.tell(Told {
+            event: "left",
+            words: format!("left {dir}"),
+            ..Told::default()
+        })
+    }
+
+    /// Words for people go to standard error, lines of JSON to standard output.
+    fn tell(&self, told: Told) -> Result<()> {
+        Report { json: self.json }.tell(&told, &told.words)
     }
 }
 
-fn leading(epoch: u64) {
-    say(format_args!("leading, epoch {epoch}"));
+/// Something that happened.
+#[derive(Default, Serialize)]
+struct Told {
+    event: &'static str,
+    /// The process that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(skip)]
+    words: String,
 }
 
-fn following(leader: u32) {
-    say(format_args!("following pid {leader}"));
+impl Told {
+    fn leading(epoch: u64) -> Self {
+        Told {
+            event: "leading",
+            pid: Some(std::process::id()),
+            epoch: Some(epoch),
+            words: format!("leading, epoch {epoch}"),
+        }
+    }
+
+    fn following(leader: u32, epoch: u64) -> Self {
+        Told {
+            event: "following",
+            pid: Some(leader),
+            epoch: Some(epoch),
+            words: format!("following pid {leader}"),
+        }
+    }
+}
+
+fn told(event: Event) -> Option<Told> {
+    Some(match event {
+        Event::Elected { epoch } => Told::leading(epoch),
+        Event::Attached { leader_pid, epoch } => Told::following(leader_pid, epoch),
+        Event::LeaderLost { leader_pid, epoch } => Told {
+            event: "leader-lost",
+            pid: Some(leader_pid),
+            epoch: Some(epoch),
+            words: format!("the leader, pid {leader_pid}, has gone"),
+        },
+        Event::SteppedDown { failed, epoch } => Told {
+            event: if failed { "failed" } else { "stepped-down" },
+            pid: Some(std::process::id()),
+            epoch: Some(epoch),
+            words: match failed {
+                true => "leading was given up: the database could be written no more".into(),
+                false => "leading was given up to another process".into(),
+            },
+        },
+        _ => return None,
+    })
 }

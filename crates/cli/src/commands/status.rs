@@ -78,9 +78,16 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
             leader.leading_for.as_secs_f64()
         ),
     ));
-    lines.push(("followers", followers(status)));
-    for member in leader.members.iter().skip(1) {
-        lines.push(("", attached(member)));
+    let followers: Vec<_> = leader.members.iter().skip(1).collect();
+    lines.push((
+        "followers",
+        match followers.len() {
+            0 => "none".into(),
+            some => some.to_string(),
+        },
+    ));
+    for member in followers {
+        lines.push(("", attached(member, member.pid == status.pid)));
     }
     lines.push(("sequence", count(leader.last_sequence)));
     lines.push(match leader.oldest_pin {
@@ -136,27 +143,8 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn followers(status: &Status) -> String {
-    let pids = &status.leader.followers;
-    if pids.is_empty() {
-        return "none".into();
-    }
-    let name = |pid: &u32| {
-        if *pid == status.pid {
-            format!("{pid} (this command)")
-        } else {
-            pid.to_string()
-        }
-    };
-    format!(
-        "{}: pid {}",
-        pids.len(),
-        pids.iter().map(name).collect::<Vec<_>>().join(", ")
-    )
-}
-
 /// What is known of a follower.
-fn attached(member: &MemberStatus) -> String {
+fn attached(member: &MemberStatus, this: bool) -> String {
     let mut line = format!("pid {}", member.pid);
     if let Some(program) = &member.program {
         line.push_str(&format!(", {program}"));
@@ -167,6 +155,9 @@ fn attached(member: &MemberStatus) -> String {
             ", holds {}",
             counted(member.pins, "moment", "moments")
         ));
+    }
+    if this {
+        line.push_str(" (this command)");
     }
     line
 }

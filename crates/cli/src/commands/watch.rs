@@ -4,7 +4,7 @@ use clap::Args;
 use level_party::{Change, ChangeKind, ErrorKind, Position, WatchFrom, WatchItem};
 use serde_json::json;
 
-use crate::args::{ByteArg, Target, bytes};
+use crate::args::{ByteArg, Target, bytes, whole};
 use crate::bounds::Walk;
 use crate::coding::{Coding, InJson};
 use crate::failure::{Failure, Result, say};
@@ -28,26 +28,26 @@ pub struct WatchCommand {
     #[arg(long, value_name = "POSITION", default_value = "now", value_parser = from)]
     from: WatchFrom,
     /// Stop after so many changes
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     limit: Option<u64>,
     /// Print lines of JSON
     #[arg(long)]
     json: bool,
 
     /// Only this key and keys after it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     gte: Option<ByteArg>,
     /// Only keys after this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     gt: Option<ByteArg>,
     /// Only this key and keys before it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     lte: Option<ByteArg>,
     /// Only keys before this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     lt: Option<ByteArg>,
     /// Only keys that begin so
-    #[arg(long, value_name = "PREFIX", value_parser = bytes(), help_heading = "Range")]
+    #[arg(long, value_name = "PREFIX", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     prefix: Option<ByteArg>,
 }
 

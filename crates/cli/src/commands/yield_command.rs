@@ -1,9 +1,11 @@
 //! `yield`: have the leader give way to another process.
 
 use clap::Args;
+use serde_json::json;
 
 use crate::args::Target;
-use crate::failure::{Failure, Result, say};
+use crate::failure::{Failure, Result};
+use crate::output::Report;
 
 /// Have the leading process give way to another one; exit with 1 if there is none.
 ///
@@ -12,21 +14,29 @@ use crate::failure::{Failure, Result, say};
 pub struct Yield {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    report: Report,
 }
 
 impl Yield {
     /// Asks, and says who leads now.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_to_follow()?;
+        let db = self.target.open_to_follow().map_err(|failure| {
+            failure.and("hint: `yield` asks a process that leads; where nobody has the database open there is none")
+        })?;
         let then = db.yield_leadership()?;
-        if then.handed_over {
-            say(format_args!("pid {} leads now", then.leader_pid));
-            return Ok(());
+        let pid = then.leader_pid;
+        let words = match then.handed_over {
+            true => format!("pid {pid} leads now"),
+            false => format!("pid {pid} leads on: no other process is there that could"),
+        };
+        self.report.tell(
+            &json!({"handed_over": then.handed_over, "leader_pid": pid, "epoch": then.epoch}),
+            words,
+        )?;
+        match then.handed_over {
+            true => Ok(()),
+            false => Err(Failure::Difference),
         }
-        say(format_args!(
-            "pid {} leads on: no other process is there that could",
-            then.leader_pid
-        ));
-        Err(Failure::Difference)
     }
 }

@@ -168,10 +168,8 @@ impl Referee<'_> {
                 self.failovers.push(gap);
                 let who = self.name(successor.pid);
                 return self.screen.event(format_args!(
-                    "{who} leads; writes went on {} after the kill; {} is pid {} now",
-                    millis(gap),
-                    member.role,
-                    member.pid()
+                    "{who} leads; writes went on {} after the kill",
+                    millis(gap)
                 ));
             }
             if self.broken() {

@@ -8,12 +8,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Stage;
 use super::member::{Member, Role};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, say};
 use crate::text::count;
 
-/// Standard output, drawn upon.
+/// Standard output, drawn upon. Each line fits into 80 columns.
 pub struct Screen {
     start: Instant,
+    /// Standard output is for programs: what happens is told on standard error.
+    aside: bool,
     live: Option<Live>,
 }
 
@@ -24,13 +26,15 @@ struct Live {
 
 impl Screen {
     /// Takes standard output.
-    pub fn new() -> Self {
-        let live = std::io::stdout().is_terminal().then(|| Live {
+    pub fn new(aside: bool) -> Self {
+        let drawn = !aside && std::io::stdout().is_terminal();
+        let live = drawn.then(|| Live {
             multi: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
             lines: Vec::new(),
         });
         Screen {
             start: Instant::now(),
+            aside,
             live,
         }
     }
@@ -42,6 +46,10 @@ impl Screen {
                 .multi
                 .println(line.to_string())
                 .map_err(Failure::output),
+            None if self.aside => {
+                say(line);
+                Ok(())
+            }
             None => {
                 let mut stdout = std::io::stdout().lock();
                 writeln!(stdout, "{line}")
@@ -111,7 +119,7 @@ fn member_line(stage: &Stage<'_>, member: &Member, leader: u32) -> String {
     };
     let work = match member.role {
         Role::Writer(index) => format!("{} batches", count(stage.ledger.acked(index))),
-        Role::Reader(_) => "checks that nothing read is older than what was acknowledged".into(),
+        Role::Reader(_) => "checks that nothing read is stale".into(),
         Role::Stream => format!(
             "{} entries in order",
             count(stage.ledger.streamed.load(SeqCst))

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::layout::OPS_PER_BATCH;
 use super::ledger::Pass;
 use super::referee::{Outcome, Verdict};
@@ -15,7 +17,49 @@ use crate::text::{count, counted, millis};
 const TROUBLES_TOLD: usize = 10;
 
 /// Prints the summary; fails with a difference unless all is as it must be.
-pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<()> {
+pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict, json: bool) -> Result<()> {
+    match json {
+        true => line(stage, outcome, verdict)?,
+        false => table(stage, outcome, verdict)?,
+    }
+    troubles(stage, verdict);
+    let ledger = &stage.ledger;
+    let counts = [&ledger.errors, &ledger.stale].map(|count| count.load(SeqCst));
+    let clean = counts == [0, 0]
+        && doubled(verdict, stage.private) == 0
+        && verdict.found.lost == 0
+        && verdict.found.fault_count == 0
+        && ledger.troubles().is_empty();
+    match clean {
+        true => Ok(()),
+        false => Err(Failure::Difference),
+    }
+}
+
+/// The figures for programs.
+fn line(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<()> {
+    let ledger = &stage.ledger;
+    let failovers = outcome.failovers.iter().map(Duration::as_secs_f64);
+    let stream = ledger.passes().first().map(|pass| pass.entries);
+    let mut output = Output::stdout();
+    output.json(&json!({
+        "kills": ledger.kills.load(SeqCst),
+        "failovers_ms": failovers.map(|seconds| (seconds * 1e4).round() / 10.0).collect::<Vec<_>>(),
+        "seconds": outcome.span.as_secs_f64(),
+        "writes": ledger.writes.load(SeqCst),
+        "reads": ledger.reads.load(SeqCst),
+        "streamed": stream,
+        "stale": ledger.stale.load(SeqCst),
+        "errors": ledger.errors.load(SeqCst),
+        "read_back": verdict.found.entries,
+        "lost": verdict.found.lost,
+        "doubled": doubled(verdict, stage.private),
+    }))?;
+    output.flush()
+}
+
+/// The figures for people.
+fn table(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<()> {
     let ledger = &stage.ledger;
     let (writes, reads) = (ledger.writes.load(SeqCst), ledger.reads.load(SeqCst));
     let (errors, stale) = (ledger.errors.load(SeqCst), ledger.stale.load(SeqCst));
@@ -56,9 +100,12 @@ pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<
         count(lost),
         count(doubled)
     ))?;
-    output.flush()?;
+    output.flush()
+}
 
-    let troubles = ledger.troubles();
+/// What was not as it must be, word for word.
+fn troubles(stage: &Stage<'_>, verdict: &Verdict) {
+    let troubles = stage.ledger.troubles();
     let mut told = verdict.found.faults.iter().chain(&troubles);
     for trouble in told.by_ref().take(TROUBLES_TOLD) {
         say(format_args!("trouble: {trouble}"));
@@ -72,11 +119,6 @@ pub fn print(stage: &Stage<'_>, outcome: &Outcome, verdict: &Verdict) -> Result<
             "note: {} operations in this directory were not the demo's; another program wrote meanwhile",
             verdict.extra_operations
         ));
-    }
-    let clean = lost == 0 && doubled == 0 && stale == 0 && errors == 0;
-    match clean && verdict.found.fault_count == 0 && troubles.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Difference),
     }
 }
 
@@ -97,12 +139,9 @@ fn failover(times: &[Duration]) -> String {
     sorted.sort();
     match sorted.as_slice() {
         [] => "none".into(),
-        [only] => format!(
-            "{} from the kill to the next acknowledged write",
-            millis(*only)
-        ),
+        [only] => format!("{} (from a kill to the next write)", millis(*only)),
         [.., worst] => format!(
-            "{} in the middle, {} at worst, from the kill to the next acknowledged write",
+            "median {}, worst {} (kill to next write)",
             millis(sorted[sorted.len() / 2]),
             millis(*worst)
         ),
@@ -110,14 +149,11 @@ fn failover(times: &[Duration]) -> String {
 }
 
 fn stream(pass: &Pass) -> String {
-    let over = counted(pass.kills, "change of leader", "changes of leader");
+    let over = counted(pass.kills, "kill", "kills");
     let entries = counted(pass.entries, "entry", "entries");
     match pass.restarts {
         0 => format!("{entries} of one moment in order, over {over}"),
-        times => {
-            let times = counted(times, "time", "times");
-            format!("{entries} in order, over {over}, {times} its own process")
-        }
+        own => format!("{entries} in order, over {over} ({own} of its own)"),
     }
 }
 
@@ -157,7 +193,7 @@ mod tests {
     #[test]
     fn failover_times_have_a_middle_and_a_worst() {
         let times: Vec<Duration> = [30, 10, 20].map(Duration::from_millis).to_vec();
-        assert!(failover(&times).starts_with("20 ms in the middle, 30 ms at worst"));
+        assert!(failover(&times).starts_with("median 20 ms, worst 30 ms"));
         assert_eq!(failover(&[]), "none");
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
 use crate::json::{ByteBuf, complaint};
+use crate::place::Ops;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub enum Operation {
     },
     /// `put`, `delete` and `batch`; `sync` where the request says it.
     Write {
-        batch: WriteBatch,
+        ops: Ops,
         sync: Option<bool>,
     },
     Cas {
@@ -41,7 +42,7 @@ pub enum Operation {
     /// `ops` if every key of `checks` holds what it says.
     Transaction {
         checks: Vec<Check>,
-        batch: WriteBatch,
+        ops: Ops,
         sync: Option<bool>,
     },
     Scan {
@@ -73,6 +74,8 @@ pub type Moment = Option<u64>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
+    #[serde(default, deserialize_with = "named")]
+    pub sublevel: Option<Vec<String>>,
     pub key: ByteBuf,
     #[serde(deserialize_with = "Option::deserialize")]
     pub value: Option<ByteBuf>,
@@ -161,7 +164,7 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
             let mut batch = WriteBatch::new();
             batch.put(&key.0, &value.0);
             Operation::Write {
-                batch,
+                ops: Ops::here(batch),
                 sync: fields.take("sync")?,
             }
         }
@@ -169,14 +172,14 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
             let mut batch = WriteBatch::new();
             batch.delete(&fields.need::<ByteBuf>(&op, "key")?.0);
             Operation::Write {
-                batch,
+                ops: Ops::here(batch),
                 sync: fields.take("sync")?,
             }
         }
         "batch" => {
-            let OpList(batch) = fields.need(&op, "ops")?;
+            let OpList(ops) = fields.need(&op, "ops")?;
             Operation::Write {
-                batch,
+                ops,
                 sync: fields.take("sync")?,
             }
         }
@@ -188,10 +191,10 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
         },
         "transaction" => {
             let checks = fields.need(&op, "checks")?;
-            let OpList(batch) = fields.need(&op, "ops")?;
+            let OpList(ops) = fields.need(&op, "ops")?;
             Operation::Transaction {
                 checks,
-                batch,
+                ops,
                 sync: fields.take("sync")?,
             }
         }
@@ -332,14 +335,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// The `ops` of a batch, read straight into a batch.
-struct OpList(WriteBatch);
+/// A sublevel's names; a field that is there names one, and is no `null`.
+fn named<'de, D: Deserializer<'de>>(names: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(names).map(Some)
+}
+
+/// The `ops` of a batch, read straight into batches.
+struct OpList(Ops);
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum BatchOp {
-    Put { key: ByteBuf, value: ByteBuf },
-    Del { key: ByteBuf },
+    Put {
+        #[serde(default, deserialize_with = "named")]
+        sublevel: Option<Vec<String>>,
+        key: ByteBuf,
+        value: ByteBuf,
+    },
+    Del {
+        #[serde(default, deserialize_with = "named")]
+        sublevel: Option<Vec<String>>,
+        key: ByteBuf,
+    },
 }
 
 impl<'de> Deserialize<'de> for OpList {
@@ -355,14 +372,18 @@ impl<'de> Deserialize<'de> for OpList {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OpList, A::Error> {
-                let mut batch = WriteBatch::new();
+                let mut ops = Ops::default();
                 while let Some(op) = list.next_element::<BatchOp>()? {
                     match op {
-                        BatchOp::Put { key, value } => batch.put(&key.0, &value.0),
-                        BatchOp::Del { key } => batch.delete(&key.0),
+                        BatchOp::Put {
+                            sublevel,
+                            key,
+                            value,
+                        } => ops.within(sublevel).put(&key.0, &value.0),
+                        BatchOp::Del { sublevel, key } => ops.within(sublevel).delete(&key.0),
                     };
                 }
-                Ok(OpList(batch))
+                Ok(OpList(ops))
             }
         }
         deserializer.deserialize_seq(OpVisitor)

@@ -107,6 +107,14 @@ fn wrong_requests_are_told_what_is_wrong() {
         said(r#"{"op":"batch","ops":[{"type":"del","key":"a","value":"1"}]}"#)
             .contains("unknown field")
     );
+    assert!(
+        said(r#"{"op":"batch","ops":[{"type":"del","key":"a","sublevel":"users"}]}"#)
+            .contains("invalid type: string \"users\"")
+    );
+    assert!(
+        said(r#"{"op":"batch","ops":[{"type":"del","key":"a","sublevel":null}]}"#)
+            .contains("invalid type: null")
+    );
 }
 
 #[test]
@@ -138,12 +146,12 @@ fn requests_are_read_as_they_are_meant() {
         panic!("a get")
     };
     assert_eq!(key, [0xff, 0]);
-    let Operation::Write { batch, sync } = parsed(
+    let Operation::Write { ops, sync } = parsed(
         r#"{"op":"batch","sync":true,"ops":[{"type":"put","key":"a","value":"1"},{"type":"del","key":"b"}]}"#,
     ) else {
         panic!("a write")
     };
-    assert_eq!((batch.count(), sync), (2, Some(true)));
+    assert_eq!((ops.count(), sync), (2, Some(true)));
     let Operation::Scan { walk, at: None } = parsed(
         r#"{"op":"scan","gt":"a","gte":"b","lt":"y","lte":"z","prefix":"p","reverse":true,"limit":3}"#,
     ) else {

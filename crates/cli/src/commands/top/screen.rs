@@ -1,6 +1,11 @@
 //! What `top` draws.
+//!
+//! What it promises: what matters most is seen on every screen. From 60 columns and 16 rows on there is everything; a
+//! narrower or lower one loses columns and panes, the leader and the rate last.
 
-use level_party::Status;
+use std::time::Duration;
+
+use level_party::{MemberStatus, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -8,27 +13,56 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table, Wrap};
 
 use super::history::History;
-use crate::text::{count, size};
+use crate::text::{count, counted, size, span};
+
+/// Columns from which a row of a process has its program too, and two panes stand side by side.
+const WIDE: u16 = 60;
+/// Columns from which a row tells since when a process is here.
+const MIDDLING: u16 = 34;
+/// Rows from which there are panes below the processes.
+const HIGH: u16 = 16;
+/// Rows from which there are frames at all.
+const LOW: u16 = 8;
 
 /// Draws all there is to see.
 pub fn draw(frame: &mut Frame<'_>, history: &History) {
+    let area = frame.area();
+    if area.width < MIDDLING || area.height < LOW {
+        return draw_gist(frame, area, history);
+    }
     let [head, main, foot] = Layout::vertical([
         Constraint::Length(3),
-        Constraint::Min(6),
-        Constraint::Length(2),
+        Constraint::Min(3),
+        Constraint::Length(if area.height < HIGH { 1 } else { 2 }),
     ])
-    .areas(frame.area());
-    let [left, right] =
-        Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(main);
-    let [rates, levels] =
-        Layout::vertical([Constraint::Percentage(45), Constraint::Percentage(55)]).areas(right);
+    .areas(area);
     draw_head(frame, head, history);
-    if let Some(status) = &history.status {
-        draw_processes(frame, left, status);
-        draw_levels(frame, levels, status);
-    }
-    draw_rates(frame, rates, history);
     draw_foot(frame, foot, history);
+    if area.height < HIGH {
+        return draw_processes(frame, main, history);
+    }
+    let [processes, panes] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Max(10)]).areas(main);
+    draw_processes(frame, processes, history);
+    if area.width < WIDE {
+        return draw_rates(frame, panes, history);
+    }
+    let [rates, levels] =
+        Layout::horizontal([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(panes);
+    draw_rates(frame, rates, history);
+    draw_levels(frame, levels, history);
+}
+
+/// Who leads and how fast it goes, for a screen that has room for nothing else.
+fn draw_gist(frame: &mut Frame<'_>, area: Rect, history: &History) {
+    let mut lines = Vec::new();
+    if let Some(status) = &history.status {
+        lines.push(Line::from(format!("♛ {}", status.leader.leader_pid)).bold());
+        lines.push(Line::from(format!("{}/s", count(history.rate()))));
+        lines.push(Line::from(format!("{} here", status.leader.members.len())));
+    }
+    lines.extend(trouble(history).map(|why| Line::from(why.clone()).fg(Color::Red)));
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, history: &History) {
@@ -36,71 +70,91 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, history: &History) {
     if let Some(status) = &history.status {
         let leader = &status.leader;
         lines.push(Line::from(format!(
-            "epoch {} for {} s   changes of leader seen {}   sequence {}   snapshots {}   in memory {}",
+            "epoch {} for {}   changes of leader seen {}   sequence {}",
             leader.epoch,
-            leader.leading_for.as_secs(),
+            span(leader.leading_for),
             history.changes,
             count(leader.last_sequence),
+        )));
+        let held = leader
+            .oldest_pin_held_for
+            .map_or(String::new(), |held| format!(", held for {}", span(held)));
+        lines.push(Line::from(format!(
+            "snapshots {}{held}   in memory {}   calls waiting {}",
             count(leader.pins),
             size(leader.memtable_bytes),
+            count(status.queued_calls),
         )));
     }
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn draw_processes(frame: &mut Frame<'_>, area: Rect, status: &Status) {
-    let leader = &status.leader;
-    let row = |mark: &str, pid: u32, role: &str, program: Option<&str>| {
-        let name = program.map_or_else(
-            || name_of(pid),
-            |program| {
-                let file = std::path::Path::new(program).file_name();
-                file.map_or(program.to_string(), |file| {
-                    file.to_string_lossy().into_owned()
-                })
-            },
-        );
-        let own = if pid == status.pid {
-            " (this screen)"
-        } else {
-            ""
-        };
-        Row::new([
-            mark.to_string(),
-            pid.to_string(),
-            role.to_string(),
-            format!("{name}{own}"),
-        ])
+fn draw_processes(frame: &mut Frame<'_>, area: Rect, history: &History) {
+    let Some(status) = &history.status else {
+        return;
     };
-    let crowned = row(
-        "♛",
-        leader.leader_pid,
-        "leader",
-        leader.leader_program.as_deref(),
-    )
-    .style(Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD));
-    let followers = leader
-        .followers
-        .iter()
-        .map(|&pid| row("", pid, "follower", None));
-    let widths = [
-        Constraint::Length(1),
-        Constraint::Length(8),
-        Constraint::Length(8),
-        Constraint::Min(8),
-    ];
-    let total = leader.followers.len() + 1;
-    let table = Table::new(std::iter::once(crowned).chain(followers), widths)
-        .header(Row::new(["", "pid", "role", "program"]).dim())
-        .block(Block::bordered().title(format!(" processes {total} ")));
+    let members = &status.leader.members;
+    let room = usize::from(area.height.saturating_sub(3)); // The frame and the names of the columns.
+    let shown = members.len().min(room);
+    let wide = area.width >= WIDE;
+    let rows = members.iter().take(shown);
+    let rows: Vec<Row<'_>> = rows.map(|member| process(status, member, wide)).collect();
+    let title = match members.len() - shown {
+        0 => format!(" processes {} ", members.len()),
+        more => format!(" processes {}, {more} not shown ", members.len()),
+    };
+    let mut names = vec!["", "pid", "role", "here for"];
+    let mut widths = [1, 8, 8, 10].map(Constraint::Length).to_vec();
+    if wide {
+        names.extend(["holds", "program"]);
+        widths.extend([Constraint::Length(14), Constraint::Min(8)]);
+    }
+    let table = Table::new(rows, widths)
+        .header(Row::new(names).dim())
+        .block(Block::bordered().title(title));
     frame.render_widget(table, area);
 }
 
-/// A process's name where the system tells it.
-fn name_of(pid: u32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map(|name| crate::text::printable(name.trim_end().as_bytes(), &[]))
-        .unwrap_or_default()
+/// A process's row: the first of them is the leader's.
+fn process(status: &Status, member: &MemberStatus, wide: bool) -> Row<'static> {
+    let leads = member.pid == status.leader.leader_pid;
+    let mut cells = vec![
+        if leads { "♛" } else { "" }.to_string(),
+        member.pid.to_string(),
+        if leads { "leader" } else { "follower" }.to_string(),
+        span(member.attached_for),
+    ];
+    if wide {
+        cells.push(held(member));
+        cells.push(match member.pid == status.pid {
+            true => format!("{} (this screen)", program(member)),
+            false => program(member),
+        });
+    }
+    let row = Row::new(cells);
+    match leads {
+        true => row.style(Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD)),
+        false => row,
+    }
+}
+
+/// The moments that a process holds by snapshots and iterators.
+fn held(member: &MemberStatus) -> String {
+    match member.oldest_pin_held_for {
+        _ if member.pins == 0 => String::new(),
+        Some(since) if since >= Duration::from_secs(1) => {
+            format!("{}, {}", count(member.pins), span(since))
+        }
+        _ => counted(member.pins, "moment", "moments"),
+    }
+}
+
+/// The file name of a process's program.
+fn program(member: &MemberStatus) -> String {
+    let program = member.program.as_deref().unwrap_or_default();
+    let name = std::path::Path::new(program).file_name();
+    let name = name.map_or(program.into(), |name| name.to_string_lossy());
+    crate::text::printable(name.as_bytes(), &[])
 }
 
 fn draw_rates(frame: &mut Frame<'_>, area: Rect, history: &History) {
@@ -115,7 +169,10 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, history: &History) {
     frame.render_widget(spark, area);
 }
 
-fn draw_levels(frame: &mut Frame<'_>, area: Rect, status: &Status) {
+fn draw_levels(frame: &mut Frame<'_>, area: Rect, history: &History) {
+    let Some(status) = &history.status else {
+        return;
+    };
     let tables = status.leader.files_per_level.iter();
     let rows =
         tables
@@ -137,17 +194,25 @@ fn draw_levels(frame: &mut Frame<'_>, area: Rect, status: &Status) {
 
 fn draw_foot(frame: &mut Frame<'_>, area: Rect, history: &History) {
     let micros = |share| history.latency(share).as_secs_f64() * 1e6;
-    let mut lines = vec![Line::from(format!(
-        "status answered in p50 {:.0} µs, p99 {:.0} µs   q quits",
+    let answered = Line::from(format!(
+        "q quits   status answered in p50 {:.0} µs, p99 {:.0} µs",
         micros(0.5),
         micros(0.99)
-    ))];
-    let problem = history
-        .status
-        .as_ref()
-        .and_then(|s| s.leader.background_error.as_ref());
-    if let Some(trouble) = history.trouble.as_ref().or(problem) {
-        lines.push(Line::from(trouble.clone()).fg(Color::Red));
-    }
+    ));
+    let trouble = trouble(history).map(|why| Line::from(why.clone()).fg(Color::Red));
+    let lines = match (trouble, area.height) {
+        (Some(trouble), 1) => vec![trouble],
+        (trouble, _) => std::iter::once(answered).chain(trouble).collect(),
+    };
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
 }
+
+/// What is wrong: the latest question was not answered, or the leader has said so.
+fn trouble(history: &History) -> Option<&String> {
+    let status = history.status.as_ref();
+    let told = status.and_then(|status| status.leader.background_error.as_ref());
+    history.trouble.as_ref().or(told)
+}
+
+#[cfg(test)]
+mod tests;
