@@ -31,7 +31,7 @@ fn scribble(page: &File, numbers: &AtomicU64, stop: &AtomicBool, seed: u64) {
 
 /// The word that says a write's state under the first epoch.
 fn turn(number: u64, state: u64) -> u64 {
-    (number / 256 << 24 | 1) << 3 | state
+    ((((number / 256) << 24) | 1) << 3) | state
 }
 
 #[test]
