@@ -109,6 +109,24 @@ impl Limits {
         }
     }
 
+    /// Whether there is time left for a call that is about to begin: one of several that have the same limits, or a future
+    /// that is polled late.
+    ///
+    /// # Errors
+    /// `Timeout`.
+    fn check_time(&self) -> Result<()> {
+        match Instant::now() < self.deadline {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "the {:?} for this call were over before it was sent; it had no effect",
+                    self.timeout
+                ),
+            )),
+        }
+    }
+
     /// The same for a read, which rests on nothing that was read before.
     pub fn untied(self) -> Self {
         Limits {

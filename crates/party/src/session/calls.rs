@@ -95,6 +95,7 @@ impl Session {
 
     /// Queues the call, and waits for its answer.
     fn call_queued(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
+        limits.check_time()?;
         let mut inner = self.lock();
         let charge = charge_of(request);
         let (caller, asleep) = Caller::this_thread();

@@ -4,6 +4,7 @@
 //! - The first poll takes the call on, in the order of first polls; polling never waits for the leader, the disk or
 //!   the link. Where this process leads, reads of single keys are made at once, on the polling thread; what may have
 //!   to wait (writes, scans) is made by the driver.
+//! - Polled first after its deadline it is not taken on at all.
 //! - It ends at its deadline, which the driver watches, and where this process leads the elector too.
 //! - Dropped before its end, it is taken back: what was not sent never is; a write that no leader has claimed never
 //!   takes effect; a write that was claimed is not sent again, and may have taken effect once. What it was granted
@@ -68,6 +69,8 @@ impl Session {
 impl Calling<'_> {
     fn begin(&mut self, context: &mut Context<'_>) -> Poll<Result<Answered>> {
         let session = self.session;
+        self.state = State::Over;
+        self.limits.check_time()?;
         if self.request.is_quick()
             && let Some(local) = session.leading.load_full()
             && let Some(answered) = session

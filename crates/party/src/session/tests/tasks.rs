@@ -43,6 +43,36 @@ fn put<'a>(session: &'a Session, batch: &'a [u8], limits: Limits) -> Pin<Box<Cal
     Box::pin(session.calling(request, limits))
 }
 
+/// Limits of calls whose time is over before they begin.
+fn over(wait: Wait) -> Limits {
+    let limits = limits(Duration::ZERO);
+    Limits { wait, ..limits }
+}
+
+/// Found by review: a task's call that was polled late was still sent.
+#[test]
+fn a_call_whose_time_is_over_before_it_begins_is_never_sent() {
+    let session = session();
+    let (link, mut leader) = link();
+    attach(&session, link).unwrap();
+    let late = [
+        put(&session, b"late", over(Wait::Task)),
+        put(&session, b"late", over(Wait::Thread)),
+    ];
+    for result in Tasks::begin(late).finish() {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    let in_time = Tasks::begin([put(&session, b"in time", limits(PATIENCE))]);
+    let (id, number, bytes) = leader.next(batch);
+    assert_eq!(
+        (number, bytes),
+        (1, b"in time".to_vec()),
+        "nothing came first"
+    );
+    leader.reply(id, Response::Written { sequence: 1 });
+    assert!(in_time.finish().remove(0).is_ok());
+}
+
 /// Counts its wakes and wakes a thread.
 struct Bell {
     rings: AtomicUsize,
@@ -462,7 +492,8 @@ fn a_blocking_caller_waits_for_room_until_its_deadline() {
     assert!(error.message().contains("queue_bytes"), "{error}");
     let busy = Limits {
         when_full: WhenFull::Busy,
-        ..bounded
+        queue_bytes: 1000,
+        ..Limits::new(PATIENCE, true)
     };
     let error = session.call(&request, &busy).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
