@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guard::Guard;
-use super::pump::{Patience, far};
+use super::pump::Patience;
 use super::{Inner, Session, Via};
 use crate::error::{Error, Result};
 use crate::follower::Received;
@@ -161,7 +161,7 @@ impl Session {
     fn drive_once(&self, inner: &mut Guard<'_>) {
         if matches!(inner.via, Via::Local(_)) && !inner.sending {
             let before = inner.queue.len();
-            self.pump(inner, Patience::Until(far()));
+            self.pump(inner, Patience::Endless);
             if inner.queue.len() < before {
                 return;
             }

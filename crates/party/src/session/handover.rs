@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{connection_lost, outcome_unknown};
 use super::guard::Guard;
-use super::pump::{Patience, far};
+use super::pump::Patience;
 use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
 use crate::epoch::Epoch;
 use crate::error::{Error, Result};
@@ -177,7 +177,7 @@ impl Session {
         self.backlog.store(inner.load.open, Ordering::Release);
         self.leading.store(Some(local));
         self.changed.notify_all();
-        self.pump(&mut inner, Patience::Until(far()));
+        self.pump(&mut inner, Patience::Endless);
         match inner.via {
             Via::Closed => Err(Error::closed()),
             _ => Ok(tenure),

@@ -8,6 +8,8 @@
 //! - The order in the queue is the order of ids, and calls leave it at its front only: what was in flight at the old
 //!   leader is ahead of all that came later.
 //! - A write's page entry stands before its frame is given to the link, and at most `ENTRIES` numbers are in use.
+//! - Who has a deadline works for others no longer than until then: what is left is handed on, to the caller of the
+//!   first call that is left or to the driver.
 //! - What the link took in part is kept and goes on first. Grants given back travel between whole frames.
 
 use std::collections::VecDeque;
@@ -38,8 +40,16 @@ const LOCAL_BATCH: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
     Until(Instant),
+    Endless,
     /// Not at all: what is left is the driver's.
     None,
+}
+
+impl Patience {
+    /// Whose time is up works for others no longer.
+    fn is_over(self) -> bool {
+        matches!(self, Patience::Until(deadline) if Instant::now() >= deadline)
+    }
 }
 
 /// Bytes that the link has not taken yet.
@@ -79,14 +89,19 @@ impl Session {
     /// Sends or makes what is queued, unless somebody is at it. Without patience what this process has to make itself
     /// is left to the driver.
     pub(super) fn pump(&self, inner: &mut Guard<'_>, patience: Patience) {
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             if inner.sending || !inner.has_something_to_send() {
                 return;
+            }
+            if round > 0 && patience.is_over() {
+                break;
             }
             let went_on = match inner.via.clone() {
                 Via::Link(link) => self.send_some(inner, &link, patience),
                 Via::Local(local) => match patience {
-                    Patience::Until(_) => self.make_some(inner, &local),
+                    Patience::Until(_) | Patience::Endless => {
+                        self.make_some(inner, &local, patience)
+                    }
                     Patience::None => {
                         inner.ring_driver();
                         false
@@ -115,6 +130,7 @@ impl Session {
         let (taken, result) = inner.unlocked(|| {
             let deadline = match patience {
                 Patience::Until(deadline) => Some(deadline),
+                Patience::Endless => Some(far()),
                 Patience::None => None,
             };
             link.send(rest.bytes(), deadline, || {
@@ -153,7 +169,7 @@ impl Session {
     }
 
     /// Makes some of what is queued in this process, which leads. False: there is nothing that may be made.
-    fn make_some(&self, inner: &mut Guard<'_>, local: &Local) -> bool {
+    fn make_some(&self, inner: &mut Guard<'_>, local: &Local, patience: Patience) -> bool {
         if inner.tenure != local.tenure {
             return false;
         }
@@ -170,7 +186,7 @@ impl Session {
             return false;
         }
         inner.sending = true;
-        let made = inner.unlocked(|| make(&local.leadership, &self.page, &calls));
+        let (made, left) = inner.unlocked(|| make(&local.leadership, &self.page, &calls, patience));
         if inner.tenure != local.tenure {
             // The grants among them went with the leadership; the page knows of the writes.
             return false;
@@ -179,6 +195,7 @@ impl Session {
         for (id, result) in made {
             self.deliver(inner, id, result);
         }
+        inner.queue_again(left.iter().map(|(id, _)| *id));
         true
     }
 }
@@ -224,6 +241,17 @@ impl Inner {
         }
     }
 
+    /// Calls that were taken off the queue's front, and that nobody began with after all.
+    fn queue_again(&mut self, ids: impl DoubleEndedIterator<Item = u64>) {
+        for id in ids.rev() {
+            // A write's entry stands, pending: its caller can still take it back.
+            if let Some(call) = self.calls.get_mut(id).filter(|call| call.write.is_none()) {
+                call.begun = None;
+            }
+            self.queue.push_front(id);
+        }
+    }
+
     /// Readies the next write to the link.
     fn gather(&mut self, page: &Page) {
         self.rest.clear();
@@ -257,8 +285,9 @@ impl Inner {
             return;
         }
         self.ring_driver();
-        if let Some(call) = self.queue.front().and_then(|id| self.calls.get(*id))
-            && let Some(caller) = &call.caller
+        let awaited = |id: &u64| self.calls.get(*id).filter(|call| call.is_awaited());
+        let first = self.queue.iter().find_map(awaited);
+        if let Some(caller) = first.and_then(|call| call.caller.as_ref())
             && !caller.is_task()
         {
             caller.wake(&mut self.wakes);
@@ -266,12 +295,14 @@ impl Inner {
     }
 }
 
-/// Makes calls in their order, writes that follow each other together. What has no result is left to the next leader.
-fn make(
+/// Makes calls in their order, writes that follow each other together, and gives those that it has no patience for. What
+/// has no result is left to the next leader.
+fn make<'a>(
     leadership: &Leadership,
     page: &Arc<Page>,
-    calls: &[(u64, Bytes)],
-) -> Vec<(u64, Result<Answer>)> {
+    calls: &'a [(u64, Bytes)],
+    patience: Patience,
+) -> (Vec<(u64, Result<Answer>)>, &'a [(u64, Bytes)]) {
     let mut made = Vec::with_capacity(calls.len());
     let mut writes = VecDeque::new();
     let mut tell = |id: u64, served| match served {
@@ -285,7 +316,8 @@ fn make(
             tell(id, served);
         }
     };
-    for (id, frame) in calls {
+    let mut left = &calls[calls.len()..];
+    for (at, (id, frame)) in calls.iter().enumerate() {
         match decode(frame_message(frame)) {
             Ok(ClientMessage::Call {
                 request: Request::Write(write),
@@ -293,6 +325,11 @@ fn make(
             }) => writes.push_back((*id, write)),
             Ok(ClientMessage::Call { request, .. }) => {
                 commit(&mut writes, &mut tell);
+                // A write takes no time to speak of, many reads may.
+                if patience.is_over() {
+                    left = &calls[at..];
+                    break;
+                }
                 // Only a write looks at its deadline.
                 tell(*id, leadership.execute(&request, far()));
             }
@@ -304,7 +341,7 @@ fn make(
         }
     }
     commit(&mut writes, &mut tell);
-    made
+    (made, left)
 }
 
 /// Later than anything waits.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use level_party_os::Stream;
 use serde_bytes::Bytes;
 
+mod leading;
 mod looking;
 mod overtaken;
 mod stalls;
