@@ -161,6 +161,8 @@ pub(crate) struct Session {
     /// Wakes the elector.
     elector: Arc<Alarm>,
     driver_waker: level_party_os::Waker,
+    /// The same for a driver that rests elsewhere than in the system's wait.
+    driver_rung: Condvar,
     myself: Weak<Session>,
     fork_generation: u64,
 }
@@ -264,6 +266,7 @@ impl Session {
             line: AtomicBool::new(false),
             elector,
             driver_waker,
+            driver_rung: Condvar::new(),
             myself: myself.clone(),
             fork_generation: fork_generation(),
         }))

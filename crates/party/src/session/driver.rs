@@ -11,14 +11,15 @@
 //! link when no task waits, so that the next call of a task finds it there; data that a blocking caller reads instead
 //! ends that.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::pump::Patience;
-use super::{Inner, Session, Via};
+use super::{Inner, Session, Tenure, Via};
 use crate::error::{Error, Result};
-use crate::follower::Received;
+use crate::follower::{Link, Received};
 
 /// How long after answers to several tasks their next calls are given to gather; then what is queued goes out anyway.
 const TURN: Duration = Duration::from_millis(1);
@@ -158,6 +159,56 @@ impl Session {
         }
     }
 
+    /// `poll` failed. With `EINTR` it was made again (`level-party-os`); with `ENOMEM` (elsewhere than on Linux `EAGAIN`)
+    /// the system has no memory for it, which may pass: what has come is read all the same, as that needs no `poll`.
+    /// `EINVAL` (more descriptors than this process may have) and `EFAULT` do not pass by themselves: the link is given
+    /// up, so that the calls in flight are resolved over another or end at their deadlines.
+    ///
+    /// Either way the driver first rests where no memory is needed, until it is rung or for no longer than a turn: it has
+    /// deadlines to watch.
+    pub(super) fn go_on_without_poll(
+        &self,
+        inner: &mut Guard<'_>,
+        link: Option<Arc<Link>>,
+        tenure: Tenure,
+        error: &io::Error,
+    ) {
+        let turn = Instant::now() + TURN;
+        inner.driver.asleep = true;
+        inner.wait_until(&self.driver_rung, turn);
+        inner.driver.asleep = false;
+        let Some(link) = link.filter(|_| inner.tenure == tenure) else {
+            return;
+        };
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock
+        ) {
+            self.lose_locked(inner, tenure);
+            return;
+        }
+        if !inner.reading && !inner.looking.is_anybody() {
+            self.read_what_has_come(inner, &link, tenure);
+        }
+        if inner.tenure == tenure {
+            self.pump(inner, Patience::None);
+        }
+    }
+
+    /// Nobody else reads.
+    fn read_what_has_come(&self, inner: &mut Guard<'_>, link: &Link, tenure: Tenure) {
+        inner.reading = true;
+        let received = inner.unlocked(|| link.receive_now());
+        if let Ok(Received::Replies(replies)) = &received {
+            inner.driver.burst = replies.len() > 1;
+        }
+        self.take_in(inner, tenure, received);
+        if inner.tenure == tenure {
+            inner.reading = false;
+            inner.hand_reading_on();
+        }
+    }
+
     fn drive_once(&self, inner: &mut Guard<'_>) {
         if matches!(inner.via, Via::Local(_)) && !inner.sending {
             let before = inner.queue.len();
@@ -196,10 +247,9 @@ impl Session {
         inner.driver.asleep = false;
         inner.driver.looks = false;
         inner.driver.turns = false;
-        let Ok(ready) = ready else {
-            // `poll` fails for want of kernel memory alone.
-            inner.unlocked(|| std::thread::sleep(TURN));
-            return;
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => return self.go_on_without_poll(inner, link, tenure, &error),
         };
         if ready.woken {
             self.driver_waker.reset();
@@ -213,15 +263,8 @@ impl Session {
             self.lose_locked(inner, tenure);
         } else if ready.read && !inner.reading && (over || !inner.looking.is_anybody()) {
             inner.looking.forget();
-            inner.reading = true;
-            let received = inner.unlocked(|| link.receive_now());
-            if let Ok(Received::Replies(replies)) = &received {
-                inner.driver.burst = replies.len() > 1;
-            }
-            self.take_in(inner, tenure, received);
+            self.read_what_has_come(inner, &link, tenure);
             if inner.tenure == tenure {
-                inner.reading = false;
-                inner.hand_reading_on();
                 self.pump(inner, Patience::None);
             }
         } else if ready.write || ready.woken {

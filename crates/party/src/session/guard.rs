@@ -70,6 +70,7 @@ impl Guard<'_> {
         drop(inner);
         if ring {
             self.session.driver_waker.wake();
+            self.session.driver_rung.notify_one();
         }
         if ring_elector {
             self.session.elector.ring();

@@ -295,6 +295,9 @@ impl Inner {
     }
 }
 
+/// What became of some calls, and those of them that nobody began with.
+type Made<'a> = (Vec<(u64, Result<Answer>)>, &'a [(u64, Bytes)]);
+
 /// Makes calls in their order, writes that follow each other together, and gives those that it has no patience for. What
 /// has no result is left to the next leader.
 fn make<'a>(
@@ -302,7 +305,7 @@ fn make<'a>(
     page: &Arc<Page>,
     calls: &'a [(u64, Bytes)],
     patience: Patience,
-) -> (Vec<(u64, Result<Answer>)>, &'a [(u64, Bytes)]) {
+) -> Made<'a> {
     let mut made = Vec::with_capacity(calls.len());
     let mut writes = VecDeque::new();
     let mut tell = |id: u64, served| match served {

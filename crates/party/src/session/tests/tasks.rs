@@ -604,3 +604,23 @@ fn many_calls_of_one_turn_are_few_writes() {
     }
     assert_eq!(together, 63);
 }
+
+/// Found by review: the driver slept and tried the same again, for ever if need be.
+#[test]
+fn a_driver_whose_poll_fails_still_takes_answers_in_or_gives_the_link_up() {
+    let no_memory = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+    let never = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+    for (error, is_kept) in [(no_memory, true), (never, false)] {
+        let session = session();
+        // This test is the driver.
+        session.lock().driver.started = true;
+        let (link, mut leader) = link();
+        let tenure = attach(&session, link.clone()).unwrap();
+        let mut tasks = Tasks::begin([get(&session, PATIENCE)]);
+        let id = leader.call();
+        leader.reply(id, Response::Value(None));
+        session.go_on_without_poll(&mut session.lock(), Some(link), tenure, &error);
+        assert_eq!(session.is_current(tenure), is_kept);
+        assert_eq!(tasks.poll_all(), is_kept);
+    }
+}
