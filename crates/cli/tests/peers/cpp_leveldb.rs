@@ -1,6 +1,7 @@
 //! C++ LevelDB before, after and beside us.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_testkit::{ExecChild, Peer, PeerOptions, kill_under_load, run};
 use serde_json::json;
@@ -108,6 +109,66 @@ fn each_goes_on_where_the_other_stopped_also_after_kills() {
             found == expected,
             "round {round}: {} reads something else",
             peer.name()
+        );
+    }
+}
+
+#[test]
+fn a_checkpoint_made_beside_a_writer_is_one_moment_to_it_and_a_database_of_its_own() {
+    const BEFORE: usize = 30_000;
+    let entry = |n: usize| (format!("{n:08}"), format!("{n}.").repeat(30));
+    let put = |n: usize| {
+        let (key, value) = entry(n);
+        json!({"type": "put", "key": key, "value": value})
+    };
+    for peer in Peer::leveldbs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut leader = ExecChild::spawn(PROGRAM, dir.path());
+        for start in (0..BEFORE).step_by(1000) {
+            let ops: Vec<_> = (start..start + 1000).map(put).collect();
+            leader.ok(&json!({"op": "batch", "ops": ops}));
+        }
+        let copy = dir.path().join("copy");
+        let writing = AtomicBool::new(true);
+        let (written, mut leader) = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut next = BEFORE;
+                while writing.load(Ordering::Relaxed) {
+                    let (key, value) = entry(next);
+                    leader.put(&key, &value);
+                    next += 1;
+                }
+                (next, leader)
+            });
+            let paths = [dir.path(), &copy].map(|path| path.to_str().expect("a path in UTF-8"));
+            let made = run(PROGRAM, ["checkpoint", paths[0], paths[1]]);
+            writing.store(false, Ordering::Relaxed);
+            let ended = writer.join().expect("the writer writes");
+            made.success();
+            ended
+        });
+        let bytes = |n| {
+            let (key, value) = entry(n);
+            (key.into_bytes(), value.into_bytes())
+        };
+        let found = peer.dump(&copy);
+        let name = peer.name();
+        assert!((BEFORE..=written).contains(&found.len()), "{name}");
+        assert!(
+            found.iter().cloned().eq((0..found.len()).map(bytes)),
+            "{name}: not the writes up to one moment"
+        );
+        // Tables are shared as links; what it writes there is not.
+        peer.load(&copy, [(b"0".as_slice(), b"of the copy".as_slice())]);
+        assert_eq!(leader.get("0"), None, "{name}");
+        let ours: Vec<_> = (0..written).map(entry).collect();
+        assert!(leader.scan("") == ours, "{name}: the database has changed");
+        assert!(leader.close().success());
+        assert!(
+            peer.dump(dir.path())
+                .into_iter()
+                .eq((0..written).map(bytes)),
+            "{name}: the database has changed"
         );
     }
 }
