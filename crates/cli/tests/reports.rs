@@ -79,11 +79,6 @@ fn each_command_reports_what_it_did_as_a_line_of_json() {
     assert_eq!(alone.code(), 3, "nobody leads: {}", alone.stderr);
     let repaired = asked("repair", dir, &[]).success();
     assert_eq!(line(&repaired)["done"], false);
-    let bench = asked("bench", dir, &["--seconds", "0.01", "--keys", "10"]).success();
-    for line in bench.text().lines() {
-        let figure: Value = serde_json::from_str(line).expect("a line of JSON");
-        assert!(figure["per_second"].is_u64(), "{figure}");
-    }
     let gone = report("destroy", dir, &["--yes"]);
     assert_eq!(
         (&gone["directory_removed"], &gone["left"]),
@@ -150,4 +145,76 @@ fn one_sublevel_can_be_compacted_and_a_line_of_a_batch_may_name_one() {
     assert_eq!(scan.text(), "!a!k\t1\n!users!!ada!k\t2\n");
     report("compact", &dir, &["--sublevel", "users", "--from", "b"]);
     assert_eq!(report("verify", &dir, &[])["problems"], json!([]));
+}
+
+#[test]
+fn bench_measures_in_one_process_and_in_several_and_leaves_nothing_behind() {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = &place.path().join("db");
+    let lines = |processes: &str| -> Vec<Value> {
+        let words = [
+            "--seconds",
+            "0.02",
+            "--keys",
+            "50",
+            "--processes",
+            processes,
+        ];
+        let done = asked("bench", dir, &words).success();
+        let lines = done.text().lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect()
+    };
+    let calls = ["fill", "put", "put synced", "get", "scan 100", "scan all"];
+    let alone = lines("1");
+    assert_eq!(
+        alone.iter().map(|line| &line["call"]).collect::<Vec<_>>(),
+        calls
+    );
+    for line in &alone {
+        assert_eq!(
+            (&line["role"], &line["processes"]),
+            (&json!("leader"), &json!(1)),
+            "{line}"
+        );
+        assert!(line["per_second"].as_u64() > Some(0), "{line}");
+    }
+    assert_eq!(
+        alone[0]["calls"], 1,
+        "50 entries are one batch: {}",
+        alone[0]
+    );
+
+    let several = lines("3");
+    for call in &calls[1..] {
+        let of_call = several.iter().filter(|line| line["call"] == *call);
+        let by: Vec<_> = of_call
+            .map(|line| json!([line["role"], line["processes"]]))
+            .collect();
+        assert_eq!(
+            json!(by),
+            json!([["all", 3], ["leader", 1], ["follower", 2]]),
+            "{call}"
+        );
+    }
+    assert_eq!(report("count", dir, &[]), json!({"entries": 0}));
+}
+
+#[test]
+fn bench_says_why_it_cannot_measure() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("file");
+    std::fs::write(&file, "no database").expect("written");
+    for processes in ["1", "2"] {
+        let words = [
+            "bench".as_ref(),
+            file.as_os_str(),
+            "--processes".as_ref(),
+            processes.as_ref(),
+        ];
+        let done = run(PROGRAM, words);
+        assert_eq!(done.code(), 3);
+        assert!(done.stderr.contains(" is a file; "), "{}", done.stderr);
+    }
 }

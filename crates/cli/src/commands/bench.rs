@@ -1,27 +1,36 @@
-//! `bench`: how fast this database is here and now, through one handle.
+//! `bench`: how fast this database is here and now, through one handle or through those of several processes.
 //!
-//! What it promises: each figure is of calls that were made and waited for, one after the other, on one thread, in the role
-//! that it names; nothing is subtracted. What it writes lies in a sublevel of its own, which it removes, also when it is
-//! interrupted.
+//! What it promises: each figure is of calls that were made and waited for, one after the other, on one thread a process,
+//! in the role that it names; nothing is subtracted. What it writes lies in a sublevel of its own, which it removes, also
+//! when it is interrupted.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`calls`] | what is measured |
+//! | [`histogram`] | how long calls took, in little memory |
+//! | [`members`] | several processes that measure at once |
 
-use std::time::{Duration, Instant};
+mod calls;
+mod histogram;
+mod members;
+
+use std::time::Duration;
 
 use clap::Args;
-use level_party::{Db, WriteOptions};
 use serde::Serialize;
 
 use crate::args::{Creating, Target, seconds};
 use crate::failure::{Failure, Result, say};
 use crate::output::Output;
 use crate::stop;
-use crate::text::count;
+use crate::text::{count, counted};
+use calls::{CALLS, Caller, Figure};
+use histogram::Histogram;
+use members::{Member, READY};
 
-/// Entries of one scan.
-const SCAN: u64 = 100;
-
-/// Measure puts, gets and scans through one handle, leading or following.
+/// Measure writes, reads and scans, in one process or in several at once.
 ///
-/// Each kind of call is made for some seconds by one thread that waits for each answer, with keys in random order. To measure a follower, have another process lead (`level-party serve`). It writes into a sublevel of its own and removes it.
+/// The keys are filled in first, in large batches; then each kind of call is made for some seconds by one thread a process, which waits for each answer, with keys in random order. With --processes the first one leads and the others follow it; without, have another process lead (`level-party serve`) to measure a follower. It writes into a sublevel of its own and removes it.
 #[derive(Args, Debug)]
 pub struct Bench {
     #[command(flatten)]
@@ -29,6 +38,9 @@ pub struct Bench {
     #[command(flatten)]
     creating: Creating,
 
+    /// Measure in so many processes at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    processes: u32,
     /// Measure each kind of call for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     seconds: Duration,
@@ -38,18 +50,25 @@ pub struct Bench {
     /// Bytes of each value
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
     value_size: u32,
-    /// Print a line of JSON for each kind of call
+    /// Print a line of JSON for each kind of call and role
     #[arg(long)]
     json: bool,
+
+    /// Be one of several processes: the sublevel that they share
+    #[arg(long, value_name = "SUBLEVEL", hide = true)]
+    member: Option<String>,
 }
 
-/// What one kind of call came to.
+/// A line of what is printed.
 #[derive(Serialize)]
-struct Figure {
-    call: &'static str,
-    role: &'static str,
+struct Line {
+    call: String,
+    /// `leader`, `follower`, or `all` for all processes together.
+    role: String,
+    processes: usize,
     calls: u64,
     per_second: u64,
+    entries_per_second: u64,
     p50_ns: u64,
     p99_ns: u64,
 }
@@ -57,135 +76,152 @@ struct Figure {
 impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_for_writing(self.creating)?;
-        let level = db.sublevel(&format!("level-party-bench-{}", std::process::id()))?;
-        stop::first({
-            let level = level.clone();
-            move || drop(level.clear(..))
-        });
-        let figures = self.measure(&db, &level);
-        level.clear(..)?;
-        figures
-    }
-
-    fn measure(&self, db: &Db, level: &level_party::Sublevel) -> Result<()> {
-        let value: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
-            .take(self.value_size as usize)
-            .collect();
-        let key = || format!("{:012}", fastrand::u64(..self.keys));
+        if let Some(level) = &self.member {
+            return self.serve(level);
+        }
+        let level = format!("level-party-bench-{}", std::process::id());
         say(format_args!(
-            "filling in {} entries of {} bytes",
-            count(self.keys),
-            self.value_size
+            "{} of {} bytes, {}, {} s for each kind of call",
+            counted(self.keys, "entry", "entries"),
+            count(self.value_size.into()),
+            counted(self.processes.into(), "process", "processes"),
+            self.seconds.as_secs_f64()
         ));
-        self.fill(level, &value)?;
-
         let mut output = Output::stdout();
-        if !self.json {
-            output.line(format_args!(
-                "{:<12}{:>12}{:>12}{:>12}   {}",
-                "call", "calls/s", "p50", "p99", "role"
-            ))?;
+        if self.processes == 1 {
+            let caller = self.caller(&level)?;
+            removing(&caller);
+            let measured = CALLS.iter().try_for_each(|call| {
+                let figure = caller.measure(call)?;
+                self.print(&mut output, call, &[figure])
+            });
+            caller.level.clear(..)?;
+            return measured;
         }
-        let mut synced = level_party::WriteBatch::new();
-        let sync = WriteOptions::default().sync(true);
-        type Call<'a> = (
-            &'static str,
-            Box<dyn FnMut() -> level_party::Result<()> + 'a>,
-        );
-        let calls: [Call<'_>; 4] = [
-            ("put", Box::new(|| level.put(key(), &value))),
-            (
-                "put synced",
-                Box::new(|| {
-                    synced.clear();
-                    synced.put(key().as_bytes(), &value);
-                    level.write(&synced, sync)
-                }),
-            ),
-            ("get", Box::new(|| level.get(key()).map(drop))),
-            (
-                "scan 100",
-                Box::new(|| {
-                    level
-                        .range(key()..)
-                        .limit(SCAN)
-                        .try_for_each(|entry| entry.map(drop))
-                }),
-            ),
-        ];
-        for (name, call) in calls {
-            let before = db.role();
-            let figure = self.figure(name, call)?;
-            let role = match db.role() {
-                role if role == before => role.as_str(),
-                _ => "changed meanwhile",
-            };
-            self.print(&mut output, Figure { role, ..figure })?;
+        let members = (0..self.processes).map(|_| Member::start(&self, &level));
+        let mut members = members.collect::<Result<Vec<_>>>()?;
+        for call in CALLS {
+            let some = if call == CALLS[0] { 1 } else { members.len() };
+            for member in &mut members[..some] {
+                member.ask(call)?;
+            }
+            let figures = members[..some].iter_mut().map(Member::figure);
+            self.print(&mut output, call, &figures.collect::<Result<Vec<_>>>()?)?;
         }
+        // The first one has to remove what it filled in while it leads yet: the others leave before it.
+        members.reverse();
+        drop(members);
         Ok(())
     }
 
-    fn fill(&self, level: &level_party::Sublevel, value: &[u8]) -> Result<()> {
-        let mut batch = level_party::WriteBatch::new();
-        for n in 0..self.keys {
-            batch.put(format!("{n:012}").as_bytes(), value);
-            if batch.byte_size() >= 1 << 20 {
-                level.write(&batch, WriteOptions::default())?;
-                batch.clear();
-            }
-        }
-        Ok(level.write(&batch, WriteOptions::default())?)
-    }
-
-    fn figure(
-        &self,
-        call: &'static str,
-        mut once: impl FnMut() -> level_party::Result<()>,
-    ) -> Result<Figure> {
-        let mut spans: Vec<u64> = Vec::new();
-        let start = Instant::now();
-        let mut last = start;
-        while last - start < self.seconds {
-            once()?;
-            let now = Instant::now();
-            spans.push(u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX));
-            last = now;
-        }
-        let calls = spans.len();
-        let elapsed = (last - start).as_secs_f64();
-        spans.sort_unstable();
-        let at = |share: f64| {
-            let place = (calls as f64 * share) as usize;
-            spans.get(place.min(calls.saturating_sub(1))).copied()
-        };
-        let (Some(p50_ns), Some(p99_ns)) = (at(0.5), at(0.99)) else {
-            return Err(Failure::Usage("--seconds is too short for one call".into()));
-        };
-        Ok(Figure {
-            call,
-            role: "",
-            calls: calls as u64,
-            per_second: (calls as f64 / elapsed) as u64,
-            p50_ns,
-            p99_ns,
+    fn caller(&self, level: &str) -> Result<Caller> {
+        let db = self.target.open_for_writing(self.creating)?;
+        let level = db.sublevel(level)?;
+        let value = std::iter::repeat_with(|| fastrand::u8(..));
+        Ok(Caller {
+            db,
+            level,
+            keys: self.keys,
+            value: value.take(self.value_size as usize).collect(),
+            span: self.seconds,
         })
     }
 
-    fn print(&self, output: &mut Output, figure: Figure) -> Result<()> {
-        if self.json {
-            output.json(&figure)?;
-        } else {
-            let micros = |ns: u64| format!("{:.1} µs", ns as f64 / 1e3);
+    /// Measures what standard input asks for, to its end.
+    fn serve(&self, level: &str) -> Result<()> {
+        let caller = self.caller(level)?;
+        let mut output = Output::stdout();
+        output.line(READY)?;
+        output.flush()?;
+        let mut filled = false;
+        let served = std::io::stdin().lines().try_for_each(|call| {
+            let call = call.map_err(|error| Failure::Database(error.to_string()))?;
+            if call == CALLS[0] {
+                filled = true;
+                removing(&caller);
+            }
+            output.json(&caller.measure(&call)?)?;
+            output.flush()
+        });
+        if filled {
+            caller.level.clear(..)?;
+        }
+        served
+    }
+
+    /// Prints what the processes measured: all together, and where there are both roles each of them.
+    fn print(&self, output: &mut Output, call: &str, figures: &[Figure]) -> Result<()> {
+        if call == CALLS[0] && !self.json {
             output.line(format_args!(
-                "{:<12}{:>12}{:>12}{:>12}   {}",
-                figure.call,
-                count(figure.per_second),
-                micros(figure.p50_ns),
-                micros(figure.p99_ns),
-                figure.role
+                "{:<12}{:>12}{:>12}{:>12}{:>12}   by",
+                "call", "calls/s", "entries/s", "p50", "p99"
             ))?;
         }
+        let mut roles: Vec<&str> = figures.iter().map(|figure| &*figure.role).collect();
+        roles.sort_unstable_by_key(|role| *role != "leader");
+        roles.dedup();
+        if let [role] = roles[..] {
+            self.print_line(output, line(call, role, figures.iter()))?;
+        } else {
+            self.print_line(output, line(call, "all", figures.iter()))?;
+            for role in roles {
+                let of_role = figures.iter().filter(|figure| figure.role == role);
+                self.print_line(output, line(call, role, of_role))?;
+            }
+        }
         output.flush()
+    }
+
+    fn print_line(&self, output: &mut Output, line: Line) -> Result<()> {
+        if self.json {
+            return output.json(&line);
+        }
+        let micros = |ns: u64| match ns {
+            1_000_000.. => format!("{:.1} ms", ns as f64 / 1e6),
+            _ => format!("{:.1} µs", ns as f64 / 1e3),
+        };
+        let by = match (line.processes, &*line.role) {
+            (1, role) => role.to_string(),
+            (n, "all") => format!("all {n}"),
+            (n, "follower") => format!("{n} followers"),
+            (n, role) => format!("{n}, {role}"),
+        };
+        output.line(format_args!(
+            "{:<12}{:>12}{:>12}{:>12}{:>12}   {by}",
+            line.call,
+            count(line.per_second),
+            count(line.entries_per_second),
+            micros(line.p50_ns),
+            micros(line.p99_ns),
+        ))
+    }
+}
+
+/// Has a signal remove what was filled in.
+fn removing(caller: &Caller) {
+    let level = caller.level.clone();
+    stop::first(move || drop(level.clear(..)));
+}
+
+/// The figures of several processes added up: they measured at the same time.
+fn line<'f>(call: &str, role: &str, figures: impl Iterator<Item = &'f Figure>) -> Line {
+    let mut spans = Histogram::default();
+    let (mut processes, mut calls, mut entries) = (0, 0.0, 0.0);
+    for figure in figures {
+        let seconds = figure.seconds.max(1e-9);
+        processes += 1;
+        calls += figure.spans.count() as f64 / seconds;
+        entries += figure.entries as f64 / seconds;
+        spans.merge(&figure.spans);
+    }
+    Line {
+        call: call.into(),
+        role: role.into(),
+        processes,
+        calls: spans.count(),
+        per_second: calls as u64,
+        entries_per_second: entries as u64,
+        p50_ns: spans.at(0.5).unwrap_or(0),
+        p99_ns: spans.at(0.99).unwrap_or(0),
     }
 }
