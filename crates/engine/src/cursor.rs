@@ -68,6 +68,10 @@ pub struct Cursor {
     keys_only: bool,
     /// Bytes of entries to pass until the next sample.
     until_sample: u64,
+    /// Keys without a value that may be passed yet.
+    passes: u64,
+    /// Where it stopped because there were more of them.
+    stopped: Option<Vec<u8>>,
     view: Arc<View>,
 }
 
@@ -87,6 +91,8 @@ impl Cursor {
             sought: Vec::new(),
             keys_only: false,
             until_sample: view.version.tables().sample_period(),
+            passes: u64::MAX,
+            stopped: None,
             view,
         }
     }
@@ -100,6 +106,35 @@ impl Cursor {
     pub fn keys_only(mut self) -> Cursor {
         self.keys_only = true;
         self
+    }
+
+    /// A cursor that passes no more than about `passes` entries that show nothing (removed keys, and keys newer than its
+    /// moment), in all its moves together. A move that would have to is not valid, and [`Cursor::stopped`] says where.
+    pub fn passing_at_most(mut self, passes: u64) -> Cursor {
+        self.passes = passes;
+        self
+    }
+
+    /// Where the last move stopped because of [`Cursor::passing_at_most`]: every key before it, in the direction of the
+    /// move, was shown or shows nothing; it itself is still to be looked at.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// for key in [b"a", b"b", b"c"] {
+    ///     batch.delete(key);
+    /// }
+    /// engine.write(Write::new(batch))?;
+    /// let mut cursor = engine.cursor()?.passing_at_most(2);
+    /// cursor.seek_to_first()?;
+    /// assert_eq!((cursor.valid(), cursor.stopped()), (false, Some(&b"c"[..])));
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn stopped(&self) -> Option<&[u8]> {
+        self.stopped.as_deref()
     }
 
     /// The order of the user keys.
@@ -249,6 +284,7 @@ impl Cursor {
 
     fn begin(&mut self, direction: Direction) {
         self.valid = false;
+        self.stopped = None;
         self.direction = direction;
     }
 
@@ -264,6 +300,11 @@ impl Cursor {
                 Err(error) => return Err(self.merge.damaged(error)),
             };
             if entry.sequence > self.sequence {
+                if self.passes == 0 {
+                    self.stopped = Some(entry.user_key.to_vec());
+                    return Ok(());
+                }
+                self.passes -= 1;
                 too_new += 1;
                 if too_new == 1 {
                     save(&mut self.too_new, entry.user_key);
@@ -286,6 +327,11 @@ impl Cursor {
                     }
                 }
             } else if entry.kind == ValueType::Deletion {
+                if self.passes == 0 {
+                    self.stopped = Some(entry.user_key.to_vec());
+                    return Ok(());
+                }
+                self.passes -= 1;
                 save(&mut self.saved_key, entry.user_key);
                 (passing, hidden) = (true, 0);
             } else {
@@ -333,12 +379,29 @@ impl Cursor {
     /// Goes backward until all entries of one key that has a value are passed, keeping its newest.
     fn find_prev(&mut self) -> Result<()> {
         let mut kind = ValueType::Deletion;
+        let mut last: Option<Vec<u8>> = None;
         while self.merge.valid() {
             self.count();
             let entry = match key::parse(self.merge.key()) {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.merge.damaged(error)),
             };
+            if self.passes == 0 {
+                // Only between two keys: else the next search would begin where this one did.
+                match &last {
+                    None => last = Some(entry.user_key.to_vec()),
+                    Some(last) if self.user.compare(entry.user_key, last).is_lt() => {
+                        if kind == ValueType::Deletion {
+                            self.stopped = Some(entry.user_key.to_vec());
+                            return Ok(());
+                        }
+                        break;
+                    }
+                    Some(_) => {}
+                }
+            } else if kind == ValueType::Deletion || entry.sequence > self.sequence {
+                self.passes -= 1;
+            }
             if entry.sequence <= self.sequence {
                 let other = kind == ValueType::Value
                     && self.user.compare(entry.user_key, &self.saved_key).is_lt();

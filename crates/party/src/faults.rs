@@ -4,6 +4,7 @@
 //!   `POINTS` are the steps of a takeover, a write, a leave and of the files beneath, at each of which a death must
 //!   be harmless.
 //! - `LEVEL_PARTY_REPLY_FRAME=BYTES` lowers the limit of a reply's frame, so that an entry over it is cheaply had.
+//! - `LEVEL_PARTY_CHUNK_PASSES=COUNT` lowers the number of removed keys that one chunk of a scan passes.
 //! - `LEVEL_PARTY_PLANT=NAME` makes the process do one thing wrong (`BUGS`). Each must be caught.
 
 use std::ops::Bound;
@@ -38,6 +39,12 @@ mod off {
         limit
     }
 
+    /// The limit as it is.
+    #[inline(always)]
+    pub(crate) fn chunk_passes(limit: u64) -> u64 {
+        limit
+    }
+
     /// The files as they are.
     pub(crate) fn files(
         fs: level_party_engine::StdFs,
@@ -47,7 +54,7 @@ mod off {
 }
 
 #[cfg(not(feature = "faults"))]
-pub(crate) use off::{files, planted, point, reply_frame};
+pub(crate) use off::{chunk_passes, files, planted, point, reply_frame};
 
 #[cfg(feature = "faults")]
 mod on;
@@ -55,4 +62,4 @@ mod on;
 #[cfg(feature = "faults")]
 pub use on::{BUGS, POINTS};
 #[cfg(feature = "faults")]
-pub(crate) use on::{files, planted, point, reply_frame};
+pub(crate) use on::{chunk_passes, files, planted, point, reply_frame};

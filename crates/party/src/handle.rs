@@ -427,12 +427,13 @@ impl Handle {
     /// One chunk of a range; the pin of its moment where this chunk granted one; and who answered.
     pub async fn scan_by(
         self: &Arc<Self>,
-        wait: Wait,
+        mut limits: Limits,
         scan: &Scan<'_>,
         pin: Option<&Pinned>,
         begun: Option<Tenure>,
     ) -> Result<(Entries, Option<Pinned>, Tenure)> {
-        let mut limits = self.limits_by(wait)?;
+        // This may be one of many chunks without an entry, for a step that has one deadline.
+        limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
         self.check_moment(pin)?;
         let scan = Scan {

@@ -305,6 +305,9 @@ pub(crate) enum Response<'a> {
         sequence: u64,
         pinned: bool,
         more: bool,
+        /// Where the range goes on, if not after the last entry.
+        #[serde(borrow)]
+        reached: Option<&'a Bytes>,
         #[serde(borrow)]
         packed: &'a Bytes,
     },
@@ -392,6 +395,7 @@ impl Answer {
                 sequence: *sequence,
                 pinned: *pinned,
                 more: entries.more(),
+                reached: entries.reached().map(Bytes::new),
                 packed: Bytes::new(entries.packed()),
             },
             Answer::Pinned { sequence } => Response::Pinned {
@@ -423,11 +427,16 @@ impl Answer {
                 sequence,
                 pinned,
                 more,
+                reached,
                 packed,
             } => Answer::Entries {
                 sequence,
                 pinned,
-                entries: Entries::from_packed(packed.to_vec(), more)?,
+                entries: Entries::from_packed(
+                    packed.to_vec(),
+                    more,
+                    reached.map(|key| key.to_vec()),
+                )?,
             },
             Response::Pinned { sequence } => Answer::Pinned { sequence },
             Response::Status(status) => Answer::Status(status),

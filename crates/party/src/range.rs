@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::handle::{Handle, Pinned, now};
 use crate::protocol::{Entries, Scan};
-use crate::session::{Tenure, Wait};
+use crate::session::{Limits, Tenure, Wait};
 
 pub use parts::{Keys, Values};
 
@@ -323,6 +323,7 @@ impl Range {
 
     /// Where the next entry from `end` is: in whose chunk, and at which place there.
     fn find(&mut self, end: End) -> Result<Option<(End, usize)>> {
+        let mut limits = None;
         loop {
             if let Some(at) = self.side(end).chunk.as_mut().and_then(Entries::pop) {
                 return Ok(Some((end, at)));
@@ -333,18 +334,31 @@ impl Range {
                 let at = other.and_then(Entries::pop_last);
                 return Ok(at.map(|at| (end.other(), at)));
             }
-            now(self.fill(Wait::Thread, end))?;
+            let limits = match limits {
+                Some(limits) => limits,
+                None => *limits.insert(self.handle.limits()?),
+            };
+            now(self.fill(limits, end))?;
         }
     }
 
     /// Asks as long as the next step at `end` would have to. An error is what that step ends with.
     pub(crate) async fn ready(&mut self, wait: Wait, end: End) -> Result<()> {
+        let filled = self.fill_until_ready(wait, end).await;
+        if filled.is_err() {
+            self.failed = true;
+            self.pin = None;
+        }
+        filled
+    }
+
+    async fn fill_until_ready(&mut self, wait: Wait, end: End) -> Result<()> {
+        if !self.has_to_ask(end) {
+            return Ok(());
+        }
+        let limits = self.handle.limits_by(wait)?;
         while self.has_to_ask(end) {
-            if let Err(error) = self.fill(wait, end).await {
-                self.failed = true;
-                self.pin = None;
-                return Err(error);
-            }
+            self.fill(limits, end).await?;
         }
         Ok(())
     }
@@ -359,7 +373,8 @@ impl Range {
         !over && side.chunk.as_ref().is_none_or(Entries::is_empty)
     }
 
-    async fn fill(&mut self, wait: Wait, end: End) -> Result<()> {
+    /// Asks for one chunk, which may be empty where only removed keys were found so far.
+    async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
         let chunk_bytes = self.side(end).next_bytes;
         let (lower, upper) = self.left.checked()?;
         let scan = Scan {
@@ -374,20 +389,25 @@ impl Range {
             limit_entries: u32::try_from(self.remaining).unwrap_or(u32::MAX),
         };
         let pin = self.pin.as_deref();
-        let scanned = self.handle.scan_by(wait, &scan, pin, self.tenure);
+        let scanned = self.handle.scan_by(limits, &scan, pin, self.tenure);
         let (entries, pinned, tenure) = scanned.await?;
         if let Some(pinned) = pinned {
             self.pin = Some(Arc::new(pinned));
         }
         self.tenure = Some(tenure);
         self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
-        let Some(last) = entries.last_key() else {
-            self.drained = true;
-            return Ok(());
-        };
-        let edge = match end {
-            End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(last),
-            _ => Bound::Excluded(last.to_vec()),
+        let edge = match (entries.reached(), entries.last_key()) {
+            (Some(reached), _) => Bound::Included(reached.to_vec()),
+            (None, Some(last)) => match end {
+                End::Back if faults::planted("reverse-resume-decremented") => {
+                    faults::decremented(last)
+                }
+                _ => Bound::Excluded(last.to_vec()),
+            },
+            (None, None) => {
+                self.drained = true;
+                return Ok(());
+            }
         };
         match end {
             End::Front => self.left.lower = edge,

@@ -114,7 +114,7 @@ impl Limits {
     ///
     /// # Errors
     /// `Timeout`.
-    fn check_time(&self) -> Result<()> {
+    pub fn check_time(&self) -> Result<()> {
         match Instant::now() < self.deadline {
             true => Ok(()),
             false => Err(Error::new(

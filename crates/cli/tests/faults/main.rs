@@ -5,6 +5,7 @@ mod large;
 mod planted;
 mod points;
 mod recoveries;
+mod removed;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 

@@ -202,6 +202,51 @@ fn a_cursor_shows_its_moment_whatever_way_it_moves() {
     }
 }
 
+/// A scan by steps that each pass few removed and too new keys: each new cursor begins where the one before stopped.
+#[test]
+fn a_scan_in_bounded_steps_shows_what_one_without_bounds_does() {
+    for seed in 200..230 {
+        let rng = &mut Rng::new(seed);
+        let world = World::new(rng);
+        for sequence in [0, world.last / 3, world.last] {
+            for (forth, passes) in [(true, 1), (true, 3), (false, 1), (false, 3)] {
+                let mut shown = Vec::new();
+                let mut at: Option<Vec<u8>> = None;
+                loop {
+                    let mut cursor = world.view.cursor(sequence).passing_at_most(passes);
+                    match (&at, forth) {
+                        (None, true) => cursor.seek_to_first().unwrap(),
+                        (None, false) => cursor.seek_to_last().unwrap(),
+                        (Some(key), true) => cursor.seek(key).unwrap(),
+                        (Some(key), false) => {
+                            cursor
+                                .seek_before(&[key.as_slice(), &[0]].concat())
+                                .unwrap();
+                        }
+                    }
+                    while cursor.valid() {
+                        shown.push((cursor.key().to_vec(), cursor.sequence()));
+                        match forth {
+                            true => cursor.next().unwrap(),
+                            false => cursor.prev().unwrap(),
+                        }
+                    }
+                    match cursor.stopped() {
+                        Some(key) => at = Some(key.to_vec()),
+                        None => break,
+                    }
+                }
+                if !forth {
+                    shown.reverse();
+                }
+                let items = world.history.shown(sequence);
+                let expected = items.iter().map(|item| (item.key.clone(), item.sequence));
+                assert_eq!(shown, expected.collect::<Vec<_>>(), "{seed} {passes}");
+            }
+        }
+    }
+}
+
 #[test]
 fn whole_scans_in_both_directions_show_every_key_once() {
     for seed in 100..130 {

@@ -73,6 +73,11 @@ static PLANTED: LazyLock<Option<&'static str>> = LazyLock::new(|| {
     Some(known(BUGS, &told))
 });
 
+static CHUNK_PASSES: LazyLock<Option<u64>> = LazyLock::new(|| {
+    let told = std::env::var("LEVEL_PARTY_CHUNK_PASSES").ok()?;
+    Some(told.parse().expect("LEVEL_PARTY_CHUNK_PASSES=COUNT"))
+});
+
 static REPLY_FRAME: LazyLock<Option<usize>> = LazyLock::new(|| {
     let told = std::env::var("LEVEL_PARTY_REPLY_FRAME").ok()?;
     Some(told.parse().expect("LEVEL_PARTY_REPLY_FRAME=BYTES"))
@@ -96,6 +101,10 @@ pub(crate) fn point(name: &'static str) {
 pub(crate) fn planted(name: &'static str) -> bool {
     debug_assert!(BUGS.contains(&name), "{name}");
     *PLANTED == Some(name)
+}
+
+pub(crate) fn chunk_passes(limit: u64) -> u64 {
+    CHUNK_PASSES.unwrap_or(limit)
 }
 
 pub(crate) fn reply_frame(limit: usize) -> usize {

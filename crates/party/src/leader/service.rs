@@ -27,6 +27,10 @@ use crate::protocol::{
 use crate::state::StateFile;
 use crate::status::{LeaderStatus, MemberStatus};
 
+/// Removed keys that one chunk of a scan passes at most: tens of milliseconds of work, after which whoever asked says
+/// whether it still wants the rest.
+const MAX_PASSED: u64 = 1 << 16;
+
 /// Why a request has no answer.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -283,7 +287,10 @@ impl Service {
     fn scan(&self, scan: &Scan<'_>, grants: &Grants) -> Served {
         let moment = self.moment(scan.at, grants)?;
         let sequence = moment.sequence();
-        let mut cursor = self.engine.cursor_at(sequence)?;
+        let mut cursor = self
+            .engine
+            .cursor_at(sequence)?
+            .passing_at_most(faults::chunk_passes(MAX_PASSED));
         if scan.keys_only {
             cursor = cursor.keys_only();
         }
@@ -427,7 +434,7 @@ fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
             check_travels(cursor.key().len() + value.len()).map_err(Stop::Failed)?;
         }
         if chunk.is_full() || !chunk.fits(cursor.key(), value) {
-            return Ok(chunk.finish(true));
+            return Ok(chunk.finish(true, None));
         }
         chunk.push(cursor.key(), value);
         match scan.reverse {
@@ -435,7 +442,9 @@ fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
             true => cursor.prev()?,
         }
     }
-    Ok(chunk.finish(false))
+    // Whoever asked has gone, or has no time left: then it does not ask on.
+    let reached = cursor.stopped().filter(|key| within(key, scan));
+    Ok(chunk.finish(reached.is_some(), reached.map(<[u8]>::to_vec)))
 }
 
 fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<()> {
@@ -452,11 +461,9 @@ fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<
         (true, _, Bound::Unbounded) => cursor.seek_to_last(),
         (true, _, Bound::Excluded(key)) => cursor.seek_before(key),
         (true, _, Bound::Included(key)) => {
-            cursor.seek(key)?;
-            match cursor.valid() && cursor.key() == key.as_ref() {
-                true => Ok(()),
-                false => cursor.seek_before(key),
-            }
+            // The first key after it, in the order of bytes.
+            let after = [key.as_ref(), &[0]].concat();
+            cursor.seek_before(&after)
         }
     }
 }

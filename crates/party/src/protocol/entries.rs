@@ -15,11 +15,12 @@ pub(crate) struct Entries {
     front: usize,
     back: usize,
     more: bool,
+    reached: Option<Vec<u8>>,
 }
 
 impl Entries {
     /// Checks `packed` whole; every later access is then within it.
-    pub fn from_packed(packed: Vec<u8>, more: bool) -> Result<Self> {
+    pub fn from_packed(packed: Vec<u8>, more: bool, reached: Option<Vec<u8>>) -> Result<Self> {
         let mut index = Vec::new();
         let mut at = 0usize;
         let malformed = || Error::protocol("the leader sent a malformed chunk of entries");
@@ -46,6 +47,7 @@ impl Entries {
             index,
             front: 0,
             more,
+            reached,
         })
     }
 
@@ -61,6 +63,12 @@ impl Entries {
     /// Whether the range goes on after the last entry.
     pub fn more(&self) -> bool {
         self.more
+    }
+
+    /// Where the range goes on, that key included, if not after the last entry: there were too many removed keys on the
+    /// way to the next.
+    pub fn reached(&self) -> Option<&[u8]> {
+        self.reached.as_deref()
     }
 
     /// The key of the last entry in the order of the scan.
@@ -181,13 +189,15 @@ impl EntriesBuilder {
         ]);
     }
 
-    pub fn finish(self, more: bool) -> Entries {
+    /// `reached`: where the range goes on, if not after the last entry.
+    pub fn finish(self, more: bool, reached: Option<Vec<u8>>) -> Entries {
         Entries {
             packed: self.packed,
             back: self.index.len(),
             index: self.index,
             front: 0,
             more,
+            reached,
         }
     }
 }

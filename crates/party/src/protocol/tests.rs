@@ -103,8 +103,8 @@ fn a_chunk_is_taken_from_both_ends_and_each_entry_once() {
     for i in 0..5u8 {
         builder.push(&[i], &[i; 3]);
     }
-    let sent = builder.finish(true);
-    let mut chunk = Entries::from_packed(sent.packed().to_vec(), true).unwrap();
+    let sent = builder.finish(true, None);
+    let mut chunk = Entries::from_packed(sent.packed().to_vec(), true, None).unwrap();
     assert_eq!(chunk.last_key(), Some(&[4u8][..]));
     let first = chunk.pop().unwrap();
     assert_eq!(chunk.entry(first), (&[0][..], &[0; 3][..]));
@@ -136,7 +136,7 @@ fn a_chunk_is_sought_in_either_order_and_from_either_end() {
         for key in keys {
             builder.push(&[key], b"");
         }
-        let mut chunk = builder.finish(false);
+        let mut chunk = builder.finish(false, None);
         assert!(chunk.covers(&[0]) && chunk.covers(&[3]) && chunk.covers(&[6]));
         assert!(!chunk.covers(&[7]));
         chunk.seek_low(&[3], descending);
@@ -165,14 +165,14 @@ fn a_chunk_is_sought_in_either_order_and_from_either_end() {
 fn a_chunk_whose_lengths_lie_is_refused() {
     let mut builder = EntriesBuilder::new(1 << 20, u32::MAX);
     builder.push(b"key", b"value");
-    let good = builder.finish(false).packed().to_vec();
+    let good = builder.finish(false, None).packed().to_vec();
     for at in 0..8 {
         let mut bad = good.clone();
         bad[at] ^= 0x41;
-        let refused = Entries::from_packed(bad.clone(), false).is_err();
+        let refused = Entries::from_packed(bad.clone(), false, None).is_err();
         assert!(refused, "byte {at}: {bad:?}");
     }
-    assert!(Entries::from_packed(good[..good.len() - 1].to_vec(), false).is_err());
+    assert!(Entries::from_packed(good[..good.len() - 1].to_vec(), false, None).is_err());
 }
 
 #[test]
