@@ -12,7 +12,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 
 use crate::mapping::Mapping;
 
@@ -42,7 +41,7 @@ impl FileMap {
         let len = file.metadata()?.len();
         let len = isize::try_from(len).ok().filter(|len| *len > 0);
         let len = len.ok_or(io::ErrorKind::Unsupported)?;
-        let mapping = Mapping::new(file.as_fd(), len.unsigned_abs(), false)?;
+        let mapping = Mapping::of_file(file, len.unsigned_abs(), false)?;
         Ok(FileMap { mapping })
     }
 

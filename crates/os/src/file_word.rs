@@ -8,7 +8,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 
 use crate::mapping::Mapping;
@@ -19,13 +18,14 @@ const MAX_OFFSET: u64 = 1 << 16;
 /// A word of a file, shared with every process that maps it or writes the file.
 ///
 /// ```
-/// use std::os::unix::fs::FileExt;
+/// use std::io::{Seek, SeekFrom, Write};
 /// use std::sync::atomic::Ordering;
 /// use level_party_os::FileWord;
-/// let file = tempfile::tempfile()?;
+/// let mut file = tempfile::tempfile()?;
 /// file.set_len(4096)?;
 /// let word = FileWord::map(&file, 4088)?;
-/// file.write_all_at(&7u64.to_ne_bytes(), 4088)?;
+/// file.seek(SeekFrom::Start(4088))?;
+/// file.write_all(&7u64.to_ne_bytes())?;
 /// assert_eq!(word.get().load(Ordering::Acquire), 7);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -50,7 +50,7 @@ impl FileWord {
         if !meta.is_file() || meta.len() < offset + 8 {
             return refused("the file is not long enough for the word, or not regular");
         }
-        let mapping = Mapping::new(file.as_fd(), offset as usize + 8, true)?;
+        let mapping = Mapping::of_file(file, offset as usize + 8, true)?;
         Ok(Self { mapping })
     }
 
@@ -69,14 +69,14 @@ impl FileWord {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::io::{Read, Seek, SeekFrom, Write};
     use std::sync::atomic::Ordering;
 
     use super::*;
 
     #[test]
     fn two_mappings_and_the_file_itself_show_the_same_word() {
-        let file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
         file.set_len(8192).unwrap();
         let (one, other) = (
             FileWord::map(&file, 4088).unwrap(),
@@ -84,11 +84,13 @@ mod tests {
         );
         one.get().store(5, Ordering::SeqCst);
         assert_eq!(other.get().load(Ordering::SeqCst), 5);
-        file.write_all_at(&9u64.to_ne_bytes(), 4088).unwrap();
+        file.seek(SeekFrom::Start(4088)).unwrap();
+        file.write_all(&9u64.to_ne_bytes()).unwrap();
         assert_eq!(one.get().load(Ordering::SeqCst), 9);
         other.get().store(11, Ordering::SeqCst);
         let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, 4088).unwrap();
+        file.seek(SeekFrom::Start(4088)).unwrap();
+        file.read_exact(&mut bytes).unwrap();
         assert_eq!(u64::from_ne_bytes(bytes), 11);
     }
 

@@ -12,48 +12,63 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `data_dir` | a directory held open, its identity and its filesystem's kind |
-//! | `lock`, `ofd`, `byte_lock` | the directory's lock; locks on single bytes |
-//! | `holder` | who holds a lock that we can't have |
-//! | `endpoint`, `listener`, `stream` | where the socket lives; both of its sides |
+//! | `identity` | which directory it is, and its filesystem's kind |
+//! | `lock_error`, `holder` | why the directory's lock is not given, and who has it |
+//! | `shared_page`, `file_word`, `file_map` | memory seen by two processes; a file read through memory |
+//! | `process` | other processes; our own forks |
+//! | `unix`, `windows` | the same by each system's calls, under the same names: |
+//! | `data_dir`, `lock`, `held`, `byte_lock` | a directory held open; its lock; who has it; locks on single bytes |
+//! | `endpoint`, `listener`, `stream` | where processes meet; both sides of a connection |
 //! | `handles`, `credentials`, `hangup`, `waker` | what a stream does besides bytes |
-//! | `shared_page`, `file_word`, `mapping` | memory seen by two processes |
-//! | `file_map` | a file read through memory |
-//! | `process`, `fork` | other processes; our own forks |
+//! | `mapping` | memory of a file |
 
-#[cfg(not(unix))]
-compile_error!("level-party-os knows Linux and macOS so far");
+#[cfg(not(any(unix, windows)))]
+compile_error!("level-party-os knows Linux, macOS and Windows");
 
-mod byte_lock;
-mod credentials;
-mod data_dir;
-mod endpoint;
 mod file_map;
 mod file_word;
-mod fork;
-mod handles;
-mod hangup;
 mod holder;
-mod listener;
-mod lock;
-mod mapping;
-mod ofd;
+mod identity;
+mod lock_error;
 pub mod process;
+mod ready;
 mod shared_page;
-mod stream;
-mod waker;
+#[cfg(test)]
+mod stream_tests;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use unix::{
+    borrow, byte_lock, credentials, data_dir, endpoint, fork, handles, hangup, held, listener,
+    lock, mapping, ofd, stream, waker,
+};
+#[cfg(windows)]
+use windows::{
+    borrow, byte_lock, credentials, data_dir, endpoint, fork, handles, held, listener, lock,
+    mapping, stream, waker,
+};
 
 pub use byte_lock::ByteLock;
 pub use credentials::Peer;
-pub use data_dir::{DataDir, DirIdentity, Filesystem};
+pub use data_dir::{DataDir, sync_directory};
 pub use endpoint::ENDPOINT_NAME;
 pub use file_map::FileMap;
 pub use file_word::FileWord;
 pub use handles::MAX_HANDLES;
-pub use hangup::Hangup;
-pub use holder::{HeldLock, Holder, lock_holder};
+pub use held::{HeldLock, lock_holder};
+pub use holder::Holder;
+pub use identity::{DirIdentity, Filesystem};
 pub use listener::Listener;
-pub use lock::{DirLock, LOCK_NAME, LockError};
+pub use lock::DirLock;
+pub use lock_error::{LOCK_NAME, LockError};
+pub use ready::{Hangup, Ready};
 pub use shared_page::{SharedPage, SharedRegion};
-pub use stream::{Ready, Stream};
+#[cfg(unix)]
+pub use std::os::fd::{BorrowedFd as BorrowedHandle, OwnedFd as OwnedHandle};
+#[cfg(windows)]
+pub use std::os::windows::io::{BorrowedHandle, OwnedHandle};
+pub use stream::Stream;
 pub use waker::Waker;

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 pub use crate::fork::fork_generation;
 
-#[cfg_attr(target_os = "linux", path = "process/linux.rs")]
-#[cfg_attr(target_vendor = "apple", path = "process/apple.rs")]
+#[cfg_attr(target_os = "linux", path = "unix/process/linux.rs")]
+#[cfg_attr(target_vendor = "apple", path = "unix/process/apple.rs")]
+#[cfg_attr(windows, path = "windows/process.rs")]
 mod system;
 
 /// What a process is doing.
@@ -54,19 +55,47 @@ pub fn describe(pid: u32) -> ProcessInfo {
 /// A number that is new at each boot of the system, where it has one: what a file says about running
 /// processes is void if it says it with another boot's number.
 pub fn boot_id() -> Option<[u8; 16]> {
-    parse_uuid(&system::boot_id_text()?)
+    #[cfg(unix)]
+    {
+        parse_uuid(&system::boot_id_text()?)
+    }
+    #[cfg(windows)]
+    {
+        system::boot_id()
+    }
 }
 
 /// The user as whom this process acts.
+#[cfg(unix)]
 pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// How many files this process may have open at once; `None`: any number.
-pub fn open_files_limit() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+/// The user as whom this process acts, for people: `user 1000`.
+pub fn user() -> String {
+    #[cfg(unix)]
+    {
+        format!("user {}", effective_uid())
+    }
+    #[cfg(windows)]
+    {
+        format!("user {}", system::user())
+    }
 }
 
+/// How many files this process may have open at once; `None`: any number.
+pub fn open_files_limit() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+    }
+    #[cfg(windows)]
+    {
+        None
+    }
+}
+
+#[cfg(unix)]
 /// Sixteen bytes of hexadecimal digits, with dashes anywhere.
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let digits: Vec<u8> = text
@@ -89,6 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_boot_id_stays_and_is_there() {
+        assert_eq!(boot_id(), boot_id());
+        assert!(boot_id().is_some());
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn a_boot_id_is_sixteen_bytes_or_nothing() {
         let text = "6f1c2a2e-0b5f-4c0e-9d58-000102030405\n";
         assert_eq!(parse_uuid(text).unwrap()[..4], [0x6f, 0x1c, 0x2a, 0x2e]);
@@ -96,8 +132,6 @@ mod tests {
         assert_eq!(parse_uuid(""), None);
         assert_eq!(parse_uuid("6f1c"), None);
         assert_eq!(parse_uuid("zf1c2a2e-0b5f-4c0e-9d58-000102030405"), None);
-        assert_eq!(boot_id(), boot_id());
-        assert!(boot_id().is_some());
     }
 
     #[test]

@@ -9,14 +9,15 @@
 //! may not vanish. The child must not use them, and knows by [`crate::process::fork_generation`].
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use crate::mapping::Mapping;
+use crate::{BorrowedHandle, OwnedHandle, borrow};
 
-#[cfg_attr(target_os = "linux", path = "shared_page/linux.rs")]
-#[cfg_attr(target_vendor = "apple", path = "shared_page/apple.rs")]
+#[cfg_attr(target_os = "linux", path = "unix/shared_page/linux.rs")]
+#[cfg_attr(target_vendor = "apple", path = "unix/shared_page/apple.rs")]
+#[cfg_attr(windows, path = "windows/shared_page.rs")]
 mod system;
 
 /// What may still be done to a shared memory file.
@@ -42,7 +43,7 @@ enum Seals {
 /// ```
 #[derive(Debug)]
 pub struct SharedPage {
-    file: OwnedFd,
+    file: OwnedHandle,
     mapping: Mapping,
 }
 
@@ -55,8 +56,8 @@ impl SharedPage {
     pub fn create(len: usize) -> io::Result<Self> {
         check_len(len)?;
         let file = system::create(len)?;
-        let mapping = Mapping::new(file.as_fd(), len, true)?;
-        system::seal(file.as_fd(), Seals::Size)?;
+        let mapping = Mapping::of_memory(&file, len, true)?;
+        system::seal(&file, Seals::Size)?;
         Ok(Self { file, mapping })
     }
 
@@ -65,10 +66,10 @@ impl SharedPage {
     /// # Errors
     /// `InvalidData` if it is no memory file, not exactly `len` bytes long, or its maker could still
     /// change its size; `PermissionDenied` if it can't be written; `InvalidInput` as [`Self::create`].
-    pub fn from_handle(handle: OwnedFd, len: usize) -> io::Result<Self> {
+    pub fn from_handle(handle: OwnedHandle, len: usize) -> io::Result<Self> {
         check_len(len)?;
-        system::check(handle.as_fd(), len, Seals::Size)?;
-        let mapping = Mapping::new(handle.as_fd(), len, true)?;
+        system::check(&handle, len, Seals::Size)?;
+        let mapping = Mapping::of_memory(&handle, len, true)?;
         Ok(Self {
             file: handle,
             mapping,
@@ -76,8 +77,8 @@ impl SharedPage {
     }
 
     /// The handle to pass to another process.
-    pub fn as_handle(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    pub fn as_handle(&self) -> BorrowedHandle<'_> {
+        borrow(&self.file)
     }
 
     /// The memory, as words in this machine's byte order.
@@ -94,7 +95,7 @@ impl SharedPage {
 /// Memory that only its maker writes: others can map it only to read, whatever they try.
 #[derive(Debug)]
 pub struct SharedRegion {
-    file: OwnedFd,
+    file: OwnedHandle,
     mapping: Mapping,
     writable: bool,
 }
@@ -108,8 +109,8 @@ impl SharedRegion {
     pub fn create(len: usize) -> io::Result<Self> {
         check_len(len)?;
         let file = system::create(len)?;
-        let mapping = Mapping::new(file.as_fd(), len, true)?;
-        system::seal(file.as_fd(), Seals::SizeAndWriting)?;
+        let mapping = Mapping::of_memory(&file, len, true)?;
+        system::seal(&file, Seals::SizeAndWriting)?;
         Ok(Self {
             file,
             mapping,
@@ -121,10 +122,10 @@ impl SharedRegion {
     ///
     /// # Errors
     /// As [`SharedPage::from_handle`]; `InvalidData` also if others could still come to write it.
-    pub fn from_handle(handle: OwnedFd, len: usize) -> io::Result<Self> {
+    pub fn from_handle(handle: OwnedHandle, len: usize) -> io::Result<Self> {
         check_len(len)?;
-        system::check(handle.as_fd(), len, Seals::SizeAndWriting)?;
-        let mapping = Mapping::new(handle.as_fd(), len, false)?;
+        system::check(&handle, len, Seals::SizeAndWriting)?;
+        let mapping = Mapping::of_memory(&handle, len, false)?;
         Ok(Self {
             file: handle,
             mapping,
@@ -133,8 +134,8 @@ impl SharedRegion {
     }
 
     /// The handle to pass to another process. It gives no way to write.
-    pub fn as_handle(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    pub fn as_handle(&self) -> BorrowedHandle<'_> {
+        borrow(&self.file)
     }
 
     /// Its first byte, at the start of a memory page; valid as long as `self`. Another process may

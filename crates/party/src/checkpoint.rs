@@ -13,18 +13,18 @@
 //! The caller dies: the leader sees the end of the connection and removes the staging directory, unless it leaves at that
 //! very moment. Both die, or they are one process: the staging directory stays.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind as K};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use level_party_engine::StdFs;
-use level_party_os::{DataDir, DirIdentity};
+use level_party_os::{DataDir, DirIdentity, sync_directory};
 use serde_bytes::ByteBuf;
 
 use crate::epoch::random_words;
 use crate::error::{Error, ErrorKind, Result};
+use crate::names;
 use crate::protocol::Checkpoint;
 
 /// As much of the target's name goes into that of the staging directory; names have 255 bytes at most.
@@ -90,9 +90,9 @@ impl Place {
         let name = name.ok_or_else(|| Error::protocol("a copy without a name"))?;
         let DirIdentity { dev, ino } = self.parent.identity();
         Ok(Checkpoint {
-            parent: ByteBuf::from(self.parent.path().as_os_str().as_bytes()),
+            parent: ByteBuf::from(names::to_bytes(self.parent.path().as_os_str())),
             parent_identity: (dev, ino),
-            name: ByteBuf::from(name.as_bytes()),
+            name: ByteBuf::from(names::to_bytes(name)),
             token: self.token,
         })
     }
@@ -103,16 +103,21 @@ impl Place {
     /// `AlreadyExists`: something has come to the target meanwhile; the system's.
     pub fn take(&self) -> Result<()> {
         let staging = self.staging();
+        if cfg!(windows) {
+            // A rename replaces no directory here. What is not empty stays, and then the rename fails.
+            let _ = fs::remove_dir(&self.target);
+        }
         let renamed = fs::set_permissions(&staging, self.permissions.clone())
             .and_then(|()| fs::rename(&staging, &self.target));
         renamed.map_err(|error| match error.kind() {
             K::AlreadyExists | K::DirectoryNotEmpty | K::NotADirectory => taken(&self.target),
+            K::PermissionDenied if cfg!(windows) && self.target.exists() => taken(&self.target),
             _ => Error::io(
                 format_args!("cannot give the copy its name {}", self.target.display()),
                 error,
             ),
         })?;
-        let synced = File::open(self.parent.anchored_path()).and_then(|dir| dir.sync_all());
+        let synced = sync_directory(&self.parent.anchored_path());
         synced.map_err(|error| Error::io("cannot sync the copy's parent directory", error))
     }
 
@@ -123,9 +128,7 @@ impl Place {
 
     fn staging(&self) -> PathBuf {
         let name = self.target.file_name().unwrap_or_default();
-        self.parent
-            .path()
-            .join(staging_name(name.as_bytes(), self.token))
+        self.parent.path().join(staging_name(name, self.token))
     }
 }
 
@@ -138,8 +141,8 @@ pub(crate) struct Staging {
 
 impl Staging {
     pub fn new(copy: &Checkpoint) -> Self {
-        let parent = PathBuf::from(std::ffi::OsStr::from_bytes(&copy.parent));
-        let path = parent.join(staging_name(&copy.name, copy.token));
+        let parent = PathBuf::from(names::from_bytes(&copy.parent));
+        let path = parent.join(staging_name(&names::from_bytes(&copy.name), copy.token));
         let (dev, ino) = copy.parent_identity;
         Staging {
             parent,
@@ -174,8 +177,11 @@ impl Staging {
             ));
         }
         discard(&self.path);
-        let made = DirBuilder::new().mode(0o700).create(&self.path);
-        made.map_err(context)?;
+        #[cfg_attr(windows, expect(unused_mut))] // it has the rights of what it is in
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.path).map_err(context)?;
         Ok(StdFs::new(&self.path))
     }
 
@@ -186,11 +192,8 @@ impl Staging {
 }
 
 /// The same at both ends.
-fn staging_name(name: &[u8], token: u64) -> String {
-    let name: String = String::from_utf8_lossy(name)
-        .chars()
-        .take(NAME_CHARS)
-        .collect();
+fn staging_name(name: &OsStr, token: u64) -> String {
+    let name: String = name.to_string_lossy().chars().take(NAME_CHARS).collect();
     format!(".{name}.level-party-checkpoint-{token:016x}")
 }
 

@@ -66,7 +66,10 @@ impl Greeted {
         let io = |error| Error::io("the leader went during the handshake", error);
         stream.set_read_timeout(None).map_err(io)?;
         stream
-            .send_handles(&Preamble::ours().encode(), &[dir.as_fd(), page.as_handle()])
+            .send_handles(
+                &Preamble::ours().encode(),
+                &[dir.as_handle(), page.as_handle()],
+            )
             .map_err(io)?;
         let mut frame = Vec::new();
         encode_frame(&ClientMessage::Hello(hello), &mut frame);

@@ -42,6 +42,7 @@ mod faults;
 mod follower;
 mod handle;
 mod leader;
+mod names;
 mod node;
 mod offline;
 mod options;

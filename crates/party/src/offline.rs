@@ -6,18 +6,19 @@
 //! - A leader that lives on although every lock failed writes nothing more: the epoch word is taken as a candidate takes it.
 //! - **Destroy** leaves a directory that opens as the whole old database, or as none: `CURRENT` goes first. From the first
 //!   removal to the last but one of a file there is a `level-party.state`, which says that a database was here, so that
-//!   what a crash leaves can be destroyed again. Then comes the directory itself, if it is empty.
+//!   what a crash leaves can be destroyed again (on Windows to the last but two: `LOCK` goes last, when it is free). Then
+//!   comes the directory itself, if it is empty.
 //! - **Repair** takes the tripwire away before anything else changes: the next leader takes the history for another
 //!   program's, so that no write in flight and no watch goes on as if nothing had happened.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind as K};
 use std::path::Path;
 use std::sync::Arc;
 
 use level_party_engine::{Fs, StdFs};
-use level_party_os::{DataDir, DirLock, ENDPOINT_NAME, LOCK_NAME, LockError};
+use level_party_os::{DataDir, DirLock, ENDPOINT_NAME, LOCK_NAME, LockError, sync_directory};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::leader::{into_engine_options, tripwire};
@@ -33,7 +34,7 @@ const CURRENT: &str = "CURRENT";
 /// A directory that nobody else has.
 struct Alone {
     /// Released before the claim.
-    _lock: Option<DirLock>,
+    lock: Option<DirLock>,
     claim: Claim,
 }
 
@@ -46,7 +47,7 @@ impl Alone {
         let path = claim.dir.path();
         match DirLock::try_acquire(&claim.dir) {
             Ok(lock) => Ok(Alone {
-                _lock: Some(lock),
+                lock: Some(lock),
                 claim,
             }),
             Err(LockError::Held(held)) => Err(Error::new(
@@ -66,7 +67,7 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
     let claim = registry::claim(path)?;
     // Before the lock, which makes a file.
     check_marked(&claim.dir)?;
-    let alone = Alone::lock(claim)?;
+    let mut alone = Alone::lock(claim)?;
     check_marked(alone.dir())?;
     let files = alone.dir().anchored_path();
     let context = |what: &str| {
@@ -75,7 +76,7 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
     };
     // The mark, durable before anything goes.
     let state = StateFile::open(&files)?;
-    let sync = || File::open(&files).and_then(|dir| dir.sync_all());
+    let sync = || sync_directory(&files);
     sync().map_err(context("anything"))?;
     let mut removed = level_party_engine::destroy(&StdFs::new(&files))?.removed;
     let mut remove = |name: &str| -> Result<()> {
@@ -99,11 +100,24 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
         remove(&name)?;
     }
     remove(ENDPOINT_NAME)?;
-    // The directory's own lock still keeps members out, and there is no database to be kept from others.
-    remove(LOCK_NAME)?;
-    sync().map_err(context("anything"))?;
-    remove(STATE_NAME)?;
-    drop(state);
+    if cfg!(windows) {
+        // What is mapped or locked can't be removed here.
+        drop(state);
+        remove(STATE_NAME)?;
+        sync().map_err(context("anything"))?;
+        alone.lock = None;
+        match remove(LOCK_NAME) {
+            // Somebody else has it already; it is among what is left.
+            Err(_) if files.join(LOCK_NAME).exists() => {}
+            done => done?,
+        }
+    } else {
+        // The directory's own lock still keeps members out, and there is no database to be kept from others.
+        remove(LOCK_NAME)?;
+        sync().map_err(context("anything"))?;
+        remove(STATE_NAME)?;
+        drop(state);
+    }
     sync().map_err(context("anything"))?;
     let left: Vec<String> = names(&files)
         .map_err(context("anything"))?
@@ -131,7 +145,7 @@ fn remove_directory(dir: &DataDir) -> io::Result<bool> {
         removed => removed?,
     }
     if let Some(parent) = dir.path().parent() {
-        File::open(parent)?.sync_all()?;
+        sync_directory(parent)?;
     }
     Ok(true)
 }
@@ -170,7 +184,7 @@ pub(crate) fn repair(path: &Path, dry_run: bool) -> Result<RepairReport> {
         // Nobody has it who left no LOCK; and none is made to look.
         let _alone = match looked {
             true => Alone::lock(claim)?,
-            false => Alone { _lock: None, claim },
+            false => Alone { lock: None, claim },
         };
         return Ok(repair.run().map_err(in_directory)?.into());
     }

@@ -37,10 +37,10 @@
 //! append, after the answer was sent, after it was received.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use level_party_os::SharedPage;
+use level_party_os::{BorrowedHandle, OwnedHandle, SharedPage};
 
 use crate::epoch::Epoch;
 
@@ -96,14 +96,14 @@ impl Page {
     }
 
     /// The leader's view of a page that a follower passed.
-    pub fn from_handle(handle: OwnedFd) -> io::Result<Self> {
+    pub fn from_handle(handle: OwnedHandle) -> io::Result<Self> {
         Ok(Page {
             shared: SharedPage::from_handle(handle, PAGE_BYTES)?,
         })
     }
 
     /// What the follower passes.
-    pub fn as_handle(&self) -> BorrowedFd<'_> {
+    pub fn as_handle(&self) -> BorrowedHandle<'_> {
         self.shared.as_handle()
     }
 

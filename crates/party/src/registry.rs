@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use level_party_os::process::{effective_uid, fork_generation};
+use level_party_os::process::{fork_generation, user};
 use level_party_os::{DataDir, DirIdentity, Filesystem};
 use parking_lot::Mutex;
 
@@ -175,8 +175,8 @@ pub(crate) fn refused(path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => Error::io(
             format_args!(
-                "{what} as user {} (run as the user who owns it, or let this one read and write it)",
-                effective_uid()
+                "{what} as {} (run as the user who owns it, or let this one read and write it)",
+                user()
             ),
             error,
         ),

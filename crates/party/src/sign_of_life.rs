@@ -4,11 +4,10 @@
 //! pid namespaces. The session finds a free byte by itself and names it to each leader in its hello.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use level_party_os::ByteLock;
+use level_party_os::{ByteLock, DirIdentity};
 use parking_lot::Mutex;
 
 use crate::state::{PLACES, STATE_NAME, byte_of};
@@ -30,8 +29,8 @@ pub(crate) struct SignOfLife {
 struct Held {
     _lock: ByteLock,
     place: u32,
-    /// Device and inode of the file: the directory's owner may have deleted it and a leader made another.
-    file: (u64, u64),
+    /// Which file it is: the directory's owner may have deleted it and a leader made another.
+    file: DirIdentity,
 }
 
 impl SignOfLife {
@@ -39,12 +38,9 @@ impl SignOfLife {
     pub fn give(&self, dir: &Path, session: [u64; 2]) -> Member {
         let path = dir.join(STATE_NAME);
         let mut held = self.held.lock();
-        let file = std::fs::symlink_metadata(&path)
-            .ok()
-            .filter(|meta| meta.is_file())
-            .map(|meta| (meta.dev(), meta.ino()));
+        let file = DirIdentity::of_file_at(&path).ok().flatten();
         if held.as_ref().map(|held| held.file) != file {
-            *held = file.and_then(|_| take(&path, session));
+            *held = file.and_then(|file| take(&path, file, session));
         }
         Member {
             session,
@@ -60,9 +56,8 @@ impl SignOfLife {
 
 /// The first free place from one that depends on the session. `None`: all are taken, or the file can't be used; the
 /// session lives without.
-fn take(path: &Path, session: [u64; 2]) -> Option<Held> {
+fn take(path: &Path, identity: DirIdentity, session: [u64; 2]) -> Option<Held> {
     let file = File::options().read(true).write(true).open(path).ok()?;
-    let meta = file.metadata().ok()?;
     let file = Arc::new(file);
     let first = (session[0] % u64::from(PLACES)) as u32;
     (0..PLACES).find_map(|step| {
@@ -71,7 +66,7 @@ fn take(path: &Path, session: [u64; 2]) -> Option<Held> {
         Some(Held {
             _lock: lock,
             place,
-            file: (meta.dev(), meta.ino()),
+            file: identity,
         })
     })
 }
@@ -98,6 +93,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)] // Windows removes no file that is mapped
     fn a_state_file_made_anew_gets_a_new_sign() {
         let dir = tempfile::tempdir().unwrap();
         let sign = SignOfLife::default();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
 use super::{Fs, ReadFile, WriteFile, copy};
 
@@ -108,11 +109,13 @@ impl Fs for StdFs {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.entry(from)?, self.entry(to)?)
+        let (from, to) = (self.entry(from)?, self.entry(to)?);
+        patiently(|| fs::rename(&from, &to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.entry(name)?)
+        let name = self.entry(name)?;
+        patiently(|| fs::remove_file(&name))
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -176,11 +179,40 @@ impl Fs for StdFs {
         })
     }
 
-    /// Windows has no call that makes a directory's entries durable for an ordinary user (LevelDB makes none either);
-    /// NTFS keeps them in its own journal.
-    #[cfg(not(unix))]
+    /// `FlushFileBuffers` takes a directory that is open for adding files. (LevelDB makes no such call on Windows.)
+    #[cfg(windows)]
     fn sync_dir(&self) -> io::Result<()> {
-        Ok(())
+        use std::os::windows::fs::OpenOptionsExt as _;
+        const FILE_ADD_FILE: u32 = 2;
+        const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000; // else no directory is opened
+        let dir = OpenOptions::new()
+            .access_mode(FILE_ADD_FILE)
+            .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+            .open(&self.root)?;
+        dir.sync_all()
+    }
+}
+
+/// The one place where what fails only for a moment is tried again: on Windows a virus scanner or an indexer that has a
+/// file open stands against its renaming and removal. What fails for longer than a second and a half fails.
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_DELETE_PENDING
+    const PASSING: [i32; 4] = [5, 32, 33, 303];
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match attempt() {
+            Err(error)
+                if cfg!(windows)
+                    && error
+                        .raw_os_error()
+                        .is_some_and(|code| PASSING.contains(&code))
+                    && pause <= Duration::from_millis(800) =>
+            {
+                thread::sleep(pause);
+                pause *= 2;
+            }
+            done => return done,
+        }
     }
 }
 

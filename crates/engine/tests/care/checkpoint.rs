@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use level_party_engine::{
-    Comparator, Engine, ErrorKind, Fs, MemFs, Options, StdFs, Write, WriteBatch, verify,
-};
+use level_party_engine::{Comparator, Engine, ErrorKind, Fs, MemFs, Write, WriteBatch, verify};
+#[cfg(unix)]
+use level_party_engine::{Options, StdFs};
 
 use crate::support::{Rng, SpyFs, contents, names, open, put, tiny};
 

@@ -5,7 +5,7 @@ use super::*;
 
 const LEN: usize = 8192;
 
-fn copy(handle: BorrowedFd<'_>) -> OwnedFd {
+fn copy(handle: BorrowedHandle<'_>) -> OwnedHandle {
     handle.try_clone_to_owned().unwrap()
 }
 
@@ -51,12 +51,17 @@ fn another_size_than_agreed_is_refused() {
 }
 
 #[test]
-fn a_plain_file_a_directory_and_a_pipe_are_refused() {
+fn a_plain_file_a_directory_and_what_threads_wait_for_are_refused() {
     let file = tempfile::tempfile().unwrap();
     file.set_len(LEN as u64).unwrap();
-    let dir = std::fs::File::open("/").unwrap();
-    let (pipe, _write) = crate::waker::pipe().unwrap();
-    for handle in [OwnedFd::from(file), OwnedFd::from(dir), pipe] {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = crate::DataDir::open(tmp.path()).unwrap();
+    let waker = crate::Waker::new().unwrap();
+    #[cfg(unix)]
+    let waker = waker.poll_fd();
+    #[cfg(windows)]
+    let waker = waker.event();
+    for handle in [OwnedHandle::from(file), copy(dir.as_handle()), copy(waker)] {
         assert_eq!(
             SharedPage::from_handle(handle, LEN).unwrap_err().kind(),
             ErrorKind::InvalidData
@@ -70,7 +75,7 @@ mod seals {
     use rustix::fs::{MemfdFlags, SealFlags};
     use rustix::mm::{MapFlags, ProtFlags};
 
-    fn memfd(seals: SealFlags) -> OwnedFd {
+    fn memfd(seals: SealFlags) -> OwnedHandle {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = rustix::fs::memfd_create("test", flags).unwrap();
         rustix::fs::ftruncate(&file, LEN as u64).unwrap();

@@ -93,7 +93,7 @@ pub fn holder_that_forks(path: &Path) {
     assert_eq!((&stream).read(&mut [0; 8]).expect("ended"), 0);
     assert_eq!(stream.recv_handles(&mut [0; 8]).expect("ended").0, 0);
     assert!((&stream).write(b"x").is_err());
-    assert!(stream.send_handles(b"x", &[dir.as_fd()]).is_err());
+    assert!(stream.send_handles(b"x", &[dir.as_handle()]).is_err());
     assert!(stream.peer().is_err());
     assert!(listener.accept().is_err());
     assert!(is_held(path), "by the parent");

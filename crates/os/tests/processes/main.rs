@@ -3,13 +3,23 @@
 //!
 //! It is single-threaded between tests (no test harness), because some roles fork.
 
+#[cfg(unix)]
 mod databases;
+#[cfg(unix)]
 mod endpoints;
+#[cfg(unix)]
 mod forks;
+#[cfg(unix)]
 mod locks;
+#[cfg(unix)]
 mod pages;
 mod peer;
+#[cfg(unix)]
 mod roles;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as roles;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,6 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub enum Outcome {
     /// It showed what it says.
     Passed,
+    #[cfg(unix)]
     /// It can't be shown here; the reason is printed, so that nobody takes it for a pass.
     Impossible(&'static str),
 }
@@ -39,6 +50,9 @@ fn main() {
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    #[cfg(windows)]
+    let all: Vec<Test> = windows::TESTS.to_vec();
+    #[cfg(unix)]
     let all: Vec<Test> = [
         locks::TESTS,
         endpoints::TESTS,
@@ -58,6 +72,7 @@ fn main() {
         }
         match catch_unwind(AssertUnwindSafe(test)) {
             Ok(Outcome::Passed) => println!("test {name} ... ok"),
+            #[cfg(unix)]
             Ok(Outcome::Impossible(why)) => println!("test {name} ... IMPOSSIBLE HERE: {why}"),
             Err(_) => {
                 println!("test {name} ... FAILED");

@@ -45,17 +45,19 @@ impl Peer {
         writeln!(hears, "{line}").expect("the other process listens");
     }
 
+    #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a child's pid");
         rustix::process::kill_process(pid, signal).expect("the child is there");
     }
 
-    /// SIGKILL, and its end is waited for.
+    /// SIGKILL or `TerminateProcess`, and its end is waited for.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
+    #[cfg(unix)]
     /// Lets a process go that waits for our word, and its children: they hear the end.
     pub fn release(&mut self) {
         self.hears = None;
@@ -67,4 +69,22 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the other process says.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout();
+    out.write_all(format!("{line}\n").as_bytes())
+        .expect("the test listens");
+    out.flush().expect("the test listens");
+}
+
+/// Waits in the other process for a line, or for the test to let it go.
+pub fn hear() -> String {
+    let mut line = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .expect("the test speaks");
+    line.trim_end().to_owned()
 }

@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use level_party_os::{DataDir, DirLock, Listener, LockError, SharedPage, Stream};
 use rustix::fs::FlockOperation::NonBlockingLockExclusive;
+
+pub use crate::peer::{hear, say};
 
 pub const PAGE_LEN: usize = 4096;
 
@@ -33,24 +35,6 @@ pub fn play(role: &str, args: Vec<OsString>) {
         "fork-storm" => crate::forks::storm(path),
         other => panic!("no such role: {other}"),
     }
-}
-
-pub fn say(line: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout();
-    out.write_all(format!("{line}\n").as_bytes())
-        .expect("the test listens");
-    out.flush().expect("the test listens");
-}
-
-/// Waits for a line, or for the test to let us go.
-pub fn hear() -> String {
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .expect("the test speaks");
-    line.trim_end().to_owned()
 }
 
 pub fn open(path: &Path) -> DataDir {

@@ -138,7 +138,7 @@ fn meet(shared: &Shared, stream: &Stream) -> Result<Met> {
         (Some(directory), page, None) => (directory, page),
         _ => return Err(Error::protocol("the preamble must bring one handle or two")),
     };
-    let theirs = DirIdentity::of(std::os::fd::AsFd::as_fd(&directory)).map_err(io)?;
+    let theirs = DirIdentity::of(&directory).map_err(io)?;
     if theirs != shared.directory {
         return Err(Error::new(
             ErrorKind::InvalidArgument,

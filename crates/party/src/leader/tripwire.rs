@@ -35,7 +35,7 @@ pub(crate) fn set(dir: &Path) -> Result<()> {
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     let removed = match std::fs::remove_file(dir.join(NAME)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => File::open(dir).and_then(|dir| dir.sync_all()),
+        _ => level_party_os::sync_directory(dir),
     };
     removed.map_err(|error| Error::io(format_args!("cannot remove {NAME}"), error))
 }

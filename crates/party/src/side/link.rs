@@ -52,7 +52,7 @@ impl SideLink {
         ender.wait_for(Waits::Link(stream.clone()));
         let leader_pid = stream.peer().ok().and_then(|peer| peer.pid);
         stream.set_write_timeout(Some(SEND_LIMIT))?;
-        stream.send_handles(&Preamble::ours().encode(), &[node.dir.as_fd()])?;
+        stream.send_handles(&Preamble::ours().encode(), &[node.dir.as_handle()])?;
         let side = Side {
             session: node.session.id(),
             pid: std::process::id(),

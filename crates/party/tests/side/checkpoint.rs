@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -18,6 +19,7 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+#[cfg(unix)]
 fn table_inodes(dir: &Path) -> Vec<u64> {
     let tables = names(dir).into_iter().filter(|name| name.ends_with(".ldb"));
     let mut inodes: Vec<u64> = tables
@@ -74,6 +76,7 @@ fn a_copy_made_under_writers_is_of_one_moment_in_either_role() {
 }
 
 #[test]
+#[cfg(unix)] // inodes and modes
 fn the_leaders_own_copy_shares_its_tables_and_its_permissions() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
@@ -111,6 +114,7 @@ fn the_leaders_own_copy_shares_its_tables_and_its_permissions() {
 }
 
 #[test]
+#[cfg(unix)] // a symlink, and the root
 fn a_target_that_is_taken_or_cannot_be_is_refused_and_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
@@ -140,6 +144,7 @@ fn a_target_that_is_taken_or_cannot_be_is_refused_and_nothing_is_left() {
 }
 
 #[test]
+#[cfg(unix)] // names of bytes
 fn a_long_name_and_one_that_is_no_text_are_names_too() {
     use std::os::unix::ffi::OsStrExt as _;
     let dir = tempfile::tempdir().unwrap();
@@ -155,6 +160,7 @@ fn a_long_name_and_one_that_is_no_text_are_names_too() {
 }
 
 #[test]
+#[cfg(unix)] // device numbers
 fn on_another_filesystem_tables_are_copied() {
     let dir = tempfile::tempdir().unwrap();
     let Ok(other) = tempfile::tempdir_in("/dev/shm") else {

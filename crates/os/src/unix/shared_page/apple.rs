@@ -2,7 +2,7 @@
 //! `pshm_truncate`), which serves as the seal on size; there is none on writing.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::Mode;
@@ -28,14 +28,14 @@ pub(super) fn create(len: usize) -> io::Result<OwnedFd> {
     }
 }
 
-pub(super) fn seal(_file: BorrowedFd<'_>, seals: Seals) -> io::Result<()> {
+pub(super) fn seal(_file: &OwnedFd, seals: Seals) -> io::Result<()> {
     match seals {
         Seals::Size => Ok(()),
         Seals::SizeAndWriting => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
-pub(super) fn check(file: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<()> {
+pub(super) fn check(file: &OwnedFd, len: usize, seals: Seals) -> io::Result<()> {
     seal(file, seals)?;
     // A file of a filesystem, which could be cut short, has a path.
     if rustix::fs::getpath(file).is_ok() {

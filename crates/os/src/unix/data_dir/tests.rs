@@ -13,7 +13,7 @@ fn a_missing_path_and_a_plain_file_are_told_apart() {
     );
     let file = std::fs::File::open(&file).unwrap();
     assert_eq!(
-        DirIdentity::of(file.as_fd()).unwrap_err().kind(),
+        DirIdentity::of(&OwnedFd::from(file)).unwrap_err().kind(),
         io::ErrorKind::NotADirectory
     );
 }

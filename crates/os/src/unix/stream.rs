@@ -17,19 +17,9 @@ use crate::data_dir::DataDir;
 use crate::endpoint::Spot;
 use crate::fork::GuardedFd;
 use crate::handles;
-use crate::hangup::{self, Hangup};
+use crate::hangup;
+use crate::ready::{Hangup, Ready};
 use crate::waker::Waker;
-
-/// What a wait found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
-    /// A read would not wait.
-    pub read: bool,
-    /// A write would not wait.
-    pub write: bool,
-    /// The waker was woken.
-    pub woken: bool,
-}
 
 /// A connection to another process of the same user, or another thread. Blocking, unless timeouts are
 /// set. Dropping it closes it; in a forked child it is an ended stream.

@@ -1,7 +1,7 @@
 //! Memory files with seals (memfd_create(2), fcntl(2)).
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -24,14 +24,14 @@ pub(super) fn create(len: usize) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-pub(super) fn seal(file: BorrowedFd<'_>, seals: Seals) -> io::Result<()> {
+pub(super) fn seal(file: &OwnedFd, seals: Seals) -> io::Result<()> {
     match rustix::fs::fcntl_add_seals(file, flags(seals)) {
         Err(Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
         result => Ok(result?),
     }
 }
 
-pub(super) fn check(file: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<()> {
+pub(super) fn check(file: &OwnedFd, len: usize, seals: Seals) -> io::Result<()> {
     let has = rustix::fs::fcntl_get_seals(file).map_err(|_| refused("it is not a memory file"))?;
     if !has.contains(flags(seals)) {
         return Err(refused("its maker could still change it"));

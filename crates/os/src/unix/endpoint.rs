@@ -19,7 +19,8 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::net::SocketAddrUnix;
 
 use crate::credentials;
-use crate::data_dir::{DataDir, DirIdentity};
+use crate::data_dir::DataDir;
+use crate::identity::DirIdentity;
 
 /// The socket's name in the data directory.
 pub const ENDPOINT_NAME: &str = "level-party.sock";
@@ -133,7 +134,7 @@ impl<'a> Spot<'a> {
     /// # Errors
     /// `InvalidFilename` if there is no way to name it that fits.
     pub(crate) fn bind_address(&self) -> io::Result<SocketAddrUnix> {
-        address_within(self.dir().as_fd(), self.dir().path(), &self.name)
+        address_within(self.dir().as_handle(), self.dir().path(), &self.name)
     }
 
     /// Opens the way to the socket that is there and calls `connect` with its address.
@@ -199,7 +200,7 @@ fn checked_private_dir(path: &Path) -> io::Result<DataDir> {
     // A symlink would pass for the directory it leads to, so look at the name itself too.
     let named = rustix::fs::lstat(path)?;
     let dir = DataDir::open(path)?;
-    let stat = rustix::fs::fstat(dir.as_fd())?;
+    let stat = rustix::fs::fstat(dir.as_handle())?;
     let same = DirIdentity::from_stat(&named) == dir.identity();
     let private = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXG | Mode::RWXO) == Mode::empty();
     if same && private && credentials::is_us(stat.st_uid) {

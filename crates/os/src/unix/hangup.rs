@@ -3,15 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Why a wait for the peer's end is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hangup {
-    /// The connection is closed or shut down: the peer ended it, or died. Data it sent before may
-    /// still wait to be read.
-    PeerGone,
-    /// The waker was woken.
-    Woken,
-}
+use crate::ready::Hangup;
 
 /// `poll` with no events asked reports only hang-ups and errors (poll(2)).
 #[cfg(target_os = "linux")]

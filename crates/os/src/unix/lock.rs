@@ -12,59 +12,24 @@
 //! The lock has its own descriptors: [`DataDir`]'s may be passed to other processes, and a descriptor
 //! that carries a lock would carry it over there.
 
-use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 
-use crate::data_dir::{DataDir, DirIdentity};
+use crate::data_dir::DataDir;
 use crate::fork::GuardedFd;
-use crate::holder::HeldLock;
+use crate::held::HeldLock;
+use crate::identity::DirIdentity;
+use crate::lock_error::{LOCK_NAME, LockError};
 use crate::ofd;
 
 mod file;
 
 pub(crate) use file::{LockFile, Opened, kept};
 
-/// LevelDB's name of the lock file.
-pub const LOCK_NAME: &str = "LOCK";
-
 /// How often `LOCK` may be replaced while we try to lock it. More is no accident.
 const MAX_REPLACEMENTS: usize = 16;
-
-/// Why the lock was not given.
-#[derive(Debug)]
-pub enum LockError {
-    /// Somebody has it, who can be asked after. Worth retrying.
-    Held(HeldLock),
-    /// It can't be tried. Not worth retrying unless the cause changes.
-    Io(io::Error),
-}
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held(lock) => write!(f, "the directory is locked by {}", lock.holder()),
-            Self::Io(error) => write!(f, "the directory can't be locked: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Held(_) => None,
-            Self::Io(error) => Some(error),
-        }
-    }
-}
-
-impl From<io::Error> for LockError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
 
 impl From<rustix::io::Errno> for LockError {
     fn from(error: rustix::io::Errno) -> Self {

@@ -1,7 +1,8 @@
 //! A stretch of shared memory, mapped for as long as the value lives.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags};
@@ -23,7 +24,16 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `len` bytes of a file which the caller knows to be that long, and never to become
     /// shorter (touching what is cut off kills the process with SIGBUS).
-    pub(crate) fn new(file: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Self> {
+    pub(crate) fn of_file(file: &File, len: usize, writable: bool) -> io::Result<Self> {
+        Self::new(file.as_fd(), len, writable)
+    }
+
+    /// The same of a memory file.
+    pub(crate) fn of_memory(memory: &OwnedFd, len: usize, writable: bool) -> io::Result<Self> {
+        Self::new(memory.as_fd(), len, writable)
+    }
+
+    fn new(file: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Self> {
         let mut access = ProtFlags::READ;
         if writable {
             access |= ProtFlags::WRITE;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::data_dir::DirIdentity;
+use crate::identity::DirIdentity;
 
 /// The process that holds a `flock` on a file, according to the table's text.
 pub(super) fn flock_holder(table: &str, file: DirIdentity) -> Option<u32> {

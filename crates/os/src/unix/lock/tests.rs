@@ -2,7 +2,8 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
-use crate::holder::{Holder, lock_holder};
+use crate::held::lock_holder;
+use crate::holder::Holder;
 
 fn fixture() -> (tempfile::TempDir, DataDir) {
     let tmp = tempfile::tempdir().unwrap();

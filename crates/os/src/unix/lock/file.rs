@@ -12,8 +12,9 @@ use std::sync::{Mutex, MutexGuard};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{LOCK_NAME, require_regular};
-use crate::data_dir::{DataDir, DirIdentity};
+use crate::data_dir::DataDir;
 use crate::fork::GuardedFd;
+use crate::identity::DirIdentity;
 use crate::ofd::{self, Conflict};
 
 /// Descriptors that may not be closed yet. Each is used by one `LockFile` at a time (two attempts

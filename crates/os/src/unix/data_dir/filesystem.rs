@@ -4,30 +4,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// The kind of filesystem a directory lives on, with its usual name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filesystem {
-    /// On this host's own storage or memory; also every kind this crate doesn't know.
-    Local(String),
-    /// Shared with other hosts, or with the host of a virtual machine: locks don't exclude everybody.
-    Network(String),
-    /// Answered by a program in user space (FUSE, and virtiofs, which calls itself the same).
-    Fuse(String),
-}
+use crate::identity::Filesystem;
 
 impl Filesystem {
-    /// Its name, such as `ext4`.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Local(name) | Self::Network(name) | Self::Fuse(name) => name,
-        }
-    }
-
-    /// Whether locks and sockets can be relied on here.
-    pub fn is_local(&self) -> bool {
-        matches!(self, Self::Local(_))
-    }
-
     #[cfg(target_os = "linux")]
     pub(crate) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         // The field's width and sign differ between architectures; magic numbers have 32 bits.

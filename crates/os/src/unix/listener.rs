@@ -13,9 +13,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::data_dir::{DataDir, DirIdentity};
+use crate::data_dir::DataDir;
 use crate::endpoint::Spot;
 use crate::fork::GuardedFd;
+use crate::identity::DirIdentity;
 use crate::lock::DirLock;
 use crate::stream::{self, Stream};
 use crate::waker::Waker;

@@ -7,31 +7,36 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 
+use crate::identity::{DirIdentity, Filesystem};
+
 mod filesystem;
-
-pub use filesystem::Filesystem;
-
-/// Which directory it is, however it is named: device and inode. Equal in every process of the host
-/// as long as somebody holds the directory open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DirIdentity {
-    /// Device number of the filesystem, as `stat` tells it.
-    pub dev: u64,
-    /// Inode number in that filesystem.
-    pub ino: u64,
-}
 
 impl DirIdentity {
     /// The identity of the directory behind a descriptor, such as one that a peer has passed.
     ///
     /// # Errors
     /// `NotADirectory` if it is something else.
-    pub fn of(handle: BorrowedFd<'_>) -> io::Result<Self> {
+    pub fn of(handle: &OwnedFd) -> io::Result<Self> {
         let stat = rustix::fs::fstat(handle)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(rustix::io::Errno::NOTDIR.into());
         }
         Ok(Self::from_stat(&stat))
+    }
+
+    /// The identity of the regular file at `path`. `None`: there is none, or something else.
+    ///
+    /// # Errors
+    /// Whatever else `lstat(2)` says.
+    pub fn of_file_at(path: &Path) -> io::Result<Option<Self>> {
+        match rustix::fs::lstat(path) {
+            Ok(stat) => {
+                let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                Ok(regular.then(|| Self::from_stat(&stat)))
+            }
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Device and inode of any file.
@@ -69,7 +74,7 @@ impl DataDir {
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        let identity = DirIdentity::of(fd.as_fd())?;
+        let identity = DirIdentity::of(&fd)?;
         Ok(Self {
             path: path.to_owned(),
             identity,
@@ -125,7 +130,7 @@ impl DataDir {
 
     /// The descriptor. It never carries the directory's lock, so it may be passed to other processes
     /// as a proof of which directory is meant.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
+    pub fn as_handle(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
@@ -163,6 +168,14 @@ impl DataDir {
     pub fn filesystem(&self) -> io::Result<Filesystem> {
         Filesystem::of(self.fd.as_fd())
     }
+}
+
+/// Makes the entries of the directory at `path` durable.
+///
+/// # Errors
+/// Whatever `open(2)` and `fsync(2)` say.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
 }
 
 impl AsFd for DataDir {
