@@ -15,7 +15,7 @@ use level_party::{Db, Lead, Options};
 use crate::bounds::Walk;
 use crate::coding::{Coding, Encoding};
 use crate::commands;
-use crate::failure::{Failure, Result, not_opened};
+use crate::failure::{Failure, Result, not_opened, not_there};
 use crate::stop;
 
 const STYLES: Styles = Styles::styled()
@@ -99,22 +99,22 @@ impl Target {
     /// Opens a database that must be there.
     pub fn open_existing(&self) -> Result<Db> {
         self.open(self.options().create_if_missing(false))
-            .map_err(not_opened)
+            .map_err(not_there)
     }
 
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
         let options = self.options().create_if_missing(creating.create);
         self.open(options).map_err(|error| match creating.create {
-            true => error.into(),
-            false => not_opened(error),
+            true => not_opened(error),
+            false => not_there(error),
         })
     }
 
     /// Opens a database that must be there, and never leads it.
     pub fn open_to_follow(&self) -> Result<Db> {
         self.open(self.options().create_if_missing(false).lead(Lead::Never))
-            .map_err(not_opened)
+            .map_err(not_there)
     }
 
     fn open(&self, options: Options) -> level_party::Result<Db> {

@@ -77,21 +77,32 @@ impl Failure {
 
 impl From<level_party::Error> for Failure {
     fn from(error: level_party::Error) -> Self {
-        let message = match hint(&error) {
-            Some(hint) => format!("{error}\n{hint}"),
-            None => error.to_string(),
-        };
-        Failure::Database(message)
+        match error.kind() {
+            ErrorKind::InvalidArgument => Failure::Usage(in_words(&error)),
+            _ => Failure::Database(in_words(&error)),
+        }
     }
 }
 
-/// The failure to open a database that must be there.
+/// The failure to open a database, which may be made where it is missing.
 pub fn not_opened(error: level_party::Error) -> Failure {
+    Failure::Database(in_words(&error))
+}
+
+/// The failure to open a database that must be there.
+pub fn not_there(error: level_party::Error) -> Failure {
     let absent = error.kind() == ErrorKind::NotFound;
-    let failure = Failure::from(error);
+    let failure = not_opened(error);
     match absent {
         true => failure.and("hint: check the path; `put`, `import` and `exec` create a database"),
         false => failure,
+    }
+}
+
+fn in_words(error: &level_party::Error) -> String {
+    match hint(error) {
+        Some(hint) => format!("{error}\n{hint}"),
+        None => error.to_string(),
     }
 }
 

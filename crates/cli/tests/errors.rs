@@ -106,6 +106,10 @@ fn what_is_said_is_what_was_committed() {
         &["import", "DIR/db"],
         b"{\"key\":\"l\",\"key\":\"m\",\"value\":\"\"}\n",
     );
+    told.run_with(
+        &["import", "DIR/db"],
+        b"{\"key\":\"l\",\"value\":{\"a\":1}}\n",
+    );
     told.run_with(&["batch", "DIR/db"], b"{\"type\":\"put\",\"key\":\"l\"}\n");
     told.run_with(
         &["batch", "DIR/db"],

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use level_party::{WriteBatch, WriteOptions};
+use level_party::{MAX_BATCH_BYTES, MAX_KEY_BYTES, WriteBatch, WriteOptions};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -33,6 +33,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The longest line taken: the largest batch in its longest JSON form (`\u0000` for a byte) would be longer, but
 /// base64 serves there. It bounds what one line without an end can cost.
 const LINE_BYTES: u64 = 256 << 20;
+
+/// Bytes at most that an entry takes in a batch besides key and value.
+const BATCH_FORM: usize = 64;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Write entries from JSON lines.
 ///
@@ -133,6 +137,9 @@ pub fn progress(bytes: Option<u64>) -> ProgressBar {
 
 /// Where batches go.
 trait Batches {
+    /// Bytes of what stands before each key in the database.
+    fn prefix(&self) -> usize;
+
     fn write(&mut self, batch: &WriteBatch) -> Result<()>;
 }
 
@@ -142,6 +149,10 @@ struct Sink {
 }
 
 impl Batches for Sink {
+    fn prefix(&self) -> usize {
+        self.place.prefix().len()
+    }
+
     fn write(&mut self, batch: &WriteBatch) -> Result<()> {
         Ok(self.place.write(batch, self.options)?)
     }
@@ -196,7 +207,8 @@ impl<S: Batches> Importer<S> {
                     )))
                 }
                 Ok(_) if line.trim_ascii().is_empty() => continue,
-                Ok(_) => parse(&line, self.coding)
+                Ok(_) => parse(self.json(&line), self.coding)
+                    .and_then(|entry| self.fits(&entry).map(|()| entry))
                     .map_err(|why| Failure::Usage(format!("line {}: {why}", self.line))),
                 Err(failure) => Err(failure),
             };
@@ -211,6 +223,33 @@ impl<S: Batches> Importer<S> {
         }
     }
 
+    /// A line without the mark that some editors put at the beginning of a file.
+    fn json<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        match line.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if self.line == 1 => rest,
+            _ => line,
+        }
+    }
+
+    /// Whether the database can hold an entry.
+    fn fits(&self, entry: &OwnedEntry) -> std::result::Result<(), String> {
+        let key = entry.key.0.len() + self.sink.prefix();
+        let bytes = key + entry.value.0.len() + BATCH_FORM;
+        if key > MAX_KEY_BYTES {
+            return Err(format!(
+                "the key is over {} bytes",
+                count(MAX_KEY_BYTES as u64)
+            ));
+        }
+        if bytes > MAX_BATCH_BYTES {
+            return Err(format!(
+                "the entry is over {} bytes",
+                count(MAX_BATCH_BYTES as u64)
+            ));
+        }
+        Ok(())
+    }
+
     fn advance(&self, bar: &ProgressBar, bytes: usize) {
         if bar.length().is_some() {
             bar.inc(bytes as u64);
@@ -220,6 +259,10 @@ impl<S: Batches> Importer<S> {
     }
 
     fn add(&mut self, entry: &OwnedEntry) -> Result<()> {
+        let bytes = entry.key.0.len() + entry.value.0.len();
+        if bytes > BATCH_BYTES {
+            self.flush()?; // It is a batch by itself, whose limit was asked for it alone.
+        }
         if self.batch.is_empty() {
             self.batch_line = self.line;
         }
@@ -268,10 +311,12 @@ fn parse(line: &[u8], coding: Coding) -> std::result::Result<OwnedEntry, String>
     };
     let text = text.trim_ascii_end();
     let wrong = |error| {
-        format!(
-            r#"{}; a line is {{"key":..,"value":..}}"#,
-            complaint(&error)
-        )
+        let what = complaint(&error);
+        let other = match what.contains("base64") {
+            true => "; --value-encoding json takes any JSON as the value",
+            false => "",
+        };
+        format!(r#"{what}; a line is {{"key":..,"value":..}}{other}"#)
     };
     if coding == Coding::default() {
         return serde_json::from_str(text).map_err(wrong);

@@ -7,6 +7,10 @@ struct Recorder {
 }
 
 impl Batches for Recorder {
+    fn prefix(&self) -> usize {
+        0
+    }
+
     fn write(&mut self, batch: &WriteBatch) -> Result<()> {
         if self.fail_at == Some(self.batches.len()) {
             return Err(Failure::Database("the disk is full".into()));
@@ -38,6 +42,11 @@ fn batches_end_at_a_thousand_entries_or_a_mebibyte() {
     let (importer, outcome) = import(Recorder::default(), &lines(5, &"v".repeat(600_000)));
     outcome.expect("good lines");
     assert_eq!(importer.sink.batches, [2, 2, 1]);
+
+    let large = [lines(2, "v"), lines(2, &"v".repeat(2 << 20)), lines(1, "v")].concat();
+    let (importer, outcome) = import(Recorder::default(), &large);
+    outcome.expect("good lines");
+    assert_eq!(importer.sink.batches, [2, 1, 1, 1]);
 }
 
 #[test]
@@ -100,4 +109,35 @@ fn what_is_wrong_with_a_line_is_said() {
     assert!(refused(b"[1,2]").contains("expected"));
     assert!(refused(br#"{"key":"a","value":"1"} x"#).contains("trailing characters"));
     assert!(refused(br#"{"key":"a"}"#).contains("missing field `value`"));
+}
+
+#[test]
+fn an_entry_that_no_database_holds_is_a_wrong_line() {
+    for (key, value) in [(MAX_KEY_BYTES + 1, 0), (1, MAX_BATCH_BYTES)] {
+        let mut input = lines(3, "v");
+        let large = ["k".repeat(key), "v".repeat(value)];
+        input.extend(
+            format!("{{\"key\":\"{}\",\"value\":\"{}\"}}\n", large[0], large[1]).into_bytes(),
+        );
+        let (importer, outcome) = import(Recorder::default(), &input);
+        let Err(Failure::Usage(message)) = outcome else {
+            panic!("a usage failure")
+        };
+        assert!(
+            message.starts_with("line 4: the ") && message.contains(" is over "),
+            "{message}"
+        );
+        assert_eq!(importer.sink.batches, [3]);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let line = br#"{"key":"a","value":""}"#;
+    let marked = [BYTE_ORDER_MARK, line].concat();
+    let (importer, outcome) = import(Recorder::default(), &marked);
+    outcome.expect("a good line");
+    assert_eq!(importer.sink.batches, [1]);
+    let (_, outcome) = import(Recorder::default(), &[line, &b"\n"[..], &marked].concat());
+    assert!(outcome.is_err(), "the mark stands at the beginning alone");
 }
