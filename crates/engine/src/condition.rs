@@ -8,6 +8,8 @@ use std::fmt;
 
 use level_party_format::Sequence;
 
+use crate::range::KeyRange;
+
 /// What a [`Condition`] expects of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expect {
@@ -43,6 +45,15 @@ pub struct Condition {
     pub key: Vec<u8>,
     /// What is expected of it.
     pub expect: Expect,
+}
+
+/// A range of keys in which nothing was put since a moment, for a [`Write`](crate::Write) to be applied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Untouched {
+    /// The keys.
+    pub range: KeyRange,
+    /// The moment: every write up to and including this sequence.
+    pub since: Sequence,
 }
 
 /// Why a write was refused: the source of an error of kind [`Conflict`](crate::ErrorKind::Conflict).

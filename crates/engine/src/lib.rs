@@ -72,7 +72,7 @@ mod tail;
 mod wal;
 mod write;
 
-pub use condition::{Condition, Conflict, Expect};
+pub use condition::{Condition, Conflict, Expect, Untouched};
 // The planted bugs meet the same harnesses as the engine does in its integration tests, which name this crate.
 #[cfg(all(test, not(loom)))]
 extern crate self as level_party_engine;

@@ -80,7 +80,7 @@ impl KeyRange {
     }
 
     /// Whether a key is not behind the range's end.
-    fn is_before_end(&self, user: &Comparator, key: &[u8]) -> bool {
+    pub(crate) fn is_before_end(&self, user: &Comparator, key: &[u8]) -> bool {
         match &self.end {
             Bound::Unbounded => true,
             Bound::Included(end) => user.compare(key, end).is_le(),

@@ -18,10 +18,11 @@ use level_party_format::Sequence;
 use level_party_format::batch::{Op, WriteBatch};
 use parking_lot::Mutex;
 
-use crate::condition::{Condition, Expect};
+use crate::condition::{Condition, Expect, Untouched};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
+use crate::range::KeyRange;
 
 mod commit;
 mod conditions;
@@ -63,6 +64,8 @@ pub struct Write {
     pub hook: Option<Box<dyn CommitHook>>,
     /// What must be true for the batch to be applied, all of it; see [`Write::condition`].
     pub conditions: Vec<Condition>,
+    /// The ranges in which nothing may have been put; see [`Write::untouched`].
+    pub untouched: Vec<Untouched>,
 }
 
 impl Write {
@@ -73,6 +76,7 @@ impl Write {
             sync: false,
             hook: None,
             conditions: Vec::new(),
+            untouched: Vec::new(),
         }
     }
 
@@ -108,6 +112,33 @@ impl Write {
             key: key.to_vec(),
             expect,
         });
+        self
+    }
+
+    /// Adds a condition on a range: the batch is applied only if no key in it has an entry that was put after `since`,
+    /// whether it is a new key or not, when this write's turn comes. (A key that was removed is found by a condition on
+    /// that key.) Judged as [`Write::condition`]; the range is read while the other writers wait, so where it takes more
+    /// than a million entries the answer is a conflict too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, ErrorKind, KeyRange, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let put = |key: &[u8]| {
+    ///     let mut batch = WriteBatch::new();
+    ///     batch.put(key, b"");
+    ///     Write::new(batch)
+    /// };
+    /// let since = engine.write(put(b"job/1"))?;
+    /// engine.write(put(b"job/2").untouched(KeyRange::prefix(b"job/"), since))?;
+    /// let late = engine.write(put(b"job/3").untouched(KeyRange::prefix(b"job/"), since)).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::Conflict);
+    /// assert_eq!(late.conflict().unwrap().key, b"job/2");
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn untouched(mut self, range: KeyRange, since: Sequence) -> Write {
+        self.untouched.push(Untouched { range, since });
         self
     }
 

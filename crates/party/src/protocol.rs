@@ -27,7 +27,7 @@ pub(crate) use entries::{Entries, EntriesBuilder};
 pub(crate) use frame::{
     FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame, frame_message,
 };
-pub(crate) use packed::{Conditions, Keys, MAX_KEYS, Values};
+pub(crate) use packed::{Condition, Conditions, Keys, MAX_KEYS, Values};
 pub(crate) use side::{Changes, Checkpoint, Missing, News, Outcome, Piece, Side, Start, Task};
 
 /// The largest key, in bytes. LevelDB has no limit below 4 GiB; with this one a scan's two bounds fit a request.

@@ -3,8 +3,10 @@
 //! Optimistic, as RocksDB's `OptimisticTransactionDB`: a transaction reads at a snapshot, keeps its writes to itself,
 //! and is committed as one conditional batch: each key that it read must still have the entry (by sequence number) that
 //! it read. The leader judges the conditions in the order of its queue, so what commits has read the very state it
-//! changes: transactions that commit are serializable in the keys they read, each key of a range that it was given among
-//! them. A key that comes new into such a range is none of them (a phantom), so it does not conflict. On a conflict nothing is written and the
+//! changes. Of a range it is also watched that nothing was put since the snapshot between the range's end and the last
+//! entry that was handed out (the whole range, where it was walked to its end): a key that comes new (a phantom)
+//! conflicts too. So transactions that commit are **serializable**, in the order of their commits; one that writes nothing
+//! has read one moment. On a conflict nothing is written and the
 //! closure runs again at a new snapshot; whoever made it conflict has committed, so there is always progress.
 //!
 //! Exactly once: the batch is a write like any other (`page.rs`), and a conflict is a decision that the session page
@@ -13,6 +15,7 @@
 mod range;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,7 +43,46 @@ pub(crate) struct Core {
     moment: Arc<Pinned>,
     read: Read,
     written: Written,
+    walked: Vec<Walked>,
     sync: bool,
+}
+
+/// How much of a range was read.
+struct Walked {
+    bounds: Bounds,
+    /// The last key handed out from each end.
+    front: Option<Vec<u8>>,
+    back: Option<Vec<u8>>,
+    /// Nothing is left between the two.
+    all: bool,
+}
+
+impl Walked {
+    fn new(bounds: Bounds) -> Self {
+        Walked {
+            all: bounds.is_empty(),
+            bounds,
+            front: None,
+            back: None,
+        }
+    }
+
+    /// The condition that nothing came since the moment.
+    fn condition(&self, since: u64, conditions: &mut Conditions) {
+        let Bounds { lower, upper } = &self.bounds;
+        if self.bounds.is_empty() {
+            return;
+        }
+        if self.all {
+            return conditions.push_range(lower, upper, since);
+        }
+        if let Some(front) = &self.front {
+            conditions.push_range(lower, &Bound::Included(front.clone()), since);
+        }
+        if let Some(back) = &self.back {
+            conditions.push_range(&Bound::Included(back.clone()), upper, since);
+        }
+    }
 }
 
 /// What each key held that was read, as its sequence and value.
@@ -85,10 +127,27 @@ impl Transaction<'_> {
     /// The entries whose keys lie in `bounds`, in key order: those of when the transaction began, with its own writes in
     /// their places. Double-ended.
     ///
-    /// Each key that it hands out is read, so the transaction commits only if nobody changed or removed one meanwhile.
-    /// **Phantoms are not watched for**: a key that another writer adds to the range meanwhile does not conflict, as with
-    /// RocksDB's `OptimisticTransactionDB`. Where that matters, let all writers of the range read and write one key more
-    /// (a count, say).
+    /// What it was walked over is read: the transaction commits only if nobody meanwhile changed or removed an entry that
+    /// it handed out, or added one there. A range that was walked to its end is read as a whole; one that was left after
+    /// some entries, as far as to the last of them. Unlike with RocksDB's `OptimisticTransactionDB` there are no phantoms.
+    ///
+    /// When it commits, the range is read once more by the leader while other writers wait, so let it be small; where it
+    /// has more than a million entries, removed ones counted, the transaction can't commit.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// // At most two seats, however many processes book at once.
+    /// let booked = db.transaction(|tx| {
+    ///     let taken = tx.prefix("seat/").count();
+    ///     if taken < 2 {
+    ///         tx.put(format!("seat/{}", std::process::id()), "")?;
+    ///     }
+    ///     Ok::<_, level_party::Error>(taken < 2)
+    /// })?;
+    /// assert!(booked);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -120,14 +179,8 @@ impl Transaction<'_> {
     }
 
     pub(crate) fn walk(&mut self, bounds: Bounds) -> TransactionRange<'_> {
-        let moment = self.core.moment.clone();
-        TransactionRange::new(
-            moment,
-            bounds.within(&self.prefix),
-            self.prefix.len(),
-            &mut self.core.read,
-            &self.core.written,
-        )
+        self.core
+            .walk(bounds.within(&self.prefix), self.prefix.len())
     }
 
     /// Sets `key` to `value` when the transaction commits.
@@ -192,6 +245,7 @@ impl Core {
             moment: Arc::new(handle.pin_by(limits).await?),
             read: Read::new(),
             written: Written::new(),
+            walked: Vec::new(),
             sync: false,
         })
     }
@@ -219,6 +273,19 @@ impl Core {
             values.push(self.get(key).await?);
         }
         Ok(values)
+    }
+
+    /// A walk over the whole keys in `bounds`, of which the first `hidden` bytes are not shown.
+    pub fn walk(&mut self, bounds: Bounds, hidden: usize) -> TransactionRange<'_> {
+        self.walked.push(Walked::new(bounds));
+        let walked = self.walked.last_mut().expect("it was just pushed");
+        TransactionRange::new(
+            self.moment.clone(),
+            hidden,
+            &mut self.read,
+            &self.written,
+            walked,
+        )
     }
 
     /// # Errors
@@ -265,6 +332,9 @@ impl Core {
         let mut conditions = Conditions::default();
         for (key, entry) in &self.read {
             conditions.push(key, entry.as_ref().map(|(sequence, _)| *sequence));
+        }
+        for walked in &self.walked {
+            walked.condition(self.moment.sequence(), &mut conditions);
         }
         let mut batch = WriteBatch::new();
         for (key, value) in &self.written {
@@ -361,7 +431,7 @@ pub(crate) fn check_conflict(limits: &Limits) -> Result<()> {
     Err(Error::new(
         ErrorKind::Conflict,
         format!(
-            "whenever it was tried, for {:?}, another writer changed a key that it had read; nothing was written",
+            "whenever it was tried, for {:?}, another writer changed what it had read; nothing was written",
             limits.timeout
         ),
     ))

@@ -186,3 +186,98 @@ fn a_transaction_that_always_conflicts_ends_at_its_one_deadline() {
     assert!(runs > 1);
     assert_eq!(db.get("b").unwrap(), None);
 }
+
+/// Write skew over a range: each counts the entries and adds one of its own while there are fewer than a limit.
+fn book(db: &Db, who: &str, limit: usize) -> Result<bool> {
+    db.transaction(|tx| {
+        let taken = tx.prefix("seat/").count();
+        // Both are here at once: neither has seen the other's.
+        std::thread::yield_now();
+        if taken < limit {
+            tx.put(format!("seat/{who}"), who)?;
+        }
+        Ok(taken < limit)
+    })
+}
+
+#[test]
+fn of_many_who_count_a_range_and_add_to_it_none_goes_over_the_limit() {
+    const LIMIT: usize = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let booked: usize = std::thread::scope(|threads| {
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                let db = &db;
+                let booked = move |n: &i32| book(db, &format!("{thread}.{n}"), LIMIT).unwrap();
+                threads.spawn(move || (0..20).filter(booked).count())
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert_eq!(booked, LIMIT);
+    assert_eq!(db.prefix("seat/").count(), LIMIT);
+}
+
+/// What another writer does after the first run has read, and whether that is a conflict.
+fn runs_beside(
+    read: impl Fn(&mut level_party::Transaction<'_>),
+    beside: impl Fn(&Db) -> Result<()>,
+) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.batch()
+        .put("b", "")
+        .put("d", "")
+        .put("f", "")
+        .write()
+        .unwrap();
+    let mut runs = 0;
+    db.transaction(|tx| {
+        runs += 1;
+        read(tx);
+        if runs == 1 {
+            beside(&db)?;
+        }
+        tx.put("z", "")
+    })
+    .unwrap();
+    runs
+}
+
+#[test]
+fn a_key_that_comes_new_where_a_range_was_read_conflicts_and_elsewhere_does_not() {
+    let whole = |tx: &mut level_party::Transaction<'_>| assert!(tx.range("b".."g").count() > 0);
+    for (key, conflicts) in [("a", false), ("c", true), ("f1", true), ("g", false)] {
+        let runs = runs_beside(whole, |db| db.put(key, "new").map(drop));
+        assert_eq!(runs == 2, conflicts, "all read, {key}");
+    }
+    let first_two = |tx: &mut level_party::Transaction<'_>| {
+        assert_eq!(tx.iter().take(2).count(), 2);
+    };
+    for (key, conflicts) in [("a", true), ("c", true), ("d1", false), ("g", false)] {
+        let runs = runs_beside(first_two, |db| db.put(key, "new").map(drop));
+        assert_eq!(runs == 2, conflicts, "two read, {key}");
+    }
+    let last = |tx: &mut level_party::Transaction<'_>| {
+        assert!(tx.iter().next_back().is_some());
+    };
+    for (key, conflicts) in [("a", false), ("e", false), ("g", true)] {
+        let runs = runs_beside(last, |db| db.put(key, "new").map(drop));
+        assert_eq!(runs == 2, conflicts, "the last read, {key}");
+    }
+    let none = |tx: &mut level_party::Transaction<'_>| {
+        tx.range("x".."y").for_each(drop);
+    };
+    for (key, conflicts) in [("x", true), ("x1", true), ("y", false)] {
+        let runs = runs_beside(none, |db| db.put(key, "new").map(drop));
+        assert_eq!(runs == 2, conflicts, "an empty range, {key}");
+        // Put and removed again: nothing is there that was not.
+        let again = |db: &Db| db.put(key, "new").and_then(|()| db.delete(key));
+        assert_eq!(runs_beside(none, again), 1, "{key}");
+    }
+    assert_eq!(runs_beside(whole, |db| db.delete("d").map(drop)), 2);
+}

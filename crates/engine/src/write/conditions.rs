@@ -1,20 +1,29 @@
 //! Judges the conditions of a group's writes, in queue order, before anything of the group is assigned.
 //!
 //! Promises: a write is judged against the published state and what the earlier writes of its own group that go on will
-//! have made of it; so of two writes in one group that both expect the same sequence, the second is refused. A write
+//! have made of it; so of two writes in one group that both expect the same sequence, the second is refused; and a write
+//! that expects a range untouched is refused after one that puts a key there. What would take too long to judge (a range
+//! of very many entries) is refused as well: never is a write let through that was not judged. A write
 //! whose condition can't be read is refused with that error, and no other.
 //! Must not know: what becomes of a refusal.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
 
 use level_party_format::batch::Op;
 use level_party_format::{Comparator, Sequence};
 
 use super::{Entry, Job, Pending};
-use crate::condition::{Condition, Conflict};
+use crate::condition::{Condition, Conflict, Expect, Untouched};
 use crate::error::{Error, Result};
+use crate::range::KeyRange;
 use crate::view::View;
+
+/// Entries that are looked at for the ranges of one write, all other writers waiting, and removed keys that are passed for
+/// each range: as many as a write may have conditions on keys.
+const MAX_WALKED: u64 = 1 << 20;
 
 /// Why a write does not go on.
 pub(crate) struct Refusal {
@@ -24,8 +33,10 @@ pub(crate) struct Refusal {
 }
 
 /// Refuses the writes of a group whose conditions don't hold. `last` is the last sequence published in `view`.
-pub(super) fn judge(group: &mut [Entry], view: &View, last: Sequence) {
-    if writes(group).all(|write| write.write.conditions.is_empty()) {
+pub(super) fn judge(group: &mut [Entry], view: &Arc<View>, last: Sequence) {
+    let is_free =
+        |write: &Pending| write.write.conditions.is_empty() && write.write.untouched.is_empty();
+    if writes(group).all(is_free) {
         return;
     }
     let refusals = Judge::new(group, view, last).run(group);
@@ -82,16 +93,18 @@ enum Known {
 }
 
 struct Judge<'a> {
-    view: &'a View,
+    view: &'a Arc<View>,
     last: Sequence,
     /// The sequence that the next operation of a write that goes on will get.
     next: Sequence,
     /// The keys that conditions name, and no others: the cost is that of the conditions, not of the group.
     keys: BTreeMap<Key<'a>, Known>,
+    /// The writes of the group that go on, so far.
+    going_on: Vec<&'a Pending>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(group: &'a [Entry], view: &'a View, last: Sequence) -> Judge<'a> {
+    fn new(group: &'a [Entry], view: &'a Arc<View>, last: Sequence) -> Judge<'a> {
         let user = &view.comparator().user;
         let conditions = writes(group).flat_map(|write| &write.write.conditions);
         let key = |condition: &'a Condition| Key {
@@ -103,13 +116,16 @@ impl<'a> Judge<'a> {
             last,
             next: last + 1,
             keys: conditions.map(|c| (key(c), Known::Unread)).collect(),
+            going_on: Vec::new(),
         }
     }
 
     fn run(mut self, group: &'a [Entry]) -> Vec<Option<Refusal>> {
         let mut refusals = Vec::new();
         for write in writes(group) {
-            let refusal = self.refusal(&write.write.conditions);
+            let refusal = self
+                .refusal(&write.write.conditions)
+                .or_else(|| self.touched(&write.write.untouched));
             if refusal.is_none() {
                 self.take_effect(write);
             }
@@ -135,6 +151,63 @@ impl<'a> Judge<'a> {
         None
     }
 
+    /// The refusal of a write whose ranges were not left alone.
+    fn touched(&self, untouched: &[Untouched]) -> Option<Refusal> {
+        let mut entries = MAX_WALKED;
+        for Untouched { range, since } in untouched {
+            let error = match self.newer_in(range, *since, &mut entries) {
+                Ok(None) => continue,
+                Ok(Some((key, found))) => Error::conflict_of(Conflict {
+                    key,
+                    expected: Expect::Absent,
+                    found,
+                }),
+                Err(error) => error,
+            };
+            let at = self.next - 1;
+            return Some(Refusal { error, at });
+        }
+        None
+    }
+
+    /// An entry in `range` that was put after `since`, or the place where `entries` more had been passed. A key that the
+    /// group removes before this write is one too.
+    fn newer_in(
+        &self,
+        range: &KeyRange,
+        since: Sequence,
+        entries: &mut u64,
+    ) -> Result<Option<(Vec<u8>, Option<Sequence>)>> {
+        let user = &self.view.comparator().user;
+        for write in &self.going_on {
+            let mut ops = write.write.batch.iter();
+            if let Some(op) = ops.find(|op| range.contains(user, op.key())) {
+                return Ok(Some((op.key().to_vec(), Some(self.next - 1))));
+            }
+        }
+        let mut cursor = self
+            .view
+            .cursor(self.last)
+            .keys_only()
+            .passing_at_most(*entries);
+        match &range.start {
+            Bound::Unbounded => cursor.seek_to_first()?,
+            Bound::Included(start) | Bound::Excluded(start) => cursor.seek(start)?,
+        }
+        while cursor.valid() && range.is_before_end(user, cursor.key()) {
+            let newer = cursor.sequence() > since || *entries == 0;
+            if newer && range.contains(user, cursor.key()) {
+                return Ok(Some((cursor.key().to_vec(), Some(cursor.sequence()))));
+            }
+            *entries = entries.saturating_sub(1);
+            cursor.next()?;
+        }
+        let stopped = cursor
+            .stopped()
+            .filter(|key| range.is_before_end(user, key));
+        Ok(stopped.map(|key| (key.to_vec(), None)))
+    }
+
     fn state_of(&mut self, bytes: &'a [u8]) -> Result<Option<Sequence>> {
         let user = &self.view.comparator().user;
         let key = Key { bytes, user };
@@ -148,6 +221,7 @@ impl<'a> Judge<'a> {
     }
 
     fn take_effect(&mut self, write: &'a Pending) {
+        self.going_on.push(write);
         let user = &self.view.comparator().user;
         for op in &write.write.batch {
             let bytes = op.key();

@@ -21,8 +21,8 @@ use crate::faults;
 use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{
-    Answer, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES, RecoveredThrough,
-    Request, Scan, Values, Write as WriteRequest, check_travels, max_reply_frame,
+    Answer, Condition, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES,
+    RecoveredThrough, Request, Scan, Values, Write as WriteRequest, check_travels, max_reply_frame,
 };
 use crate::state::StateFile;
 use crate::status::{LeaderStatus, MemberStatus};
@@ -385,8 +385,11 @@ fn written(result: Result<u64, level_party_engine::Error>) -> Served {
 
 fn checked_write(write: &WriteRequest<'_>) -> Result<Write, Stop> {
     let mut ready = Write::new(checked_batch(write.batch)?).sync(write.sync);
-    for (key, expect) in Conditions::unpack(write.conditions).map_err(Stop::Failed)? {
-        ready = ready.condition(key, expect);
+    for condition in Conditions::unpack(write.conditions).map_err(Stop::Failed)? {
+        ready = match condition {
+            Condition::Key(key, expect) => ready.condition(key, expect),
+            Condition::Untouched(range, since) => ready.untouched(range, since),
+        };
     }
     Ok(ready)
 }

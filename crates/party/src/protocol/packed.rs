@@ -3,16 +3,26 @@
 //! | list | each item |
 //! |---|---|
 //! | [`Keys`] | length u32, key |
-//! | [`Conditions`] | key's length u32, expected sequence u64 (all ones: the key must be absent), key |
+//! | [`Conditions`] | key's length u32, expected sequence u64 (all ones: the key must be absent), key; or a range |
 //! | [`Values`] | sequence u64 (all ones: there is no entry), value's length u32, value |
+//!
+//! A range as a condition is told by an expected sequence of all ones but the lowest bit. In the key's place it has the
+//! moment since which nothing may have been put into it, u64, and its two bounds: kind u8 (0 none, 1 included, 2
+//! excluded), length u32, key.
 //!
 //! All numbers little-endian. What came is checked whole before anything of it is used.
 
-use level_party_engine::Expect;
+use std::ops::Bound;
+
+use level_party_engine::{Expect, KeyRange};
 
 use crate::error::{Error, ErrorKind, Result};
 
 const ABSENT: u64 = u64::MAX;
+const RANGE: u64 = u64::MAX - 1;
+const NO_BOUND: u8 = 0;
+const INCLUDED: u8 = 1;
+const EXCLUDED: u8 = 2;
 /// The most keys of one request to read many: each costs the leader more than its bytes.
 pub(crate) const MAX_KEYS: usize = 1 << 16;
 /// The most conditions of one write. Each costs the leader some 200 bytes beside its own, and a read while all other
@@ -77,6 +87,47 @@ impl Keys {
     }
 }
 
+/// One thing that must hold for a write to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition<'a> {
+    Key(&'a [u8], Expect),
+    /// Nothing was put into the range after the moment.
+    Untouched(KeyRange, u64),
+}
+
+fn put_bound(bound: &Bound<Vec<u8>>, out: &mut Vec<u8>) {
+    let (kind, key): (u8, &[u8]) = match bound {
+        Bound::Unbounded => (NO_BOUND, b""),
+        Bound::Included(key) => (INCLUDED, key),
+        Bound::Excluded(key) => (EXCLUDED, key),
+    };
+    out.push(kind);
+    out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    out.extend_from_slice(key);
+}
+
+fn take_bound(bytes: &mut &[u8]) -> Option<Bound<Vec<u8>>> {
+    let kind = take(bytes, 1)?[0];
+    let length = take_u32(bytes)?;
+    let key = take(bytes, length)?.to_vec();
+    match kind {
+        NO_BOUND if key.is_empty() => Some(Bound::Unbounded),
+        INCLUDED => Some(Bound::Included(key)),
+        EXCLUDED => Some(Bound::Excluded(key)),
+        _ => None,
+    }
+}
+
+fn take_range(mut bytes: &[u8]) -> Option<Condition<'static>> {
+    let since = take_u64(&mut bytes)?;
+    let start = take_bound(&mut bytes)?;
+    let end = take_bound(&mut bytes)?;
+    let range = KeyRange { start, end };
+    bytes
+        .is_empty()
+        .then_some(Condition::Untouched(range, since))
+}
+
 /// What must hold for a write to be applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
@@ -95,6 +146,18 @@ impl Conditions {
         self.packed.extend_from_slice(key);
     }
 
+    /// Nothing may have been put between the bounds after the moment `since`.
+    pub fn push_range(&mut self, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>, since: u64) {
+        self.count += 1;
+        let mut item = since.to_le_bytes().to_vec();
+        put_bound(lower, &mut item);
+        put_bound(upper, &mut item);
+        self.packed
+            .extend_from_slice(&(item.len() as u32).to_le_bytes());
+        self.packed.extend_from_slice(&RANGE.to_le_bytes());
+        self.packed.extend_from_slice(&item);
+    }
+
     pub fn packed(&self) -> &[u8] {
         &self.packed
     }
@@ -110,7 +173,7 @@ impl Conditions {
         }
     }
 
-    pub fn unpack(mut packed: &[u8]) -> Result<Vec<(&[u8], Expect)>> {
+    pub fn unpack(mut packed: &[u8]) -> Result<Vec<Condition<'_>>> {
         let mut conditions = Vec::new();
         while !packed.is_empty() {
             if conditions.len() == MAX_CONDITIONS {
@@ -122,11 +185,11 @@ impl Conditions {
                 Some((take(&mut packed, length)?, sequence))
             };
             let (key, sequence) = item().ok_or_else(|| malformed("conditions"))?;
-            let expect = match sequence {
-                ABSENT => Expect::Absent,
-                sequence => Expect::Sequence(sequence),
-            };
-            conditions.push((key, expect));
+            conditions.push(match sequence {
+                ABSENT => Condition::Key(key, Expect::Absent),
+                RANGE => take_range(key).ok_or_else(|| malformed("conditions"))?,
+                sequence => Condition::Key(key, Expect::Sequence(sequence)),
+            });
         }
         Ok(conditions)
     }
@@ -197,10 +260,19 @@ mod tests {
         let mut conditions = Conditions::default();
         conditions.push(b"k", Some(7));
         conditions.push(b"", None);
+        let range = KeyRange {
+            start: Bound::Excluded(b"a".to_vec()),
+            end: Bound::Unbounded,
+        };
+        conditions.push_range(&range.start, &range.end, 9);
         let unpacked = Conditions::unpack(conditions.packed()).unwrap();
         assert_eq!(
             unpacked,
-            [(&b"k"[..], Expect::Sequence(7)), (&b""[..], Expect::Absent)]
+            [
+                Condition::Key(b"k", Expect::Sequence(7)),
+                Condition::Key(b"", Expect::Absent),
+                Condition::Untouched(range, 9)
+            ]
         );
 
         let mut values = Values::default();
@@ -243,7 +315,7 @@ mod tests {
         let mut keys = Keys::default();
         keys.push(b"abc");
         let mut conditions = Conditions::default();
-        conditions.push(b"abc", None);
+        conditions.push_range(&Bound::Unbounded, &Bound::Included(b"abc".to_vec()), 1);
         let mut values = Values::default();
         values.push(Some((1, b"abc")));
         for cut in 1..keys.packed().len() {

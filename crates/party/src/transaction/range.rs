@@ -1,14 +1,13 @@
 //! A range inside a transaction: the stored entries of its moment merged with what it wrote.
 //!
 //! Each of the two sides is sorted and may be looked ahead at by one entry from each end. What is looked at is no read;
-//! what is handed out is, unless the transaction wrote it itself.
+//! what is handed out is, unless the transaction wrote it itself, and that there is nothing else up to it ([`Walked`]).
 
 use std::cmp::Ordering;
 use std::collections::btree_map;
 use std::sync::Arc;
 
-use super::{Read, Written};
-use crate::bounds::Bounds;
+use super::{Read, Walked, Written};
 use crate::error::{Error, Result};
 use crate::handle::Pinned;
 use crate::range::{Parts, Range};
@@ -22,6 +21,7 @@ pub struct TransactionRange<'a> {
     /// Bytes that each key begins with and the caller does not see.
     hidden: usize,
     read: &'a mut Read,
+    walked: &'a mut Walked,
     failed: bool,
 }
 
@@ -77,11 +77,12 @@ impl<'a> TransactionRange<'a> {
     /// `bounds` are those of whole keys.
     pub(super) fn new(
         moment: Arc<Pinned>,
-        bounds: Bounds,
         hidden: usize,
         read: &'a mut Read,
         written: &'a Written,
+        walked: &'a mut Walked,
     ) -> Self {
+        let bounds = walked.bounds.clone();
         // A map refuses bounds that are the wrong way round.
         let own = (!bounds.is_empty())
             .then(|| written.range::<Vec<u8>, _>((bounds.lower.as_ref(), bounds.upper.as_ref())));
@@ -98,6 +99,7 @@ impl<'a> TransactionRange<'a> {
             own: Ahead::new(own.into_iter().flatten()),
             hidden,
             read,
+            walked,
             failed: false,
         }
     }
@@ -112,7 +114,10 @@ impl<'a> TransactionRange<'a> {
                 (Ok(stored), own) => (stored, own),
             };
             let order = match (&stored, &own) {
-                (None, None) => return None,
+                (None, None) => {
+                    self.walked.all = true;
+                    return None;
+                }
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some((stored, _)), Some((own, _))) => match end {
@@ -125,6 +130,7 @@ impl<'a> TransactionRange<'a> {
             }
             if order == Ordering::Less {
                 let (key, stamped) = stored?;
+                self.come_to(end, &key);
                 return Some(self.hand_out(key, &stamped));
             }
             if let (Ordering::Greater, Some(stored)) = (order, stored) {
@@ -132,9 +138,21 @@ impl<'a> TransactionRange<'a> {
             }
             // Its own write, also where it hides a stored entry, which then is not read.
             if let Some((key, Some(value))) = own {
+                self.come_to(end, key);
                 return Some(Ok((self.shown(key), value.clone())));
             }
         }
+    }
+
+    /// `key` is handed out from `end`: whoever is given it knows that there is nothing before it.
+    fn come_to(&mut self, end: End, key: &[u8]) {
+        let last = match end {
+            End::Front => &mut self.walked.front,
+            End::Back => &mut self.walked.back,
+        };
+        let last = last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(key);
     }
 
     fn hand_out(&mut self, key: Vec<u8>, stamped: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {

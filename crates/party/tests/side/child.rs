@@ -104,6 +104,11 @@ fn plays_its_part() {
                     .fold(db.batch(), |batch, key| batch.put(key, "x"));
                 batch.write().map(|()| "ok".to_owned())
             }
+            // While there are fewer than so many.
+            ["add-on", prefix, limit] => {
+                add_on(&db, prefix, limit.parse().expect("a number"));
+                continue;
+            }
             ["role"] => Ok(db.role().as_str().to_owned()),
             ["write-on", prefix] => {
                 let (db, prefix) = (db.clone(), prefix.to_owned());
@@ -127,6 +132,24 @@ fn plays_its_part() {
             _ => panic!("no command: {line}"),
         };
         println!("> {}", answer.unwrap_or_else(|error| format!("{error:?}")));
+    }
+}
+
+/// Adds entries to a range that it counts, until there are `limit`, and says how many it has added. Others do the same.
+fn add_on(db: &Db, prefix: &str, limit: usize) {
+    let mut added = 0;
+    loop {
+        let more = db.transaction(|tx| {
+            let more = tx.prefix(prefix).count() < limit;
+            if more {
+                tx.put(format!("{prefix}/{}/{added}", std::process::id()), "")?;
+            }
+            Ok::<_, level_party::Error>(more)
+        });
+        match more.expect("some attempt does not conflict") {
+            true => added += 1,
+            false => return println!("> {added}"),
+        }
     }
 }
 

@@ -4,5 +4,6 @@
 mod checkpoint;
 mod child;
 mod parting;
+mod skew;
 mod watch;
 mod work;

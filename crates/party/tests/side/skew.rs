@@ -1,0 +1,24 @@
+//! Write skew over a range, by several processes and over a killed leader.
+
+use level_party::Db;
+
+use crate::child::Process;
+
+const LIMIT: usize = 200;
+
+#[test]
+fn of_several_processes_that_count_a_range_and_add_to_it_none_goes_over_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Process::start(dir.path());
+    let mut others: Vec<Process> = (0..3).map(|_| Process::start(dir.path())).collect();
+    for other in &mut others {
+        other.send(&format!("add-on seat {LIMIT}"));
+    }
+    let db = Db::open(dir.path()).unwrap();
+    while db.prefix("seat").count() < LIMIT / 4 {}
+    leader.kill();
+    let added = |other: &Process| other.answer().parse::<usize>().expect("a number");
+    let added: usize = others.iter().map(added).sum();
+    assert_eq!(added, LIMIT);
+    assert_eq!(db.prefix("seat").count(), LIMIT);
+}
