@@ -13,6 +13,8 @@ use crate::{Corruption, MAX_SEQUENCE, Sequence};
 
 /// Length of the sequence and the count, in bytes. A shorter batch is corruption.
 pub const HEADER_LEN: usize = 12;
+/// What a new batch has memory for: one small entry.
+const FIRST_CAPACITY: usize = 192;
 
 /// One operation of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +73,9 @@ impl Default for WriteBatch {
 impl WriteBatch {
     /// A batch without operations, sequence 0.
     pub fn new() -> Self {
-        WriteBatch {
-            rep: vec![0; HEADER_LEN],
-        }
+        let mut rep = Vec::with_capacity(FIRST_CAPACITY);
+        rep.resize(HEADER_LEN, 0);
+        WriteBatch { rep }
     }
 
     /// A batch from its bytes, all of them checked: header, every operation, the count, the range of sequences.
@@ -89,6 +91,9 @@ impl WriteBatch {
     /// the format cannot say it.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.raise_count(1);
+        // At once: byte by byte the first entry would have the memory grow four times.
+        self.rep
+            .reserve(1 + 2 * varint::MAX_LEN_U32 + key.len() + value.len());
         self.rep.push(ValueType::Value as u8);
         varint::put_length_prefixed(&mut self.rep, key);
         varint::put_length_prefixed(&mut self.rep, value);

@@ -43,7 +43,7 @@ pub use transaction::AsyncTransaction;
 /// - A future that is **dropped** before its end is taken back: if no leader has begun with it, it never takes effect,
 ///   whatever happens; a write that a leader has begun with may have taken effect, once, and is not sent again.
 /// - Calls that tasks make together travel together: 64 gets in flight cost little more than one. One of those tasks is
-///   then polled again and again for the answers, for 50 microseconds at most and less and less often if that was in vain.
+///   then polled again and again for the answers, for 200 microseconds at most and less and less often if that was in vain.
 /// - Where this process leads, a `get` reads the database on the polling thread (microseconds, or a read of
 ///   the disk); writes, scans and `get_many` are made by the driver thread, in order.
 ///

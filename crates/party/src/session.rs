@@ -35,7 +35,7 @@ mod room;
 mod route;
 mod task;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -186,9 +186,11 @@ struct Inner {
     queue: VecDeque<u64>,
     /// What the link has not taken yet.
     rest: pump::Rest,
+    /// Where frames are encoded.
+    encoded: Vec<u8>,
     last_write: u64,
-    /// Numbers of the writes that a leader may have seen and that are not decided.
-    unfinished: BTreeSet<u64>,
+    /// The writes that a leader may have seen and that are not decided.
+    unfinished: flight::Unfinished,
     pins: pins::Pins,
     driver: driver::Driver,
     looking: looking::Looking,
@@ -249,8 +251,9 @@ impl Session {
                 room: room::Room::default(),
                 queue: VecDeque::new(),
                 rest: pump::Rest::default(),
+                encoded: Vec::new(),
                 last_write: 0,
-                unfinished: BTreeSet::new(),
+                unfinished: flight::Unfinished::default(),
                 pins: pins::Pins::default(),
                 driver: driver::Driver::default(),
                 looking: looking::Looking::default(),

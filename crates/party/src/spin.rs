@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-/// How long one looks for what comes next.
-pub(crate) const LOOK: Duration = Duration::from_micros(50);
+/// How long one looks for what comes next: about as long as it takes to be woken twice, which is what sleeping costs a
+/// task (the driver is, and then the task's own thread). A leader has made 64 puts by then.
+pub(crate) const LOOK: Duration = Duration::from_micros(200);
 /// So many calls that came together, or more, are a burst.
 pub(crate) const BURST: usize = 4;
 /// After looking in vain again and again, two to this power bursts pass before the next try.

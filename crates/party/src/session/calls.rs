@@ -8,7 +8,7 @@ use parking_lot::Condvar;
 
 use super::flight::{Call, Caller};
 use super::guard::Guard;
-use super::pump::Patience;
+use super::pump::{LARGE_FRAME, Patience};
 use super::room::{CALL_BYTES, no_room};
 use super::{Answered, Inner, Limits, Local, Session, Via};
 use crate::error::{Error, ErrorKind, Result};
@@ -210,14 +210,13 @@ impl Inner {
             write.number = self.last_write;
             number = Some(self.last_write);
         }
-        let mut frame = Vec::with_capacity(charge - CALL_BYTES);
-        encode_frame(&ClientMessage::Call { id, request }, &mut frame);
+        let frame = self.encode(&ClientMessage::Call { id, request }, charge - CALL_BYTES);
         let driven = caller.is_task();
         self.load.open += 1;
         self.load.tasks += usize::from(driven);
         self.load.bytes += charge;
         self.calls.push(Call {
-            frame: Bytes::from(frame),
+            frame,
             write: number,
             conditional: matches!(request, Request::Write(write) if !write.conditions.is_empty()),
             begun: None,
@@ -232,6 +231,19 @@ impl Inner {
         });
         self.queue.push_back(id);
         id
+    }
+
+    /// The frame of `message`, which has `most` bytes at most. A small one takes one allocation of its own size: copying
+    /// it costs less than what `Bytes` needs to share memory with room to spare.
+    fn encode(&mut self, message: &ClientMessage<'_>, most: usize) -> Bytes {
+        if most > LARGE_FRAME {
+            let mut frame = Vec::with_capacity(most);
+            encode_frame(message, &mut frame);
+            return Bytes::from(frame);
+        }
+        self.encoded.clear();
+        encode_frame(message, &mut self.encoded);
+        Bytes::copy_from_slice(&self.encoded)
     }
 
     /// The answer of call `id`, if it has one: the call is over then.

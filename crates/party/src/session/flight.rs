@@ -117,6 +117,29 @@ impl Call {
     }
 }
 
+/// Numbers of writes that a leader may have seen and that are not decided, in their order, in which most are decided.
+#[derive(Default)]
+pub(super) struct Unfinished(VecDeque<u64>);
+
+impl Unfinished {
+    pub fn oldest(&self) -> Option<u64> {
+        self.0.front().copied()
+    }
+
+    /// A write begins; numbers rise, so it is the last.
+    pub fn insert(&mut self, number: u64) {
+        debug_assert!(self.0.back().is_none_or(|last| *last < number));
+        self.0.push_back(number);
+    }
+
+    /// It is decided, or never began.
+    pub fn remove(&mut self, number: u64) {
+        if let Ok(at) = self.0.binary_search(&number) {
+            self.0.remove(at);
+        }
+    }
+}
+
 /// Calls by id. Ids are given out in order, and calls end nearly in that order.
 pub(super) struct Calls {
     first: u64,

@@ -347,7 +347,7 @@ impl Session {
                 Some((number, epoch)) => self.page.cancel(number, epoch),
             };
             if let Some(number) = call.write {
-                unfinished.remove(&number);
+                unfinished.remove(number);
             }
             call.end(load);
             room.freed = true;

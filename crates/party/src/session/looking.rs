@@ -22,7 +22,7 @@ use crate::spin::{BURST, Hope, LOOK};
 pub(super) struct Looking {
     /// The call whose task looks.
     by: Option<u64>,
-    /// When it began, or found something last.
+    /// When it began, or began again after it found something.
     since: Option<Instant>,
     /// Looks that were ever made.
     made: u64,
@@ -92,6 +92,9 @@ impl Session {
             }
         };
         let tenure = inner.tenure;
+        // Before it reads: the core may be given away for longer than a look, in which answers came.
+        let since = *inner.looking.since.get_or_insert_with(Instant::now);
+        let late = since.elapsed() >= LOOK;
         inner.reading = true;
         inner.looking.made += 1;
         let received = inner.unlocked(|| {
@@ -113,12 +116,11 @@ impl Session {
         inner.reading = false;
         // The driver may have taken the role away.
         if inner.looking.by == Some(id) {
-            let now = Instant::now();
             if found > 0 {
                 inner.driver.burst |= found > 1;
-                inner.looking.since = Some(now);
+                inner.looking.since = None;
                 inner.looking.hope.fulfilled();
-            } else if now.duration_since(*inner.looking.since.get_or_insert(now)) >= LOOK {
+            } else if late {
                 inner.looking.by = None;
                 inner.looking.hope.disappointed();
             }

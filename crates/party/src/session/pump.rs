@@ -30,7 +30,7 @@ use crate::protocol::{Answer, ClientMessage, Request, decode, encode_frame, fram
 /// One write to the link gathers about this much.
 const BURST_BYTES: usize = 128 << 10;
 /// A frame larger than this goes alone, without being copied.
-const LARGE_FRAME: usize = 32 << 10;
+pub(super) const LARGE_FRAME: usize = 32 << 10;
 /// One caller sends for the others this often before it leaves the role to them.
 const MAX_ROUNDS: usize = 16;
 /// Calls that are made here before their answers are told.
@@ -213,7 +213,7 @@ impl Inner {
     /// Whether the session page has an entry for write `number`.
     fn has_page_entry(&self, number: u64) -> bool {
         self.unfinished
-            .first()
+            .oldest()
             .is_none_or(|oldest| number - oldest < ENTRIES as u64)
     }
 

@@ -106,7 +106,7 @@ impl Session {
         room.freed = true;
         if let Some(number) = call.write {
             faults::point("answer-received");
-            unfinished.remove(&number);
+            unfinished.remove(number);
         }
         match call.caller.take() {
             Some(caller) => {
@@ -165,7 +165,7 @@ impl Session {
             call.end(&mut inner.load);
             inner.room.freed = true;
             if let Some(number) = call.write {
-                inner.unfinished.remove(&number);
+                inner.unfinished.remove(number);
             }
         }
         error
