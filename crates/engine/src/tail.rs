@@ -14,6 +14,7 @@
 //! replays them, and C++ LevelDB removes them.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,8 +29,14 @@ pub(crate) mod past;
 
 use past::{PastLog, Records};
 
-/// Bytes that an entry of the window costs beside its batch.
-const ENTRY_OVERHEAD: usize = 64;
+/// Bytes that a batch in the window costs beside its own.
+const ENTRY_OVERHEAD: usize = 16;
+/// Bytes that a pack costs beside its batches.
+const PACK_OVERHEAD: usize = 128;
+/// Batches of a group share one piece of memory up to this size, and up to a part of the window: what is dropped at its
+/// old end is a pack.
+const PACK_BYTES: usize = 32 << 10;
+const PACKS_PER_WINDOW: usize = 16;
 
 /// The newest committed batches.
 pub(crate) struct Window {
@@ -41,7 +48,7 @@ pub(crate) struct Window {
 
 struct State {
     /// Oldest first, without gaps between them.
-    batches: VecDeque<Arc<WriteBatch>>,
+    packs: VecDeque<Pack>,
     bytes: usize,
     /// Logs of what came before, oldest first.
     past: VecDeque<Arc<PastLog>>,
@@ -50,6 +57,17 @@ struct State {
     /// The last sequence that is in the window, or was.
     last: Sequence,
     closed: bool,
+}
+
+/// Some batches of a group. They are copied here: to keep each where it came would take two allocations for each, and
+/// freeing those that nobody has touched for long costs a commit more than the copy does.
+struct Pack {
+    bytes: Vec<u8>,
+    /// Where each batch ends, and its last sequence.
+    ends: Vec<(usize, Sequence)>,
+    first: Sequence,
+    last: Sequence,
+    cost: usize,
 }
 
 impl Window {
@@ -61,7 +79,7 @@ impl Window {
         past: Vec<PastLog>,
     ) -> Arc<Window> {
         let mut state = State {
-            batches: VecDeque::new(),
+            packs: VecDeque::new(),
             bytes: 0,
             past_bytes: past.iter().map(PastLog::bytes_in_memory).sum(),
             past: past.into_iter().map(Arc::new).collect(),
@@ -83,12 +101,15 @@ impl Window {
     }
 
     /// Adds the batches of a group, which are published, in order.
-    pub(crate) fn push(&self, batches: Vec<WriteBatch>) {
+    pub(crate) fn push<'a>(&self, batches: impl Iterator<Item = &'a WriteBatch>) {
+        let most = PACK_BYTES.min(self.budget / PACKS_PER_WINDOW);
+        let mut batches = batches.filter(|batch| !batch.is_empty()).peekable();
         let mut state = self.state.lock();
-        for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
-            state.last = last_of(&batch);
-            state.bytes += cost(&batch);
-            state.batches.push_back(Arc::new(batch));
+        while batches.peek().is_some() {
+            let pack = Pack::of(&mut batches, most, self.budget);
+            state.last = pack.last;
+            state.bytes += pack.cost;
+            state.packs.push_back(pack);
             state.keep_to(self.budget);
         }
         drop(state);
@@ -170,8 +191,8 @@ enum Found {
 impl State {
     /// The sequence of the oldest operation held; of the next to come if there is none.
     fn first(&self) -> Sequence {
-        let oldest = self.batches.front();
-        oldest.map_or(self.last + 1, |batch| batch.sequence())
+        let oldest = self.packs.front();
+        oldest.map_or(self.last + 1, |pack| pack.first)
     }
 
     /// Drops what is oldest until the budget is kept.
@@ -184,8 +205,8 @@ impl State {
                     true => self.past[at] = Arc::new(log.without_bytes()),
                     false => drop(self.past.remove(at)),
                 }
-            } else if let Some(oldest) = self.batches.pop_front() {
-                self.bytes -= cost(&oldest);
+            } else if let Some(oldest) = self.packs.pop_front() {
+                self.bytes -= oldest.cost;
             } else {
                 break;
             }
@@ -201,19 +222,56 @@ impl State {
         if sequence < first {
             return Some(Found::Before(first));
         }
-        let at = self
-            .batches
-            .partition_point(|batch| last_of(batch) < sequence);
-        let batch = self.batches.get(at)?;
-        Some(Found::Item(TailItem::Batch(Committed {
-            batch: Arc::clone(batch),
-            from: sequence.max(batch.sequence()),
-        })))
+        let at = self.packs.partition_point(|pack| pack.last < sequence);
+        let batch = self.packs.get(at)?.find(sequence)?;
+        let from = sequence.max(batch.sequence());
+        let batch = Arc::new(batch);
+        Some(Found::Item(TailItem::Batch(Committed { batch, from })))
     }
 }
 
-fn cost(batch: &WriteBatch) -> usize {
-    batch.byte_size() + ENTRY_OVERHEAD
+impl Pack {
+    /// The next batches, up to `most` bytes or a single one. What takes more than `budget` goes at once, and is not
+    /// copied.
+    fn of<'a>(
+        batches: &mut Peekable<impl Iterator<Item = &'a WriteBatch>>,
+        most: usize,
+        budget: usize,
+    ) -> Pack {
+        let mut pack = Pack {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            first: 0,
+            last: 0,
+            cost: PACK_OVERHEAD,
+        };
+        let cost = |batch: &WriteBatch| batch.byte_size() + ENTRY_OVERHEAD;
+        let fits = |pack: &Pack, batch: &WriteBatch| {
+            pack.ends.is_empty() || pack.cost + cost(batch) <= most
+        };
+        while let Some(batch) = batches.next_if(|batch| fits(&pack, batch)) {
+            if pack.ends.is_empty() {
+                pack.first = batch.sequence();
+            }
+            pack.last = last_of(batch);
+            pack.cost += cost(batch);
+            if pack.cost <= budget {
+                pack.bytes.extend_from_slice(batch.as_bytes());
+            }
+            pack.ends.push((pack.bytes.len(), pack.last));
+        }
+        pack.bytes.shrink_to_fit();
+        pack.ends.shrink_to_fit();
+        pack
+    }
+
+    /// The batch with this sequence.
+    fn find(&self, sequence: Sequence) -> Option<WriteBatch> {
+        let at = self.ends.partition_point(|(_, last)| *last < sequence);
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, _) = *self.ends.get(at)?;
+        WriteBatch::from_bytes(self.bytes[start..end].to_vec()).ok()
+    }
 }
 
 fn last_of(batch: &WriteBatch) -> Sequence {
@@ -438,7 +496,7 @@ mod tests {
         let mut batch = WriteBatch::new();
         batch.delete(b"k");
         batch.set_sequence(1);
-        window.push(vec![batch]);
+        window.push([&batch].into_iter());
         let past = Instant::now();
         let found = tail.wait_next_until(Some(past)).unwrap();
         assert!(
@@ -457,7 +515,7 @@ mod tests {
             batch.delete(b"other");
             batch.set_sequence(next);
             next += 2;
-            window.push(vec![batch]);
+            window.push([&batch].into_iter());
             assert!(window.bytes() <= 1_000);
         }
         assert_eq!(window.bytes(), 0, "the last was larger than the window");

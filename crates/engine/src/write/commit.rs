@@ -88,7 +88,10 @@ impl Committer {
         }
         self.last = last;
         self.mem.publish(last);
-        let mut followed = Vec::new();
+        if shared.window.is_on() {
+            let batches = going_on(group).map(|w| &w.write.batch);
+            shared.window.push(batches);
+        }
         for write in undecided(group) {
             if let Some(refusal) = &write.refusal {
                 write.answer = Some(Err(refusal.error.clone()));
@@ -99,12 +102,6 @@ impl Committer {
                 hook.decided(sequence);
             }
             write.answer = Some(Ok(sequence));
-            if shared.window.is_on() {
-                followed.push(std::mem::replace(&mut write.write.batch, WriteBatch::new()));
-            }
-        }
-        if !followed.is_empty() {
-            shared.window.push(followed);
         }
         Ok(())
     }
