@@ -506,6 +506,40 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_begins_at_any_batch_of_a_group_and_only_the_oldest_of_it_are_dropped() {
+        let budget = 64 << 10;
+        let window = window(budget);
+        let group: Vec<WriteBatch> = (0..1_000)
+            .map(|n: u64| {
+                let mut batch = WriteBatch::new();
+                batch.put(&n.to_be_bytes(), &[n as u8; 90]);
+                batch.set_sequence(1 + n);
+                batch
+            })
+            .collect();
+        window.push(group.iter());
+        assert!((budget / 2..=budget).contains(&window.bytes()));
+        let first = window.state.lock().first();
+        assert!((2..=600).contains(&first), "{first}");
+        let gap = Gap {
+            from: 1,
+            resume: first,
+        };
+        let item = Tail::new(&window, 1).try_next();
+        assert!(matches!(item, Some(TailItem::Gap(found)) if found == gap));
+        for from in [first, first + 1, 700, 1_000] {
+            let mut tail = Tail::new(&window, from);
+            for expected in from..=1_000 {
+                let Some(TailItem::Batch(found)) = tail.try_next() else {
+                    panic!("{expected} is missing");
+                };
+                assert_eq!(found.batch(), &group[expected as usize - 1]);
+            }
+            assert!(tail.try_next().is_none());
+        }
+    }
+
+    #[test]
     fn the_window_never_holds_more_than_its_budget() {
         let window = window(1_000);
         let mut next = 1;
