@@ -16,6 +16,12 @@ fn the_demo_kills_leaders_and_loses_nothing() {
     assert!(text.contains("leaders killed        3\n"), "{text}");
     assert_eq!(text.matches("kill -9 ").count(), 3, "{text}");
     assert_eq!(done.stderr, "");
+    for line in text.lines().filter(|line| !line.starts_with('/')) {
+        assert!(
+            line.chars().count() <= 80,
+            "it is broken by a terminal: {line}"
+        );
+    }
 }
 
 #[test]

@@ -38,13 +38,13 @@ pub struct WatchCommand {
     #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     gte: Option<ByteArg>,
     /// Only keys after this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
+    #[arg(long, visible_alias = "after", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     gt: Option<ByteArg>,
     /// Only this key and keys before it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
+    #[arg(long, visible_alias = "to", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     lte: Option<ByteArg>,
     /// Only keys before this one
-    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
+    #[arg(long, visible_alias = "before", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
     lt: Option<ByteArg>,
     /// Only keys that begin so
     #[arg(long, value_name = "PREFIX", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
