@@ -7,6 +7,7 @@
 mod range;
 mod snapshot;
 mod transaction;
+mod watch;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -28,10 +29,12 @@ use crate::space::{Space, values_of};
 use crate::status::{Role, Status};
 use crate::sublevel;
 use crate::transaction as transactions;
+use crate::watch::{Watch, WatchFrom};
 
 pub use range::AsyncRange;
 pub use snapshot::AsyncSnapshot;
-pub use transaction::AsyncTransaction;
+pub use transaction::{AsyncTransaction, AsyncTransactionRange};
+pub use watch::AsyncWatch;
 
 /// A [`Db`] whose calls are futures; made by [`Db::to_async`] or [`AsyncDb::open`].
 ///
@@ -216,14 +219,15 @@ impl AsyncDb {
     /// As [`Db::transaction`].
     pub async fn transaction<T, E: From<Error>>(
         &self,
-        mut body: impl AsyncFnMut(&mut AsyncTransaction) -> std::result::Result<T, E>,
+        mut body: impl AsyncFnMut(&mut AsyncTransaction<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let handle = self.db.handle();
         let limits = handle.limits_by(Wait::Task)?;
         loop {
-            let mut transaction = AsyncTransaction::begin(limits, self.space()).await?;
+            let mut core = transactions::Core::begin(limits, handle).await?;
+            let mut transaction = AsyncTransaction::new(&mut core, self.prefix.clone());
             let value = body(&mut transaction).await?;
-            if transaction.commit().await? {
+            if core.commit().await? {
                 return Ok(value);
             }
             transactions::check_conflict(&limits)?;
@@ -243,6 +247,57 @@ impl AsyncDb {
     /// [`Db::prefix`].
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> AsyncRange {
         AsyncRange::new(self.space().range(Bounds::prefix(prefix.as_ref())))
+    }
+
+    /// [`Db::clear`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// db.batch().put("a", "1").put("b", "2").write().await?;
+    /// assert_eq!(db.clear("b"..).await?, 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::clear`].
+    pub async fn clear(&self, bounds: impl KeyRange) -> Result<u64> {
+        self.space()
+            .clear_by(Wait::Task, bounds.into_bounds())
+            .await
+    }
+
+    /// [`Db::watch`]. Where it begins is asked for on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Db::watch`]; `Io` if the system has no thread left.
+    pub async fn watch(
+        &self,
+        bounds: impl KeyRange,
+        from: impl Into<WatchFrom>,
+    ) -> Result<AsyncWatch> {
+        self.begin_watch(bounds.into_bounds(), from.into()).await
+    }
+
+    /// [`Db::watch_prefix`].
+    ///
+    /// # Errors
+    /// As [`AsyncDb::watch`].
+    pub async fn watch_prefix(
+        &self,
+        prefix: impl AsRef<[u8]>,
+        from: impl Into<WatchFrom>,
+    ) -> Result<AsyncWatch> {
+        self.begin_watch(Bounds::prefix(prefix.as_ref()), from.into())
+            .await
+    }
+
+    async fn begin_watch(&self, bounds: Bounds, from: WatchFrom) -> Result<AsyncWatch> {
+        let whole = self.clone();
+        let begun = Elsewhere::start(move || Watch::begin(whole.space(), bounds, from))?;
+        AsyncWatch::new(begun.await?)
     }
 
     /// [`Db::snapshot`].

@@ -65,7 +65,10 @@ mod transaction;
 mod typed;
 mod watch;
 
-pub use async_db::{AsyncBatch, AsyncDb, AsyncRange, AsyncSnapshot, AsyncTransaction};
+pub use async_db::{
+    AsyncBatch, AsyncDb, AsyncRange, AsyncSnapshot, AsyncTransaction, AsyncTransactionRange,
+    AsyncWatch,
+};
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};
 pub use bounds::KeyRange;
 #[cfg(feature = "json")]

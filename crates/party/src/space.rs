@@ -13,8 +13,9 @@ use level_party_engine::Op;
 use crate::batch::WriteBatch;
 use crate::bounds::Bounds;
 use crate::error::Result;
-use crate::handle::{Found, Handle, Pinned};
-use crate::range::{Parts, Range};
+use crate::handle::{Found, Handle, Pinned, now};
+use crate::range::{End, Parts, Range};
+use crate::session::Wait;
 
 /// Deletes that [`Space::clear`] puts into one batch, in bytes.
 const CLEAR_BATCH_BYTES: usize = 16 << 20;
@@ -88,9 +89,13 @@ impl<'a> Space<'a> {
 
     /// Removes the entries in `bounds`, and says how many there were.
     pub fn clear(&self, bounds: Bounds) -> Result<u64> {
+        now(self.clear_by(Wait::Thread, bounds))
+    }
+
+    pub async fn clear_by(&self, wait: Wait, bounds: Bounds) -> Result<u64> {
         self.handle.check_writable()?;
         // Whole keys are seen here, so that they need not be put together again.
-        let keys = Range::new(
+        let mut keys = Range::new(
             self.handle.clone(),
             self.handle.no_prefix.clone(),
             None,
@@ -99,23 +104,26 @@ impl<'a> Space<'a> {
         .with_parts(Parts {
             keys_only: true,
             ..Parts::default()
-        })
-        .keys();
+        });
         let mut cleared = 0;
         let mut batch = WriteBatch::new();
         let mut entries = 0;
-        for key in keys {
-            batch.delete(&key?);
+        loop {
+            keys.ready(wait, End::Front).await?;
+            let Some(entry) = keys.next() else {
+                break;
+            };
+            batch.delete(&entry?.0);
             entries += 1;
             if batch.byte_size() >= CLEAR_BATCH_BYTES || entries >= CLEAR_BATCH_ENTRIES {
-                self.handle.write(&batch, false)?;
+                self.handle.write_by(wait, &batch, false).await?;
                 cleared += entries as u64;
                 entries = 0;
                 batch = WriteBatch::new();
             }
         }
         if entries > 0 {
-            self.handle.write(&batch, false)?;
+            self.handle.write_by(wait, &batch, false).await?;
         }
         Ok(cleared + entries as u64)
     }

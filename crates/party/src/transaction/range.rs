@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::{Read, Walked, Written};
 use crate::error::{Error, Result};
-use crate::handle::Pinned;
-use crate::range::{Parts, Range};
+use crate::handle::{Pinned, now};
+use crate::range::{End, Parts, Range};
+use crate::session::Wait;
 
 /// The entries of a range in a transaction; made by [`Transaction::range`](super::Transaction::range).
 ///
@@ -35,12 +36,6 @@ struct Ahead<I: Iterator> {
     iter: I,
     front: Option<I::Item>,
     back: Option<I::Item>,
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Front,
-    Back,
 }
 
 impl<I: DoubleEndedIterator> Ahead<I> {
@@ -69,6 +64,20 @@ impl<I: DoubleEndedIterator> Ahead<I> {
         match end {
             End::Front => self.front = Some(item),
             End::Back => self.back = Some(item),
+        }
+    }
+}
+
+impl Ahead<Range> {
+    /// Has what the next entry at `end` needs.
+    async fn ready(&mut self, wait: Wait, end: End) -> Result<()> {
+        let buffered = match end {
+            End::Front => self.front.is_some(),
+            End::Back => self.back.is_some(),
+        };
+        match buffered {
+            true => Ok(()),
+            false => self.iter.ready(wait, end).await,
         }
     }
 }
@@ -104,11 +113,19 @@ impl<'a> TransactionRange<'a> {
         }
     }
 
-    fn step(&mut self, end: End) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
+    /// The next entry from `end`. Dropped before its end it loses none.
+    pub(crate) async fn step(
+        &mut self,
+        wait: Wait,
+        end: End,
+    ) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
         if self.failed {
             return None;
         }
         loop {
+            if let Err(error) = self.stored.ready(wait, end).await {
+                return Some(Err(self.fail(error)));
+            }
             let (stored, own) = match (self.stored.take(end).transpose(), self.own.take(end)) {
                 (Err(error), _) => return Some(Err(self.fail(error))),
                 (Ok(stored), own) => (stored, own),
@@ -181,13 +198,13 @@ impl Iterator for TransactionRange<'_> {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(End::Front)
+        now(self.step(Wait::Thread, End::Front))
     }
 }
 
 impl DoubleEndedIterator for TransactionRange<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(End::Back)
+        now(self.step(Wait::Thread, End::Back))
     }
 }
 

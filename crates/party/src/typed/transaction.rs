@@ -77,7 +77,7 @@ impl<K: Codec, V: Codec> TypedTransaction<'_, K, V> {
         self.plain.delete(encode_key::<K>(key)?)
     }
 
-    /// As [`Transaction::range`]: phantoms are not watched for.
+    /// As [`Transaction::range`].
     ///
     /// # Errors
     /// `Encoding`: a bound cannot be encoded.
