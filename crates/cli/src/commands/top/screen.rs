@@ -21,6 +21,8 @@ const WIDE: u16 = 60;
 const MIDDLING: u16 = 34;
 /// Rows from which there are panes below the processes.
 const HIGH: u16 = 16;
+/// Rows that the processes have at least where there are panes: the leader and two more.
+const PROCESSES: u16 = 6;
 /// Rows from which there are frames at all.
 const LOW: u16 = 8;
 
@@ -41,8 +43,9 @@ pub fn draw(frame: &mut Frame<'_>, history: &History) {
     if area.height < HIGH {
         return draw_processes(frame, main, history);
     }
+    let below = main.height.saturating_sub(PROCESSES).min(10);
     let [processes, panes] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Max(10)]).areas(main);
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(main);
     draw_processes(frame, processes, history);
     if area.width < WIDE {
         return draw_rates(frame, panes, history);

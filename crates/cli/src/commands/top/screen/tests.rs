@@ -77,7 +77,15 @@ fn what_does_not_fit_is_counted() {
 
 #[test]
 fn a_small_screen_tells_who_leads() {
-    for (columns, rows) in [(59, 15), (40, 12), (34, 8), (20, 5), (5, 1)] {
+    for (columns, rows) in [
+        (60, 16),
+        (45, 18),
+        (59, 15),
+        (40, 12),
+        (34, 8),
+        (20, 5),
+        (5, 1),
+    ] {
         let shown = screen(columns, rows, &history(3)).join("\n");
         assert!(shown.contains("♛ 101"), "{columns} by {rows}:\n{shown}");
     }
