@@ -128,13 +128,10 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether the file system takes no writes.
+/// Whether the file system takes no writes. The system's words are looked at: its error itself is not kept over an
+/// attempt to lead.
 fn is_read_only(error: &level_party::Error) -> bool {
-    let mut causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
-    causes.any(|cause| {
-        let cause = cause.downcast_ref::<std::io::Error>();
-        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
-    })
+    error.kind() == ErrorKind::PermissionDenied && error.message().contains("Read-only file system")
 }
 
 /// Writes a line to standard error, with its colours on a terminal alone, if anybody still reads it.
