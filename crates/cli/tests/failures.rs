@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use level_party_testkit::{Finished, run};
+use level_party_testkit::{ExecChild, Finished, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
@@ -150,4 +150,41 @@ fn an_export_that_cannot_be_written_says_where() {
         ],
         &["no/such/file", "cannot be written"],
     );
+}
+
+#[test]
+fn what_went_wrong_last_in_each_process_is_told_by_status() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let leader = ExecChild::spawn(PROGRAM, dir.path());
+    let mut others = [0, 1].map(|_| ExecChild::spawn(PROGRAM, dir.path()));
+    let first = leader.pid();
+    for other in &mut others {
+        assert_eq!(other.status()["last_trouble"], serde_json::Value::Null);
+    }
+    leader.kill();
+    for other in &mut others {
+        other.put("k", "v");
+    }
+    let ended = format!("(pid {first}) ended");
+    for other in &mut others {
+        let status = other.status();
+        let told = [
+            &status["last_trouble"],
+            &status["members"][0]["last_trouble"],
+            &status["members"][1]["last_trouble"],
+        ];
+        for trouble in told {
+            let what = trouble["what"].as_str().expect("a sentence");
+            assert!(what.contains(&ended) || what.contains("connect"), "{what}");
+            assert!(trouble["ago_ms"].is_u64(), "{trouble}");
+        }
+    }
+    let output = std::process::Command::new(PROGRAM)
+        .arg("status")
+        .arg(dir.path())
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = told.lines().filter(|line| line.starts_with("trouble"));
+    assert_eq!(lines.count(), 2, "{told}");
 }

@@ -182,6 +182,7 @@ impl Seat {
                     break;
                 }
                 Err(Obstacle::Lasting(error)) => {
+                    self.node.session.note_trouble(error.message().to_string());
                     self.node.session.set_trouble(Trouble {
                         what: error.message().to_string(),
                         kind: Some(error.kind()),
@@ -217,7 +218,11 @@ impl Seat {
             Err(error) if matches!(error.kind(), K::PermissionDenied | K::AlreadyExists) => Err(
                 Obstacle::Lasting(Error::io("cannot use the directory's endpoint", error)),
             ),
-            Err(error) => Err(passing(format!("connecting to the leader failed: {error}"))),
+            Err(error) => {
+                let what = format!("connecting to the leader failed: {error}");
+                self.node.session.note_trouble(what.clone());
+                Err(passing(what))
+            }
         }
     }
 
@@ -313,6 +318,7 @@ impl Seat {
             self.created.store(true, Ordering::Release);
         }
         node.differing_options.lock().clear();
+        leadership.tell_trouble(node.session.last_trouble());
         match node.session.promote(leadership.clone()) {
             Ok(_) => {
                 faults::point("promoted");
@@ -368,8 +374,12 @@ impl Seat {
         leadership.leave();
         self.node.events.tell(Event::SteppedDown { epoch, failed });
         if failed && !self.node.is_closing() {
+            let what = "the last leadership of this process could write no more";
+            self.node
+                .session
+                .note_trouble(format!("{what} (epoch {epoch})"));
             self.node.session.set_trouble(Trouble {
-                what: "the last leadership of this process could write no more".into(),
+                what: what.into(),
                 kind: Some(ErrorKind::Io),
                 ..Trouble::default()
             });

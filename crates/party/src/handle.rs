@@ -495,6 +495,7 @@ impl Handle {
             leader,
             queued_calls: self.node().session.queued_calls() as u64,
             queued_bytes: self.node().session.queued_bytes() as u64,
+            last_trouble: self.node().session.last_trouble(),
             differing_options: self.node().differing_options.lock().clone(),
         })
     }

@@ -47,6 +47,7 @@ use crate::page::Page;
 use crate::protocol::{Answer, RecoveredThrough, Request, Write};
 use crate::sign_of_life::Member;
 use crate::state::{Known, StateFile};
+use crate::status::LastTrouble;
 use absent::Absent;
 use allowance::Allowance;
 pub(crate) use feed::{Feed, Told};
@@ -282,6 +283,11 @@ impl Leadership {
 
     pub fn epoch(&self) -> Epoch {
         self.service.epoch()
+    }
+
+    /// What had gone wrong last in this process's own part when it began to lead.
+    pub fn tell_trouble(&self, trouble: Option<LastTrouble>) {
+        self.server.tell_own_trouble(trouble);
     }
 
     /// Whether this leadership created the database.

@@ -21,7 +21,7 @@ use serde_bytes::Bytes;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::EngineOptions;
-use crate::status::LeaderStatus;
+use crate::status::{LastTrouble, LeaderStatus};
 
 pub(crate) use entries::{Entries, EntriesBuilder};
 pub(crate) use frame::{
@@ -116,6 +116,8 @@ pub(crate) struct Hello {
     /// Whether it leads when nobody else does.
     pub may_lead: bool,
     pub options: EngineOptions,
+    /// What went wrong last in its part.
+    pub trouble: Option<LastTrouble>,
     /// The leadership it was attached to last.
     pub last_epoch: Option<Epoch>,
     /// Leaderships that assigned sequences to its unanswered writes.

@@ -53,7 +53,7 @@ use crate::leader::Leadership;
 use crate::options::{DEFAULT_QUEUE_BYTES, WhenFull};
 use crate::page::Page;
 use crate::protocol::Answer;
-use crate::status::Role;
+use crate::status::{LastTrouble, Role};
 
 pub(crate) use pins::PinId;
 pub(crate) use route::Route;
@@ -201,6 +201,8 @@ struct Inner {
     /// The newest sequence that leadership is known to have made visible.
     published: u64,
     trouble: Trouble,
+    /// What went wrong last, whether or not it is over.
+    noted: Option<(String, Instant)>,
 }
 
 #[derive(Clone)]
@@ -261,6 +263,7 @@ impl Session {
                 last_epoch: None,
                 published: 0,
                 trouble: Trouble::default(),
+                noted: None,
             }),
             changed: Condvar::new(),
             leading: ArcSwapOption::const_empty(),
@@ -299,6 +302,16 @@ impl Session {
     /// Says why there is no leader yet.
     pub fn set_trouble(&self, trouble: Trouble) {
         self.lock().trouble = trouble;
+    }
+
+    /// Something went wrong that a [`Status`](crate::Status) is to tell of.
+    pub fn note_trouble(&self, what: String) {
+        self.lock().note_trouble(what);
+    }
+
+    /// What went wrong last.
+    pub fn last_trouble(&self) -> Option<LastTrouble> {
+        self.lock().last_trouble()
     }
 
     /// Waits until there is a leader, or `failed` tells why there will be none.
@@ -343,6 +356,18 @@ impl Session {
 }
 
 impl Inner {
+    fn note_trouble(&mut self, what: String) {
+        self.noted = Some((what, Instant::now()));
+    }
+
+    fn last_trouble(&self) -> Option<LastTrouble> {
+        let (what, at) = self.noted.as_ref()?;
+        Some(LastTrouble {
+            what: what.clone(),
+            ago: at.elapsed(),
+        })
+    }
+
     /// What a call that waited until its deadline is told.
     fn timeout_error(&self, limits: &Limits) -> Error {
         let limit = limits.timeout;

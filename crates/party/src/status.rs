@@ -42,8 +42,34 @@ pub struct Status {
     pub queued_calls: u64,
     /// What they take, as [`Options::queue_bytes`](crate::Options::queue_bytes) counts it.
     pub queued_bytes: u64,
+    /// What went wrong last in this process's part, if anything did.
+    pub last_trouble: Option<LastTrouble>,
     /// Settings asked for here that differ from those in force at the leader, a sentence each.
     pub differing_options: Vec<String>,
+}
+
+/// What went wrong last in a process's part in the party: its connection ended, it could not connect or lead, its
+/// leadership could not go on. It did not keep the process from going on since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LastTrouble {
+    /// A sentence.
+    pub what: String,
+    /// How long ago it was.
+    #[serde(rename = "ago_ms", with = "milliseconds::always")]
+    pub ago: Duration,
+}
+
+/// The longest sentence that a process tells others, in bytes.
+const MAX_TOLD: usize = 512;
+
+impl LastTrouble {
+    /// As it was told by another process: not longer than a sentence, and text of one line.
+    pub(crate) fn told(self) -> Self {
+        let mut what: String = self.what.replace(char::is_control, " ");
+        what.truncate(what.floor_char_boundary(MAX_TOLD));
+        LastTrouble { what, ..self }
+    }
 }
 
 /// The leader's part of a [`Status`].
@@ -102,6 +128,8 @@ pub struct MemberStatus {
     /// How long it has held that one, under this leader.
     #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
     pub oldest_pin_held_for: Option<Duration>,
+    /// What had gone wrong last in its part when it attached to this leader, or began to lead.
+    pub last_trouble: Option<LastTrouble>,
 }
 
 /// Spans of time as whole milliseconds.

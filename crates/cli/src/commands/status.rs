@@ -1,7 +1,7 @@
 //! `status`: who leads, who follows, and how the database is.
 
 use clap::Args;
-use level_party::{MemberStatus, Role, Status};
+use level_party::{LastTrouble, MemberStatus, Role, Status};
 use serde_json::{Map, Value};
 
 use crate::args::Target;
@@ -140,7 +140,18 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     if let Some(error) = &leader.background_error {
         lines.push(("problem", error.clone()));
     }
+    for member in &leader.members {
+        if let Some(trouble) = &member.last_trouble {
+            lines.push(("trouble", troubled(member.pid, trouble)));
+        }
+    }
     lines
+}
+
+/// What went wrong last in a process.
+fn troubled(pid: u32, trouble: &LastTrouble) -> String {
+    let LastTrouble { what, ago, .. } = trouble;
+    format!("pid {pid}, {:.1} s ago: {what}", ago.as_secs_f64())
 }
 
 /// What is known of a follower.

@@ -212,6 +212,7 @@ pub fn hello_before_pins(session: u64) -> Vec<u8> {
     }
     bytes.extend([1, 0]); // compression, no filter
     bytes.push(0); // no history for watches
+    bytes.push(0); // no trouble
     bytes.push(0); // no last epoch
     bytes.push(0); // nothing unresolved
     bytes

@@ -44,7 +44,7 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         Ok(Met::Side(side)) => return super::side::run(shared, stream, side),
         Err(error) => return refuse(stream, error),
     };
-    if !shared.take_session(id, hello.session, hello.pid, hello.may_lead) {
+    if !shared.take_session(id, &hello) {
         return Ok(());
     }
     if shared.is_recovering() {

@@ -20,8 +20,9 @@ use super::connection;
 use super::grants::Grants;
 use super::service::Service;
 use crate::error::{Error, Result};
+use crate::protocol::Hello;
 use crate::state::StateFile;
-use crate::status::MemberStatus;
+use crate::status::{LastTrouble, MemberStatus};
 
 /// Connections at one time. Each costs a thread; a process of the same user could open any number.
 const MAX_CONNECTIONS: usize = 4096;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
 
 struct Table {
     phase: Phase,
+    /// What had gone wrong last in this process's part.
+    own_trouble: Option<Noted>,
     next: u64,
     connections: BTreeMap<u64, Entry>,
 }
@@ -85,7 +88,32 @@ struct Entry {
     follower: Option<Follower>,
 }
 
+/// A trouble, and when it was told.
+#[derive(Clone)]
+struct Noted {
+    trouble: LastTrouble,
+    at: Instant,
+}
+
+impl Noted {
+    fn new(trouble: LastTrouble) -> Self {
+        Noted {
+            trouble: trouble.told(),
+            at: Instant::now(),
+        }
+    }
+
+    /// As of now.
+    fn aged(self) -> LastTrouble {
+        LastTrouble {
+            ago: self.trouble.ago.saturating_add(self.at.elapsed()),
+            ..self.trouble
+        }
+    }
+}
+
 struct Follower {
+    trouble: Option<Noted>,
     session: [u64; 2],
     pid: u32,
     may_lead: bool,
@@ -102,6 +130,7 @@ impl Server {
             most_connections: most_connections(process::open_files_limit()),
             table: Mutex::new(Table {
                 phase: Phase::Recovering,
+                own_trouble: None,
                 next: 0,
                 connections: BTreeMap::new(),
             }),
@@ -138,6 +167,10 @@ impl Server {
     /// Who is attached, this process first.
     pub fn members(&self) -> Vec<MemberStatus> {
         self.shared.members()
+    }
+
+    pub fn tell_own_trouble(&self, trouble: Option<LastTrouble>) {
+        self.shared.table.lock().own_trouble = trouble.map(Noted::new);
     }
 
     /// Whether a process is attached that would lead; one may still come until `until`.
@@ -191,17 +224,19 @@ impl Shared {
             let table = self.table.lock();
             if let Phase::Serving(serving) = &table.phase {
                 let own = Arc::downgrade(&serving.own);
-                members.push((std::process::id(), serving.service.since(), own));
+                let trouble = table.own_trouble.clone();
+                members.push((std::process::id(), serving.service.since(), own, trouble));
             }
             let followers = table.connections.values();
             members.extend(
                 followers
                     .filter_map(|c| c.follower.as_ref())
-                    .map(|f| (f.pid, f.since, f.grants.clone())),
+                    .map(|f| (f.pid, f.since, f.grants.clone(), f.trouble.clone())),
             );
         }
         // Not under the lock: the system is asked.
-        let told = |(pid, since, grants): (u32, Instant, Weak<Grants>)| {
+        type Known = (u32, Instant, Weak<Grants>, Option<Noted>);
+        let told = |(pid, since, grants, trouble): Known| {
             let (pins, oldest) = grants.upgrade().map_or((0, None), |grants| grants.told());
             MemberStatus {
                 pid,
@@ -210,6 +245,7 @@ impl Shared {
                 pins,
                 oldest_pin: oldest.map(|(sequence, _)| sequence),
                 oldest_pin_held_for: oldest.map(|(_, held_for)| held_for),
+                last_trouble: trouble.map(Noted::aged),
             }
         };
         members.into_iter().map(told).collect()
@@ -227,15 +263,17 @@ impl Shared {
         }
     }
 
-    /// Ends the older connection of `session`, if there is one, and waits until its thread has let go of the
+    /// Ends the older connection of the same session, if there is one, and waits until its thread has let go of the
     /// engine. False: there is a newer one, or the leader is leaving.
-    pub fn take_session(&self, id: u64, session: [u64; 2], pid: u32, may_lead: bool) -> bool {
+    pub fn take_session(&self, id: u64, hello: &Hello) -> bool {
+        let session = hello.session;
         let mut table = self.table.lock();
         if let Some(entry) = table.connections.get_mut(&id) {
             entry.follower = Some(Follower {
+                trouble: hello.trouble.clone().map(Noted::new),
                 session,
-                pid,
-                may_lead,
+                pid: hello.pid,
+                may_lead: hello.may_lead,
                 since: Instant::now(),
                 grants: Weak::new(),
             });

@@ -98,6 +98,7 @@ impl Session {
             pid: std::process::id(),
             may_lead: false,
             options,
+            trouble: inner.last_trouble(),
             last_epoch: inner.last_epoch,
             unresolved,
             pins: moments,
@@ -280,6 +281,8 @@ impl Session {
             // It may live on, stopped or slow: until more is known, who waits in vain is told of it.
             trouble.what = "the connection to the leader ended".into();
             trouble.pid = Some(link.leader_pid());
+            let pid = link.leader_pid();
+            inner.note_trouble(format!("the connection to the leader (pid {pid}) ended"));
         }
         self.end_tenure(inner, Via::Nobody);
         inner.trouble = trouble;
