@@ -60,15 +60,18 @@ pub struct LastTrouble {
     pub ago: Duration,
 }
 
-/// The longest sentence that a process tells others, in bytes.
+/// The longest sentence that a process tells others, in characters.
 const MAX_TOLD: usize = 512;
 
 impl LastTrouble {
     /// As it was told by another process: not longer than a sentence, and text of one line.
     pub(crate) fn told(self) -> Self {
-        let mut what: String = self.what.replace(char::is_control, " ");
-        what.truncate(what.floor_char_boundary(MAX_TOLD));
-        LastTrouble { what, ..self }
+        let shown = self.what.chars().take(MAX_TOLD);
+        let what = shown.map(|c| if c.is_control() { ' ' } else { c });
+        LastTrouble {
+            what: what.collect(),
+            ..self
+        }
     }
 }
 
