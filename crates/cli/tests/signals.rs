@@ -208,7 +208,7 @@ fn the_bench_measures_in_either_role_and_leaves_nothing() {
             .lines()
             .map(|line| serde_json::from_str(line).expect(line))
             .collect();
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 6);
         for line in &lines {
             assert!(line["calls"].as_u64() > Some(0), "{line}");
             assert!(line["p99_ns"].as_u64() >= line["p50_ns"].as_u64(), "{line}");
