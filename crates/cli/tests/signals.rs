@@ -96,7 +96,8 @@ fn a_command_that_is_stopped_leaves_first() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut exec = start(&["exec"], dir.path());
     let mut answers = BufReader::new(exec.stdout.take().expect("piped"));
-    let stdin = exec.stdin.as_mut().expect("piped");
+    // Held to the end: waiting closes what the child still has here, and the end of its input would end it too.
+    let mut stdin = exec.stdin.take().expect("piped");
     writeln!(stdin, r#"{{"op":"put","key":"a","value":"1"}}"#).expect("it reads");
     wait_for(&mut answers, "\"ok\":true");
     let mut follower = ExecChild::spawn(PROGRAM, dir.path());
