@@ -1,5 +1,7 @@
 //! What is said when something cannot be done, word for word as in `tests/errors.txt`.
 
+#![cfg(unix)] // word for word, with paths and the system's own words
+
 use std::path::Path;
 
 use level_party_testkit::{Finished, ForeignLock, run, run_with_input};

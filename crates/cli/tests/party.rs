@@ -26,6 +26,23 @@ fn processes_started_together_agree_on_a_leader_and_see_each_others_writes() {
 }
 
 #[test]
+fn twenty_processes_that_open_a_new_directory_at_once_come_under_one_leader() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut party = party(dir.path(), 20);
+    for (n, child) in party.iter_mut().enumerate() {
+        child.send(&json!({"op": "put", "key": format!("{n:02}"), "value": "here"}));
+    }
+    for child in &mut party {
+        assert_eq!(child.answer()["ok"], true);
+    }
+    let leader = find_leader(&mut party);
+    let status = party[leader].status();
+    assert_eq!(status["epoch"], 1, "nobody led before: {status}");
+    assert_eq!(status["followers"].as_array().map(Vec::len), Some(19));
+    assert_eq!(party[0].scan("").len(), 20);
+}
+
+#[test]
 fn acknowledged_writes_outlive_every_leader() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut party = party(dir.path(), 3);

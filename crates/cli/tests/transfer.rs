@@ -183,6 +183,7 @@ fn numbers_below_zero_are_keys_and_values_and_no_flags() {
     assert_eq!(done.text(), "0\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn arguments_may_be_any_bytes() {
     use std::ffi::OsStr;

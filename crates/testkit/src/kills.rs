@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::client::content;
@@ -130,13 +129,30 @@ fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
             observer = load.place().spawn();
         } else {
             // Its own thread reaps it, so the number cannot name another process yet.
-            let leader = Pid::from_raw(leader as i32).expect("a pid");
-            if let Err(error) = kill_process(leader, Signal::KILL) {
-                panic!("the leader {leader:?} cannot be killed: {error}");
-            }
+            kill(leader);
         }
     }
     moments
+}
+
+/// Kills a process that is a child of another thread.
+#[cfg(unix)]
+fn kill(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let pid = Pid::from_raw(pid as i32).expect("a pid");
+    if let Err(error) = kill_process(pid, Signal::KILL) {
+        panic!("the leader {pid:?} cannot be killed: {error}");
+    }
+}
+
+/// The same by `TerminateProcess`.
+#[cfg(windows)]
+fn kill(pid: u32) {
+    let killed = std::process::Command::new("taskkill")
+        .args(["/F", "/PID", &pid.to_string()])
+        .output()
+        .expect("a part of Windows");
+    assert!(killed.status.success(), "the leader {pid}: {killed:?}");
 }
 
 /// Runs `writers` and [`READERS`] readers by `program` on `dir` while their leaders are killed, `kills` times.

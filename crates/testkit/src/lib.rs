@@ -27,7 +27,6 @@ mod exec_child;
 #[cfg(unix)]
 mod foreign_lock;
 mod history;
-#[cfg(unix)]
 mod kills;
 pub mod linear;
 mod lines;
@@ -43,7 +42,6 @@ pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
 pub use foreign_lock::{ForeignLock, LockKind};
 pub use history::History;
-#[cfg(unix)]
 pub use kills::{READERS, Record, kill_under_load, run_load};
 pub use lines::{Line, Lines};
 pub use load::Load;

@@ -85,8 +85,10 @@ fn the_suite_holds_while_leader_after_leader_is_killed() {
         suite::run(&db);
         drop(end);
     });
+    // A leader lives longer where it answers slowly, as under Wine.
+    let fewest = if cfg!(windows) { 3 } else { 10 };
     assert!(
-        kills.load(Ordering::Relaxed) > 10,
+        kills.load(Ordering::Relaxed) > fewest,
         "{kills:?} leaders were killed"
     );
 }

@@ -229,6 +229,7 @@ fn a_train_of_puts_without_awaiting_takes_effect_in_order_over_a_takeover() {
 }
 
 #[test]
+#[cfg(unix)] // it is stopped
 fn a_stopped_leader_gives_each_task_a_timeout_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = leader(dir.path());
@@ -254,6 +255,7 @@ fn a_stopped_leader_gives_each_task_a_timeout_that_names_it() {
 }
 
 #[test]
+#[cfg(unix)] // it is stopped first
 fn without_retry_a_task_whose_leader_dies_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = leader(dir.path());

@@ -17,13 +17,16 @@
 //!
 //! `LEVEL_PARTY_CHAOS=50` makes every run fifty times as long. What a test prints is seen with `-- --nocapture`.
 
-#![cfg(unix)]
-
+#[cfg(unix)]
 mod followers;
 mod killed;
+#[cfg(unix)]
 mod paused;
+#[cfg(unix)]
 mod recoveries;
+#[cfg(unix)]
 mod streams;
+#[cfg(unix)]
 mod takeovers;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");

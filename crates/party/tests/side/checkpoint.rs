@@ -6,7 +6,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use level_party::{Db, ErrorKind, Lead};
+#[cfg(unix)]
+use level_party::ErrorKind;
+use level_party::{Db, Lead};
 
 use crate::child::Process;
 
