@@ -1,4 +1,6 @@
-//! How long an opening takes with a full log, beside its floor: writing and syncing as many bytes under the same names.
+//! How long an opening takes with a full log: until the first answer, and until what the log holds is in synced tables,
+//! if these come later and if they come first; beside the floor of the latter, writing and syncing as many bytes under
+//! the same names.
 //!
 //! `cargo run --release -p level-party-engine --example recovery_time [DIRECTORY] [MIB] [ROUNDS]`
 
@@ -16,39 +18,60 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mib: f64 = args.next().map_or(Ok(3.5), |n| n.parse())?;
     let rounds: usize = args.next().map_or(Ok(30), |n| n.parse())?;
     for order in ["random keys", "ascending keys"] {
-        let (mut opens, mut floors) = (Vec::new(), Vec::new());
+        let (mut opens, mut settled, mut eager) = (Vec::new(), Vec::new(), Vec::new());
+        let mut floors = Vec::new();
         let mut sizes = (0, 0);
         let full = tempfile::tempdir_in(&parent)?;
         sizes.0 = fill(full.path(), (mib * 1024.0 * 1024.0) as usize, order)?;
         for _ in 0..rounds {
-            let dir = tempfile::tempdir_in(&parent)?;
-            for entry in std::fs::read_dir(full.path())? {
-                let entry = entry?;
-                std::fs::copy(entry.path(), dir.path().join(entry.file_name()))?;
+            for in_background in [true, false] {
+                let dir = copy(full.path(), &parent)?;
+                let options = Options {
+                    recover_in_background: in_background,
+                    ..Options::default()
+                };
+                let before = Instant::now();
+                let engine = Engine::open(Arc::new(StdFs::new(dir.path())), options)?;
+                match in_background {
+                    true => opens.push(before.elapsed()),
+                    false => eager.push(before.elapsed()),
+                }
+                engine.settled()?;
+                if in_background {
+                    settled.push(before.elapsed());
+                }
+                engine.close()?;
+                sizes.1 = table_bytes(dir.path())?;
+                if in_background {
+                    floors.push(floor(dir.path(), sizes.1)?);
+                }
             }
-            let before = Instant::now();
-            let engine = Engine::open(Arc::new(StdFs::new(dir.path())), Options::default())?;
-            opens.push(before.elapsed());
-            engine.close()?;
-            sizes.1 = table_bytes(dir.path())?;
-            floors.push(floor(dir.path(), sizes.1)?);
         }
         println!(
-            "{order}: log {} KiB, table {} KiB; open p50 {:?} min {:?}; floor p50 {:?} min {:?}",
+            "{order}: log {} KiB, tables {} KiB; p50 and min: first answer {}, settled {}; tables first {}; floor {}",
             sizes.0 / 1024,
             sizes.1 / 1024,
-            median(&mut opens),
-            opens[0],
-            median(&mut floors),
-            floors[0],
+            summary(&mut opens),
+            summary(&mut settled),
+            summary(&mut eager),
+            summary(&mut floors),
         );
     }
     Ok(())
 }
 
-fn median(samples: &mut [Duration]) -> Duration {
+fn copy(full: &Path, parent: &str) -> std::io::Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir_in(parent)?;
+    for entry in std::fs::read_dir(full)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), dir.path().join(entry.file_name()))?;
+    }
+    Ok(dir)
+}
+
+fn summary(samples: &mut [Duration]) -> String {
     samples.sort();
-    samples[samples.len() / 2]
+    format!("{:?} {:?}", samples[samples.len() / 2], samples[0])
 }
 
 /// A database whose log has this many bytes of entries like those of the benchmarks.

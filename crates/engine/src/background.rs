@@ -1,6 +1,6 @@
 //! The background thread: flush first, then compaction; it alone changes the manifest and removes files.
 //!
-//! Promises: a frozen memtable is flushed before any compaction begins or goes on; a step that failed is tried again when
+//! Promises: what the opening left to be settled comes before anything else; a frozen memtable is flushed before any compaction begins or goes on; a step that failed is tried again when
 //! somebody needs it, not before; a panic here ends writing instead of hanging the writers.
 //! Must not know: who waits, or how a group is committed.
 
@@ -18,8 +18,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{TableWriting, write_memtable};
 use crate::manifest::{Change, Manifest};
 use crate::obsolete::Obsolete;
+use crate::run::Run;
+use crate::settle::Base;
 use crate::tail::past::PastLog;
 use crate::version::Version;
+use crate::view;
 
 /// Memtables that wait for their flush, beside the active one. Two, so that a burst can go on during one flush.
 pub(crate) const MAX_FROZEN: usize = 2;
@@ -30,6 +33,13 @@ pub(crate) struct Frozen {
     pub(crate) mem: MemTable,
     /// The log that has its entries.
     pub(crate) log_number: u64,
+}
+
+/// What was recovered, on its way to a table.
+pub(crate) struct Recovered {
+    pub(crate) run: Arc<Run>,
+    /// The logs that it came from, in order.
+    pub(crate) logs: Vec<u64>,
 }
 
 /// What somebody may wait for.
@@ -50,6 +60,8 @@ pub(crate) struct Failures {
 
 /// What the background thread is to do, and how it fared. Guarded by one lock with the replacing of the view.
 pub(crate) struct State {
+    /// Older than all that is frozen.
+    recovered: Option<Recovered>,
     /// Oldest first.
     frozen: VecDeque<Frozen>,
     active_log: u64,
@@ -65,8 +77,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(active_log: u64) -> State {
+    pub(crate) fn new(recovered: Option<Recovered>, active_log: u64) -> State {
         State {
+            // Nobody has to wait for the settling until somebody says so.
+            called: recovered.is_none(),
+            recovered,
             frozen: VecDeque::new(),
             active_log,
             manual: VecDeque::new(),
@@ -74,7 +89,6 @@ impl State {
             compaction_error: None,
             damage: None,
             failures: Failures::default(),
-            called: true,
         }
     }
 
@@ -84,41 +98,58 @@ impl State {
         self.active_log = active_log;
     }
 
-    /// The oldest frozen memtable is in a table.
+    /// The oldest of what is no table yet is one.
     pub(crate) fn unfreeze(&mut self) {
-        self.frozen.pop_front();
+        if self.recovered.take().is_none() {
+            self.frozen.pop_front();
+        }
     }
 
     /// The logs whose entries are in no table yet, oldest first.
     pub(crate) fn log_numbers(&self) -> impl Iterator<Item = u64> {
+        let recovered = self.recovered.iter().flat_map(|recovered| &recovered.logs);
         let frozen = self.frozen.iter().map(|frozen| frozen.log_number);
-        frozen.chain([self.active_log])
+        recovered.copied().chain(frozen).chain([self.active_log])
     }
 
     pub(crate) fn frozen_count(&self) -> usize {
-        self.frozen.len()
+        usize::from(self.recovered.is_some()) + self.frozen.len()
     }
 
-    pub(crate) fn frozen_newest_first(&self) -> Vec<MemTable> {
-        self.frozen
-            .iter()
-            .rev()
-            .map(|frozen| frozen.mem.clone())
+    pub(crate) fn frozen_newest_first(&self) -> Vec<view::Frozen> {
+        let frozen = self.frozen.iter().rev();
+        let recovered = self.recovered.iter();
+        frozen
+            .map(|frozen| view::Frozen::Mem(frozen.mem.clone()))
+            .chain(recovered.map(|recovered| view::Frozen::Run(Arc::clone(&recovered.run))))
             .collect()
     }
 
     /// The oldest frozen memtable, and the log that holds what follows it.
     fn oldest_frozen(&self) -> Option<(Frozen, u64)> {
         let oldest = self.frozen.front()?.clone();
-        let next = self
-            .frozen
-            .get(1)
-            .map_or(self.active_log, |next| next.log_number);
-        Some((oldest, next))
+        let next = self.frozen.get(1);
+        Some((oldest, next.map_or(self.active_log, |next| next.log_number)))
+    }
+
+    /// The log that holds what follows the recovered ones.
+    pub(crate) fn first_log(&self) -> u64 {
+        let first = self.frozen.front();
+        first.map_or(self.active_log, |first| first.log_number)
+    }
+
+    /// Whether somebody has called since this was asked last.
+    pub(crate) fn take_call(&mut self) -> bool {
+        std::mem::take(&mut self.called)
     }
 
     pub(crate) fn call(&mut self) {
         self.called = true;
+    }
+
+    pub(crate) fn flushed(&mut self, result: Result<(), &Error>) {
+        self.failures.flush += u64::from(result.is_err());
+        self.flush_error = result.err().cloned();
     }
 
     pub(crate) fn failures(&self) -> Failures {
@@ -207,6 +238,44 @@ enum Task {
     Compact,
 }
 
+/// What the background thread begins with.
+pub(crate) struct Start {
+    shared: Arc<Shared>,
+    base: Base,
+    /// What the opening thread has switched on is on here too.
+    #[cfg(test)]
+    planted: crate::planted::Bug,
+}
+
+impl Start {
+    pub(crate) fn new(shared: Arc<Shared>, base: Base) -> Start {
+        Start {
+            shared,
+            base,
+            #[cfg(test)]
+            planted: crate::planted::on_this_thread(),
+        }
+    }
+
+    /// Works until the engine is closed.
+    pub(crate) fn run(self) {
+        #[cfg(test)]
+        crate::planted::switch_on(self.planted);
+        let Start { shared, base, .. } = self;
+        shared.bell().answer_here();
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(background) = Background::begin(&shared, base) {
+                background.run();
+            }
+        }));
+        if worked.is_err() {
+            let message = "panicked in the background";
+            shared.health.poison(Error::new(ErrorKind::Io, message));
+        }
+        shared.refuse_manual(&mut shared.state.lock());
+    }
+}
+
 /// The background thread's own things.
 pub(crate) struct Background {
     pub(crate) shared: Arc<Shared>,
@@ -215,47 +284,31 @@ pub(crate) struct Background {
     pub(crate) writing: Arc<TableWriting>,
     /// Numbers of tables that are damaged, and not compacted.
     pub(crate) set_aside: BTreeSet<u64>,
-    /// What the opening thread has switched on is on here too.
-    #[cfg(test)]
-    planted: crate::planted::Bug,
 }
 
 impl Background {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        manifest: Manifest,
-        mut obsolete: Obsolete,
-    ) -> Background {
+    /// Settles what the opening left to be settled. `None`: the engine was closed before.
+    fn begin(shared: &Arc<Shared>, base: Base) -> Option<Background> {
         let (options, tables, health) = (&shared.options, &shared.tables, &shared.health);
         let writing = TableWriting::new(options, tables, shared.next_file(), health);
+        let (manifest, mut obsolete) = match base {
+            Base::Settled(manifest, obsolete) => (manifest, obsolete),
+            Base::Unsettled(unsettled) => unsettled.settle(shared, &writing)?,
+        };
         obsolete.watch(manifest.version());
-        Background {
-            shared,
+        Some(Background {
+            shared: Arc::clone(shared),
             manifest,
             obsolete,
             writing: Arc::new(writing),
             set_aside: BTreeSet::new(),
-            #[cfg(test)]
-            planted: crate::planted::on_this_thread(),
-        }
+        })
     }
 
-    /// Works until the engine is closed.
-    pub(crate) fn run(mut self) {
-        #[cfg(test)]
-        crate::planted::switch_on(self.planted);
-        let shared = Arc::clone(&self.shared);
-        shared.bell().answer_here();
-        let worked = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(task) = self.next_task() {
-                self.perform(task);
-            }
-        }));
-        if worked.is_err() {
-            let message = "panicked in the background";
-            shared.health.poison(Error::new(ErrorKind::Io, message));
+    fn run(mut self) {
+        while let Some(task) = self.next_task() {
+            self.perform(task);
         }
-        shared.refuse_manual(&mut shared.state.lock());
     }
 
     /// Waits for the next thing to do; nothing when the engine is being closed.
@@ -265,7 +318,7 @@ impl Background {
         loop {
             self.obsolete.sweep(shared.fs.as_ref(), &shared.health);
             let mut state = shared.state.lock();
-            retry |= std::mem::take(&mut state.called);
+            retry |= state.take_call();
             if shared.health.is_closing() {
                 return None;
             }
@@ -324,10 +377,7 @@ impl Background {
     /// Flushes the oldest frozen memtable, and records how that went.
     fn flush(&mut self) {
         let result = self.flush_oldest();
-        self.shared.report(|state| {
-            state.failures.flush += u64::from(result.is_err());
-            state.flush_error = result.err();
-        });
+        self.shared.flushed(result.as_ref().map(|_| ()));
     }
 
     /// Flushes what was frozen since a compaction began: the writers don't wait for its end.
@@ -340,7 +390,7 @@ impl Background {
 
     fn may_flush(&self) -> bool {
         let mut state = self.shared.state.lock();
-        let retry = std::mem::take(&mut state.called);
+        let retry = state.take_call();
         !state.frozen.is_empty() && (retry || state.flush_error.is_none())
     }
 

@@ -14,7 +14,7 @@ use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
 use parking_lot::{Condvar, Mutex};
 
-use crate::background::{Background, Failures, Manual, State, Step};
+use crate::background::{Failures, Manual, Start, State, Step};
 use crate::bell::Bell;
 use crate::cursor::Cursor;
 use crate::entry::Entry;
@@ -28,7 +28,7 @@ use crate::recovery::{self, Recovered};
 use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
 use crate::tail::Window;
-use crate::view::View;
+use crate::view::{Frozen, View};
 use crate::write::{Committer, Job, Write, WriteQueue};
 
 mod checkpoint;
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     /// The newest committed batches, for those who follow.
     pub(crate) window: Arc<Window>,
     recovered: Recovered,
+    /// What is in logs below this one was recovered.
+    first_log: u64,
     next_file: Arc<AtomicU64>,
     log_number: AtomicU64,
     level_zero: AtomicUsize,
@@ -113,10 +115,12 @@ impl Engine {
         let floor = options.drop_floor.min(last);
         let snapshots = Snapshots::new(floor, options.listener.clone());
         let hold = options.hold_drop_floor.then(|| snapshots.pin(|| floor));
-        let version = Arc::clone(opened.manifest.version());
+        let wal_number = opened.wal.number();
+        let log_number = opened.base.log_number(wal_number);
+        let state = State::new(opened.base.recovered(), wal_number);
+        let version = Arc::clone(opened.base.version());
         let level_zero = version.level(0).len();
-        let view = View::new(opened.mem.reader(), Vec::new(), version);
-        let log_number = opened.wal.number();
+        let view = View::new(opened.mem.reader(), state.frozen_newest_first(), version);
         let committer = Committer::new(opened.wal, opened.mem, last);
         let window = Window::new(&fs, options.tail_bytes, last, opened.past);
         let shared = Arc::new(Shared {
@@ -126,20 +130,21 @@ impl Engine {
             snapshots,
             hold: Mutex::new(hold),
             view: ArcSwap::from_pointee(view),
-            state: Mutex::new(State::new(log_number)),
+            state: Mutex::new(state),
             bell,
             progress: Condvar::new(),
             queue: WriteQueue::new(committer),
             metrics: Metrics::default(),
             window,
             recovered: opened.recovered,
+            first_log: wal_number,
             next_file,
             log_number: AtomicU64::new(log_number),
             level_zero: AtomicUsize::new(level_zero),
             flush_wanted: AtomicBool::new(false),
             options,
         });
-        let background = Background::new(Arc::clone(&shared), opened.manifest, opened.obsolete);
+        let background = Start::new(Arc::clone(&shared), opened.base);
         let thread = thread::Builder::new()
             .name("level-party-bg".to_owned())
             .spawn(move || background.run())
@@ -154,6 +159,25 @@ impl Engine {
     /// What the opening found.
     pub fn recovered(&self) -> &Recovered {
         &self.shared.recovered
+    }
+
+    /// Has what the opening recovered written to tables, if it is not and nobody has asked for it yet. It is when a write
+    /// with `sync` comes, a memtable is full, or anybody waits for a flush; an owner who let the engine be opened with
+    /// [`Options::recover_in_background`] asks for it as soon as other work has had its turn.
+    pub fn begin_settling(&self) {
+        if !self.shared.is_settled() {
+            self.shared.call_background();
+        }
+    }
+
+    /// Waits until what the opening recovered survives a loss of power. It does at once, unless the engine was opened with
+    /// [`Options::recover_in_background`].
+    ///
+    /// # Errors
+    /// What keeps it from being written to tables: it may be tried again, unless it is [`ErrorKind::Poisoned`];
+    /// [`ErrorKind::Closed`].
+    pub fn settled(&self) -> Result<()> {
+        self.shared.settled()
     }
 
     /// The pin of the drop floor that [`Options::hold_drop_floor`] asked for, once. Dropping it lets compactions go on.
@@ -307,12 +331,13 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         let view = self.view();
         let (pins, oldest_pin) = self.shared.snapshots.count();
-        let mems = std::iter::once(&view.mem).chain(&view.frozen);
+        let frozen = view.frozen.iter().map(Frozen::bytes_used);
+        let in_memory = view.mem.bytes_used() + frozen.sum::<usize>();
         let (stalls, stall_time) = self.shared.metrics.stalls();
         Stats {
             files_per_level: std::array::from_fn(|level| view.version.level(level).len()),
             bytes_per_level: std::array::from_fn(|level| view.version.level_bytes(level)),
-            memtable_bytes: mems.map(|mem| mem.bytes_used() as u64).sum(),
+            memtable_bytes: in_memory as u64,
             block_cache_bytes: self.shared.tables.cached_bytes(),
             pins,
             oldest_pin,
@@ -428,7 +453,7 @@ impl Shared {
     }
 
     /// What wakes the background thread.
-    pub(crate) fn bell(&self) -> &Bell {
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
         &self.bell
     }
 
@@ -436,6 +461,11 @@ impl Shared {
     pub(crate) fn report(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.progress.notify_all();
+    }
+
+    /// Records how the flush of the oldest memtable went, or of what was recovered.
+    pub(crate) fn flushed(&self, result: Result<(), &Error>) {
+        self.report(|state| state.flushed(result));
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -476,6 +506,18 @@ impl Shared {
             since = Some(Instant::now());
             self.wait_for_progress(&mut state, failures, step)?;
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.log_number() >= self.first_log
+    }
+
+    /// Waits until nothing is left to be settled: what was recovered is in synced tables.
+    pub(crate) fn settled(&self) -> Result<()> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        self.wait_until_flushed(self.first_log)
     }
 
     fn wait_until_flushed(&self, log_number: u64) -> Result<()> {

@@ -8,6 +8,7 @@ use level_party_format::Corruption;
 use level_party_memtable::MemIter;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::run::RunIter;
 
 mod level;
 mod merge;
@@ -22,6 +23,8 @@ pub(crate) use table::TableIter;
 pub(crate) enum InternalIter {
     /// A memtable.
     Mem(MemIter),
+    /// What was recovered, as it lies in the logs.
+    Run(RunIter),
     /// One table.
     Table(TableIter),
     /// Tables that follow each other in key order.
@@ -31,8 +34,12 @@ pub(crate) enum InternalIter {
 /// Calls the same method on whichever kind it is.
 macro_rules! on {
     ($self:ident, $iter:ident => $mem:expr, $other:expr) => {
+        on!($self, $iter => $mem, $other, $other)
+    };
+    ($self:ident, $iter:ident => $mem:expr, $run:expr, $other:expr) => {
         match $self {
             InternalIter::Mem($iter) => $mem,
+            InternalIter::Run($iter) => $run,
             InternalIter::Table($iter) => $other,
             InternalIter::Level($iter) => $other,
         }
@@ -60,36 +67,36 @@ impl InternalIter {
 
     /// Moves to the first entry.
     pub(crate) fn seek_to_first(&mut self) -> Result<()> {
-        on!(self, iter => { iter.seek_to_first(); whole(iter) }, iter.seek_to_first())
+        on!(self, iter => { iter.seek_to_first(); whole(iter) }, { iter.seek_to_first(); Ok(()) }, iter.seek_to_first())
     }
 
     /// Moves to the last entry.
     pub(crate) fn seek_to_last(&mut self) -> Result<()> {
-        on!(self, iter => { iter.seek_to_last(); whole(iter) }, iter.seek_to_last())
+        on!(self, iter => { iter.seek_to_last(); whole(iter) }, { iter.seek_to_last(); Ok(()) }, iter.seek_to_last())
     }
 
     /// Moves to the first entry at or after an internal key.
     pub(crate) fn seek(&mut self, internal_key: &[u8]) -> Result<()> {
-        on!(self, iter => { iter.seek(internal_key); whole(iter) }, iter.seek(internal_key))
+        on!(self, iter => { iter.seek(internal_key); whole(iter) }, { iter.seek(internal_key); Ok(()) }, iter.seek(internal_key))
     }
 
     /// Moves to the next entry; does nothing if not valid.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<()> {
-        on!(self, iter => { iter.next(); whole(iter) }, iter.next())
+        on!(self, iter => { iter.next(); whole(iter) }, { iter.next(); Ok(()) }, iter.next())
     }
 
     /// Moves to the entry before; does nothing if not valid.
     #[inline]
     pub(crate) fn prev(&mut self) -> Result<()> {
-        on!(self, iter => { iter.prev(); whole(iter) }, iter.prev())
+        on!(self, iter => { iter.prev(); whole(iter) }, { iter.prev(); Ok(()) }, iter.prev())
     }
 
     /// The error for an entry here that makes no sense, naming its place.
     #[cold]
     pub(crate) fn damaged(&self, error: Corruption) -> Error {
         match self {
-            InternalIter::Mem(_) => damaged_memtable(error),
+            InternalIter::Mem(_) | InternalIter::Run(_) => damaged_memtable(error),
             InternalIter::Table(iter) => iter.damaged(error),
             InternalIter::Level(iter) => iter.damaged(error),
         }

@@ -1,7 +1,7 @@
 //! A LevelDB storage engine in two halves that meet in a [`View`].
 //!
 //! The **read half** ([`View`], [`Version`], [`Cursor`], tables) answers from an immutable [`View`]: the active memtable,
-//! the frozen ones, and one version of the table files. It needs no lock and no write access.
+//! what is frozen or was just recovered, and one version of the table files. It needs no lock and no write access.
 //! The **write half** ([`Engine`]) owns the log, the memtable's insertions, flush, compaction, the manifest and recovery.
 //!
 //! It promises: a directory that C++ LevelDB 1.23 opens at any time, also after a crash, and the reverse; a write that
@@ -66,6 +66,8 @@ mod memory;
 mod metrics;
 mod obsolete;
 mod recovery;
+mod run;
+mod settle;
 mod snapshots;
 mod stats;
 mod tail;
@@ -99,13 +101,14 @@ pub use options::{Before, Listener, Options, RecoveryMode};
 pub use range::{KeyRange, Keys, Pairs, RangeCursor};
 pub use recovery::Recovered;
 pub use repair::{Repair, Repaired};
+pub use run::Run;
 pub use snapshots::Pin;
 pub use stats::Stats;
 pub use table::Table;
 pub use tail::{Committed, Gap, Tail, TailItem, TailWaker};
 pub use verify::{Problem, Verified, verify};
 pub use version::Version;
-pub use view::View;
+pub use view::{Frozen, View};
 pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Write};
 
 pub use level_party_format::batch::{Op, WriteBatch};

@@ -398,6 +398,11 @@ impl Manifest {
         synced.map_err(|error| Error::io("sync the directory of", &self.name, error))
     }
 
+    /// The number in its name.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The version that the manifest says.
     pub(crate) fn version(&self) -> &Arc<Version> {
         &self.version

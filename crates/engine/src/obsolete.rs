@@ -33,18 +33,18 @@ pub(crate) struct Obsolete {
 }
 
 impl Obsolete {
-    /// Finds what earlier openings left in the directory. The manifest names `version`, `manifest` is its number, and
+    /// Finds among `names` what earlier openings left in the directory. The manifest names `version`, `manifest` is its number, and
     /// logs below `log_number` are in its tables; of those `kept` stay nevertheless.
     pub(crate) fn scan(
-        fs: &dyn Fs,
+        names: Vec<String>,
         version: &Version,
         manifest: u64,
         log_number: u64,
         kept: &[u64],
-    ) -> io::Result<Obsolete> {
+    ) -> Obsolete {
         let known: HashSet<u64> = version.files().map(|(_, file)| file.number).collect();
         let mut obsolete = Obsolete::default();
-        for name in fs.list()? {
+        for name in names {
             let Some((kind, number)) = filename::parse(&name) else {
                 continue;
             };
@@ -59,7 +59,7 @@ impl Obsolete {
                 obsolete.names.insert(name);
             }
         }
-        Ok(obsolete)
+        obsolete
     }
 
     /// A version that readers may take up from now on.

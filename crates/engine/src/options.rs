@@ -64,6 +64,12 @@ pub struct Options {
     /// Another program may have written the logs: a gap in their sequences is then no sign of a lost record (C++ LevelDB
     /// leaves one after a failed append and goes on).
     pub foreign_logs: bool,
+    /// Answer before what was recovered is in tables, where the logs are no larger than two memtables and sound to the end:
+    /// several times sooner. They are written when somebody needs them, or the owner says so
+    /// ([`Engine::begin_settling`](crate::Engine::begin_settling)). What was recovered is kept when the process dies all the same; a write with `sync` waits for the tables, and
+    /// whoever tells anybody that an earlier one was made has to ask [`Engine::settled`](crate::Engine::settled). Only with
+    /// [`RecoveryMode::SameBoot`], and not with `foreign_logs`; otherwise nothing is answered before.
+    pub recover_in_background: bool,
     /// No moment below this sequence can be pinned: an earlier opening may have dropped entries there.
     pub drop_floor: Sequence,
     /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
@@ -100,6 +106,7 @@ impl Default for Options {
             regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
             foreign_logs: false,
+            recover_in_background: false,
             drop_floor: 0,
             hold_drop_floor: false,
             block_cache_bytes: 8 << 20,
@@ -147,6 +154,7 @@ impl fmt::Debug for Options {
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
             .field("foreign_logs", &self.foreign_logs)
+            .field("recover_in_background", &self.recover_in_background)
             .field("drop_floor", &self.drop_floor)
             .field("hold_drop_floor", &self.hold_drop_floor)
             .field("block_cache_bytes", &self.block_cache_bytes)
@@ -188,10 +196,11 @@ pub trait Listener: Send + Sync {
         true
     }
 
-    /// Called before `CURRENT` is made to name the manifest `number`, while the directory is opened.
+    /// Called before `CURRENT` is made to name the manifest `number`, while the directory is opened or, after that, once
+    /// what was recovered is in tables.
     ///
     /// # Errors
-    /// An error ends the opening.
+    /// An error ends the opening, or writing for good.
     fn names_manifest(&self, number: u64) -> std::io::Result<()> {
         let _ = number;
         Ok(())

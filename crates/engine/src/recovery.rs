@@ -1,8 +1,10 @@
 //! Recovery: from what is in the directory to an engine that may answer.
 //!
-//! Promises: on return everything recovered is in tables, which the manifest names, all of it durable; the new log is
-//! empty, and no log of an earlier opening is ever appended to. A number that any file in the directory has is not used
-//! again. Nothing old is removed here.
+//! Promises: the new log is empty, and no log of an earlier opening is ever appended to. A number that any file in the
+//! directory has is not used again. Nothing old is removed here. On return either everything recovered is in tables, which
+//! the manifest names, all of it durable; or ([`Options::recover_in_background`]) it is in memory and in the logs that it
+//! came from, `CURRENT` and everything it relies on are as they were found, and the rest is
+//! [`settle`](crate::settle)'s.
 //! Must not know: who asks, or how he learned whether the system was restarted.
 //!
 //! The end of a log is judged by [`RecoveryMode`](crate::RecoveryMode). After a loss of power the first record that is missing, torn or bad
@@ -29,12 +31,12 @@ use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
-use crate::options::Options;
+use crate::options::{Options, RecoveryMode};
+use crate::settle::{Base, Unsettled};
 use crate::tail::past::PastLog;
 use crate::wal::Wal;
 
 mod replay;
-mod sorted;
 
 use replay::Replay;
 
@@ -55,10 +57,9 @@ pub struct Recovered {
 /// The parts of an engine after recovery.
 pub(crate) struct Opened {
     pub(crate) recovered: Recovered,
-    pub(crate) manifest: Manifest,
+    pub(crate) base: Base,
     pub(crate) wal: Wal,
     pub(crate) mem: MemTableWriter,
-    pub(crate) obsolete: Obsolete,
     /// Logs that are in tables, oldest first, which are kept for those who follow the batches.
     pub(crate) past: Vec<PastLog>,
 }
@@ -87,14 +88,31 @@ pub(crate) fn open(
     };
     check_tables_exist(&contents, &names)?;
     next_file.store(first_free_number(&contents, &names)?, Ordering::SeqCst);
-    let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
 
     let in_tables = (contents.log_number, contents.last_sequence);
     let writing = TableWriting::new(options, tables, next_file, health);
-    let mut replay = Replay::new(&writing, options, &contents);
-    if !created {
-        replay.run(&logs_to_replay(&contents, &names)?)?;
+    let logs = match created {
+        true => Vec::new(),
+        false => logs_to_replay(&contents, &names)?,
+    };
+    if !created && may_be_gathered(options, &contents) {
+        let mut replay = Replay::new(&writing, options, &contents);
+        if let Some(run) = replay.gather(&logs)? {
+            let past = kept_for_followers(fs.as_ref(), options, in_tables, &names, replay.past);
+            let unsettled = Unsettled {
+                version: contents.version(tables, bell)?,
+                contents,
+                run: Arc::new(run),
+                logs,
+                names,
+                kept: past.iter().map(|log| log.number).collect(),
+            };
+            return unsettled.open(options, tables, next_file, past);
+        }
     }
+    let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
+    let mut replay = Replay::new(&writing, options, &contents);
+    replay.run(&logs)?;
     let Replay {
         last,
         written,
@@ -144,13 +162,12 @@ pub(crate) fn open(
     wal.set_linked();
 
     let obsolete = Obsolete::scan(
-        fs.as_ref(),
+        list(fs.as_ref())?,
         manifest.version(),
         manifest_number,
         wal.number(),
         &past.iter().map(|log| log.number).collect::<Vec<_>>(),
-    )
-    .map_err(|error| Error::io("list", "the directory", error))?;
+    );
     let mem = memory::allocate(options, tables.comparator(), 0, last)?;
     let recovered = Recovered {
         last_sequence: last,
@@ -159,12 +176,20 @@ pub(crate) fn open(
     };
     Ok(Opened {
         recovered,
-        manifest,
+        base: Base::Settled(manifest, obsolete),
         wal,
         mem,
-        obsolete,
         past,
     })
+}
+
+/// Whether it may be answered before what the logs hold is in tables. After a loss of power, and where another program may
+/// have written them, the logs are judged once and rewritten; and a manifest with a torn end is left behind at once.
+fn may_be_gathered(options: &Options, contents: &Contents) -> bool {
+    options.recover_in_background
+        && options.recovery == RecoveryMode::SameBoot
+        && !options.foreign_logs
+        && contents.dropped.is_empty()
 }
 
 /// The logs that readers of a [`Tail`](crate::Tail) may go back to: those just recovered, and before them those that the

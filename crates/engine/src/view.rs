@@ -1,4 +1,4 @@
-//! [`View`]: all that a read needs, immutable: the active memtable, the frozen ones, and one version.
+//! [`View`]: all that a read needs, immutable: the active memtable, what is frozen, and one version.
 //!
 //! Promises: a view together with its own last sequence is one consistent moment; writes go on into the active memtable
 //! with higher sequences, which such a read passes over. A view needs no lock and no write access, and keeps what it
@@ -16,21 +16,54 @@ use crate::cursor::Cursor;
 use crate::entry::{Entry, Lookup, Want};
 use crate::error::Result;
 use crate::iter::{InternalIter, MergingIter};
+use crate::run::{Run, RunIter};
 use crate::version::Version;
 
 /// All that a read needs.
 pub struct View {
     /// The memtable that writes go into.
     pub mem: MemTable,
-    /// The memtables that are full and not in the version yet, newest first.
-    pub frozen: Vec<MemTable>,
+    /// What is full, or was recovered, and is not in the version yet, newest first.
+    pub frozen: Vec<Frozen>,
     /// The tables.
     pub version: Arc<Version>,
 }
 
+/// Entries on their way to tables, which no write goes into any more.
+#[derive(Clone)]
+pub enum Frozen {
+    /// A full memtable.
+    Mem(MemTable),
+    /// What the logs of earlier openings held.
+    Run(Arc<Run>),
+}
+
+impl Frozen {
+    fn get(&self, user_key: &[u8], sequence: Sequence) -> MemLookup<'_> {
+        match self {
+            Frozen::Mem(mem) => mem.get(user_key, sequence),
+            Frozen::Run(run) => run.get(user_key, sequence),
+        }
+    }
+
+    fn iter(&self) -> InternalIter {
+        match self {
+            Frozen::Mem(mem) => InternalIter::Mem(mem.iter()),
+            Frozen::Run(run) => InternalIter::Run(RunIter::new(run)),
+        }
+    }
+
+    pub(crate) fn bytes_used(&self) -> usize {
+        match self {
+            Frozen::Mem(mem) => mem.bytes_used(),
+            Frozen::Run(run) => run.bytes_used(),
+        }
+    }
+}
+
 impl View {
     /// A view of these parts; `frozen` newest first.
-    pub fn new(mem: MemTable, frozen: Vec<MemTable>, version: Arc<Version>) -> View {
+    pub fn new(mem: MemTable, frozen: Vec<Frozen>, version: Arc<Version>) -> View {
         View {
             mem,
             frozen,
@@ -75,8 +108,10 @@ impl View {
     }
 
     fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
-        for mem in std::iter::once(&self.mem).chain(&self.frozen) {
-            match mem.get(user_key, sequence) {
+        let in_mem = std::iter::once_with(|| self.mem.get(user_key, sequence));
+        let in_frozen = self.frozen.iter().map(|f| f.get(user_key, sequence));
+        for found in in_mem.chain(in_frozen) {
+            match found {
                 MemLookup::Absent => {}
                 MemLookup::Deleted { sequence } => return Ok(Lookup::Deleted { sequence }),
                 MemLookup::Value { sequence, value } => {
@@ -96,9 +131,8 @@ impl View {
     /// An iterator over all internal entries, newest memtable first in `iters`' order.
     pub(crate) fn internal_iter(&self) -> MergingIter {
         let mut iters = Vec::with_capacity(1 + self.frozen.len() + self.version.level(0).len() + 6);
-        for mem in std::iter::once(&self.mem).chain(&self.frozen) {
-            iters.push(InternalIter::Mem(mem.iter()));
-        }
+        iters.push(InternalIter::Mem(self.mem.iter()));
+        iters.extend(self.frozen.iter().map(Frozen::iter));
         self.version.add_iters(&mut iters);
         MergingIter::new(iters, self.comparator().clone())
     }

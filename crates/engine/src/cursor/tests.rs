@@ -11,6 +11,7 @@ use crate::testing::{
     table_options, tables, write_table,
 };
 use crate::version::Version;
+use crate::view::Frozen;
 
 /// A view over a random history: two memtables, files of level 0, and two deeper levels whose files split keys.
 struct World {
@@ -60,7 +61,7 @@ impl World {
         let (_, frozen) = memtable(&age(), 0);
         let last = writes as Sequence;
         let (writer, mem) = memtable(&age(), last);
-        let view = Arc::new(View::new(mem, vec![frozen], Arc::new(version)));
+        let view = Arc::new(View::new(mem, vec![Frozen::Mem(frozen)], Arc::new(version)));
         World {
             history,
             view,

@@ -16,6 +16,8 @@ pub(crate) enum Bug {
     CurrentNotSynced,
     /// A table is not synced before the manifest names it.
     TableNotSynced,
+    /// A sync does not wait until what was recovered is in tables.
+    SyncUnsettled,
     /// The manifest is given a last sequence that is not in tables, and in the log perhaps.
     ManifestAheadOfLog,
     /// A compaction ends a table between two versions of a key.

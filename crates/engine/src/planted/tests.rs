@@ -46,6 +46,7 @@ fn plan() -> Plan {
         },
         batches: 130,
         large_every: None,
+        takeovers: false,
         no_tables: false,
         states: 1500,
         seed: 7,
@@ -85,6 +86,16 @@ fn a_directory_not_synced_after_current_is_caught() {
 fn a_table_not_synced_is_caught_and_nothing_hangs() {
     is_caught(Bug::TableNotSynced, || {
         power_fails(&plan());
+    });
+}
+
+#[test]
+fn a_sync_before_the_recovered_logs_are_in_tables_is_caught() {
+    is_caught(Bug::SyncUnsettled, || {
+        power_fails(&Plan {
+            takeovers: true,
+            ..plan()
+        });
     });
 }
 

@@ -1,4 +1,5 @@
-//! [`Replay`]: logs, one after the other, into tables of level 0.
+//! [`Replay`]: logs, one after the other, into tables of level 0; or, if all are sound to the end and not large, into one
+//! [`Run`].
 //!
 //! Promises: of a log the longest good beginning is taken, and what ends it is said; a log that is corrupt ends the
 //! opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
@@ -15,7 +16,6 @@ use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Corruption, Sequence};
 
 use super::set_aside;
-use super::sorted::write_sorted;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
 use crate::flush::TableWriting;
@@ -23,6 +23,7 @@ use crate::fs::WriteFile;
 use crate::manifest::Contents;
 use crate::memory;
 use crate::options::{Options, RecoveryMode};
+use crate::run::{Run, RunBuilder};
 use crate::tail::past::PastLog;
 
 /// Why a log's replay ended before its end.
@@ -77,6 +78,44 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// All logs as one run, for an opening that answers before they are in tables. `None`: they must be in tables first,
+    /// because one of them does not end with a whole record, or they are large. Nothing was changed then but what is told
+    /// of them here.
+    pub(super) fn gather(&mut self, logs: &[u64]) -> Result<Option<Run>> {
+        let mut builder = RunBuilder::new();
+        let mut room = 2 * self.options.write_buffer_size as u64;
+        for &number in logs {
+            let name = filename::log(number);
+            let len = self.writing.fs.open_read(&name).map(|file| file.len());
+            let len = len.map_err(|error| Error::io("open", &name, error))?;
+            let Some(left) = room.checked_sub(len) else {
+                return Ok(None);
+            };
+            room = left;
+            let read = self.writing.fs.read(&name);
+            let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
+            let before = self.last;
+            builder.begin_log(&bytes);
+            for item in LogReader::new(&bytes) {
+                let LogItem::Record { payload, .. } = item else {
+                    return Ok(None);
+                };
+                let (payload, own) = match payload {
+                    Cow::Borrowed(payload) => (payload, None),
+                    Cow::Owned(payload) => (&[][..], Some(Bytes::from(payload))),
+                };
+                let Ok(batch) = BatchRef::parse(own.as_deref().unwrap_or(payload)) else {
+                    return Ok(None);
+                };
+                self.go_on_to_end_of(&batch);
+                builder.add(batch, own.clone());
+            }
+            self.keep_for_followers(number, before, &bytes);
+        }
+        let order = self.writing.tables.comparator();
+        Ok(Some(builder.finish(order, self.last)))
+    }
+
     pub(super) fn run(&mut self, logs: &[u64]) -> Result<()> {
         let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
         for (at, &number) in logs.iter().enumerate() {
@@ -85,11 +124,7 @@ impl<'a> Replay<'a> {
             let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
             let before = self.last;
             let end = self.replay(&name, &bytes)?;
-            if self.last > before && self.options.tail_bytes > 0 {
-                let log = PastLog::new(number, None, Some(self.last), Some(bytes.clone()));
-                self.past.push(log);
-                self.forget_old_bytes();
-            }
+            self.keep_for_followers(number, before, &bytes);
             match end {
                 None => continue,
                 Some(End::Torn { offset, bytes }) => {
@@ -114,6 +149,15 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// A log that led from the sequence `before` to here is offered to who follows.
+    fn keep_for_followers(&mut self, number: u64, before: Sequence, bytes: &Bytes) {
+        if self.last > before && self.options.tail_bytes > 0 {
+            let log = PastLog::new(number, None, Some(self.last), Some(bytes.clone()));
+            self.past.push(log);
+            self.forget_old_bytes();
+        }
+    }
+
     /// Keeps the bytes of the newest logs in memory, up to the tail's budget. The others are read again if somebody asks.
     fn forget_old_bytes(&mut self) {
         let mut sum = 0;
@@ -135,7 +179,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Writes what is good of a log, and says what ended it before its end.
-    fn replay(&mut self, name: &str, bytes: &[u8]) -> Result<Option<End>> {
+    fn replay(&mut self, name: &str, bytes: &Bytes) -> Result<Option<End>> {
         let mut reader = LogReader::new(bytes);
         let mut piece = Piece::default();
         let end = loop {
@@ -156,7 +200,7 @@ impl<'a> Replay<'a> {
                 return Err(Error::corruption(name, Corruption::new(what).at(offset)));
             }
             if piece.demand > 0 && piece.demand + demand > 2 * self.options.write_buffer_size {
-                self.write(std::mem::take(&mut piece))?;
+                self.write(std::mem::take(&mut piece), bytes)?;
             }
             piece.demand += demand;
             piece.payloads.push(payload);
@@ -167,7 +211,7 @@ impl<'a> Replay<'a> {
             let error = Corruption::new(what.as_str()).at(*offset);
             return Err(Error::corruption(name, error));
         }
-        self.write(piece)?;
+        self.write(piece, bytes)?;
         Ok(end)
     }
 
@@ -181,20 +225,34 @@ impl<'a> Replay<'a> {
                 "the writes between sequence {last} and {next} are missing"
             ));
         }
-        let behind = next + u64::from(batch.count());
-        self.last = last.max(behind.saturating_sub(1));
+        self.go_on_to_end_of(&batch);
         Ok(memory::bytes_for(batch.iter()))
     }
 
-    fn write(&mut self, piece: Piece<'_>) -> Result<()> {
-        let batches = piece.payloads.iter().map(|payload| {
-            BatchRef::parse(payload).expect("a payload was parsed before it came into a piece")
-        });
+    fn go_on_to_end_of(&mut self, batch: &BatchRef<'_>) {
+        let behind = batch.sequence() + u64::from(batch.count());
+        self.last = self.last.max(behind.saturating_sub(1));
+    }
+
+    /// Writes a piece of `log`.
+    fn write(&mut self, piece: Piece<'_>, log: &Bytes) -> Result<()> {
+        let mut builder = RunBuilder::new();
+        builder.begin_log(log);
+        for payload in piece.payloads {
+            let (payload, own) = match payload {
+                Cow::Borrowed(payload) => (payload, None),
+                Cow::Owned(payload) => (&[][..], Some(Bytes::from(payload))),
+            };
+            let batch = BatchRef::parse(own.as_deref().unwrap_or(payload))
+                .expect("a payload was parsed before it came into a piece");
+            builder.add(batch, own.clone());
+        }
+        let run = builder.finish(self.writing.tables.comparator(), self.last);
         for mut file in self.unsynced.drain(..) {
             let synced = file.sync();
             synced.map_err(|error| Error::io("sync", "a recovered table", error))?;
         }
-        for table in write_sorted(self.writing, batches)? {
+        for table in run.write_fast(self.writing)? {
             self.written.push(table.meta);
             self.unsynced.push(table.file);
         }

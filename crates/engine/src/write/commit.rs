@@ -1,7 +1,7 @@
 //! [`Committer`]: commits one group at a time.
 //!
 //! Promises, in this order: each hook is asked whether its write is still wanted; the conditions are judged; room is made in the log and the
-//! memtable; sequences are assigned and the hooks told; the group goes to the log as one record with one write; it is
+//! memtable, and what was recovered is in tables if any of the writes asks for sync; sequences are assigned and the hooks told; the group goes to the log as one record with one write; it is
 //! synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the sequences
 //! are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
 //! Must not know: who waits for the answers.
@@ -72,6 +72,9 @@ impl Committer {
         claim(group);
         judge(group, &shared.view.load(), self.last);
         let demand = going_on(group).map(|w| w.demand).sum();
+        if going_on(group).any(|w| w.write.sync) && !planted!(SyncUnsettled) {
+            shared.settled()?;
+        }
         self.make_room(shared, demand)?;
         shared.health.check()?;
         shared.health.check_owner(Before::Append)?;

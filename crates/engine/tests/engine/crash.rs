@@ -24,6 +24,7 @@ fn plan(percent: usize, seed: u64) -> Plan {
         },
         batches: 130,
         large_every: None,
+        takeovers: false,
         no_tables: false,
         states: share(percent),
         seed,
@@ -40,7 +41,7 @@ fn report(name: &str, plan: &Plan, counts: &Counts) {
 
 #[test]
 fn after_a_loss_of_power_at_any_call_whole_batches_are_there_with_all_that_was_synced() {
-    let plan = plan(45, 1);
+    let plan = plan(35, 1);
     let counts = power_fails(&plan);
     report("power", &plan, &counts);
     assert!(counts.dropped > 0, "{counts:?}");
@@ -72,7 +73,25 @@ fn after_a_loss_of_power_a_sync_holds_for_the_logs_before_it_too() {
 }
 
 #[test]
+fn after_a_loss_of_power_a_sync_holds_for_what_an_opening_has_not_settled() {
+    let plan = Plan {
+        takeovers: true,
+        ..plan(10, 5)
+    };
+    report("power, takeovers", &plan, &power_fails(&plan));
+}
+
+#[test]
+fn after_a_kill_before_an_opening_has_settled_all_that_was_answered_is_there() {
+    let plan = Plan {
+        takeovers: true,
+        ..plan(10, 6)
+    };
+    report("kills, takeovers", &plan, &processes_die(&plan));
+}
+
+#[test]
 fn after_a_kill_at_any_call_all_that_was_answered_is_there() {
-    let plan = plan(20, 4);
+    let plan = plan(10, 4);
     report("kills", &plan, &processes_die(&plan));
 }

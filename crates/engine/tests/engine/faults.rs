@@ -214,8 +214,17 @@ fn busy() -> Options {
     }
 }
 
-/// Every fault in turn.
+/// Every fault in turn, for openings that answer after the tables are written and before.
 fn try_all(scope: Scope, for_good: bool) -> Counts {
+    let in_background = Options {
+        recover_in_background: true,
+        ..busy()
+    };
+    try_all_with(scope, for_good, &in_background);
+    try_all_with(scope, for_good, &busy())
+}
+
+fn try_all_with(scope: Scope, for_good: bool, options: &Options) -> Counts {
     let mut sum = Counts::default();
     for fault in [Fault::Io, Fault::NoSpace, Fault::Short] {
         let refusal = Refusal {
@@ -223,7 +232,7 @@ fn try_all(scope: Scope, for_good: bool) -> Counts {
             fault,
             for_good,
         };
-        let counts = each_call_fails(refusal, &busy());
+        let counts = each_call_fails(refusal, options);
         println!("{refusal:?}: {counts:?}");
         assert!(counts.runs > 80 && counts.unopened > 4, "{counts:?}");
         sum.runs += counts.runs;

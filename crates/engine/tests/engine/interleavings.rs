@@ -33,6 +33,12 @@ fn with(recovery: RecoveryMode) -> Options {
 /// there, synced as he had asked. The old log's own sync would not do: its error may have been told to the dead.
 #[test]
 fn what_a_recovery_showed_survives_a_loss_of_power_without_a_sync_of_the_old_log() {
+    for in_background in [false, true] {
+        survives_without_a_sync_of_the_old_log(in_background);
+    }
+}
+
+fn survives_without_a_sync_of_the_old_log(in_background: bool) {
     let recorder = Recorder::new(&Files::new(), 0);
     let mut history = History::default();
     let engine = Engine::open(Arc::new(recorder.clone()), with(RecoveryMode::SameBoot)).unwrap();
@@ -43,8 +49,13 @@ fn what_a_recovery_showed_survives_a_loss_of_power_without_a_sync_of_the_old_log
     // As a kill: nothing is synced by it.
     engine.close().unwrap();
     let before = recorder.steps().len();
-    let engine = Engine::open(Arc::new(recorder.clone()), with(RecoveryMode::SameBoot)).unwrap();
+    let options = Options {
+        recover_in_background: in_background,
+        ..with(RecoveryMode::SameBoot)
+    };
+    let engine = Engine::open(Arc::new(recorder.clone()), options).unwrap();
     assert_eq!(last_batch(&engine), 30);
+    engine.settled().unwrap();
     let steps = recorder.steps();
     let mut disk = Disk::new(&Files::new());
     let mut logs = Vec::new();

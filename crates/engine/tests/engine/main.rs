@@ -15,4 +15,5 @@ mod order;
 mod owner;
 mod recovery;
 mod seeks;
+mod settle;
 mod support;

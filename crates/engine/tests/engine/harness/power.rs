@@ -16,6 +16,8 @@ pub struct Plan {
     pub options: Options,
     pub batches: u64,
     pub large_every: Option<u64>,
+    /// Openings in the course of the workload come often, and answer before what they recovered is in tables.
+    pub takeovers: bool,
     /// No table can be made, so that everything stays in logs.
     pub no_tables: bool,
     /// Distinct states to be opened, at least.
@@ -79,6 +81,7 @@ impl Run {
                     Loss::Power => RecoveryMode::AfterReboot,
                     Loss::Process => RecoveryMode::SameBoot,
                 },
+                recover_in_background: plan.takeovers,
                 ..plan.options.clone()
             },
             rng: Rng(plan.seed),
@@ -121,16 +124,19 @@ impl Run {
             if self.rng.one_in(40) {
                 engine.compact_range(None, None).unwrap();
             }
-            if self.rng.one_in(50) {
+            if self.rng.one_in(if plan.takeovers { 10 } else { 50 }) {
                 engine.close().unwrap();
-                engine = self.open(recorder);
+                engine = self.open_again(recorder);
                 assert_eq!(
                     last_batch(&engine),
                     history.len(),
                     "all that was answered is there"
                 );
-                // What recovery showed is durable, whatever it was before.
-                recorder.synced(history.len());
+                if !plan.takeovers || self.rng.one_in(4) {
+                    engine.settled().unwrap();
+                    // What recovery showed is durable, whatever it was before.
+                    recorder.synced(history.len());
+                }
             }
         }
         engine.close().unwrap();
@@ -161,6 +167,15 @@ impl Run {
 
     fn open(&self, recorder: &Recorder) -> Engine {
         Engine::open(Arc::new(recorder.clone()), self.options.clone()).expect("it opens")
+    }
+
+    /// Opens what a process of the same boot has left, before any loss.
+    fn open_again(&self, recorder: &Recorder) -> Engine {
+        let options = Options {
+            recovery: RecoveryMode::SameBoot,
+            ..self.options.clone()
+        };
+        Engine::open(Arc::new(recorder.clone()), options).expect("it opens")
     }
 
     /// The states that crashes at the recorded calls leave, those not seen before.
@@ -221,25 +236,52 @@ impl Run {
         self.counts.beyond += usize::from(last > state.floor);
 
         recorder.answered(last);
-        recorder.synced(last);
         let mut branch = history.up_to(last);
+        if self.loss == Loss::Power || !self.options.recover_in_background {
+            recorder.synced(last);
+        }
+        if self.options.recover_in_background && self.rng.one_in(2) {
+            // The next opening finds the logs of two.
+            let batch = branch.push(self.tag());
+            let write = Write::new(batch).hook(recorder.hook(last + 1));
+            engine.write(write).unwrap();
+            engine.close().unwrap();
+            let engine = self.open_again(&recorder);
+            assert_eq!(last_batch(&engine), last + 1, "{}", describe(state));
+            return self.go_on(state, &recorder, branch, &engine, last, depth);
+        }
+        self.go_on(state, &recorder, branch, &engine, last, depth);
+    }
+
+    /// A write with sync, another opening, and now and then another crash, during all that came since `state`, which
+    /// showed `recovered` batches.
+    fn go_on(
+        &mut self,
+        state: &State,
+        recorder: &Recorder,
+        mut branch: History,
+        engine: &Engine,
+        recovered: u64,
+        depth: usize,
+    ) {
         let batch = branch.push(self.tag());
-        let write = Write::new(batch).sync(true).hook(recorder.hook(last + 1));
+        let last = branch.len();
+        let write = Write::new(batch).sync(true).hook(recorder.hook(last));
         engine.write(write).unwrap();
-        recorder.synced(last + 1);
+        recorder.synced(last);
         engine.close().unwrap();
         if self.rng.one_in(4) {
             let engine = self.open(&Recorder::new(&recorder.files(), 0));
-            assert_eq!(last_batch(&engine), last + 1, "{}", describe(state));
+            assert_eq!(last_batch(&engine), last, "{}", describe(state));
             assert!(
-                contents(&engine) == branch.after(last + 1),
+                contents(&engine) == branch.after(last),
                 "{}",
                 describe(state)
             );
         }
         let go_deeper = self.rng.one_in([100, 30, 30, 1][depth]);
         if depth < 3 && go_deeper {
-            self.crash_again(state, &recorder, &branch, last, depth + 1);
+            self.crash_again(state, recorder, &branch, recovered, depth + 1);
         }
     }
 

@@ -1,0 +1,196 @@
+//! Settling: what an opening recovered goes into tables while the engine answers already.
+//!
+//! An opening that takes over from a process that was killed keeps everybody waiting until its first answer. Writing what
+//! the logs hold to tables and syncing them takes most of that time; reading and sorting it takes little. So an engine may
+//! be opened *unsettled* ([`Options::recover_in_background`]): the recovered entries are read from a [`Run`], a new log
+//! takes the new ones, and nothing else in the directory is touched. The background thread settles it before it does
+//! anything else, but not before somebody needs that or the owner asks for it: in the first milliseconds of a takeover
+//! every survivor wants the processors and the disk.
+//!
+//! Invariants, until the engine is settled:
+//! - The recovered logs, the manifest that `CURRENT` names and the tables in it are as they were found; nothing is removed.
+//!   The new log has a higher number than every file that was there. So another opening, ours or LevelDB's, finds the logs
+//!   in order, the recovered ones first.
+//! - Each recovered log ends with a whole record, read in the boot in which it was written. Where one does not, the opening
+//!   writes tables first: behind a torn end no record of a later log would be found after a loss of power.
+//! - No write with `sync` is made, nor anything told to be durable ([`Engine::settled`](crate::Engine::settled)), before
+//!   settling is done. A sync of the recovered log would not do: its error may have been told to the process that died.
+//!
+//! Crash cases. The process dies: the next opening replays the recovered logs and the new one. The power fails: of the
+//! recovered logs a beginning is left that has at least all that was synced before, and where it is cut the new log does
+//! not count; nothing in it was answered with `sync`. Either happens while this settles: until `CURRENT` is renamed the
+//! same as before; after it the tables hold the recovered logs, all durable, and the new log is the first to be replayed.
+//!
+//! A table that can't be written is tried again when somebody needs it, as with a flush. Any other failure ends writing for
+//! good, as it does once the engine is settled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::background;
+use crate::engine::Shared;
+use crate::error::Result;
+use crate::files::Tables;
+use crate::flush::{TableWriting, Unsynced};
+use crate::manifest::{Contents, Manifest};
+use crate::memory;
+use crate::obsolete::Obsolete;
+use crate::options::Options;
+use crate::recovery::{Opened, Recovered};
+use crate::run::Run;
+use crate::tail::past::PastLog;
+use crate::version::Version;
+use crate::wal::Wal;
+
+/// What an engine stands on when it is opened.
+pub(crate) enum Base {
+    /// Everything recovered is in tables, which this manifest names.
+    Settled(Manifest, Obsolete),
+    Unsettled(Unsettled),
+}
+
+impl Base {
+    /// The tables that are read from the beginning.
+    pub(crate) fn version(&self) -> &Arc<Version> {
+        match self {
+            Base::Settled(manifest, _) => manifest.version(),
+            Base::Unsettled(unsettled) => &unsettled.version,
+        }
+    }
+
+    /// What is not in them.
+    pub(crate) fn recovered(&self) -> Option<background::Recovered> {
+        match self {
+            Base::Settled(..) => None,
+            Base::Unsettled(unsettled) => Some(background::Recovered {
+                run: Arc::clone(&unsettled.run),
+                logs: unsettled.logs.clone(),
+            }),
+        }
+    }
+
+    /// Logs below this number are in them; `wal` is the new log's.
+    pub(crate) fn log_number(&self, wal: u64) -> u64 {
+        match self {
+            Base::Settled(..) => wal,
+            Base::Unsettled(unsettled) => unsettled.contents.log_number,
+        }
+    }
+}
+
+/// What was recovered and is not in tables yet.
+pub(crate) struct Unsettled {
+    /// Of the manifest that was found, and its tables.
+    pub(crate) contents: Contents,
+    pub(crate) version: Arc<Version>,
+    /// What the logs hold.
+    pub(crate) run: Arc<Run>,
+    /// The numbers of these logs, in order.
+    pub(crate) logs: Vec<u64>,
+    /// All names that were in the directory.
+    pub(crate) names: Vec<String>,
+    /// The numbers of logs that are kept for those who follow the batches.
+    pub(crate) kept: Vec<u64>,
+}
+
+impl Unsettled {
+    /// The parts of an engine that answers at once.
+    pub(crate) fn open(
+        self,
+        options: &Options,
+        tables: &Arc<Tables>,
+        next_file: &AtomicU64,
+        past: Vec<PastLog>,
+    ) -> Result<Opened> {
+        let number = next_file.fetch_add(1, Ordering::SeqCst);
+        let last = self.run.last_sequence();
+        Ok(Opened {
+            recovered: Recovered {
+                last_sequence: last,
+                ..Recovered::default()
+            },
+            wal: Wal::create(tables.fs().as_ref(), number)?,
+            mem: memory::allocate(options, tables.comparator(), 0, last)?,
+            base: Base::Unsettled(self),
+            past,
+        })
+    }
+
+    /// Settles, on the background thread, however often it has to be tried. `None`: the engine is being closed.
+    pub(crate) fn settle(
+        mut self,
+        shared: &Shared,
+        writing: &TableWriting,
+    ) -> Option<(Manifest, Obsolete)> {
+        loop {
+            if shared.health.is_closing() {
+                return None;
+            }
+            if shared.health.is_poisoned() {
+                shared.refuse_manual(&mut shared.state.lock());
+                shared.bell().rest();
+                continue;
+            }
+            if !shared.state.lock().take_call() {
+                shared.bell().rest();
+                continue;
+            }
+            let settled = self.try_to_settle(shared, writing);
+            shared.flushed(settled.as_ref().map(|_| ()));
+            if let Ok(settled) = settled {
+                return Some(settled);
+            }
+        }
+    }
+
+    fn try_to_settle(
+        &mut self,
+        shared: &Shared,
+        writing: &TableWriting,
+    ) -> Result<(Manifest, Obsolete)> {
+        let since = Instant::now();
+        let tables = self.run.write(writing)?;
+        let written = tables.iter().map(|table| table.meta.size).sum();
+        let manifest = self
+            .name(shared, tables)
+            .map_err(|error| shared.health.poison(error))?;
+        let log_number = self.contents.log_number;
+        let names = std::mem::take(&mut self.names);
+        let (version, number) = (manifest.version(), manifest.number());
+        let mut obsolete = Obsolete::scan(names, version, number, log_number, &self.kept);
+        // Readers may have it still when tables go that both versions have.
+        obsolete.watch(&self.version);
+        shared.install(version, Some(log_number));
+        shared.metrics.worked(0, 0, written, since);
+        Ok((manifest, obsolete))
+    }
+
+    /// Writes a manifest that has these tables too, and makes it and them what the database is.
+    fn name(&mut self, shared: &Shared, tables: Vec<Unsynced>) -> Result<Manifest> {
+        shared.health.check()?;
+        let mut unsynced = Vec::new();
+        for Unsynced { meta, file } in tables {
+            let place = (0, meta.number);
+            self.contents.files.insert(place, meta.to_new_file());
+            unsynced.push(file);
+        }
+        if planted!(TableNotSynced) {
+            unsynced.clear();
+        }
+        self.contents.log_number = shared.state.lock().first_log();
+        self.contents.last_sequence = self.run.last_sequence();
+        let number = shared.next_file_number();
+        self.contents.next_file_number = shared.next_file().load(Ordering::SeqCst);
+        let version = self.contents.version(&shared.tables, shared.bell())?;
+        Manifest::create(
+            &shared.fs,
+            number,
+            &self.contents,
+            version,
+            shared.bell(),
+            &shared.health,
+            &mut unsynced,
+        )
+    }
+}
