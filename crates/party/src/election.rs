@@ -32,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const SHORT_TENURE: Duration = Duration::from_millis(100);
 /// The pause after a leadership that could not go on, or a takeover that failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a new leader answers its survivors before it writes what it recovered to tables, unless somebody needs that
+/// sooner: both want the processors.
+const UNSETTLED: Duration = Duration::from_millis(20);
 /// How long a process that gave leadership up waits for another to take it before it stands again. A follower that can
 /// run takes it within milliseconds.
 const YIELD_PATIENCE: Duration = Duration::from_secs(1);
@@ -352,6 +355,7 @@ impl Seat {
     fn lead(&mut self, leadership: Arc<Leadership>) {
         let epoch = leadership.epoch().number;
         self.node.events.tell(Event::Elected { epoch });
+        let mut settle_at = Some(Instant::now() + UNSETTLED);
         loop {
             self.node.alarm.hear();
             if self.node.is_closing() || leadership.is_over() || leadership.is_yielding() {
@@ -359,8 +363,12 @@ impl Seat {
             }
             let due = self.node.session.relieve_driver();
             let now = Instant::now();
-            let until_due = due.map(|due| due.saturating_duration_since(now));
-            let waits = [leadership.tend(now), until_due];
+            if settle_at.is_some_and(|at| at <= now) {
+                leadership.begin_settling();
+                settle_at = None;
+            }
+            let until = |due: Option<Instant>| due.map(|due| due.saturating_duration_since(now));
+            let waits = [leadership.tend(now), until(due), until(settle_at)];
             self.node.alarm.wait(waits.into_iter().flatten().min());
         }
         let failed = leadership.is_over();

@@ -6,7 +6,9 @@
 //! 3. Bind the endpoint; whoever connects is told "recovering". (Second, because it takes a place in the state file.)
 //! 4. Look at the tripwire and at `CURRENT`: a missing one, or another name than was written down, means that another
 //!    program had the directory since the last epoch. Write that down.
-//! 5. Recover. What was recovered is on stable storage before the engine is open, so a resolved `sync` write is too.
+//! 5. Recover. What was recovered is in memory, and in logs that the next leader finds; it is on stable storage when the
+//!    engine has settled, in the background. No write with `sync` is answered before, neither a new one nor one of an
+//!    earlier leader's that is found to have been made ([`Leadership::settled`]).
 //! 6. Write how far the last epoch was recovered. 7. Set the tripwire. 8. Raise the epoch. 9. Answer.
 //!
 //! A leadership looks at the epoch word before each append to the log and each answer, and before it makes, removes or
@@ -227,6 +229,7 @@ impl Leadership {
             false => RecoveryMode::AfterReboot,
         };
         engine_options.foreign_logs = foreign || prior.epoch.is_none();
+        engine_options.recover_in_background = true;
         engine_options.drop_floor = if foreign { 0 } else { prior.drop_floor };
         // Sessions that hold moments live only as long as the boot, and lose them to another program. The hold begins
         // before the engine's own compactions do.
@@ -344,6 +347,19 @@ impl Leadership {
     /// Gives one grant of this process's own back.
     pub fn unpin(&self, sequence: u64) {
         self.own.release(sequence);
+    }
+
+    /// Has what was recovered written to tables.
+    pub fn begin_settling(&self) {
+        self.service.begin_settling();
+    }
+
+    /// Waits until what was recovered survives a loss of power.
+    ///
+    /// # Errors
+    /// What keeps it from being written; the leadership is ending.
+    pub fn settled(&self) -> Result<()> {
+        self.service.settled()
     }
 
     /// How far a past epoch was recovered.

@@ -122,6 +122,8 @@ pub(crate) struct Hello {
     pub last_epoch: Option<Epoch>,
     /// Leaderships that assigned sequences to its unanswered writes.
     pub unresolved: Vec<Epoch>,
+    /// One of these writes asked for `sync`: if it is found to have been made, it must last by then.
+    pub owed_sync: bool,
     /// Moments it holds, one for each grant.
     pub pins: Vec<u64>,
 }

@@ -423,3 +423,5 @@ pub(crate) fn describe_process(pid: u32) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::in_flight_and_assigned;

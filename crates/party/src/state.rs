@@ -79,7 +79,7 @@ struct Body {
     tripwire: bool,
     /// The manifest that `CURRENT` named when the epoch was raised, or when a candidate looked since.
     manifest: Option<u64>,
-    /// The manifest that a candidate was about to let `CURRENT` name since.
+    /// The manifest that a candidate or leader was about to let `CURRENT` name since.
     next_manifest: Option<u64>,
     /// A candidate found since that another program had been here.
     foreign: bool,
@@ -216,12 +216,15 @@ impl StateFile {
     /// manifest `CURRENT` names, by whomever.
     pub fn record_found(&self, foreign: bool, manifest: Option<u64>) -> io::Result<()> {
         let before = self.inner.lock().body.clone();
-        if (before.foreign || !foreign) && before.manifest == manifest {
+        let known = (before.manifest, before.next_manifest) == (manifest, None);
+        if (before.foreign || !foreign) && known {
             return Ok(());
         }
         self.change(|body| {
             body.foreign |= foreign;
             body.manifest = manifest;
+            // Who meant to name another one has died before or after it; this tells which.
+            body.next_manifest = None;
         })
     }
 

@@ -215,6 +215,7 @@ pub fn hello_before_pins(session: u64) -> Vec<u8> {
     bytes.push(0); // no trouble
     bytes.push(0); // no last epoch
     bytes.push(0); // nothing unresolved
+    bytes.push(0); // and no sync owed for it
     bytes
 }
 

@@ -2,8 +2,10 @@
 //! and whoever survives notices nothing (A2 of `docs/RELIABILITY.md`; the crash cases of `page.rs`, `leader.rs` and the
 //! engine's recovery).
 
+use std::time::Instant;
+
 use level_party::faults::POINTS;
-use level_party_testkit::{ExecChild, Load, Place, run_load};
+use level_party_testkit::{ExecChild, Load, PATIENCE, Place, run_load};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
@@ -83,7 +85,8 @@ fn die_at(death: &str) {
 /// Has leaders die until the victim, one of the clients' processes that follow them, has died at its point.
 fn drive(load: &Load, death: &str) {
     let mut observer = ExecChild::spawn(PROGRAM, &load.place().dir);
-    for _ in 0..ROUNDS {
+    let (start, mut killed) = (Instant::now(), 0);
+    while killed < ROUNDS && start.elapsed() < PATIENCE {
         load.wait_for_progress(WRITES_BETWEEN);
         let victim = load.place().doomed();
         if victim.is_some_and(|pid| test_kill_process(known(pid)).is_err()) {
@@ -95,19 +98,22 @@ fn drive(load: &Load, death: &str) {
         };
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
         if leader == observer.pid() {
+            killed += 1;
             observer.kill();
             observer = ExecChild::spawn(PROGRAM, &load.place().dir);
         } else if victim.is_some_and(|pid| pid != leader) && death.starts_with(BESIDE_ANY_LEADER) {
             // A follower reaches it by itself, and might be elected first if its leader died.
         } else if Some(leader) != victim {
             // It may have given way meanwhile; then it is another client's process that dies.
+            killed += 1;
             let _ = kill_process(known(leader), Signal::KILL);
         } else if FOLLOWING.iter().any(|point| death.starts_with(point)) {
             // It leads and will not follow again: another one's turn.
+            killed += 1;
             let _ = kill_process(known(leader), Signal::KILL);
             load.place().doom(WRITERS, KILL, death);
         }
-        // Else the victim leads: it reaches a point of a leader's work by itself.
+        // Else the victim leads: it reaches a point of a leader's work by itself, if only when it settles.
     }
     panic!("{death} was not reached");
 }

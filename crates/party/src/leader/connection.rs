@@ -69,6 +69,9 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         grants: Some(grants),
         absent: absent.clone(),
     };
+    if hello.owed_sync {
+        service.settled()?;
+    }
     let welcome = welcome(&service, &state, &hello, &grants);
     grants.settle();
     absent.returned(member);

@@ -227,6 +227,16 @@ impl Service {
             .is_ok_and(|pin| grants.add(pin).is_ok())
     }
 
+    /// As [`Leadership::begin_settling`](super::Leadership::begin_settling).
+    pub fn begin_settling(&self) {
+        self.engine.begin_settling();
+    }
+
+    /// As [`Leadership::settled`](super::Leadership::settled).
+    pub fn settled(&self) -> crate::error::Result<()> {
+        Ok(self.engine.settled()?)
+    }
+
     pub fn recovered(&self, state: &StateFile, epoch: Epoch) -> RecoveredThrough {
         if epoch == self.epoch {
             return RecoveredThrough::Current;

@@ -28,6 +28,11 @@ fn lead(path: &Path) -> Arc<Leadership> {
     Leadership::take_over(dir, path, lock, &options, alarm, &|| OWN).unwrap()
 }
 
+/// What a settled engine has changed.
+fn current(path: &Path) -> Vec<u8> {
+    std::fs::read(path.join("CURRENT")).unwrap()
+}
+
 fn write(leadership: &Leadership, key: &[u8], value: &[u8]) {
     let mut batch = WriteBatch::new();
     batch.put(key, value);
@@ -115,6 +120,60 @@ impl Follower {
             Answer::Value(value) => Ok(value),
             other => panic!("no value: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_session_that_is_owed_a_sync_is_welcomed_once_what_was_recovered_lasts() {
+    let tmp = tempfile::tempdir().unwrap();
+    let first = lead(tmp.path());
+    write(&first, b"k", b"1");
+    let found = current(tmp.path());
+    first.leave();
+    let second = lead(tmp.path());
+    let welcomed = |owed_sync| {
+        let follower = Follower::of(tmp.path());
+        let options = Options::default().write_buffer_size(64 << 10).engine;
+        let mut hello = follower.session.greeting(options, None).hello;
+        assert!(!hello.owed_sync, "it has no write in flight");
+        hello.owed_sync = owed_sync;
+        let stream = Arc::new(Stream::connect(&follower.dir).unwrap());
+        let page = follower.session.page();
+        let greeted = Greeted::greet(stream, &follower.dir, page, hello).unwrap();
+        let reception = greeted.next().unwrap();
+        assert!(matches!(reception, Reception::Welcome(..)));
+    };
+    welcomed(false);
+    assert!(
+        current(tmp.path()) == found,
+        "who is owed nothing waits for nothing"
+    );
+    welcomed(true);
+    assert!(current(tmp.path()) != found);
+    second.leave();
+}
+
+#[test]
+fn a_leader_that_is_owed_a_sync_itself_waits_until_what_was_recovered_lasts() {
+    let tmp = tempfile::tempdir().unwrap();
+    let first = lead(tmp.path());
+    write(&first, b"k", b"1");
+    let found = current(tmp.path());
+    first.leave();
+    for (sync, settles) in [(false, false), (true, true)] {
+        let leadership = lead(tmp.path());
+        assert!(current(tmp.path()) == found);
+        let session = Session::new(Arc::new(Alarm::new().unwrap())).unwrap();
+        std::thread::scope(|threads| {
+            let write = crate::session::in_flight_and_assigned(&session, threads, sync);
+            session.promote(leadership.clone()).unwrap();
+            assert_eq!(current(tmp.path()) != found, settles, "sync: {sync}");
+            // No leader that anybody knows assigned it.
+            let error = write.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        });
+        session.step_down();
+        leadership.leave();
     }
 }
 

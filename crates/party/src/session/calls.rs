@@ -218,6 +218,7 @@ impl Inner {
         self.calls.push(Call {
             frame,
             write: number,
+            sync: matches!(request, Request::Write(write) if write.sync),
             conditional: matches!(request, Request::Write(write) if !write.conditions.is_empty()),
             begun: None,
             grants: request.may_grant(),

@@ -71,6 +71,8 @@ pub(super) struct Call {
     pub frame: Bytes,
     /// The write's number, if it is one.
     pub write: Option<u64>,
+    /// It is a write that asks for `sync`.
+    pub sync: bool,
     /// It is a write with conditions.
     pub conditional: bool,
     /// The leadership that may have seen it, the last if it was several. A write's page entry stands from then on, for it.

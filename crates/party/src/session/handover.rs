@@ -10,6 +10,9 @@
 //! | assigned s | was recovered through r < s | it is not in the log: send it again |
 //! | assigned s | is followed by another program's | applied if s was known to be visible, else `OutcomeUnknown` |
 //! | assigned | nobody knows it any more | `OutcomeUnknown` |
+//!
+//! A leader answers before what it recovered survives a loss of power. Where an assigned write asked for `sync` and its
+//! caller waits, nothing is resolved before it does ([`Hello::owed_sync`], [`Leadership::settled`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -91,6 +94,7 @@ impl Session {
                 unresolved.push(epoch);
             }
         }
+        let owed_sync = self.owes_sync(&inner);
         let (pins, moments) = inner.pins.readable().unzip();
         let hello = Hello {
             session: self.id,
@@ -101,9 +105,20 @@ impl Session {
             trouble: inner.last_trouble(),
             last_epoch: inner.last_epoch,
             unresolved,
+            owed_sync,
             pins: moments,
         };
         Greeting { hello, pins }
+    }
+
+    /// Whether somebody waits for a write with `sync` that an earlier leader may have made.
+    fn owes_sync(&self, inner: &Inner) -> bool {
+        inner.calls.iter().any(|(_, call)| {
+            let entry = call.entry().filter(|_| call.sync && call.is_awaited());
+            entry.is_some_and(|(number, epoch)| {
+                matches!(self.page.trace(number, epoch), Trace::Assigned { .. })
+            })
+        })
     }
 
     /// A leader welcomed this session: from here on calls go through `link`.
@@ -150,6 +165,11 @@ impl Session {
 
     /// This process leads from here on.
     pub fn promote(&self, leadership: Arc<Leadership>) -> Result<Tenure> {
+        // No leader makes a call of this session meanwhile, so none comes to be owed.
+        let owes_sync = self.owes_sync(&self.lock());
+        if owes_sync {
+            leadership.settled()?;
+        }
         let mut inner = self.lock();
         if matches!(inner.via, Via::Closed) {
             return Err(Error::closed());

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use level_party_os::Stream;
@@ -13,7 +14,7 @@ mod overtaken;
 mod stalls;
 mod tasks;
 
-use super::{Limits, Session, Tenure};
+use super::{Answered, Limits, Session, Tenure};
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
 use crate::error::ErrorKind;
@@ -271,6 +272,54 @@ fn a_call_that_ends_every_connection_ends_with_an_error() {
             ErrorKind::Protocol
         );
     });
+}
+
+/// A write that a leader, which is gone, has assigned a sequence.
+pub(crate) fn in_flight_and_assigned<'scope>(
+    session: &'scope Arc<Session>,
+    threads: &'scope Scope<'scope, '_>,
+    sync: bool,
+) -> ScopedJoinHandle<'scope, crate::error::Result<Answered>> {
+    let write = threads.spawn(move || {
+        let request = Request::Write(Write {
+            number: 0,
+            sync,
+            batch: Bytes::new(b"as long as a head is"),
+            conditions: Bytes::new(b""),
+        });
+        session.call(&request, &Limits::new(PATIENCE, true))
+    });
+    let (link, mut leader) = link();
+    let tenure = attach(session, link).unwrap();
+    let number = leader.next(|message| match message {
+        ClientMessage::Call {
+            request: Request::Write(write),
+            ..
+        } => write.number,
+        other => panic!("not the write: {other:?}"),
+    });
+    let greeting = session.greeting(Options::default().engine, None);
+    assert!(!greeting.hello.owed_sync, "no leader has assigned it yet");
+    assert!(session.page().claim(number, EPOCH));
+    assert!(session.page().assign(number, EPOCH, 1));
+    session.lose(tenure);
+    write
+}
+
+#[test]
+fn a_session_tells_the_next_leader_whether_it_is_owed_a_sync() {
+    for sync in [false, true] {
+        let session = session();
+        std::thread::scope(|threads| {
+            let write = in_flight_and_assigned(&session, threads, sync);
+            let greeting = session.greeting(Options::default().engine, None);
+            assert_eq!(greeting.hello.owed_sync, sync);
+            session.close();
+            assert!(write.join().unwrap().is_err());
+            let greeting = session.greeting(Options::default().engine, None);
+            assert!(!greeting.hello.owed_sync, "nobody waits for it any more");
+        });
+    }
 }
 
 #[test]

@@ -228,6 +228,24 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
     assert!(!next.prior(BOOT).foreign, "its row says it from here on");
 }
 
+#[test]
+fn a_manifest_that_a_leader_died_before_naming_is_not_expected_of_current() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateFile::open(dir.path()).unwrap();
+    state.record_manifest(4).unwrap();
+    state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+    // It settles while it leads.
+    state.record_manifest(7).unwrap();
+    // The next one has led, and names a new manifest only later.
+    let next = StateFile::open(dir.path()).unwrap();
+    assert!(!next.prior(BOOT).is_foreign_manifest(Some(4)));
+    next.record_found(false, Some(4)).unwrap();
+    next.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
+    let prior = StateFile::open(dir.path()).unwrap().prior(BOOT);
+    assert!(!prior.is_foreign_manifest(Some(4)));
+    assert!(prior.is_foreign_manifest(Some(7)));
+}
+
 /// Found by review: a session that was let go of late took the row of the one that had its place by then.
 #[test]
 fn a_session_that_has_gone_does_not_take_the_row_of_its_successor() {
