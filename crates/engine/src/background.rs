@@ -158,6 +158,11 @@ impl State {
 
     /// Why a step is not done, if it has failed since `before`: who waits for a flush is not told of a compaction.
     pub(crate) fn failed_since(&self, before: Failures, step: Step) -> Option<&Error> {
+        // No compaction begins before what was recovered is a table.
+        let step = match self.recovered {
+            Some(_) => Step::Flush,
+            None => step,
+        };
         let (failed, error) = match step {
             Step::Flush => (
                 self.failures.flush > before.flush,

@@ -31,7 +31,7 @@ use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
-use crate::options::{Options, RecoveryMode};
+use crate::options::{Before, Options, RecoveryMode};
 use crate::settle::{Base, Unsettled};
 use crate::tail::past::PastLog;
 use crate::wal::Wal;
@@ -107,7 +107,7 @@ pub(crate) fn open(
                 names,
                 kept: past.iter().map(|log| log.number).collect(),
             };
-            return unsettled.open(options, tables, next_file, past);
+            return unsettled.open(options, tables, next_file, health, past);
         }
     }
     let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
@@ -139,6 +139,7 @@ pub(crate) fn open(
         contents.files.insert((0, file.number), file.to_new_file());
     }
     let version = contents.version(tables, bell)?;
+    health.check_owner(Before::Create)?;
     let mut wal = Wal::create(fs.as_ref(), next_file.fetch_add(1, Ordering::SeqCst))?;
     #[cfg(test)]
     if planted!(OldLogAppendedTo) {

@@ -33,10 +33,11 @@ use crate::engine::Shared;
 use crate::error::Result;
 use crate::files::Tables;
 use crate::flush::{TableWriting, Unsynced};
+use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
-use crate::options::Options;
+use crate::options::{Before, Options};
 use crate::recovery::{Opened, Recovered};
 use crate::run::Run;
 use crate::tail::past::PastLog;
@@ -101,8 +102,11 @@ impl Unsettled {
         options: &Options,
         tables: &Arc<Tables>,
         next_file: &AtomicU64,
+        health: &Health,
         past: Vec<PastLog>,
     ) -> Result<Opened> {
+        // Whoever has taken over meanwhile may have a log with this number.
+        health.check_owner(Before::Create)?;
         let number = next_file.fetch_add(1, Ordering::SeqCst);
         let last = self.run.last_sequence();
         Ok(Opened {

@@ -26,6 +26,9 @@ use crate::options::{Options, RecoveryMode};
 use crate::run::{Run, RunBuilder};
 use crate::tail::past::PastLog;
 
+/// Logs that are gathered at most. Each opening that ends before it has settled leaves one behind, however little is in it.
+const MAX_GATHERED: usize = 16;
+
 /// Why a log's replay ended before its end.
 enum End {
     /// The file ends inside a record.
@@ -79,9 +82,12 @@ impl<'a> Replay<'a> {
     }
 
     /// All logs as one run, for an opening that answers before they are in tables. `None`: they must be in tables first,
-    /// because one of them does not end with a whole record, or they are large. Nothing was changed then but what is told
-    /// of them here.
+    /// because one of them does not end with a whole record, or they are large or many. Nothing was changed then but what
+    /// is told of them here.
     pub(super) fn gather(&mut self, logs: &[u64]) -> Result<Option<Run>> {
+        if logs.len() > MAX_GATHERED {
+            return Ok(None);
+        }
         let mut builder = RunBuilder::new();
         let mut room = 2 * self.options.write_buffer_size as u64;
         for &number in logs {

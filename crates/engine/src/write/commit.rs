@@ -1,9 +1,10 @@
 //! [`Committer`]: commits one group at a time.
 //!
-//! Promises, in this order: each hook is asked whether its write is still wanted; the conditions are judged; room is made in the log and the
-//! memtable, and what was recovered is in tables if any of the writes asks for sync; sequences are assigned and the hooks told; the group goes to the log as one record with one write; it is
-//! synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the sequences
-//! are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
+//! Promises, in this order: each hook is asked whether its write is still wanted; if any of the writes asks for sync, what
+//! was recovered is in tables, or those that ask for it fail and no others; the conditions are judged; room is made in the
+//! log and the memtable; sequences are assigned and the hooks told; the group goes to the log as one record with one
+//! write; it is synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the
+//! sequences are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
 //! Must not know: who waits for the answers.
 
 use std::sync::Arc;
@@ -70,11 +71,19 @@ impl Committer {
         shared.health.check_open()?;
         shared.health.check()?;
         claim(group);
+        // Before anything is judged by what these writes will have made.
+        if undecided(group).any(|w| w.write.sync)
+            && !planted!(SyncUnsettled)
+            && let Err(error) = shared.settled()
+        {
+            shared.health.check_open()?;
+            shared.health.check()?;
+            for write in undecided(group).filter(|w| w.write.sync) {
+                write.answer = Some(Err(error.clone()));
+            }
+        }
         judge(group, &shared.view.load(), self.last);
         let demand = going_on(group).map(|w| w.demand).sum();
-        if going_on(group).any(|w| w.write.sync) && !planted!(SyncUnsettled) {
-            shared.settled()?;
-        }
         self.make_room(shared, demand)?;
         shared.health.check()?;
         shared.health.check_owner(Before::Append)?;

@@ -2,12 +2,15 @@
 
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use level_party_engine::{
-    Before, Engine, ErrorKind, Fs, Listener, MemFs, Options, RecoveryMode, TailItem,
+    Before, Engine, ErrorKind, Fs, Listener, MemFs, Options, RecoveryMode, TailItem, Write,
 };
 
-use crate::support::{Call, SpyFs, contents, delete, get, names, open, put, put_sync, sweep, tiny};
+use crate::support::{
+    Call, SpyFs, batch_of, contents, delete, get, names, open, put, put_sync, sweep, tiny,
+};
 
 fn in_background() -> Options {
     Options {
@@ -90,6 +93,13 @@ fn a_write_with_sync_waits_for_the_tables_and_has_no_effect_without_them() {
     }
     assert!(!fs.calls().iter().any(|call| call.is_append(".log")));
     assert_eq!(get(&engine, b"a").unwrap(), b"old");
+    // Those of the same group that don't ask for it go on.
+    let write = |key: &[u8], sync| Write::new(batch_of(key, b"grouped")).sync(sync);
+    let group = vec![write(b"e", false), write(b"f", true), write(b"g", false)];
+    let answers = engine.write_all(group).into_iter();
+    let answers: Vec<_> = answers.map(|a| a.map_err(|error| error.kind())).collect();
+    assert_eq!(answers, [Ok(6), Err(ErrorKind::OutOfSpace), Ok(7)]);
+    assert_eq!(get(&engine, b"f"), None);
     fs.refuse_nothing();
     put_sync(&engine, b"a", b"synced").unwrap();
     let calls = fs.calls();
@@ -315,4 +325,71 @@ fn an_opening_with_nothing_to_recover_is_settled_without_a_table() {
     assert_eq!(engine.stats().files_per_level[0], 0);
     assert_eq!(names(&files, ".log"), ["000004.log"]);
     assert_eq!(names(&files, "MANIFEST-000005").len(), 1);
+}
+
+/// Whoever opens a directory and leaves it at once, a thousand times, leaves no thousand logs.
+#[test]
+fn openings_that_end_before_they_have_settled_leave_a_bounded_number_of_logs() {
+    let files = left_behind();
+    let mut most = 0;
+    for _ in 0..60 {
+        open(&files, &in_background()).close().unwrap();
+        most = most.max(names(&files, ".log").len());
+    }
+    assert!((2..=17).contains(&most), "{most} logs");
+    assert_eq!(contents(&open(&files, &tiny())).len(), 3);
+}
+
+/// An owner who was overtaken while he read the logs.
+struct Overtaken;
+
+impl Listener for Overtaken {
+    fn raise_drop_floor(&self, _: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn still_owner(&self, _: Before) -> bool {
+        false
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_while_he_recovers_makes_no_log() {
+    for options in [in_background(), tiny()] {
+        for files in [left_behind(), MemFs::new()] {
+            let fs = SpyFs::new(files);
+            let options = Options {
+                listener: Some(Arc::new(Overtaken)),
+                ..options.clone()
+            };
+            let error = Engine::open(Arc::new(fs.clone()), options).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Poisoned);
+            // The overtaker's log may have the same number.
+            assert_eq!(fs.calls(), []);
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_compaction_is_told_that_what_was_recovered_can_not_be_settled() {
+    let files = left_behind();
+    // Each opening makes one table, and no compaction makes any.
+    for _ in 0..12 {
+        let fs = SpyFs::new(files.clone());
+        let made = AtomicUsize::new(0);
+        fs.refuse(move |call| {
+            let is_table = matches!(call, Call::Create(name) if name.ends_with(".ldb"));
+            let refused = is_table && made.fetch_add(1, Ordering::SeqCst) > 0;
+            refused.then(|| IoKind::StorageFull.into())
+        });
+        let engine = Engine::open(Arc::new(fs), tiny()).unwrap();
+        put(&engine, b"a", b"new").unwrap();
+        engine.close().unwrap();
+    }
+    let (fs, engine) = unsettled(&files);
+    assert_eq!(engine.stats().files_per_level[0], 12);
+    let full = (0_u32..).find_map(|number| put(&engine, &number.to_be_bytes(), &[7; 500]).err());
+    assert_eq!(full.unwrap().kind(), ErrorKind::OutOfSpace);
+    fs.refuse_nothing();
+    put(&engine, b"e", b"new").unwrap();
 }
