@@ -172,3 +172,40 @@ fn a_checkpoint_made_beside_a_writer_is_one_moment_to_it_and_a_database_of_its_o
         );
     }
 }
+
+/// A leader that is killed within some ms of its first answers leaves the logs of those before it beside its own.
+#[test]
+fn it_reads_what_leaders_left_that_died_before_they_had_settled() {
+    const LEADERS: usize = 5;
+    for peer in Peer::leveldbs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut model = std::collections::BTreeMap::new();
+        let mut most_logs = 0;
+        for round in 0..6 {
+            for leader in 0..LEADERS {
+                let mut child = ExecChild::spawn(PROGRAM, dir.path());
+                for n in 0..20 {
+                    // Some keys again and again, so that the order of the logs counts.
+                    let (key, value) = (
+                        format!("{:03}", n * 7 % 50),
+                        format!("{round}.{leader}.{n}"),
+                    );
+                    child.put(&key, &value);
+                    model.insert(key.into_bytes(), value.into_bytes());
+                }
+                child.kill();
+            }
+            let files = std::fs::read_dir(dir.path()).expect("a directory");
+            let is_log =
+                |file: &std::fs::DirEntry| file.path().extension().is_some_and(|e| e == "log");
+            most_logs = most_logs.max(files.flatten().filter(is_log).count());
+            let found = peer.dump(dir.path());
+            let name = peer.name();
+            assert!(found.into_iter().eq(model.clone()), "{name}, round {round}");
+            let theirs = (b"theirs".to_vec(), round.to_string().into_bytes());
+            peer.load(dir.path(), [(theirs.0.as_slice(), theirs.1.as_slice())]);
+            model.insert(theirs.0, theirs.1);
+        }
+        println!("{}: up to {most_logs} logs", peer.name());
+    }
+}
