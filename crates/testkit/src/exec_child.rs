@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::lines::{Line, Lines};
-use crate::program::{missing, wait_within};
+use crate::program::{missing, start, wait_within};
 
 /// Answers that may wait unread, so that a test can send many requests before it looks at the first answer.
 const ANSWERS_AHEAD: usize = 16_384;
@@ -60,16 +60,16 @@ impl ExecChild {
         environment: &[(&str, &str)],
     ) -> Self {
         let program = program.as_ref();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .envs(environment.iter().copied())
             .arg("exec")
             .arg(dir.as_ref())
             .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| missing(program, &error));
+            .stderr(Stdio::piped());
+        let mut child = start(&mut command).unwrap_or_else(|error| missing(program, &error));
         let stderr = Arc::new(Mutex::new(String::new()));
         let lines = Lines::of(child.stderr.take().expect("standard error is piped"));
         let words = stderr.clone();

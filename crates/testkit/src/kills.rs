@@ -148,10 +148,14 @@ fn kill(pid: u32) {
 /// The same by `TerminateProcess`.
 #[cfg(windows)]
 fn kill(pid: u32) {
-    let killed = std::process::Command::new("taskkill")
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("taskkill");
+    command
         .args(["/F", "/PID", &pid.to_string()])
-        .output()
-        .expect("a part of Windows");
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = crate::program::start(&mut command).expect("a part of Windows");
+    let killed = child.wait_with_output().expect("its end");
     assert!(killed.status.success(), "the leader {pid}: {killed:?}");
 }
 

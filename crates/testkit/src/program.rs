@@ -1,13 +1,29 @@
 //! A program run to its end.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
+
+/// What Wine 8 says, now and then, of a process that it could not begin (`ERROR_INTERNAL_ERROR`).
+const NOT_BEGUN: i32 = 1359;
+/// How often it is begun anew then.
+const BEGINNINGS: usize = 5;
+
+/// Starts a process. One that Wine could not begin has run nothing, and is begun anew.
+pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
+    for _ in 1..BEGINNINGS {
+        match command.spawn() {
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(NOT_BEGUN) => {}
+            started => return started,
+        }
+    }
+    command.spawn()
+}
 
 /// The example program `name` of the package under test, which `cargo test` builds beside its tests.
 ///
@@ -98,13 +114,13 @@ pub fn run_with_input<A: AsRef<OsStr>>(
     input: impl Into<Vec<u8>>,
 ) -> Finished {
     let program = program.as_ref();
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| missing(program, &error));
+        .stderr(Stdio::piped());
+    let mut child = start(&mut command).unwrap_or_else(|error| missing(program, &error));
     let mut stdin = child.stdin.take().expect("standard input is piped");
     let input = input.into();
     // A program may end without reading all of its input; that is for the test to judge by its output.
