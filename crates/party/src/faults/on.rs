@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use level_party_engine::{Fs, ReadFile, StdFs, WriteFile};
 
-/// Where a process can be made to die, in the order in which a leadership reaches them first.
+/// Where a process can be made to die, in the order in which a leadership that writes its tables before it answers reaches
+/// them first. Where the answers come first, those of the table and the manifest are reached later, while it settles.
 pub const POINTS: &[&str] = &[
     "lock-taken",
     "word-taken",
