@@ -334,7 +334,7 @@ fn next_answer(child: &mut ExecChild, events: &mut Vec<Value>) -> Value {
 #[test]
 fn a_watch_goes_on_over_a_killed_leader_and_from_where_it_stood() {
     let dir = tempfile::tempdir().expect("a directory");
-    let leader = ExecChild::spawn(PROGRAM, dir.path());
+    let leader = ExecChild::spawn_leader(PROGRAM, dir.path());
     let mut watcher = ExecChild::spawn(PROGRAM, dir.path());
     let mut writer = ExecChild::spawn(PROGRAM, dir.path());
     let mut events = Vec::new();

@@ -155,7 +155,7 @@ fn an_export_that_cannot_be_written_says_where() {
 #[test]
 fn what_went_wrong_last_in_each_process_is_told_by_status() {
     let dir = tempfile::tempdir().expect("a directory");
-    let leader = ExecChild::spawn(PROGRAM, dir.path());
+    let leader = ExecChild::spawn_leader(PROGRAM, dir.path());
     let mut others = [0, 1].map(|_| ExecChild::spawn(PROGRAM, dir.path()));
     let first = leader.pid();
     for other in &mut others {

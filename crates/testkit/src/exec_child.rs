@@ -37,6 +37,17 @@ impl ExecChild {
         Self::spawn_with(program, dir, [] as [&str; 0])
     }
 
+    /// Starts `program exec dir` on a directory that nobody has open, and waits until it leads. After
+    /// [`ExecChild::spawn`] alone, whoever is started next may win.
+    ///
+    /// # Panics
+    /// As [`ExecChild::spawn`], and if another process leads.
+    pub fn spawn_leader(program: impl AsRef<Path>, dir: impl AsRef<Path>) -> Self {
+        let mut child = Self::spawn(program, dir);
+        assert_eq!(child.leader_pid(), child.pid(), "another process leads");
+        child
+    }
+
     /// Starts `program exec dir` with further flags, such as `["--retry", "false"]`.
     ///
     /// # Panics
