@@ -9,7 +9,6 @@ mod snapshot;
 mod transaction;
 mod watch;
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -20,18 +19,20 @@ use parking_lot::Mutex;
 
 use crate::batch::{Batch, WriteBatch, WriteOptions};
 use crate::bounds::{Bounds, KeyRange};
+use crate::codec::Codec;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::session::Wait;
 use crate::snapshot::Snapshot;
-use crate::space::{Space, values_of};
+use crate::space::Space;
 use crate::status::{Role, Status};
-use crate::sublevel;
+use crate::sublevel::{self, Sublevel};
 use crate::transaction as transactions;
+use crate::typed::AsyncTyped;
 use crate::watch::{Watch, WatchFrom};
 
-pub use range::AsyncRange;
+pub use range::{AsyncKeys, AsyncRange, AsyncValues};
 pub use snapshot::AsyncSnapshot;
 pub use transaction::{AsyncTransaction, AsyncTransactionRange};
 pub use watch::AsyncWatch;
@@ -79,7 +80,7 @@ impl AsyncDb {
         AsyncDb { db, prefix }
     }
 
-    fn space(&self) -> Space<'_> {
+    pub(crate) fn space(&self) -> Space<'_> {
         Space {
             handle: self.db.handle(),
             prefix: &self.prefix,
@@ -109,6 +110,23 @@ impl AsyncDb {
         })
     }
 
+    /// The same keys and values with types; as [`Db::typed`].
+    ///
+    /// ```
+    /// use level_party::{BigEndian, Utf8};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// let counts = db.typed::<Utf8, BigEndian<u64>>();
+    /// counts.put("visits", &41).await?;
+    /// assert_eq!(counts.get("visits").await?, Some(41));
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn typed<K: Codec, V: Codec>(&self) -> AsyncTyped<K, V> {
+        AsyncTyped::new(self.clone())
+    }
+
     /// Opens the database in `path` with the default [`Options`], creating it if there is none.
     ///
     /// # Errors
@@ -122,12 +140,17 @@ impl AsyncDb {
         self.db.clone()
     }
 
+    /// The same part for threads.
+    pub(crate) fn part(&self) -> Sublevel {
+        Sublevel::behind(self.db.clone(), self.prefix.clone())
+    }
+
     /// [`Db::get`].
     ///
     /// # Errors
     /// As [`Db::get`].
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        read_one(self.space(), key.as_ref()).await
+        self.space().get_by(Wait::Task, key.as_ref()).await
     }
 
     /// [`Db::contains`].
@@ -135,7 +158,7 @@ impl AsyncDb {
     /// # Errors
     /// As [`Db::get`].
     pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        read_whether(self.space(), key.as_ref()).await
+        self.space().contains_by(Wait::Task, key.as_ref()).await
     }
 
     /// [`Db::get_many`].
@@ -146,7 +169,7 @@ impl AsyncDb {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        read_many(self.space(), keys).await
+        self.space().get_many_by(Wait::Task, keys).await
     }
 
     /// [`Db::put`].
@@ -213,6 +236,23 @@ impl AsyncDb {
     /// assert_eq!(visits, 1);
     /// # Ok::<(), level_party::Error>(())
     /// # }).unwrap();
+    /// ```
+    ///
+    /// In a task that may go from thread to thread (`tokio::spawn`) write `async move |tx|`, and give the closure clones of
+    /// the handles and views it uses, which are cheap: of a closure that borrows from around it the compiler says "`Send` is
+    /// not general enough".
+    ///
+    /// ```
+    /// # fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> T { pollster::block_on(task) }
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// let users = db.sublevel("users")?;
+    /// let done = spawn(async move {
+    ///     let theirs = users.clone();
+    ///     users.transaction(async move |tx| tx.of(&theirs).put("ada", "1815")).await
+    /// });
+    /// # done?;
+    /// # Ok::<(), level_party::Error>(())
     /// ```
     ///
     /// # Errors
@@ -395,6 +435,33 @@ impl AsyncBatch<'_> {
         self
     }
 
+    /// As [`AsyncBatch::put`] in `part`, a sublevel or the whole of the same database, so that one batch writes to several.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// let (users, by_year) = (db.sublevel("users")?, db.sublevel("by-year")?);
+    /// db.batch().put_in(&users, "ada", "1815").put_in(&by_year, "1815", "ada").write().await?;
+    /// assert!(users.contains("ada").await? && by_year.contains("1815").await?);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn put_in(self, part: &AsyncDb, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.with(|batch| batch.put_behind(&part.prefix, key.as_ref(), value.as_ref()))
+    }
+
+    /// As [`AsyncBatch::delete`] in `part`, a sublevel or the whole of the same database.
+    pub fn delete_in(self, part: &AsyncDb, key: impl AsRef<[u8]>) -> Self {
+        self.with(|batch| batch.delete_behind(&part.prefix, key.as_ref()))
+    }
+
+    /// The batch with more in it.
+    pub(crate) fn with(mut self, more: impl FnOnce(&mut Batch<'_>)) -> Self {
+        more(&mut self.batch);
+        self
+    }
+
     /// Whether the batch is on stable storage before it is acknowledged.
     pub fn sync(mut self, yes: bool) -> Self {
         self.batch = self.batch.sync(yes);
@@ -410,27 +477,6 @@ impl AsyncBatch<'_> {
         let written = space.handle.write_by(Wait::Task, &batch, options.sync);
         written.await.map(drop)
     }
-}
-
-async fn read_one(of: Space<'_>, key: &[u8]) -> Result<Option<Vec<u8>>> {
-    let key = of.key(key);
-    of.handle.get_by(Wait::Task, &key, of.pin()).await
-}
-
-async fn read_whether(of: Space<'_>, key: &[u8]) -> Result<bool> {
-    let key = of.key(key);
-    of.handle.contains_by(Wait::Task, &key, of.pin()).await
-}
-
-async fn read_many<K: AsRef<[u8]>>(
-    of: Space<'_>,
-    keys: impl IntoIterator<Item = K>,
-) -> Result<Vec<Option<Vec<u8>>>> {
-    let keys: Vec<K> = keys.into_iter().collect();
-    let whole: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| of.key(key.as_ref())).collect();
-    let limits = of.handle.limits_by(Wait::Task)?;
-    let found = of.handle.get_many_by(limits, &whole, of.pin());
-    Ok(values_of(found.await?))
 }
 
 /// The outcome of what another thread does.

@@ -52,15 +52,13 @@ impl<'a> Batch<'a> {
 
     /// Adds or replaces the entry of `key`.
     pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        let key = behind(self.space.prefix, key.as_ref());
-        self.add(&key, Some(value.as_ref()));
+        self.put_behind(self.space.prefix, key.as_ref(), value.as_ref());
         self
     }
 
     /// Removes the entry of `key`, if there is one.
     pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
-        let key = behind(self.space.prefix, key.as_ref());
-        self.add(&key, None);
+        self.delete_behind(self.space.prefix, key.as_ref());
         self
     }
 
@@ -80,16 +78,24 @@ impl<'a> Batch<'a> {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Self {
-        let key = behind(sublevel.prefix_bytes(), key.as_ref());
-        self.add(&key, Some(value.as_ref()));
+        self.put_behind(sublevel.prefix_bytes(), key.as_ref(), value.as_ref());
         self
     }
 
     /// As [`Batch::delete`] in a sublevel of the same database.
     pub fn delete_in(mut self, sublevel: &Sublevel, key: impl AsRef<[u8]>) -> Self {
-        let key = behind(sublevel.prefix_bytes(), key.as_ref());
-        self.add(&key, None);
+        self.delete_behind(sublevel.prefix_bytes(), key.as_ref());
         self
+    }
+
+    /// As [`Batch::put`], of the keys behind `prefix`.
+    pub(crate) fn put_behind(&mut self, prefix: &[u8], key: &[u8], value: &[u8]) {
+        self.add(&behind(prefix, key), Some(value));
+    }
+
+    /// As [`Batch::delete`], of the keys behind `prefix`.
+    pub(crate) fn delete_behind(&mut self, prefix: &[u8], key: &[u8]) {
+        self.add(&behind(prefix, key), None);
     }
 
     fn add(&mut self, key: &[u8], value: Option<&[u8]>) {

@@ -507,22 +507,6 @@ impl Handle {
         self.limits_by(Wait::Thread)
     }
 
-    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
-        now(self.get_by(Wait::Thread, key, at))
-    }
-
-    pub fn contains(&self, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
-        now(self.contains_by(Wait::Thread, key, at))
-    }
-
-    pub fn get_many(
-        self: &Arc<Self>,
-        keys: &[impl AsRef<[u8]>],
-        at: Option<&Pinned>,
-    ) -> Result<Vec<Found>> {
-        now(self.get_many_by(self.limits()?, keys, at))
-    }
-
     pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
         now(self.write_by(Wait::Thread, batch, sync))
     }

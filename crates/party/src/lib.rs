@@ -66,8 +66,8 @@ mod typed;
 mod watch;
 
 pub use async_db::{
-    AsyncBatch, AsyncDb, AsyncRange, AsyncSnapshot, AsyncTransaction, AsyncTransactionRange,
-    AsyncWatch,
+    AsyncBatch, AsyncDb, AsyncKeys, AsyncRange, AsyncSnapshot, AsyncTransaction,
+    AsyncTransactionRange, AsyncValues, AsyncWatch,
 };
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};
 pub use bounds::KeyRange;
@@ -89,5 +89,9 @@ pub use snapshot::Snapshot;
 pub use status::{LastTrouble, LeaderStatus, MemberStatus, Role, Status};
 pub use sublevel::Sublevel;
 pub use transaction::{Transaction, TransactionRange};
-pub use typed::{Typed, TypedKeyRange, TypedKeys, TypedRange, TypedTransaction, TypedValues, View};
+pub use typed::{
+    AsyncTyped, AsyncTypedKeys, AsyncTypedRange, AsyncTypedTransaction, AsyncTypedTransactionRange,
+    AsyncTypedValues, Typed, TypedKeyRange, TypedKeys, TypedRange, TypedTransaction, TypedValues,
+    View,
+};
 pub use watch::{Change, ChangeKind, Watch, WatchCloser, WatchFrom, WatchItem};

@@ -22,6 +22,7 @@ use crate::protocol::{Entries, Scan};
 use crate::session::{Limits, Tenure, Wait};
 
 pub use parts::{Keys, Values};
+pub(crate) use parts::{owned_key, owned_value};
 
 /// The first chunk is small, so that a short scan costs little; the following ones grow to spare round trips.
 const FIRST_CHUNK_BYTES: u32 = 4 << 10;
@@ -180,9 +181,13 @@ impl Range {
     /// # Ok::<(), level_party::Error>(())
     /// ```
     pub fn limit(mut self, count: u64) -> Self {
+        self.limit_to(count);
+        self
+    }
+
+    pub(crate) fn limit_to(&mut self, count: u64) {
         // Never more than an earlier limit: once nothing remained the moment was given back.
         self.remaining = self.remaining.min(count);
-        self
     }
 
     /// Moves the front: [`next`](Iterator::next) then gives the first entry whose key is `target` or after it.
@@ -226,6 +231,11 @@ impl Range {
     pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
         self.parts = parts;
         self
+    }
+
+    /// From the next chunk on, keys are all that is wanted.
+    pub(crate) fn only_keys(&mut self) {
+        self.parts.keys_only = true;
     }
 
     fn side(&mut self, end: End) -> &mut Side {
@@ -289,7 +299,11 @@ impl Range {
     }
 
     /// Hands out one entry from `end`: what `take` makes of its key and value.
-    fn step<T>(&mut self, end: End, take: impl Fn(&[u8], &[u8]) -> T) -> Option<Result<T>> {
+    pub(crate) fn step<T>(
+        &mut self,
+        end: End,
+        take: impl Fn(&[u8], &[u8]) -> T,
+    ) -> Option<Result<T>> {
         if self.failed || self.remaining == 0 {
             return None;
         }
@@ -419,7 +433,8 @@ impl Range {
     }
 }
 
-fn owned(key: &[u8], value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+/// A whole entry, as [`Range::step`] takes it.
+pub(crate) fn owned(key: &[u8], value: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (key.to_vec(), value.to_vec())
 }
 

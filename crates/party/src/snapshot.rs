@@ -81,9 +81,14 @@ impl Snapshot {
 
     /// The keys of `sublevel` (of the same database) at this moment, whatever this snapshot was taken of.
     pub fn of(&self, sublevel: &Sublevel) -> Snapshot {
+        self.behind(sublevel.space().prefix)
+    }
+
+    /// The keys behind `prefix` at this moment.
+    pub(crate) fn behind(&self, prefix: &Arc<[u8]>) -> Snapshot {
         Snapshot {
             pin: self.pin.clone(),
-            prefix: sublevel.space().prefix.clone(),
+            prefix: prefix.clone(),
         }
     }
 

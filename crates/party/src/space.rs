@@ -41,20 +41,40 @@ impl<'a> Space<'a> {
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.handle.get(&self.key(key), self.pin())
+        now(self.get_by(Wait::Thread, key))
+    }
+
+    pub async fn get_by(&self, wait: Wait, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let key = self.key(key);
+        self.handle.get_by(wait, &key, self.pin()).await
     }
 
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.handle.contains(&self.key(key), self.pin())
+        now(self.contains_by(Wait::Thread, key))
+    }
+
+    pub async fn contains_by(&self, wait: Wait, key: &[u8]) -> Result<bool> {
+        let key = self.key(key);
+        self.handle.contains_by(wait, &key, self.pin()).await
     }
 
     pub fn get_many<K: AsRef<[u8]>>(
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
+        now(self.get_many_by(Wait::Thread, keys))
+    }
+
+    pub async fn get_many_by<K: AsRef<[u8]>>(
+        &self,
+        wait: Wait,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
         let keys: Vec<K> = keys.into_iter().collect();
         let whole: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| self.key(key.as_ref())).collect();
-        Ok(values_of(self.handle.get_many(&whole, self.pin())?))
+        let limits = self.handle.limits_by(wait)?;
+        let found = self.handle.get_many_by(limits, &whole, self.pin());
+        Ok(values_of(found.await?))
     }
 
     /// The entries in `bounds`, which are those of keys without the prefix.
@@ -138,7 +158,7 @@ pub(crate) fn behind<'k>(prefix: &[u8], key: &'k [u8]) -> Cow<'k, [u8]> {
 }
 
 /// The values alone of entries that were read.
-pub(crate) fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
+fn values_of(entries: Vec<Found>) -> Vec<Option<Vec<u8>>> {
     let value = |entry: Found| entry.map(|(_, value)| value);
     entries.into_iter().map(value).collect()
 }

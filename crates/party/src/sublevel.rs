@@ -58,10 +58,12 @@ impl Sublevel {
 
     /// All keys of the database, for a typed view of it.
     pub(crate) fn whole(db: &Db) -> Self {
-        Sublevel {
-            prefix: db.handle().no_prefix.clone(),
-            db: db.clone(),
-        }
+        Sublevel::behind(db.clone(), db.handle().no_prefix.clone())
+    }
+
+    /// All keys that begin with `prefix`.
+    pub(crate) fn behind(db: Db, prefix: Arc<[u8]>) -> Self {
+        Sublevel { db, prefix }
     }
 
     pub(crate) fn space(&self) -> Space<'_> {

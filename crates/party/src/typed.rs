@@ -2,32 +2,42 @@
 //!
 //! A typed view adds codecs to a [`Sublevel`] or [`Snapshot`] and nothing else: each call encodes what it was given, makes
 //! the plain call, and decodes the answer. What cannot be encoded is refused before anything is sent; what cannot be
-//! decoded is an error that names the key.
+//! decoded is an error that names the key. The views of tasks ([`AsyncTyped`]) differ in the plain call alone: the rest is
+//! `coding.rs` for both.
 
 mod bounds;
+mod coding;
 mod range;
+mod tasks;
 mod transaction;
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use crate::batch::Batch;
 use crate::bounds::Bounds;
-use crate::codec::{Codec, CodecError};
-use crate::error::{Error, ErrorKind, Result};
+use crate::codec::Codec;
+use crate::error::Result;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::sublevel::Sublevel;
 
+use coding::{
+    Swap, decode_all, decode_found, encode_bounds, encode_key, encode_keys, encode_prefix,
+    or_problem,
+};
+
 pub use bounds::TypedKeyRange;
-pub use range::{TypedKeys, TypedRange, TypedValues};
-pub use transaction::TypedTransaction;
+pub use range::{
+    AsyncTypedKeys, AsyncTypedRange, AsyncTypedValues, TypedKeys, TypedRange, TypedValues,
+};
+pub use tasks::AsyncTyped;
+pub use transaction::{AsyncTypedTransaction, AsyncTypedTransactionRange, TypedTransaction};
 
 /// Keys of the codec `K` and values of the codec `V`, in a database or sublevel (or, with `S`, a snapshot); made by
 /// [`Db::typed`](crate::Db::typed) and its kin.
 ///
 /// Every call means what the call of the same name means on [`Db`](crate::Db). Besides its errors there is
-/// [`ErrorKind::Encoding`]: something cannot be encoded, and nothing was done; or stored bytes cannot be decoded, and the
+/// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding): something cannot be encoded, and nothing was done; or stored bytes cannot be decoded, and the
 /// message names the key.
 ///
 /// ```
@@ -99,10 +109,7 @@ impl<K: Codec, V: Codec, S: View> Typed<K, V, S> {
     /// As [`Db::get`](crate::Db::get); `Encoding`.
     pub fn get(&self, key: &K::Given) -> Result<Option<V::Item>> {
         let key = encode_key::<K>(key)?;
-        let value = self.of.seen().get(&key)?;
-        value
-            .map(|value| decode_value::<V>(&key, &value))
-            .transpose()
+        decode_found::<V>(&key, self.of.seen().get(&key)?)
     }
 
     /// Whether there is an entry of `key`, whatever its value.
@@ -124,23 +131,15 @@ impl<K: Codec, V: Codec, S: View> Typed<K, V, S> {
     where
         K::Given: 'k,
     {
-        let keys = keys.into_iter().map(encode_key::<K>);
-        let keys: Vec<Cow<'k, [u8]>> = keys.collect::<Result<_>>()?;
-        let values = self.of.seen().get_many(&keys)?;
-        let decoded = |(key, value): (&Cow<'k, [u8]>, Option<Vec<u8>>)| {
-            value
-                .map(|value| decode_value::<V>(key, &value))
-                .transpose()
-        };
-        keys.iter().zip(values).map(decoded).collect()
+        let keys = encode_keys::<K>(keys)?;
+        decode_all::<V>(&keys, self.of.seen().get_many(&keys)?)
     }
 
     /// The entries whose keys lie in `bounds`, in the order of the keys' bytes.
     ///
     /// An entry that cannot be decoded is an error in its place, and the range goes on after it.
     pub fn range(&self, bounds: impl TypedKeyRange<K::Given>) -> TypedRange<K, V> {
-        let bounds = bounds.into_bounds(&mut |key| Ok(encode_key::<K>(key)?.into_owned()));
-        self.walk(bounds)
+        self.walk(encode_bounds::<K>(bounds))
     }
 
     /// All entries, in the order of the keys' bytes.
@@ -150,15 +149,11 @@ impl<K: Codec, V: Codec, S: View> Typed<K, V, S> {
 
     /// The entries whose keys begin, as bytes, with those of `prefix`.
     pub fn prefix(&self, prefix: &K::Given) -> TypedRange<K, V> {
-        let bounds = encode_key::<K>(prefix).map(|prefix| Bounds::prefix(&prefix));
-        self.walk(bounds)
+        self.walk(encode_prefix::<K>(prefix))
     }
 
     fn walk(&self, bounds: Result<Bounds>) -> TypedRange<K, V> {
-        let (bounds, problem) = match bounds {
-            Ok(bounds) => (bounds, None),
-            Err(problem) => (Bounds::none(), Some(problem)),
-        };
+        let (bounds, problem) = or_problem(bounds);
         TypedRange::new(self.of.seen().range(bounds), problem)
     }
 }
@@ -196,12 +191,9 @@ impl<K: Codec, V: Codec> Typed<K, V> {
         expected: Option<&V::Given>,
         new: Option<&V::Given>,
     ) -> Result<bool> {
-        let key = encode_key::<K>(key)?;
-        let encode = |value| encode_value::<V>(&key, value);
-        let expected = expected.map(encode).transpose()?;
-        let new = new.map(encode).transpose()?;
-        let (expected, new) = (expected.as_deref(), new.as_deref());
-        self.of.compare_and_swap(&key, expected, new)
+        let Swap { key, expected, new } = Swap::encode::<K, V>(key, expected, new)?;
+        self.of
+            .compare_and_swap(key, expected.as_deref(), new.as_deref())
     }
 
     /// Removes the entries whose keys lie in `bounds`, and says how many there were.
@@ -209,8 +201,12 @@ impl<K: Codec, V: Codec> Typed<K, V> {
     /// # Errors
     /// As [`Db::clear`](crate::Db::clear); `Encoding`.
     pub fn clear(&self, bounds: impl TypedKeyRange<K::Given>) -> Result<u64> {
-        let bounds = bounds.into_bounds(&mut |key| Ok(encode_key::<K>(key)?.into_owned()));
-        self.of.space().clear(bounds?)
+        self.of.space().clear(encode_bounds::<K>(bounds)?)
+    }
+
+    /// The same view for tasks; as [`Db::to_async`](crate::Db::to_async).
+    pub fn to_async(&self) -> AsyncTyped<K, V> {
+        AsyncTyped::new(self.of.to_async())
     }
 
     /// The same keys and values at a moment of the same database.
@@ -250,28 +246,14 @@ impl Batch<'_> {
         key: &K::Given,
         value: &V::Given,
     ) -> Self {
-        let encoded = encode_key::<K>(key).and_then(|key| {
-            let value = encode_value::<V>(&key, value)?;
-            Ok((key, value))
-        });
-        match encoded {
-            Ok((key, value)) => self.put_in(&view.of, key, value),
-            Err(error) => {
-                self.refuse(error);
-                self
-            }
-        }
+        self.put_encoded::<K, V>(view.of.prefix_bytes(), key, value);
+        self
     }
 
     /// As [`Batch::delete`] in a typed view of the same database.
     pub fn delete_typed<K: Codec, V: Codec>(mut self, view: &Typed<K, V>, key: &K::Given) -> Self {
-        match encode_key::<K>(key) {
-            Ok(key) => self.delete_in(&view.of, key),
-            Err(error) => {
-                self.refuse(error);
-                self
-            }
-        }
+        self.delete_encoded::<K>(view.of.prefix_bytes(), key);
+        self
     }
 }
 
@@ -291,46 +273,5 @@ impl<K, V, S: std::fmt::Debug> std::fmt::Debug for Typed<K, V, S> {
             .field("keys", &std::any::type_name::<K>())
             .field("values", &std::any::type_name::<V>())
             .finish()
-    }
-}
-
-fn encode_key<K: Codec>(key: &K::Given) -> Result<Cow<'_, [u8]>> {
-    K::encode(key).map_err(|cause| encoding("a key cannot be encoded".into(), cause))
-}
-
-fn encode_value<'v, V: Codec>(key: &[u8], value: &'v V::Given) -> Result<Cow<'v, [u8]>> {
-    V::encode(value).map_err(|cause| {
-        encoding(
-            format!("the value for the key {} cannot be encoded", shown(key)),
-            cause,
-        )
-    })
-}
-
-fn decode_key<K: Codec>(key: &[u8]) -> Result<K::Item> {
-    K::decode(key)
-        .map_err(|cause| encoding(format!("the key {} cannot be decoded", shown(key)), cause))
-}
-
-fn decode_value<V: Codec>(key: &[u8], value: &[u8]) -> Result<V::Item> {
-    V::decode(value).map_err(|cause| {
-        encoding(
-            format!("the value of the key {} cannot be decoded", shown(key)),
-            cause,
-        )
-    })
-}
-
-fn encoding(what: String, cause: CodecError) -> Error {
-    Error::new(ErrorKind::Encoding, format!("{what}: {cause}")).with_source(cause)
-}
-
-/// A key in a message.
-fn shown(key: &[u8]) -> String {
-    const MOST: usize = 100;
-    let text = key[..key.len().min(MOST)].escape_ascii();
-    match key.len() {
-        ..=MOST => format!("\"{text}\""),
-        long => format!("\"{text}...\" ({long} bytes)"),
     }
 }

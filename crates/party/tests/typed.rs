@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use level_party::{BigEndian, Bytes, Db, Error, ErrorKind, Json, Result, Utf8};
+use futures_lite::StreamExt;
+use level_party::{AsyncTypedRange, BigEndian, Bytes, Db, Error, ErrorKind, Json, Result, Utf8};
 
 #[test]
 fn every_call_of_a_typed_view_speaks_its_types() {
@@ -56,6 +57,8 @@ fn every_call_of_a_typed_view_speaks_its_types() {
             .map(|e| Ok(e?.0))
             .collect::<Result<_>>()?;
         assert_eq!(all, [9]);
+        assert_eq!(names.get_many([&9, &8])?, [Some("neun".to_string()), None]);
+        assert_eq!(names.prefix(&300)?.count(), 1);
         Ok::<_, Error>(())
     })
     .unwrap();
@@ -132,4 +135,172 @@ fn what_cannot_be_encoded_is_refused_and_changes_nothing() {
         "the error alone"
     );
     assert_eq!(db.iter().count(), 0);
+}
+
+/// The same calls, in the same order, as of a thread's view.
+#[test]
+fn every_call_of_a_tasks_typed_view_speaks_its_types() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap().to_async();
+    pollster::block_on(async {
+        db.put("before", "untyped").await?;
+        let names = db.sublevel("n")?.typed::<BigEndian<i32>, Utf8>();
+        names.put(&-1, "minus one").await?;
+        names.put(&7, &String::from("seven")).await?;
+        let batch = names.batch().put_typed(&names, &300, "three hundred");
+        let batch = batch
+            .delete_typed(&names, &7)
+            .put_typed(&names, &8, "eight");
+        batch.sync(true).write().await?;
+        assert_eq!(names.get(&-1).await?.as_deref(), Some("minus one"));
+        assert!(names.contains(&8).await? && !names.contains(&7).await?);
+        let many = names.get_many([&300, &7]).await?;
+        assert_eq!(many, [Some("three hundred".to_string()), None]);
+        assert_eq!(keys(names.iter()).await, [-1, 8, 300]);
+        assert_eq!(keys(names.range(..)).await, [-1, 8, 300]);
+        assert_eq!(keys(names.range(0..300)).await, [8]);
+        assert_eq!(keys(names.range(..=8).limit(1)).await, [-1]);
+        assert_eq!(keys(names.prefix(&8)).await, [8]);
+        let mut values = names.range(0..).values();
+        assert_eq!(
+            values.next_back().await.transpose()?.as_deref(),
+            Some("three hundred")
+        );
+        assert_eq!(
+            values.next_back().await.transpose()?.as_deref(),
+            Some("eight")
+        );
+        assert!(values.next_back().await.is_none());
+        let mut range = names.iter();
+        range.seek(&9)?;
+        range.seek_back(&299)?;
+        assert!(range.next().await.is_none(), "the two passed each other");
+        range.seek(&0)?;
+        assert_eq!(
+            range.next().await.transpose()?,
+            Some((8, "eight".to_string()))
+        );
+        assert!(
+            names
+                .compare_and_swap(&8, Some("eight"), Some("acht"))
+                .await?
+        );
+        assert!(!names.compare_and_swap(&8, Some("eight"), None).await?);
+        let before = names.at(&db.snapshot().await?);
+        let seen = db.transaction(async |tx| {
+            let mut names = tx.typed(&names);
+            assert!(names.contains(&8).await?);
+            assert_eq!(names.get(&8).await?.as_deref(), Some("acht"));
+            names.put(&9, "neun")?;
+            names.delete(&8)?;
+            let mut range = names.range(0..100)?;
+            assert_eq!(
+                range.next().await.transpose()?,
+                Some((9, "neun".to_string()))
+            );
+            assert!(range.next_back().await.is_none());
+            assert_eq!(
+                names.get_many([&9, &8]).await?,
+                [Some("neun".to_string()), None]
+            );
+            assert_eq!(
+                names.prefix(&300)?.next().await.transpose()?.unwrap().0,
+                300
+            );
+            let first = names.iter().next().await.transpose()?;
+            Ok::<_, Error>(first.unwrap().0)
+        });
+        assert_eq!(seen.await?, -1);
+        let blocking = names.to_blocking();
+        assert_eq!(blocking.get(&9)?.as_deref(), Some("neun"));
+        assert_eq!(blocking.to_async().get(&9).await?.as_deref(), Some("neun"));
+        assert_eq!(names.clear(0..).await?, 2);
+        names.delete(&-1).await?;
+        assert_eq!(keys(before.iter()).await, [-1, 8, 300]);
+        assert_eq!(before.get(&8).await?.as_deref(), Some("acht"));
+        assert_eq!(names.bytes().iter().count().await, 0);
+        assert_eq!(db.iter().count().await, 1);
+        let texts = db.snapshot().await?.typed::<Utf8, Bytes>();
+        let all: Vec<_> = texts
+            .range("a".to_string().."z".to_string())
+            .try_collect()
+            .await?;
+        assert_eq!(all, [("before".to_string(), b"untyped".to_vec())]);
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+async fn keys<V: level_party::Codec>(range: AsyncTypedRange<BigEndian<i32>, V>) -> Vec<i32> {
+    range.keys().try_collect().await.unwrap()
+}
+
+#[test]
+fn a_tasks_range_goes_on_after_what_cannot_be_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap().to_async();
+    pollster::block_on(async {
+        let entries = db.batch().put("a", "1").put("b", "{").put("c", "3");
+        entries.write().await?;
+        let numbers = db.typed::<Utf8, Json<u32>>();
+        let error = numbers.get("b").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encoding);
+        assert!(error.message().contains("\"b\""), "{error}");
+        let seen: Vec<_> = numbers.iter().map(Result::ok).collect().await;
+        assert_eq!(seen, [Some(("a".into(), 1)), None, Some(("c".into(), 3))]);
+        let keys: Vec<String> = numbers.iter().keys().try_collect().await?;
+        assert_eq!(keys, ["a", "b", "c"]);
+        let sum = db.transaction(async |tx| {
+            let mut numbers = tx.typed(&numbers);
+            let mut range = numbers.iter();
+            let (mut sum, mut bad) = (0, 0);
+            while let Some(entry) = range.next().await {
+                match entry {
+                    Ok((_, number)) => sum += number,
+                    Err(error) => bad += u32::from(error.kind() == ErrorKind::Encoding),
+                }
+            }
+            Ok::<_, Error>((sum, bad))
+        });
+        assert_eq!(sum.await?, (4, 1));
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_a_task_cannot_encode_is_refused_and_changes_nothing() {
+    type Odd = Json<BTreeMap<Vec<u8>, u8>>;
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap().to_async();
+    let odd = BTreeMap::from([(vec![1], 2)]);
+    pollster::block_on(async {
+        let (by_odd, of_odd) = (db.typed::<Odd, Utf8>(), db.typed::<Utf8, Odd>());
+        let batch = db.batch().put("a", "1").put_typed(&of_odd, "k", &odd);
+        let refused = [
+            of_odd.put("k", &odd).await.unwrap_err(),
+            of_odd
+                .compare_and_swap("k", None, Some(&odd))
+                .await
+                .unwrap_err(),
+            by_odd.get(&odd).await.unwrap_err(),
+            by_odd.get_many([&odd]).await.unwrap_err(),
+            by_odd.delete(&odd).await.unwrap_err(),
+            by_odd.clear(..&odd).await.unwrap_err(),
+            by_odd.iter().seek(&odd).unwrap_err(),
+            by_odd.range(&odd..).next().await.unwrap().unwrap_err(),
+            by_odd
+                .prefix(&odd)
+                .keys()
+                .next_back()
+                .await
+                .unwrap()
+                .unwrap_err(),
+            batch.write().await.unwrap_err(),
+        ];
+        let is_said = |error: &Error| error.kind() == ErrorKind::Encoding;
+        assert!(refused.iter().all(is_said), "{refused:?}");
+        assert_eq!(by_odd.range(&odd..).count().await, 1, "the error alone");
+        assert_eq!(db.iter().count().await, 0);
+    });
 }

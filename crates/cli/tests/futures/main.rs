@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use executor::{Executor, block_on};
-use level_party::{AsyncDb, Db, ErrorKind, Lead, Role};
+use futures_lite::StreamExt;
+use level_party::{AsyncDb, BigEndian, Db, ErrorKind, Json, Lead, Role, Utf8};
 use level_party_testkit::ExecChild;
 use serde_json::json;
 
@@ -74,6 +75,7 @@ async fn every_call(db: &AsyncDb) {
         keys.push(entry.unwrap().0);
     }
     assert_eq!(keys, [b"a".to_vec(), b"b".to_vec()]);
+    typed_calls(db).await.unwrap();
     assert_eq!(db.status().await.unwrap().role, db.role());
     assert!(db.approximate_size(..).await.is_ok());
     assert!(db.property("leveldb.stats").await.unwrap().is_some());
@@ -85,6 +87,35 @@ async fn every_call(db: &AsyncDb) {
         .write()
         .await
         .unwrap();
+}
+
+/// Each is looked at for itself in the tests of the crate; here it is made in both roles.
+async fn typed_calls(db: &AsyncDb) -> level_party::Result<()> {
+    let counts = db.sublevel("counts")?.typed::<Utf8, BigEndian<u64>>();
+    let words = db.sublevel("words")?.typed::<BigEndian<u64>, Utf8>();
+    let both = db.batch().put_typed(&counts, "one", &1);
+    both.put_typed(&words, &1, "one").write().await?;
+    counts.put("two", &2).await?;
+    let before = counts.at(&db.snapshot().await?);
+    let added = db.transaction(async |tx| {
+        let mut counts = tx.typed(&counts);
+        let mut range = counts.iter();
+        let mut sum = 0;
+        while let Some(entry) = range.next().await {
+            sum += entry?.1;
+        }
+        counts.put("sum", &sum)?;
+        tx.typed(&words).put(&sum, "sum")?;
+        Ok::<_, level_party::Error>(sum)
+    });
+    assert_eq!(added.await?, 3);
+    assert_eq!(words.get(&3).await?.as_deref(), Some("sum"));
+    assert!(counts.compare_and_swap("two", Some(&2), None).await?);
+    assert_eq!(before.get_many(["two", "sum"]).await?, [Some(2), None]);
+    let keys: Vec<String> = counts.iter().keys().try_collect().await?;
+    assert_eq!(keys, ["one", "sum"]);
+    assert_eq!(counts.clear(..).await? + words.clear(1..).await?, 4);
+    Ok(())
 }
 
 /// What a runtime with threads asks for.
@@ -102,6 +133,22 @@ fn every_future_may_be_sent_to_another_thread() {
     sendable(&db.iter());
     sendable(&db.status());
     sendable(&db.close());
+    let typed = db.typed::<BigEndian<u8>, Json<String>>();
+    let text = String::new();
+    sendable(&typed.get(&1));
+    sendable(&typed.get_many([&1]));
+    sendable(&typed.put(&1, &text));
+    sendable(&typed.batch().put_typed(&typed, &1, &text).write());
+    sendable(&typed.compare_and_swap(&1, Some(&text), None));
+    sendable(&typed.clear(1..));
+    sendable(&typed.iter().next());
+    // `move`: of one that borrows the compiler can't show it yet.
+    sendable(&db.transaction(async move |tx| {
+        let mut typed = tx.typed(&typed);
+        typed.get(&1).await?;
+        typed.range(1..)?.next().await.transpose()?;
+        Ok::<_, level_party::Error>(())
+    }));
     sendable(&db.transaction(async |tx| {
         tx.get("a").await?;
         Ok::<_, level_party::Error>(())
@@ -135,13 +182,54 @@ fn a_scan_is_a_stream_that_goes_on_over_a_dead_leader_and_a_dropped_step() {
             let once = futures_lite::future::poll_once(entries.next()).await;
             let entry = match once {
                 Some(entry) => entry,
-                None => futures_lite::StreamExt::next(&mut entries).await,
+                None => StreamExt::next(&mut entries).await,
             };
             let Some(entry) = entry else { break };
             assert_eq!(entry.unwrap().0, format!("k{seen:05}").as_bytes());
             seen += 1;
         }
         assert_eq!(seen, ENTRIES);
+    });
+}
+
+/// A typed stream is told where to go while its step waits for a leader that is stopped, and then dead.
+#[test]
+#[cfg(unix)] // it is stopped
+fn what_a_stream_is_told_while_a_step_is_under_way_holds_from_the_next_step_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = leader(dir.path());
+    let db = Db::open(dir.path()).unwrap().to_async();
+    let numbers = db
+        .sublevel("n")
+        .unwrap()
+        .typed::<BigEndian<u32>, BigEndian<u32>>();
+    block_on(async {
+        let mut batch = db.batch();
+        for n in 0..5000 {
+            batch = batch.put_typed(&numbers, &n, &(n * n));
+        }
+        batch.write().await.unwrap();
+        let mut sought = numbers.iter();
+        let mut behind = numbers.iter();
+        let mut bounded = numbers.range(..100);
+        let mut plain = numbers.iter();
+        child.pause();
+        for range in [&mut sought, &mut behind, &mut bounded, &mut plain] {
+            let once = futures_lite::future::poll_once(range.next()).await;
+            assert!(once.is_none(), "the leader does not answer");
+        }
+        sought.seek(&4000).unwrap();
+        behind.seek_back(&4001).unwrap();
+        let bounded = bounded.limit(1).keys();
+        child.kill();
+        let next = sought.next().await.unwrap().unwrap();
+        assert_eq!(next, (4000, 16_000_000));
+        assert_eq!(behind.next_back().await.unwrap().unwrap().0, 4001);
+        assert_eq!(behind.next().await.unwrap().unwrap().0, 0);
+        let keys: Vec<u32> = bounded.try_collect().await.unwrap();
+        assert_eq!(keys, [0]);
+        let all: Vec<u32> = plain.keys().try_collect().await.unwrap();
+        assert_eq!(all, (0..5000).collect::<Vec<_>>(), "no entry is lost");
     });
 }
 

@@ -2,40 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
 use crate::error::Result;
-use crate::range::{End, Range};
+use crate::range::{End, Range, owned, owned_key, owned_value};
 use crate::session::Wait;
 
-type Entry = (Vec<u8>, Vec<u8>);
 /// Fetches what the next step at one end needs, and hands nothing out.
 type Fetch = Pin<Box<dyn Future<Output = (Box<Range>, Result<()>)> + Send + Sync>>;
 
-/// The entries of a range at one moment, in key order; made by [`AsyncDb::range`](crate::AsyncDb::range) and its kin.
-///
-/// It is a [`Stream`], and can be walked from both ends without one: [`AsyncRange::next`] and [`AsyncRange::next_back`].
-/// A step that is dropped before its end loses no entry: the next one goes on with it. After an error it ends.
-///
-/// ```
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
-/// # pollster::block_on(async {
-/// db.batch().put("a", "1").put("b", "2").write().await?;
-/// let mut entries = db.range("a"..);
-/// assert_eq!(entries.next_back().await.transpose()?.unwrap().0, b"b");
-/// assert_eq!(entries.next().await.transpose()?.unwrap().0, b"a");
-/// assert!(entries.next().await.is_none());
-/// # Ok::<(), level_party::Error>(())
-/// # }).unwrap();
-/// ```
-#[must_use = "a stream does nothing unless polled"]
-pub struct AsyncRange {
-    state: State,
-}
-
+/// A range, and the fetch that a dropped step left under way: with it goes the range, until it is done.
 enum State {
     Idle(Box<Range>),
     Fetching(Fetch),
@@ -43,54 +21,56 @@ enum State {
     Broken,
 }
 
-impl AsyncRange {
-    pub(crate) fn new(range: Range) -> Self {
-        AsyncRange {
-            state: State::Idle(Box::new(range)),
+impl State {
+    fn new(range: Range) -> Self {
+        State::Idle(Box::new(range))
+    }
+
+    /// Changes what the range does from its next step on. What is being fetched comes first.
+    fn change(&mut self, change: impl FnOnce(&mut Range) + Send + Sync + 'static) {
+        match std::mem::replace(self, State::Broken) {
+            State::Idle(mut range) => {
+                change(&mut range);
+                *self = State::Idle(range);
+            }
+            State::Fetching(fetch) => {
+                *self = State::Fetching(Box::pin(async move {
+                    let (mut range, fetched) = fetch.await;
+                    change(&mut range);
+                    (range, fetched)
+                }));
+            }
+            State::Broken => {}
         }
     }
 
-    /// The next entry from the front.
-    ///
-    /// # Errors
-    /// As an item of [`Range`].
-    pub async fn next(&mut self) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        std::future::poll_fn(|context| self.poll_step(End::Front, context)).await
-    }
-
-    /// The next entry from the back.
-    ///
-    /// # Errors
-    /// As an item of [`Range`].
-    pub async fn next_back(&mut self) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        std::future::poll_fn(|context| self.poll_step(End::Back, context)).await
-    }
-
-    fn poll_step(&mut self, end: End, context: &mut Context<'_>) -> Poll<Option<Result<Entry>>> {
+    fn poll_step<T>(
+        &mut self,
+        end: End,
+        context: &mut Context<'_>,
+        take: impl Fn(&[u8], &[u8]) -> T,
+    ) -> Poll<Option<Result<T>>> {
         loop {
-            match std::mem::replace(&mut self.state, State::Broken) {
+            match std::mem::replace(self, State::Broken) {
                 State::Idle(mut range) if range.has_to_ask(end) => {
                     let fetch = async move {
                         let fetched = range.ready(Wait::Task, end).await;
                         (range, fetched)
                     };
-                    self.state = State::Fetching(Box::pin(fetch));
+                    *self = State::Fetching(Box::pin(fetch));
                 }
                 State::Idle(mut range) => {
-                    let entry = match end {
-                        End::Front => range.next(),
-                        End::Back => range.next_back(),
-                    };
-                    self.state = State::Idle(range);
-                    return Poll::Ready(entry);
+                    let taken = range.step(end, take);
+                    *self = State::Idle(range);
+                    return Poll::Ready(taken);
                 }
                 State::Fetching(mut fetch) => match fetch.as_mut().poll(context) {
                     Poll::Pending => {
-                        self.state = State::Fetching(fetch);
+                        *self = State::Fetching(fetch);
                         return Poll::Pending;
                     }
                     Poll::Ready((range, fetched)) => {
-                        self.state = State::Idle(range);
+                        *self = State::Idle(range);
                         if let Err(error) = fetched {
                             return Poll::Ready(Some(Err(error)));
                         }
@@ -102,11 +82,143 @@ impl AsyncRange {
     }
 }
 
-impl Stream for AsyncRange {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            State::Idle(range) => range.fmt(f),
+            State::Fetching(_) => f.write_str("(fetching)"),
+            State::Broken => f.write_str("(broken)"),
+        }
+    }
+}
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(self.get_mut().poll_step(End::Front, context));
-        Poll::Ready(item)
+macro_rules! stream {
+    ($(#[$doc:meta])* $name:ident, $item:ty, $take:expr) => {
+        $(#[$doc])*
+        #[must_use = "a stream does nothing unless polled"]
+        #[derive(Debug)]
+        pub struct $name {
+            state: State,
+        }
+
+        impl $name {
+            /// As [`Range::limit`].
+            pub fn limit(mut self, count: u64) -> Self {
+                self.state.change(move |range| range.limit_to(count));
+                self
+            }
+
+            /// As [`Range::seek`].
+            pub fn seek(&mut self, target: impl AsRef<[u8]>) {
+                let target = target.as_ref().to_vec();
+                self.state.change(move |range| range.seek(target));
+            }
+
+            /// As [`Range::seek_back`].
+            pub fn seek_back(&mut self, target: impl AsRef<[u8]>) {
+                let target = target.as_ref().to_vec();
+                self.state.change(move |range| range.seek_back(target));
+            }
+
+            /// The next one from the front.
+            ///
+            /// # Errors
+            /// As an item of [`Range`].
+            pub async fn next(&mut self) -> Option<Result<$item>> {
+                std::future::poll_fn(|context| self.poll_step(End::Front, context)).await
+            }
+
+            /// The next one from the back.
+            ///
+            /// # Errors
+            /// As an item of [`Range`].
+            pub async fn next_back(&mut self) -> Option<Result<$item>> {
+                std::future::poll_fn(|context| self.poll_step(End::Back, context)).await
+            }
+
+            pub(crate) fn poll_step(
+                &mut self,
+                end: End,
+                context: &mut Context<'_>,
+            ) -> Poll<Option<Result<$item>>> {
+                self.state.poll_step(end, context, $take)
+            }
+        }
+
+        impl Stream for $name {
+            type Item = Result<$item>;
+
+            fn poll_next(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<Option<Self::Item>> {
+                self.get_mut().poll_step(End::Front, context)
+            }
+        }
+    };
+}
+
+stream! {
+    /// The entries of a range at one moment, in key order; made by [`AsyncDb::range`](crate::AsyncDb::range) and its kin.
+    ///
+    /// It is a [`Stream`], and can be walked from both ends without one: [`AsyncRange::next`] and
+    /// [`AsyncRange::next_back`]. A step that is dropped before its end loses no entry: the next one goes on with it.
+    /// After an error it ends.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// db.batch().put("a", "1").put("b", "2").put("c", "3").write().await?;
+    /// let mut entries = db.range("a"..);
+    /// assert_eq!(entries.next_back().await.transpose()?.unwrap().0, b"c");
+    /// entries.seek("b");
+    /// assert_eq!(entries.next().await.transpose()?.unwrap().0, b"b");
+    /// assert!(entries.next().await.is_none());
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    AsyncRange, (Vec<u8>, Vec<u8>), owned
+}
+
+stream! {
+    /// The keys of an [`AsyncRange`]; made by [`AsyncRange::keys`].
+    AsyncKeys, Vec<u8>, owned_key
+}
+
+stream! {
+    /// The values of an [`AsyncRange`]; made by [`AsyncRange::values`].
+    AsyncValues, Vec<u8>, owned_value
+}
+
+impl AsyncRange {
+    pub(crate) fn new(range: Range) -> Self {
+        AsyncRange {
+            state: State::new(range),
+        }
+    }
+
+    /// The keys alone. Values are not even read where they can be left out, nor sent from the leader.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// db.batch().put("a", "1").put("b", "2").write().await?;
+    /// let mut keys = db.iter().keys().limit(1);
+    /// assert_eq!(keys.next().await.transpose()?, Some(b"a".to_vec()));
+    /// assert_eq!(keys.next().await.transpose()?, None);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn keys(self) -> AsyncKeys {
+        let mut state = self.state;
+        state.change(Range::only_keys);
+        AsyncKeys { state }
+    }
+
+    /// The values alone, in the order of their keys.
+    pub fn values(self) -> AsyncValues {
+        AsyncValues { state: self.state }
     }
 }

@@ -1,9 +1,13 @@
 //! A frozen moment of the database, for tasks.
 
-use crate::async_db::AsyncRange;
+use crate::async_db::{AsyncDb, AsyncRange};
 use crate::bounds::KeyRange;
+use crate::codec::Codec;
 use crate::error::Result;
+use crate::session::Wait;
 use crate::snapshot::Snapshot;
+use crate::space::Space;
+use crate::typed::AsyncTyped;
 
 /// A [`Snapshot`] whose calls are futures; made by [`AsyncDb::snapshot`](crate::AsyncDb::snapshot).
 ///
@@ -28,6 +32,42 @@ impl AsyncSnapshot {
         AsyncSnapshot { snapshot }
     }
 
+    pub(crate) fn space(&self) -> Space<'_> {
+        self.snapshot.space()
+    }
+
+    /// [`Snapshot::sublevel`].
+    ///
+    /// # Errors
+    /// `InvalidArgument`: as [`Db::sublevel`](crate::Db::sublevel).
+    pub fn sublevel(&self, name: &str) -> Result<AsyncSnapshot> {
+        self.snapshot.sublevel(name).map(AsyncSnapshot::new)
+    }
+
+    /// [`Snapshot::of`]: the keys of `part`, a sublevel or the whole of the same database, at this moment, whatever this
+    /// snapshot was taken of.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// let users = db.sublevel("users")?;
+    /// users.put("ada", "1815").await?;
+    /// let before = db.snapshot().await?;
+    /// users.delete("ada").await?;
+    /// assert!(before.of(&users).contains("ada").await?);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn of(&self, part: &AsyncDb) -> AsyncSnapshot {
+        AsyncSnapshot::new(self.snapshot.behind(part.space().prefix))
+    }
+
+    /// The same keys and values with types; as [`Db::typed`](crate::Db::typed).
+    pub fn typed<K: Codec, V: Codec>(&self) -> AsyncTyped<K, V, AsyncSnapshot> {
+        AsyncTyped::new(self.clone())
+    }
+
     /// The sequence number of the newest write it shows.
     pub fn sequence(&self) -> u64 {
         self.snapshot.sequence()
@@ -38,7 +78,7 @@ impl AsyncSnapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        super::read_one(self.snapshot.space(), key.as_ref()).await
+        self.space().get_by(Wait::Task, key.as_ref()).await
     }
 
     /// [`Snapshot::contains`].
@@ -46,7 +86,7 @@ impl AsyncSnapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        super::read_whether(self.snapshot.space(), key.as_ref()).await
+        self.space().contains_by(Wait::Task, key.as_ref()).await
     }
 
     /// [`Snapshot::get_many`].
@@ -57,7 +97,7 @@ impl AsyncSnapshot {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        super::read_many(self.snapshot.space(), keys).await
+        self.space().get_many_by(Wait::Task, keys).await
     }
 
     /// [`Snapshot::range`].

@@ -56,7 +56,7 @@ impl<'a> AsyncTransaction<'a> {
         self.walk(Bounds::prefix(prefix.as_ref()))
     }
 
-    fn walk(&mut self, bounds: Bounds) -> AsyncTransactionRange<'_> {
+    pub(crate) fn walk(&mut self, bounds: Bounds) -> AsyncTransactionRange<'_> {
         let range = self
             .core
             .walk(bounds.within(&self.prefix), self.prefix.len());

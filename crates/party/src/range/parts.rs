@@ -1,6 +1,6 @@
 //! Ranges of which only a part of each entry is wanted.
 
-use super::{End, Parts, Range};
+use super::{End, Range};
 use crate::error::Result;
 
 /// The keys of a [`Range`]; made by [`Range::keys`].
@@ -16,14 +16,9 @@ pub struct Values {
 }
 
 impl Keys {
-    pub(super) fn new(range: Range) -> Self {
-        let parts = Parts {
-            keys_only: true,
-            ..range.parts
-        };
-        Keys {
-            range: range.with_parts(parts),
-        }
+    pub(super) fn new(mut range: Range) -> Self {
+        range.only_keys();
+        Keys { range }
     }
 }
 
@@ -75,5 +70,15 @@ macro_rules! part {
     };
 }
 
-part!(Keys, |key: &[u8], _: &[u8]| key.to_vec());
-part!(Values, |_: &[u8], value: &[u8]| value.to_vec());
+part!(Keys, owned_key);
+part!(Values, owned_value);
+
+/// A key, as [`Range::step`] takes it.
+pub(crate) fn owned_key(key: &[u8], _: &[u8]) -> Vec<u8> {
+    key.to_vec()
+}
+
+/// A value, as [`Range::step`] takes it.
+pub(crate) fn owned_value(_: &[u8], value: &[u8]) -> Vec<u8> {
+    value.to_vec()
+}
