@@ -14,7 +14,6 @@
 //! replays them, and C++ LevelDB removes them.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,8 +32,8 @@ use past::{PastLog, Records};
 const ENTRY_OVERHEAD: usize = 16;
 /// Bytes that a pack costs beside its batches.
 const PACK_OVERHEAD: usize = 128;
-/// Batches of a group share one piece of memory up to this size, and up to a part of the window: what is dropped at its
-/// old end is a pack.
+/// Batches share one piece of memory up to this size, and up to a part of the window: what is dropped at its old end is a
+/// pack.
 const PACK_BYTES: usize = 32 << 10;
 const PACKS_PER_WINDOW: usize = 16;
 
@@ -59,8 +58,9 @@ struct State {
     closed: bool,
 }
 
-/// Some batches of a group. They are copied here: to keep each where it came would take two allocations for each, and
-/// freeing those that nobody has touched for long costs a commit more than the copy does.
+/// Some batches that follow each other, of one group or of many. They are copied here, one behind the other: to keep each
+/// where it came, or in memory of its own, would take two allocations for each, and freeing those that nobody has touched
+/// for long costs a commit more than the copy does. The newest pack has memory for all that will come into it.
 struct Pack {
     bytes: Vec<u8>,
     /// Where each batch ends, and its last sequence.
@@ -103,14 +103,9 @@ impl Window {
     /// Adds the batches of a group, which are published, in order.
     pub(crate) fn push<'a>(&self, batches: impl Iterator<Item = &'a WriteBatch>) {
         let most = PACK_BYTES.min(self.budget / PACKS_PER_WINDOW);
-        let mut batches = batches.filter(|batch| !batch.is_empty()).peekable();
         let mut state = self.state.lock();
-        while batches.peek().is_some() {
-            let pack = Pack::of(&mut batches, most, self.budget);
-            state.last = pack.last;
-            state.bytes += pack.cost;
-            state.packs.push_back(pack);
-            state.keep_to(self.budget);
+        for batch in batches.filter(|batch| !batch.is_empty()) {
+            state.add(batch, most, self.budget);
         }
         drop(state);
         self.changed.notify_all();
@@ -195,6 +190,23 @@ impl State {
         oldest.map_or(self.last + 1, |pack| pack.first)
     }
 
+    /// Adds a batch that follows all others, to the newest pack while that has room.
+    fn add(&mut self, batch: &WriteBatch, most: usize, budget: usize) {
+        self.last = last_of(batch);
+        self.bytes += cost_of(batch);
+        match self.packs.back_mut() {
+            Some(pack) if pack.takes(batch, most) => pack.add(batch, batch.as_bytes()),
+            newest => {
+                if let Some(full) = newest {
+                    full.end();
+                }
+                self.bytes += PACK_OVERHEAD;
+                self.packs.push_back(Pack::begin(batch, most, budget));
+            }
+        }
+        self.keep_to(budget);
+    }
+
     /// Drops what is oldest until the budget is kept.
     fn keep_to(&mut self, budget: usize) {
         while self.bytes + self.past_bytes > budget {
@@ -231,38 +243,38 @@ impl State {
 }
 
 impl Pack {
-    /// The next batches, up to `most` bytes or a single one. What takes more than `budget` goes at once, and is not
-    /// copied.
-    fn of<'a>(
-        batches: &mut Peekable<impl Iterator<Item = &'a WriteBatch>>,
-        most: usize,
-        budget: usize,
-    ) -> Pack {
+    /// A pack that begins with this batch, and has memory for as many like it as `most` bytes hold. What takes more than
+    /// `budget` goes at once, and is not copied.
+    fn begin(batch: &WriteBatch, most: usize, budget: usize) -> Pack {
+        let many = (most.saturating_sub(PACK_OVERHEAD) / cost_of(batch)).max(1);
+        let keeps = PACK_OVERHEAD + cost_of(batch) <= budget;
         let mut pack = Pack {
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            first: 0,
+            bytes: Vec::with_capacity(if keeps { many * batch.byte_size() } else { 0 }),
+            ends: Vec::with_capacity(many),
+            first: batch.sequence(),
             last: 0,
             cost: PACK_OVERHEAD,
         };
-        let cost = |batch: &WriteBatch| batch.byte_size() + ENTRY_OVERHEAD;
-        let fits = |pack: &Pack, batch: &WriteBatch| {
-            pack.ends.is_empty() || pack.cost + cost(batch) <= most
-        };
-        while let Some(batch) = batches.next_if(|batch| fits(&pack, batch)) {
-            if pack.ends.is_empty() {
-                pack.first = batch.sequence();
-            }
-            pack.last = last_of(batch);
-            pack.cost += cost(batch);
-            if pack.cost <= budget {
-                pack.bytes.extend_from_slice(batch.as_bytes());
-            }
-            pack.ends.push((pack.bytes.len(), pack.last));
-        }
-        pack.bytes.shrink_to_fit();
-        pack.ends.shrink_to_fit();
+        pack.add(batch, if keeps { batch.as_bytes() } else { &[] });
         pack
+    }
+
+    /// Whether this batch, which follows, finds room up to `most` bytes.
+    fn takes(&self, batch: &WriteBatch, most: usize) -> bool {
+        self.cost + cost_of(batch) <= most
+    }
+
+    fn add(&mut self, batch: &WriteBatch, bytes: &[u8]) {
+        self.last = last_of(batch);
+        self.cost += cost_of(batch);
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push((self.bytes.len(), self.last));
+    }
+
+    /// No batch follows: it keeps no more memory than it needs.
+    fn end(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     /// The batch with this sequence.
@@ -272,6 +284,11 @@ impl Pack {
         let (end, _) = *self.ends.get(at)?;
         WriteBatch::from_bytes(self.bytes[start..end].to_vec()).ok()
     }
+}
+
+/// What a batch takes of the window.
+fn cost_of(batch: &WriteBatch) -> usize {
+    batch.byte_size() + ENTRY_OVERHEAD
 }
 
 fn last_of(batch: &WriteBatch) -> Sequence {
@@ -537,6 +554,45 @@ mod tests {
             }
             assert!(tail.try_next().is_none());
         }
+    }
+
+    #[test]
+    fn batches_of_many_groups_share_packs_that_keep_no_memory_they_do_not_need() {
+        let budget = 256 << 10;
+        let window = window(budget);
+        let batches: Vec<WriteBatch> = (0..4_000)
+            .map(|n: u64| {
+                let mut batch = WriteBatch::new();
+                let len = [0, 90, 5_000, 90, 1, 40_000][(n * n % 31 % 6) as usize];
+                batch.put(&n.to_be_bytes(), &vec![n as u8; len]);
+                batch.set_sequence(1 + n);
+                batch
+            })
+            .collect();
+        for (batch, last) in batches.iter().zip(1..) {
+            window.push([batch].into_iter());
+            let state = window.state.lock();
+            let costs: usize = state.packs.iter().map(|pack| pack.cost).sum();
+            assert_eq!(state.bytes, costs);
+            assert!(costs <= budget);
+            for pack in state.packs.iter().rev().skip(1) {
+                assert_eq!(pack.bytes.capacity(), pack.bytes.len());
+                assert!(pack.cost <= PACK_BYTES || pack.ends.len() == 1);
+            }
+            assert_eq!(state.packs.back().unwrap().last, last);
+        }
+        let state = window.state.lock();
+        let (first, packs) = (state.first(), state.packs.len());
+        drop(state);
+        assert!(packs <= 2 * budget / PACK_BYTES, "{packs}");
+        let mut tail = Tail::new(&window, first);
+        for batch in &batches[first as usize - 1..] {
+            let Some(TailItem::Batch(found)) = tail.try_next() else {
+                panic!("{} is missing", batch.sequence());
+            };
+            assert_eq!(found.batch(), batch);
+        }
+        assert!(tail.try_next().is_none());
     }
 
     #[test]
