@@ -283,7 +283,9 @@ impl Seat {
             Err(error) if error.kind() == ErrorKind::IncompatibleVersion => {
                 Err(Obstacle::Lasting(error))
             }
-            Err(error) => Err(passing(format!("attaching to the leader failed: {error}"))),
+            Err(error) => Err(Obstacle::Passing(trouble(&format!(
+                "attaching to the leader failed: {error}"
+            )))),
         }
     }
 

@@ -24,7 +24,7 @@ use super::guard::Guard;
 use super::pump::Patience;
 use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
 use crate::epoch::Epoch;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::follower::Link;
 use crate::leader::Leadership;
@@ -72,6 +72,10 @@ fn resolve(trace: Trace, recovered: impl Fn() -> RecoveredThrough, published: u6
         }
         RecoveredThrough::Unknown => Resolution::Unknown,
     }
+}
+
+fn not_taken_up(what: &str) -> Error {
+    Error::new(ErrorKind::ConnectionLost, what)
 }
 
 /// What a session says of itself to a leader, and what it must remember to understand the welcome.
@@ -159,7 +163,7 @@ impl Session {
         }
         match inner.tenure == tenure {
             true => Ok(tenure),
-            false => Err(connection_lost(false)),
+            false => Err(not_taken_up("the connection ended before it was in use")),
         }
     }
 
@@ -231,7 +235,8 @@ impl Session {
             .iter()
             .any(|(_, resolution)| *resolution == Resolution::NotYet)
         {
-            return Err(connection_lost(false));
+            let what = "the leader is still busy with this process's connection before";
+            return Err(not_taken_up(what));
         }
         let mut again = VecDeque::new();
         for (id, resolution) in open {
