@@ -60,6 +60,7 @@ impl Elector {
             created: created.clone(),
             pause: FIRST_PAUSE,
             yielded: None,
+            failed: None,
         };
         let thread = std::thread::Builder::new()
             .name("level-party-elector".into())
@@ -121,6 +122,9 @@ struct Seat {
     pause: Duration,
     /// This process gave leadership up, and does not stand for it again until then, or until somebody else led.
     yielded: Option<Instant>,
+    /// Why the last attempt to follow came to nothing: told beside how far the present one is, so that a deadline in the
+    /// middle of an attempt hides no cause.
+    failed: Option<String>,
 }
 
 /// How an attempt ended well.
@@ -164,6 +168,7 @@ impl Seat {
                 Ok(place) => {
                     served = true;
                     self.yielded = None;
+                    self.failed = None;
                     let begun = Instant::now();
                     match place {
                         Place::Follower {
@@ -205,11 +210,12 @@ impl Seat {
         }
     }
 
-    fn attempt(&self) -> std::result::Result<Place, Obstacle> {
+    fn attempt(&mut self) -> std::result::Result<Place, Obstacle> {
         use std::io::ErrorKind as K;
         match Stream::connect(&self.node.dir) {
             Ok(stream) => self.join(stream),
             Err(error) if matches!(error.kind(), K::NotFound | K::ConnectionRefused) => {
+                self.failed = None;
                 match self.yielded {
                     Some(until) if Instant::now() < until => Err(passing(
                         "this process gave leadership up, and another one is about to take it"
@@ -230,7 +236,7 @@ impl Seat {
     }
 
     /// Somebody serves the endpoint: follow.
-    fn join(&self, stream: Stream) -> std::result::Result<Place, Obstacle> {
+    fn join(&mut self, stream: Stream) -> std::result::Result<Place, Obstacle> {
         let node = &*self.node;
         let stream = Arc::new(stream);
         let pid = stream.peer().ok().and_then(|peer| peer.pid);
@@ -239,8 +245,11 @@ impl Seat {
             pid,
             ..Trouble::default()
         };
-        node.session
-            .set_trouble(trouble("the leader has not greeted this process yet"));
+        let silent = "the leader has not greeted this process yet";
+        node.session.set_trouble(match &self.failed {
+            Some(before) => trouble(&format!("{silent}; the attempt before: {before}")),
+            None => trouble(silent),
+        });
         if !node.begin_handshake(&stream) {
             return Err(passing("the handle is closing".into()));
         }
@@ -283,9 +292,12 @@ impl Seat {
             Err(error) if error.kind() == ErrorKind::IncompatibleVersion => {
                 Err(Obstacle::Lasting(error))
             }
-            Err(error) => Err(Obstacle::Passing(trouble(&format!(
-                "attaching to the leader failed: {error}"
-            )))),
+            Err(error) => {
+                let what = format!("attaching to the leader failed: {error}");
+                let told = trouble(&what);
+                self.failed = Some(what);
+                Err(Obstacle::Passing(told))
+            }
         }
     }
 

@@ -130,6 +130,28 @@ fn an_endpoint_of_another_version_or_of_something_else_is_refused_with_what_to_d
     assert_eq!(get(dir.path(), "a"), "1");
 }
 
+/// A deadline in the middle of an attempt told of that attempt alone.
+#[test]
+fn why_an_attempt_failed_is_told_in_the_middle_of_the_next_one_too() {
+    let dir = temp();
+    put(dir.path(), "a", "1");
+    let hung_up = AtomicBool::new(false);
+    let silent = Impostor::serve(dir.path(), move |mut stream| {
+        if hung_up.swap(true, Ordering::AcqRel) {
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    refused(
+        &command("get", dir.path(), &["a"]),
+        &[
+            "has not greeted this process",
+            "attaching to the leader failed",
+        ],
+    );
+    drop(silent);
+    assert_eq!(get(dir.path(), "a"), "1");
+}
+
 #[test]
 fn an_endpoint_that_never_greets_ends_at_the_deadline_and_names_its_process() {
     let dir = temp();
