@@ -125,20 +125,29 @@ impl Referee<'_> {
 
     fn kill_leader(&mut self) -> Result<()> {
         let stage = self.stage;
-        // A stranger in a directory that others know may lead: it is left alone.
-        let leading = self
-            .present_leader()
-            .map(|(index, leader)| (index, &stage.members[index], leader));
-        let Some((index, member, leader)) = leading else {
-            return Ok(());
+        let deadline = Instant::now() + PATIENCE;
+        let (index, leader, before) = loop {
+            match self.present_leader() {
+                Some((index, leader)) => {
+                    let before = Instant::now();
+                    let killed = stage.members[index].kill(leader.pid).map_err(|error| {
+                        Failure::Database(format!("pid {} cannot be killed: {error}", leader.pid))
+                    })?;
+                    if killed {
+                        break (index, leader, before);
+                    }
+                }
+                // A stranger in a directory that others know may lead: it is left alone.
+                None if !stage.private => return Ok(()),
+                None => {}
+            }
+            // It has left by itself, as a stream does at its end: its successor's turn.
+            if self.broken() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.next(deadline)?;
         };
-        let before = Instant::now();
-        let killed = member.kill(leader.pid);
-        if !killed.map_err(|error| {
-            Failure::Database(format!("pid {} cannot be killed: {error}", leader.pid))
-        })? {
-            return Ok(());
-        }
+        let member = &stage.members[index];
         stage.ledger.arm(index);
         stage.ledger.kills.fetch_add(1, SeqCst);
         self.screen.event(format_args!(
