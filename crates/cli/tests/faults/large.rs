@@ -20,7 +20,7 @@ fn an_entry_too_large_to_travel_fails_the_calls_that_need_it_and_no_other() {
     }
     writer.put("large", &"v".repeat(LARGE));
     assert!(writer.close().success());
-    let flags = ["--timeout", "20"];
+    let flags = ["--timeout", "60"];
     let mut leader = ExecChild::spawn_in(PROGRAM, dir.path(), flags, &[LIMIT]);
     assert_eq!(leader.status()["role"], "leader");
     let mut follower = ExecChild::spawn_in(PROGRAM, dir.path(), flags, &[LIMIT]);

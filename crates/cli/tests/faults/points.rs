@@ -85,8 +85,12 @@ fn die_at(death: &str) {
 /// Has leaders die until the victim, one of the clients' processes that follow them, has died at its point.
 fn drive(load: &Load, death: &str) {
     let mut observer = ExecChild::spawn(PROGRAM, &load.place().dir);
-    let (start, mut killed) = (Instant::now(), 0);
+    // Each leader has all the time there is.
+    let (mut start, mut killed, mut seen) = (Instant::now(), 0, 0);
     while killed < ROUNDS && start.elapsed() < PATIENCE {
+        if killed > seen {
+            (start, seen) = (Instant::now(), killed);
+        }
         load.wait_for_progress(WRITES_BETWEEN);
         let victim = load.place().doomed();
         if victim.is_some_and(|pid| test_kill_process(known(pid)).is_err()) {

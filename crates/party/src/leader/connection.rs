@@ -338,6 +338,8 @@ impl Conversation<'_> {
                 self.answer(*id, Ok(Answer::Written { sequence: 1 }))?;
             }
             self.write_answers()?;
+            // Until its follower has read that and says more: it may die in what comes.
+            let _ = self.stream.wait_readable(None);
         }
         for (id, served) in ids.into_iter().zip(self.service.write_group(writes)) {
             self.answer(id, served)?;
