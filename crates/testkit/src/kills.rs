@@ -28,7 +28,7 @@ pub struct Record {
     pub shared: SharedCounter,
     /// The spans of all acknowledged writes.
     pub acknowledged: Vec<(u64, u64)>,
-    /// The moments just before each kill.
+    /// The moments just before each kill of a client's process.
     pub kills: Vec<u64>,
     /// How many clients' processes were found killed.
     pub lives_lost: usize,
@@ -100,34 +100,35 @@ impl Record {
     }
 }
 
-/// Kills whoever leads, `kills` times, with work in between; returns the moments.
+/// Kills whoever leads, with work in between, until `kills` clients' processes were; returns the moments. Who observes dies
+/// beside them where it has come to lead: how often is for the scheduler to say.
 fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
     let mut observer = load.place().spawn();
     let mut random = fastrand::Rng::with_seed(kills as u64);
-    let (mut epochs, mut moments) = (Vec::new(), Vec::new());
-    while epochs.len() < kills && load.wait_for_progress(random.u64(..=MOST_WRITES_BETWEEN)) {
+    let (mut last, mut moments) = (None, Vec::new());
+    while moments.len() < kills && load.wait_for_progress(random.u64(..=MOST_WRITES_BETWEEN)) {
         let Some(status) = observer.try_ask(&json!({"op": "status"})) else {
             observer = load.place().spawn();
             continue;
         };
         assert_eq!(status["ok"], true, "{status}");
         let epoch = status["epoch"].as_u64().expect("an epoch");
-        if let Some(last) = epochs.last() {
+        if let Some(last) = last {
             assert!(
-                epoch >= *last,
+                epoch >= last,
                 "an epoch's number came again: {epoch} after {last}"
             );
-            if epoch == *last {
+            if epoch == last {
                 continue;
             }
         }
+        last = Some(epoch);
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
-        epochs.push(epoch);
-        moments.push(load.place().now());
         if leader == observer.pid() {
             observer.kill();
             observer = load.place().spawn();
         } else {
+            moments.push(load.place().now());
             // Its own thread reaps it, so the number cannot name another process yet.
             kill(leader);
         }
@@ -159,7 +160,7 @@ fn kill(pid: u32) {
     assert!(killed.status.success(), "the leader {pid}: {killed:?}");
 }
 
-/// Runs `writers` and [`READERS`] readers by `program` on `dir` while their leaders are killed, `kills` times.
+/// Runs `writers` and [`READERS`] readers by `program` on `dir` while `kills` of them are killed as they lead.
 ///
 /// # Panics
 /// When anybody who survives notices anything: see [`Load::write`] and [`Load::read`].

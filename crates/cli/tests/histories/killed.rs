@@ -102,6 +102,21 @@ fn read_after(put: &Call, content: &Call, by: u64) -> Call {
     }
 }
 
+/// A put that was answered before `put` began: once `put` was answered, nobody may read it.
+fn answered_before<'a>(puts: &'a [Call], put: &Call) -> &'a Call {
+    let mut before = puts
+        .iter()
+        .rev()
+        .filter(|call| call.ended < Some(put.begun));
+    before.next().expect("puts before it")
+}
+
+/// A put that began after `put` was answered.
+fn begun_after<'a>(puts: &'a [Call], put: &Call) -> &'a Call {
+    let mut after = puts.iter().filter(|call| Some(call.begun) > put.ended);
+    after.next().expect("puts after it")
+}
+
 #[test]
 fn a_doctored_history_of_the_run_is_found_out() {
     assert_eq!(doctored(|_, _| {}), Ok(()));
@@ -113,24 +128,25 @@ fn a_doctored_history_of_the_run_is_found_out() {
         );
     };
     seen("a stale read", &|puts, calls| {
-        let at = puts.len() / 2;
-        calls.push(read_after(&puts[at], &puts[at - 20], 1));
+        let put = &puts[puts.len() / 2];
+        calls.push(read_after(put, answered_before(puts, put), 1));
     });
     seen("an acknowledged write that is lost", &|puts, calls| {
         // It was read once, and what was there before it is read again.
-        let last = puts.len() - 1;
-        calls.push(read_after(&puts[last], &puts[last], 0));
-        calls.push(read_after(&puts[last], &puts[last - 20], 1));
+        let last = &puts[puts.len() - 1];
+        calls.push(read_after(last, last, 0));
+        calls.push(read_after(last, answered_before(puts, last), 1));
     });
     seen("a write that is made a second time", &|puts, calls| {
-        let (one, two) = (puts.len() / 3, puts.len() / 3 + 20);
-        calls.push(read_after(&puts[one], &puts[one], 0));
-        calls.push(read_after(&puts[two], &puts[two], 0));
-        calls.push(read_after(&puts[two], &puts[one], 1));
+        let one = &puts[puts.len() / 3];
+        let two = begun_after(puts, one);
+        calls.push(read_after(one, one, 0));
+        calls.push(read_after(two, two, 0));
+        calls.push(read_after(two, one, 1));
     });
     seen("a swap of what was not there any more", &|puts, calls| {
-        let at = puts.len() / 2;
-        let mut late = read_after(&puts[at], &puts[at - 20], 1);
+        let put = &puts[puts.len() / 2];
+        let mut late = read_after(put, answered_before(puts, put), 1);
         let Action::Get(expected) = late.action else {
             panic!("a read")
         };

@@ -1,12 +1,15 @@
-//! A5: leaders that die while they recover, wherever a kill meets them; and all processes at once. Five in a row, each at
-//! a step of its own: `tests/faults/recoveries.rs`.
+//! A5: leaders that die while they recover, wherever a kill meets them, and in recoveries that are held until it does; and
+//! all processes at once. Five in a row, each at a step of its own: `tests/faults/recoveries.rs`.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use level_party_testkit::{ExecChild, PATIENCE};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::net::sockopt::socket_peercred;
 use serde_json::json;
 
@@ -111,7 +114,41 @@ fn leaders_killed_in_their_recovery_again_and_again_lose_nothing() {
         "of {} leaders {in_recovery} died in their recovery",
         rounds * DEEP
     );
-    assert!(in_recovery > 0, "nobody was killed in its recovery");
+}
+
+/// Whoever takes over reads `CURRENT`, and gets no further until the test lets it.
+#[test]
+fn leaders_killed_in_recoveries_that_are_held_lose_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let spawn = |_| ExecChild::spawn(PROGRAM, dir.path());
+    let mut party: Vec<ExecChild> = (0..DEEP + 2).map(spawn).collect();
+    let mut model = BTreeMap::new();
+    write(&mut party, &mut model, 0);
+    // Once this is answered the leader has made its tables, and leaves CURRENT alone.
+    party[0].ok(&json!({"op": "put", "key": "synced", "value": "1", "sync": true}));
+    model.insert("synced".to_owned(), "1".to_owned());
+    let epoch = |party: &mut [ExecChild]| party[0].status()["epoch"].as_u64().expect("an epoch");
+    let before = epoch(&mut party);
+    let current = dir.path().join("CURRENT");
+    let content = fs::read(&current).expect("it is there");
+    fs::remove_file(&current).expect("removed");
+    mknodat(CWD, &current, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+    for _ in 0..=DEEP {
+        kill_candidate(dir.path(), &mut party, Duration::ZERO);
+    }
+    let mut gate = OpenOptions::new();
+    let mut gate = gate
+        .write(true)
+        .open(&current)
+        .expect("the last one reads it");
+    // Whoever reads it again finds a file.
+    let whole = dir.path().join("whole");
+    fs::write(&whole, &content).expect("written");
+    fs::rename(&whole, &current).expect("replaced");
+    gate.write_all(&content).expect("the last one reads it");
+    drop(gate);
+    assert!(found(&mut party[0]) == model, "not what was acknowledged");
+    assert_eq!(epoch(&mut party), before + 1, "the five have led nobody");
 }
 
 #[test]
