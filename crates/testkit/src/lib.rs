@@ -49,6 +49,8 @@ pub use load::counter::{Written, check, counter_prefix};
 pub use load::shared::SharedCounter;
 pub use model::{Entries, Entry, Model, Op, difference};
 pub use peer::{Peer, PeerChild, PeerOptions};
+#[cfg(unix)]
+pub use program::script;
 pub use program::{Finished, example, run, run_with_input};
 pub use reading::{Readable, read_everything};
 pub use script::Script;

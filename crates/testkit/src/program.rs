@@ -44,6 +44,23 @@ pub fn example(name: &str) -> PathBuf {
     path
 }
 
+/// Makes an executable script. Another process writes it: a descriptor of this one that may write it could be inherited by
+/// a child that another thread is about to start, and until that has come to its own program nobody may run the script
+/// (`ETXTBSY`).
+///
+/// # Panics
+/// If it cannot be made.
+#[cfg(unix)]
+pub fn script(path: &Path, text: &str) {
+    let words = r#"printf %s "$1" >"$2" && chmod 755 "$2""#;
+    let mut sh = Command::new("sh");
+    sh.args(["-c", words, "sh", text]).arg(path);
+    let made = sh
+        .status()
+        .unwrap_or_else(|error| missing(Path::new("sh"), &error));
+    assert!(made.success(), "{} cannot be made: {made}", path.display());
+}
+
 /// What a program that has ended left behind.
 #[derive(Debug, Clone)]
 pub struct Finished {

@@ -1,11 +1,10 @@
 //! Snapshots of processes that are stopped, cut off or elsewhere while leaders come and go.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use level_party_testkit::{ExecChild, find_leader};
+use level_party_testkit::{ExecChild, find_leader, script};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -82,12 +81,11 @@ fn elsewhere(dir: &Path) -> Option<PathBuf> {
         eprintln!("skipped: this user may not make a pid namespace");
         return None;
     }
-    let script = dir.join("elsewhere");
+    let elsewhere = dir.join("elsewhere");
     let words = unshare.join(" ");
     let text = format!("#!/bin/sh\nexec unshare {words} -- '{PROGRAM}' \"$@\"\n");
-    std::fs::write(&script, text).expect("a script");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    Some(script)
+    script(&elsewhere, &text);
+    Some(elsewhere)
 }
 
 /// A pid says nothing about a process in another namespace; its byte of the state file does.

@@ -9,7 +9,10 @@ use std::process::{Child, Command, Stdio};
 
 use level_party_testkit::Finished;
 
-use crate::{PROGRAM, command, impossible, is_root, leader, names, put, refused, temp};
+use crate::{
+    PROGRAM, REFUSED_WITHIN, SERVED_WITHIN, command, impossible, is_root, leader, names, put,
+    refused, temp,
+};
 
 /// Nobody here.
 const OTHER: u32 = 12_345;
@@ -18,19 +21,22 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// The program where every user may run it.
+/// The program where every user may run it. Another process copies it: a descriptor of this one that may write it could be
+/// inherited by a child that another test is about to start, and until then nobody may run it.
 fn for_all(base: &Path) -> PathBuf {
     mode(base, 0o755);
     let program = base.join("level-party");
-    std::fs::copy(PROGRAM, &program).expect("it can be copied");
+    let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
+    assert!(copied.expect("cp runs").success());
     mode(&program, 0o755);
     program
 }
 
-fn as_other(program: &Path, args: &[&str], dir: &Path) -> Command {
+fn as_other(program: &Path, args: &[&str], dir: &Path, seconds: &str) -> Command {
     let mut command = Command::new(program);
     command.arg(args[0]).arg(dir).args(&args[1..]);
-    command.args(["--open-timeout", "1"]).uid(OTHER).gid(OTHER);
+    command.args(["--open-timeout", seconds]);
+    command.uid(OTHER).gid(OTHER);
     command
 }
 
@@ -74,7 +80,7 @@ fn another_user_is_served_nothing_and_told_whose_it_is() {
         &["scan"],
         &["status"],
     ] {
-        let done = finished(as_other(&program, args, &dir));
+        let done = finished(as_other(&program, args, &dir, REFUSED_WITHIN));
         refused(
             &done,
             &[
@@ -99,7 +105,7 @@ fn root_is_served_nothing_by_another_users_leader_and_leaves_no_file() {
     let dir = tmp.path().join("db");
     std::fs::create_dir(&dir).expect("made");
     chown(&dir, Some(OTHER), Some(OTHER)).expect("root may");
-    let mut leader = as_other(&program, &["exec"], &dir);
+    let mut leader = as_other(&program, &["exec"], &dir, SERVED_WITHIN);
     leader.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut leader = Ended(leader.spawn().expect("it starts"));
     let mut says = BufReader::new(leader.0.stdout.take().expect("piped"));
@@ -135,7 +141,7 @@ fn a_user_without_a_name_is_not_taken_for_another_without_one() {
     // In a user namespace without a map every user reads as 65534, we too.
     let mut unshared = Command::new("unshare");
     unshared.args(["--user", PROGRAM, "get"]).arg(tmp.path());
-    unshared.args(["a", "--open-timeout", "1"]);
+    unshared.args(["a", "--open-timeout", REFUSED_WITHIN]);
     let done = finished(unshared);
     if done.stderr.contains("unshare") {
         return impossible("user namespaces are not allowed");
@@ -163,17 +169,14 @@ fn a_directory_that_this_user_may_not_use_is_refused_with_what_to_do() {
     ];
     for closed in [0o755, 0o700] {
         mode(&dir, closed);
-        refused(&finished(as_other(&program, &["get", "a"], &dir)), &words);
-        refused(
-            &finished(as_other(&program, &["put", "a", "2"], &dir)),
-            &words,
-        );
+        for args in [&["get", "a"][..], &["put", "a", "2"]] {
+            let done = finished(as_other(&program, args, &dir, REFUSED_WITHIN));
+            refused(&done, &words);
+        }
     }
     let below = tmp.path().join("new/db");
     let words = [below.to_str().expect("plain"), &user];
-    refused(
-        &finished(as_other(&program, &["put", "a", "2"], &below)),
-        &words,
-    );
+    let put = as_other(&program, &["put", "a", "2"], &below, REFUSED_WITHIN);
+    refused(&finished(put), &words);
     assert_eq!(names(&dir), before);
 }

@@ -230,55 +230,7 @@ impl Drop for ForkGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::{Stream, Waker};
-
-    /// Runs `body` in a forked child and waits for its end; the child's threads are gone, so `body`
-    /// must not wait for any.
-    fn in_forked_child(body: impl FnOnce()) {
-        // SAFETY: the child runs `body` and ends without unwinding or running what is the parent's.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            body();
-            // SAFETY: as above.
-            unsafe { libc::_exit(0) };
-        }
-        let mut status = 0;
-        // SAFETY: waits for our child; the status is a local.
-        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-        assert_eq!(status, 0);
-    }
-
-    #[test]
-    fn what_a_forked_child_does_with_its_copies_does_not_reach_the_parent() {
-        use rustix::event::{PollFd, PollFlags, Timespec};
-        let (one, two) = Stream::pair().unwrap();
-        let waker = Waker::new().unwrap();
-        in_forked_child(|| {
-            waker.wake();
-            let _ = (one.shutdown(), two.shutdown_read());
-        });
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let mut fds = [PollFd::from_borrowed_fd(waker.poll_fd(), PollFlags::IN)];
-        assert_eq!(
-            rustix::event::poll(&mut fds, Some(&now)).unwrap(),
-            0,
-            "not woken"
-        );
-        assert!(
-            !one.wait_readable(Some(Duration::ZERO)).unwrap(),
-            "not ended"
-        );
-        assert!(
-            !two.wait_readable(Some(Duration::ZERO)).unwrap(),
-            "not ended"
-        );
-    }
 
     #[test]
     fn a_guard_lets_the_table_go_when_its_last_copy_does() {

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = tests![
     a_forked_child_keeps_neither_lock_nor_connection_of_its_killed_parent,
     a_child_without_fork_handlers_neither_frees_nor_keeps_the_lock,
     a_fork_amid_opening_and_closing_leaves_nothing_behind,
+    what_a_forked_child_does_with_its_copies_does_not_reach_the_parent,
 ];
 
 /// The byte that the forking process has locked in the file `state`.
@@ -151,6 +152,29 @@ pub fn holder_that_clones(path: &Path) {
 
 #[cfg(not(target_os = "linux"))]
 pub fn holder_that_clones(_path: &Path) {}
+
+fn what_a_forked_child_does_with_its_copies_does_not_reach_the_parent() -> Outcome {
+    let now = Some(Duration::ZERO);
+    let (one, two) = Stream::pair().expect("descriptors");
+    let waker = Waker::new().expect("descriptors");
+    // SAFETY: this process has one thread; the child ends without unwinding or running what is the parent's to run.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        waker.wake();
+        let _ = (one.shutdown(), two.shutdown_read());
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our child; the status is a local.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert!(!waker.wait(now).expect("it can be asked"), "not woken");
+    for stream in [&one, &two] {
+        assert!(!stream.wait_readable(now).expect("it is open"), "not ended");
+    }
+    Passed
+}
 
 fn a_fork_amid_opening_and_closing_leaves_nothing_behind() -> Outcome {
     let tmp = tempfile::tempdir().expect("a directory for tests");
