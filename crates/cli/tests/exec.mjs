@@ -66,6 +66,7 @@ const puts = Array.from({ length: 100 }, (_, n) => other.call({ op: 'put', key: 
 await puts[49]
 leader.process.kill('SIGKILL')
 for (const answer of await Promise.all(puts)) assert.equal(answer.ok, true)
+await leader.ended
 assert.equal((await other.call({ op: 'status' })).role, 'leader')
 while (other.events.length < 100) await new Promise(setImmediate)
 assert.deepEqual(other.events.map((event) => event.key), puts.map((_, n) => key(n)))
@@ -74,6 +75,5 @@ assert.equal((await other.call({ op: 'unwatch', watch: watch.id })).ok, true)
 // A mistake is answered, and the dialogue goes on.
 assert.equal((await other.call({ op: 'get' })).error.kind, 'InvalidArgument')
 assert.equal((await other.call({ op: 'clear', prefix: 'n' })).removed, 100)
-await leader.ended
 await other.close()
 console.log('spoken')

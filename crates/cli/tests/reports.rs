@@ -178,7 +178,9 @@ fn bench_measures_in_one_process_and_in_several_and_leaves_nothing_behind() {
             (&json!("leader"), &json!(1)),
             "{line}"
         );
-        assert!(line["per_second"].as_u64() > Some(0), "{line}");
+        // How many a second, the machine decides: fewer than one where its disk stalls.
+        assert!(line["calls"].as_u64() > Some(0), "{line}");
+        assert!(line["per_second"].is_u64(), "{line}");
     }
     assert_eq!(
         alone[0]["calls"], 1,

@@ -11,7 +11,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
 /// A terminal of 110 columns and 30 rows, with a server of its own.
 struct Terminal {
-    socket: PathBuf,
+    /// Where its socket is: named from there, for a whole path may be longer than a socket's can be.
+    place: PathBuf,
 }
 
 impl Terminal {
@@ -22,7 +23,7 @@ impl Terminal {
             return None;
         }
         let terminal = Terminal {
-            socket: place.join("tmux"),
+            place: place.to_owned(),
         };
         // The shell stays, so that what is on the screen at the end can be read.
         let line = format!("{command}; echo ended with $?; cat");
@@ -47,9 +48,9 @@ impl Terminal {
 
     fn tmux(&self, words: &[&str]) -> Output {
         Command::new("tmux")
-            .arg("-S")
-            .arg(&self.socket)
+            .args(["-S", "tmux"])
             .args(words)
+            .current_dir(&self.place)
             .env_remove("TMUX")
             .env("LC_ALL", "C.UTF-8")
             .output()
@@ -105,11 +106,7 @@ fn top_crowns_the_leader_and_the_next_one_and_quits() {
     let crowned = |screen: &str, pid: u32| {
         row(screen, pid).is_some_and(|row| row.contains("♛") && row.contains("leader"))
     };
-    let shown = terminal.screen("crown and follower", |screen| {
-        crowned(screen, first.pid())
-            && row(screen, second.pid()).is_some_and(|row| row.contains("follower"))
-    });
-    for word in [
+    let words = [
         "processes 3",
         "(this screen)",
         "writes/s",
@@ -117,9 +114,13 @@ fn top_crowns_the_leader_and_the_next_one_and_quits() {
         "L0",
         "sequence 1",
         "p99",
-    ] {
-        assert!(shown.contains(word), "no {word:?} in\n{shown}");
-    }
+    ];
+    // A screen is looked at also while it is drawn.
+    terminal.screen(&format!("crown, follower and {words:?}"), |screen| {
+        crowned(screen, first.pid())
+            && row(screen, second.pid()).is_some_and(|row| row.contains("follower"))
+            && words.iter().all(|word| screen.contains(word))
+    });
     second.put("b", "2");
     terminal.screen("the write", |screen| screen.contains("sequence 2"));
     first.kill();
@@ -182,7 +183,7 @@ fn top_without_a_terminal_says_so() {
 fn the_demo_is_drawn_and_counts() {
     let place = tempfile::tempdir().expect("a directory");
     let command = format!(
-        "TMPDIR={} {PROGRAM} demo --seconds 2 --kills 2",
+        "TMPDIR={} {PROGRAM} demo --seconds 5 --kills 2",
         place.path().display()
     );
     let Some(terminal) = Terminal::start(place.path(), &command) else {

@@ -32,17 +32,29 @@ impl Program {
         Program { child, printed }
     }
 
-    /// Waits until it prints a number of at least `least`, and returns it; what it prints never goes back.
+    /// The next number that it prints; 0 for none yet.
+    fn number(&self) -> u64 {
+        let line = self
+            .printed
+            .recv_timeout(PATIENCE)
+            .expect("`get` prints on");
+        let value = line
+            .strip_prefix("a= ")
+            .unwrap_or_else(|| panic!("printed: {line}"));
+        value.parse().unwrap_or(0)
+    }
+
+    /// Waits until it prints a number of at least `least`, and notes it.
     fn reaches(&self, least: u64, seen: &mut u64) {
         while *seen < least {
-            let line = self
-                .printed
-                .recv_timeout(PATIENCE)
-                .expect("`get` prints on");
-            let value = line
-                .strip_prefix("a= ")
-                .unwrap_or_else(|| panic!("printed: {line}"));
-            let number = value.parse().unwrap_or(0);
+            *seen = self.number();
+        }
+    }
+
+    /// The same; what it prints meanwhile never goes back.
+    fn grows_to(&self, least: u64, seen: &mut u64) {
+        while *seen < least {
+            let number = self.number();
             assert!(number >= *seen, "a was {seen} and is {number}");
             *seen = number;
         }
@@ -54,6 +66,20 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Of several, one may put what another has counted beyond since: so this is about one.
+#[test]
+fn what_one_put_has_counted_never_goes_back_though_its_leader_is_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let start = |name| Program::start(name, dir.path());
+    let leader = start("get");
+    leader.number();
+    // It has the directory, and nobody else came yet: it leads.
+    let (_put, get, mut seen) = (start("put"), start("get"), 0);
+    get.grows_to(2, &mut seen);
+    drop(leader);
+    get.grows_to(5, &mut seen);
 }
 
 #[test]

@@ -5,16 +5,19 @@ use serde_json::json;
 
 use crate::PROGRAM;
 
+/// How long the follower's calls wait, in seconds: longer than an answer of a running leader takes on a busy machine.
+const TIMEOUT: &str = "5";
+
 fn pair(dir: &std::path::Path) -> (ExecChild, ExecChild) {
     let leader = ExecChild::spawn(PROGRAM, dir);
     let mut party = vec![
         leader,
-        ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1"]),
+        ExecChild::spawn_with(PROGRAM, dir, ["--timeout", TIMEOUT]),
     ];
     if find_leader(&mut party) == 1 {
         // The one with the short deadline came first: it leaves, and comes again as the follower.
         assert!(party.remove(1).close().success());
-        party.push(ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1"]));
+        party.push(ExecChild::spawn_with(PROGRAM, dir, ["--timeout", TIMEOUT]));
         assert_eq!(find_leader(&mut party), 0);
     }
     let follower = party.remove(1);
@@ -54,7 +57,7 @@ fn opening_beside_a_stopped_leader_ends_at_its_deadline_and_names_it() {
     leader.put("a", "1");
     leader.pause();
     let path = dir.path().to_str().expect("a path in UTF-8");
-    let late = level_party_testkit::run(PROGRAM, ["get", path, "a", "--open-timeout", "1"]);
+    let late = level_party_testkit::run(PROGRAM, ["get", path, "a", "--open-timeout", "3"]);
     assert_eq!(late.code(), 3, "{}", late.stderr);
     assert!(
         late.stderr.contains(&format!("pid {}", leader.pid())),
@@ -74,6 +77,8 @@ fn a_timeout_names_the_stopped_leader_also_just_after_a_connection_was_given_up(
     let mut leader = ExecChild::spawn(PROGRAM, dir.path());
     leader.status();
     let mut follower = ExecChild::spawn_with(PROGRAM, dir.path(), ["--timeout", "0.001"]);
+    // Once it answers, be it that it is late, it has been welcomed: a leader lists whom it is about to welcome too.
+    follower.ask(&json!({"op": "status"}));
     for _ in 0..40 {
         // Nothing is asked of the new connection before the leader stops: so it is not replaced at once.
         while leader.status()["followers"] != json!([follower.pid()]) {}

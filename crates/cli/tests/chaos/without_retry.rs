@@ -2,41 +2,36 @@
 
 use std::process::{Command, Stdio};
 
+use futures_lite::future::{block_on, poll_once};
+use level_party::{Db, ErrorKind, Role};
 use level_party_testkit::{ExecChild, Line, Lines, PATIENCE, find_leader, run_with_input};
-use serde_json::json;
 
 use crate::PROGRAM;
-
-fn party(dir: &std::path::Path) -> (ExecChild, ExecChild) {
-    let mut leader = ExecChild::spawn(PROGRAM, dir);
-    leader.put("first", "leads");
-    let mut party = vec![
-        leader,
-        ExecChild::spawn_with(PROGRAM, dir, ["--retry", "false"]),
-    ];
-    assert_eq!(find_leader(&mut party), 0);
-    let follower = party.remove(1);
-    (party.remove(0), follower)
-}
 
 #[test]
 fn a_call_in_flight_ends_with_connection_lost_and_the_next_one_works() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (mut leader, mut follower) = party(dir.path());
+    let mut leader = ExecChild::spawn_leader(PROGRAM, dir.path());
+    let follower = Db::options().retry(false).open(dir.path()).expect("served");
+    assert_eq!(follower.role(), Role::Follower);
+    let tasks = follower.to_async();
     leader.pause();
-    follower.send(&json!({"op": "put", "key": "a", "value": "1"}));
-    // It is on its way: a stopped leader answers nothing.
-    assert_eq!(
-        follower.answer_within(std::time::Duration::from_millis(200)),
-        None
-    );
+    let mut put = Box::pin(tasks.put("a", "1"));
+    // Its first poll sends it, and a stopped leader answers nothing: it is on its way.
+    assert!(block_on(poll_once(&mut put)).is_none());
     leader.kill();
-    let answer = follower.answer();
-    assert_eq!(answer["error"]["kind"], "ConnectionLost", "{answer}");
-    assert_eq!(follower.get("a"), None, "the leader never took it");
-    follower.put("a", "2");
-    assert_eq!(follower.get("a").as_deref(), Some("2"));
-    assert_eq!(follower.status()["role"], "leader");
+    let lost = block_on(put).expect_err("its leader died");
+    assert_eq!(lost.kind(), ErrorKind::ConnectionLost, "{lost}");
+    assert_eq!(
+        lost.kind().as_str(),
+        "ConnectionLost",
+        "what `exec` calls it"
+    );
+    assert_eq!(follower.get("a").expect("it leads"), None, "nobody took it");
+    follower.put("a", "2").expect("it leads");
+    let found = follower.get("a").expect("it leads");
+    assert_eq!(found.as_deref(), Some(&b"2"[..]));
+    assert_eq!(follower.role(), Role::Leader);
 }
 
 #[test]

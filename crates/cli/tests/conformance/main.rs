@@ -67,6 +67,16 @@ fn the_suite_holds_for_a_follower() {
 
 #[test]
 fn the_suite_holds_while_leader_after_leader_is_killed() {
+    // A leader lives longer where it answers slowly, as under Wine, and the suite is over sooner where it does not.
+    let fewest = if cfg!(windows) { 3 } else { 10 };
+    let mut kills = 0;
+    while kills <= fewest {
+        kills += run_while_leaders_are_killed();
+    }
+}
+
+/// Runs the suite, and says how many leaders were killed under it.
+fn run_while_leaders_are_killed() -> usize {
     let dir = tempfile::tempdir().expect("a directory");
     let mut leader = ExecChild::spawn(PROGRAM, dir.path());
     leader.status();
@@ -85,12 +95,7 @@ fn the_suite_holds_while_leader_after_leader_is_killed() {
         suite::run(&db);
         drop(end);
     });
-    // A leader lives longer where it answers slowly, as under Wine.
-    let fewest = if cfg!(windows) { 3 } else { 10 };
-    assert!(
-        kills.load(Ordering::Relaxed) > fewest,
-        "{kills:?} leaders were killed"
-    );
+    kills.into_inner()
 }
 
 struct SetAtEnd<'a>(&'a AtomicBool);
@@ -106,7 +111,7 @@ fn who_never_leads_waits_for_a_leader_until_the_deadline() {
     let dir = tempfile::tempdir().expect("a directory");
     let lone = Db::options()
         .lead(Lead::Never)
-        .open_timeout(Duration::from_millis(20));
+        .open_timeout(Duration::from_secs(2)); // for one attempt, on a busy machine
     let error = lone.open(dir.path()).expect_err("nobody leads");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.message().contains("never"), "{error}");

@@ -259,7 +259,7 @@ fn a_leader_that_recovers_says_so_to_whoever_comes() {
     assert_eq!(peer.next(), Said::Recovering);
     assert!(ForeignLock::try_take(dir.path(), LockKind::Fcntl).is_none());
     let path = dir.path().to_str().expect("plain");
-    let late = run(PROGRAM, ["put", path, "a", "2", "--open-timeout", "0.3"]);
+    let late = run(PROGRAM, ["put", path, "a", "2", "--open-timeout", "3"]);
     let pid = format!("pid {}", leader.pid());
     refused(&late, &["still recovering", &pid, "--open-timeout"]);
     let mut waiting = ExecChild::spawn(PROGRAM, dir.path());

@@ -86,7 +86,7 @@ fn a_failed_open_keeps_a_classic_lock_of_our_own_process_in_force() {
     let held = ForeignLock::take(dir.path());
     for _ in 0..3 {
         // Time enough for one attempt on a busy machine: before it nobody can tell who has the lock.
-        let options = Db::options().open_timeout(Duration::from_secs(1));
+        let options = Db::options().open_timeout(Duration::from_secs(3));
         let error = options.open(dir.path()).expect_err("this process has it");
         assert_eq!(error.kind(), ErrorKind::Locked);
         assert_eq!(outsider_tries("fcntl", dir.path()), "refused");

@@ -21,25 +21,40 @@ use level_party_testkit::{ExecChild, Finished, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
+/// A directory whose name leaves room for a socket's behind it, wherever temporary files are.
 fn temp() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a directory for tests")
+    let dir = match std::env::temp_dir().as_os_str().len() {
+        ..40 => tempfile::tempdir(),
+        _ => tempfile::tempdir_in("/tmp"),
+    };
+    dir.expect("a directory for tests")
 }
 
-/// Runs one command on a database. It waits for a leader for a second at most.
-fn command(name: &str, dir: &Path, rest: &[&str]) -> Finished {
+/// Seconds for which a command waits that must be refused: where only the deadline ends it, time enough for one attempt
+/// on a busy machine, for before that nobody can tell what is in the way.
+const REFUSED_WITHIN: &str = "3";
+/// Seconds for which one waits that must succeed.
+const SERVED_WITHIN: &str = "60";
+
+fn within(seconds: &str, name: &str, dir: &Path, rest: &[&str]) -> Finished {
     let mut args = vec![OsStr::new(name), dir.as_os_str()];
     args.extend(rest.iter().map(OsStr::new));
-    args.extend(["--open-timeout", "1"].map(OsStr::new));
+    args.extend(["--open-timeout", seconds].map(OsStr::new));
     run(PROGRAM, args)
 }
 
+/// Runs one command on a database, which must refuse it.
+fn command(name: &str, dir: &Path, rest: &[&str]) -> Finished {
+    within(REFUSED_WITHIN, name, dir, rest)
+}
+
 fn put(dir: &Path, key: &str, value: &str) {
-    command("put", dir, &[key, value]).success();
+    within(SERVED_WITHIN, "put", dir, &[key, value]).success();
 }
 
 /// What is under a key, asked by a process of its own.
 fn get(dir: &Path, key: &str) -> String {
-    let done = command("get", dir, &[key]).success();
+    let done = within(SERVED_WITHIN, "get", dir, &[key]).success();
     done.text().trim_end().to_owned()
 }
 

@@ -121,7 +121,7 @@ fn a_renamed_directory_keeps_its_party_and_its_successor_gets_another() {
 fn a_directory_removed_under_its_leader_and_made_anew_has_a_party_of_its_own() {
     let tmp = temp();
     let path = tmp.path().join("db");
-    let mut first = ExecChild::spawn_with(PROGRAM, &path, ["--timeout", "2"]);
+    let mut first = ExecChild::spawn_with(PROGRAM, &path, ["--timeout", "5"]);
     first.put("whose", "the first's");
     std::fs::remove_dir_all(&path).expect("removed");
     let mut second = leader(&path);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use level_party_testkit::{ExecChild, PATIENCE};
@@ -11,10 +12,12 @@ use serde_json::json;
 use crate::wire::{PAGE_BYTES, SEALS, Said, Wire, batch, frame, page, varint, write};
 use crate::{PROGRAM, leader, temp};
 
-/// Writes random words, many of them such as a page may hold, all over a page until it is told to stop.
-fn scribble(page: &File, numbers: &AtomicU64, stop: &AtomicBool, seed: u64) {
+/// Writes random words, many of them such as a page may hold, all over a page until it is told to stop, and not while it
+/// may not.
+fn scribble(page: &File, numbers: &AtomicU64, stop: &AtomicBool, may: &RwLock<()>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     while !stop.load(Ordering::Relaxed) {
+        let _may = may.read().expect("nobody fails with it");
         let number = numbers.load(Ordering::Relaxed) + random.u64(..4);
         let word = match random.u32(..4) {
             0 => random.u64(..),
@@ -44,16 +47,18 @@ fn random_bytes_in_a_session_page_harm_neither_the_leader_nor_others() {
     let mut wire = Wire::attach_with(dir.path(), 9, &memory).expect("it is served");
     assert_eq!(wire.next(), Said::Welcome);
     let file = File::from(memory);
-    let (stop, number) = (AtomicBool::new(false), AtomicU64::new(1));
+    let (stop, number, may) = (AtomicBool::new(false), AtomicU64::new(1), RwLock::new(()));
     let mut applied = 0;
     std::thread::scope(|threads| {
         for seed in 0..2 {
-            let (file, number, stop) = (&file, &number, &stop);
-            threads.spawn(move || scribble(file, number, stop, seed));
+            let (file, number, stop, may) = (&file, &number, &stop, &may);
+            threads.spawn(move || scribble(file, number, stop, may, seed));
         }
         let end = StopAtEnd(&stop);
         for n in 1..3000_u64 {
             number.store(n, Ordering::Relaxed);
+            // Whether a write comes through while others scribble is for the scheduler to say: these do.
+            let alone = (n % 100 == 0).then(|| may.write().expect("nobody fails with it"));
             // What an honest follower does first; the scribblers may be quicker.
             let entry = n % 256 * 64;
             let pending = turn(n, 1);
@@ -63,10 +68,11 @@ fn random_bytes_in_a_session_page_harm_neither_the_leader_nor_others() {
             wire.send(&frame(&write(n, n, &batch(b"theirs", value.as_bytes()))))
                 .expect("sent");
             assert_eq!(wire.next(), Said::Reply(n));
-            if n % 100 == 0 {
+            if alone.is_some() {
+                applied += u64::from(leader.get("theirs").as_ref() == Some(&value));
+                drop(alone);
                 witness.put("kept", &value);
                 assert_eq!(leader.get("kept"), Some(value));
-                applied += u64::from(leader.get("theirs").is_some());
             }
         }
         drop(end);
