@@ -10,7 +10,7 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use clap::builder::{OsStringValueParser, Styles, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
-use level_party::{Db, Lead, Options};
+use level_party::{Db, ErrorKind, Lead, Options};
 
 use crate::bounds::Walk;
 use crate::coding::{Coding, Encoding};
@@ -111,10 +111,13 @@ impl Target {
         })
     }
 
-    /// Opens a database that must be there, and never leads it.
-    pub fn open_to_follow(&self) -> Result<Db> {
-        self.open(self.options().create_if_missing(false).lead(Lead::Never))
-            .map_err(not_there)
+    /// Joins the leader of a database that must be there. `None`: nobody leads.
+    pub fn join_leader(&self) -> Result<Option<Db>> {
+        let joined = self.open(self.options().create_if_missing(false).lead(Lead::Join));
+        match joined {
+            Err(error) if error.kind() == ErrorKind::NoLeader => Ok(None),
+            joined => joined.map(Some).map_err(not_there),
+        }
     }
 
     fn open(&self, options: Options) -> level_party::Result<Db> {
@@ -127,7 +130,7 @@ impl Target {
 /// Whether a command that writes creates a missing database.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Creating {
-    /// Create the directory and the database if they are missing
+    /// Create the database, and its directory but none above it, if they are missing
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Opening")]
     pub create: bool,
 }

@@ -75,8 +75,12 @@ fn each_command_reports_what_it_did_as_a_line_of_json() {
         "{copied}"
     );
     assert_eq!(report("status", dir, &[])["role"], "leader");
-    let alone = asked("yield", dir, &["--open-timeout", "0.1"]);
-    assert_eq!(alone.code(), 3, "nobody leads: {}", alone.stderr);
+    let nobody = asked("yield", dir, &[]);
+    assert_eq!(nobody.code(), 1, "nobody leads: {}", nobody.stderr);
+    assert_eq!(
+        line(&nobody),
+        json!({"handed_over": false, "leader_pid": null, "epoch": null})
+    );
     let repaired = asked("repair", dir, &[]).success();
     assert_eq!(line(&repaired)["done"], false);
     let gone = report("destroy", dir, &["--yes"]);

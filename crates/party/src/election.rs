@@ -255,7 +255,7 @@ impl Seat {
         }
         let place = node.member().place;
         let mut greeting = node.session.greeting(node.options.engine.clone(), place);
-        greeting.hello.may_lead = node.options.lead != Lead::Never;
+        greeting.hello.may_lead = node.options.lead == Lead::Auto;
         let met = Greeted::greet(
             stream,
             &node.dir,
@@ -304,25 +304,28 @@ impl Seat {
     /// Nobody serves the endpoint: lead, if the lock is free.
     fn stand(&self) -> std::result::Result<Place, Obstacle> {
         let node = &*self.node;
-        if node.options.lead == Lead::Never {
-            return Err(passing(
-                "nobody leads, and this process is set never to".into(),
-            ));
-        }
         node.check_database_exists().map_err(Obstacle::Lasting)?;
-        let lock = match DirLock::try_acquire(&node.dir) {
-            Ok(lock) => lock,
-            Err(LockError::Held(lock)) => {
-                let path = node.path.clone();
-                return Err(Obstacle::Passing(Trouble {
-                    told: Some(Arc::new(move || held_by(&lock.holder(), &path))),
-                    ..Trouble::default()
-                }));
+        match node.options.lead {
+            Lead::Auto => {}
+            // One that is about to take over would have done so while the pauses grew.
+            Lead::Join if self.pause >= LONGEST_PAUSE => {
+                // With the lock in hand it is certain; it goes at once.
+                drop(self.lock()?);
+                return Err(Obstacle::Lasting(Error::new(
+                    ErrorKind::NoLeader,
+                    format!(
+                        "nobody leads {}: no process has it open",
+                        node.path.display()
+                    ),
+                )));
             }
-            Err(LockError::Io(error)) => {
-                return Err(Obstacle::Lasting(registry::refused(&node.path, error)));
+            Lead::Never | Lead::Join => {
+                return Err(passing(
+                    "nobody leads, and this process is set never to".into(),
+                ));
             }
-        };
+        }
+        let lock = self.lock()?;
         node.session.set_trouble(Trouble {
             what: "this process is recovering the database".into(),
             ..Trouble::default()
@@ -344,6 +347,23 @@ impl Seat {
             Err(error) => {
                 leadership.leave();
                 Err(passing(format!("leading ended at once: {error}")))
+            }
+        }
+    }
+
+    /// Takes the directory's lock, if it is free.
+    fn lock(&self) -> std::result::Result<DirLock, Obstacle> {
+        match DirLock::try_acquire(&self.node.dir) {
+            Ok(lock) => Ok(lock),
+            Err(LockError::Held(lock)) => {
+                let path = self.node.path.clone();
+                Err(Obstacle::Passing(Trouble {
+                    told: Some(Arc::new(move || held_by(&lock.holder(), &path))),
+                    ..Trouble::default()
+                }))
+            }
+            Err(LockError::Io(error)) => {
+                Err(Obstacle::Lasting(registry::refused(&self.node.path, error)))
             }
         }
     }

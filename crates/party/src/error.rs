@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no database at the path, and `create_if_missing` is off.
+    /// There is no database at the path, and `create_if_missing` is off; or not even the directory in which it would be
+    /// made.
     NotFound,
     /// There is a database already, and `error_if_exists` is on.
     AlreadyExists,
@@ -55,6 +56,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// A typed key or value could not be encoded, or stored bytes could not be decoded; the message names the key.
     Encoding,
+    /// Nobody leads, and the handle was to join a leader that is there ([`Lead::Join`](crate::Lead::Join)).
+    NoLeader,
 }
 
 impl ErrorKind {
@@ -86,6 +89,7 @@ impl ErrorKind {
             ErrorKind::Busy => "Busy",
             ErrorKind::ReadOnly => "ReadOnly",
             ErrorKind::Encoding => "Encoding",
+            ErrorKind::NoLeader => "NoLeader",
             ErrorKind::Io => "Io",
         }
     }

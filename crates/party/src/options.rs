@@ -37,6 +37,18 @@ pub enum Lead {
     Auto,
     /// It only ever follows: without a leader its calls wait, until their deadline, for another process to lead.
     Never,
+    /// It only ever follows, as with `Never`, and `open` does not wait for a leader to come: where nobody leads, nor is
+    /// about to, it ends with [`NoLeader`](crate::ErrorKind::NoLeader) after a tenth of a second.
+    ///
+    /// ```
+    /// use level_party::{Db, ErrorKind, Lead};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// Db::open(dir.path())?.close();
+    /// let nobody = Db::options().lead(Lead::Join).open(dir.path()).unwrap_err();
+    /// assert_eq!(nobody.kind(), ErrorKind::NoLeader);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    Join,
 }
 
 /// Settings of a handle and, where this process leads, of the engine. Made by [`Db::options`].
@@ -161,6 +173,9 @@ impl Options {
     }
 
     /// Whether a missing directory or database is created (default yes).
+    ///
+    /// Of the path only the last directory is made, as LevelDB does it: a mistyped path is an error
+    /// ([`NotFound`](crate::ErrorKind::NotFound)) that names what is missing, and no tree of new directories.
     pub fn create_if_missing(mut self, yes: bool) -> Self {
         self.create_if_missing = yes;
         self
@@ -291,7 +306,8 @@ impl Options {
     ///
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
-    /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer).
+    /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer),
+    /// `NoLeader` (with [`Lead::Join`]).
     pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
         self.create_if_missing &= !self.read_only;
         Db::open_with(path.as_ref(), self)

@@ -8,7 +8,7 @@
 //! parent, and a thread that is not in the child may have locked it.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -153,7 +153,7 @@ fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            std::fs::create_dir_all(path).map_err(context)?;
+            make_directory(path)?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new(
@@ -167,6 +167,33 @@ fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
     let dir = DataDir::open(&full).map_err(context)?;
     trusted(path, &dir.filesystem().map_err(context)?)?;
     Ok(dir)
+}
+
+/// Makes the last directory of `path`, and no other: of a mistyped path nothing is made.
+fn make_directory(path: &Path) -> Result<()> {
+    // Without what can't be made, as the end of `name/.`.
+    let plain: PathBuf = path.components().collect();
+    let Err(error) = std::fs::create_dir(&plain) else {
+        return Ok(());
+    };
+    let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
+    let above = plain.ancestors().skip(1);
+    let missing = above.take_while(is_missing).last();
+    match error.kind() {
+        // Another process was faster.
+        std::io::ErrorKind::AlreadyExists if path.is_dir() => Ok(()),
+        _ => Err(match missing {
+            Some(missing) => Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "there is no directory {}, in which {} would be made: check the path, or make that directory first",
+                    missing.display(),
+                    path.display()
+                ),
+            ),
+            None => refused(path, error),
+        }),
+    }
 }
 
 /// The system does not let this process at the directory.
@@ -206,6 +233,26 @@ fn trusted(path: &Path, filesystem: &Filesystem) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_path_only_the_last_directory_is_made_and_what_is_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("dta");
+        for path in [
+            missing.join("db"),
+            missing.join("deep/er/db/."),
+            missing.join("db/"),
+        ] {
+            let error = open_directory(&path, true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            let named = format!("no directory {},", missing.display());
+            assert!(error.message().contains(&named), "{error}");
+            assert!(!missing.exists(), "nothing was made");
+        }
+        open_directory(&missing, true).unwrap();
+        open_directory(&missing.join("db/"), true).unwrap();
+        open_directory(&missing.join("db"), true).unwrap();
+    }
 
     #[test]
     fn a_network_or_user_space_filesystem_is_refused_by_name_with_what_to_do() {

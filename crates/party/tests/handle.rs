@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use level_party::{AsyncDb, Db, ErrorKind, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
+use level_party::{AsyncDb, Db, ErrorKind, Lead, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
 
 fn keys(range: level_party::Range) -> Vec<String> {
     range
@@ -149,6 +149,8 @@ fn opening_says_what_is_in_the_way() {
         ErrorKind::NotFound
     );
     assert_eq!(kind(existing(), dir.path()), ErrorKind::NotFound);
+    let following = existing().lead(Lead::Never);
+    assert_eq!(kind(following, dir.path()), ErrorKind::NotFound);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
@@ -157,7 +159,11 @@ fn opening_says_what_is_in_the_way() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert_eq!(kind(Db::options(), &file), ErrorKind::NotADirectory);
-    let data = dir.path().join("nested/data");
+    let nested = dir.path().join("nested");
+    let data = nested.join("data");
+    assert_eq!(kind(Db::options(), &data), ErrorKind::NotFound);
+    assert!(!nested.exists(), "no tree is made");
+    std::fs::create_dir(&nested).unwrap();
     drop(Db::options().error_if_exists(true).open(&data).unwrap());
     assert_eq!(
         kind(Db::options().error_if_exists(true), &data),

@@ -9,7 +9,7 @@ use crate::output::Report;
 
 /// Have the leading process give way to another one; exit with 1 if there is none.
 ///
-/// Calls, streams and watches of all processes go on. Useful before a process is stopped or slowed down. This command itself never leads.
+/// Calls, streams and watches of all processes go on. Useful before a process is stopped or slowed down. This command itself never leads: where nobody has the database open it says so at once, and exits with 1 too.
 #[derive(Args, Debug)]
 pub struct Yield {
     #[command(flatten)]
@@ -21,9 +21,14 @@ pub struct Yield {
 impl Yield {
     /// Asks, and says who leads now.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_to_follow().map_err(|failure| {
-            failure.and("hint: `yield` asks a process that leads; where nobody has the database open there is none")
-        })?;
+        let Some(db) = self.target.join_leader()? else {
+            let dir = self.target.dir.display();
+            self.report.tell(
+                &json!({"handed_over": false, "leader_pid": null, "epoch": null}),
+                format!("nobody leads {dir}: no process has it open"),
+            )?;
+            return Err(Failure::Difference);
+        };
         let then = db.yield_leadership()?;
         let pid = then.leader_pid;
         let words = match then.handed_over {

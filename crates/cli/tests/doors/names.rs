@@ -141,6 +141,7 @@ fn a_directory_removed_under_its_leader_and_made_anew_has_a_party_of_its_own() {
 /// are no text.
 fn directory_of_length(base: &Path, len: usize) -> PathBuf {
     let outer = base.join("x".repeat(80 - base.as_os_str().len() - 1));
+    std::fs::create_dir_all(&outer).expect("made");
     let odd = OsStr::from_bytes(b"a b\xff\xfe \n");
     let mut path = outer.join(odd);
     let rest = len - path.as_os_str().len();

@@ -174,7 +174,7 @@ fn a_directory_that_this_user_may_not_use_is_refused_with_what_to_do() {
             refused(&done, &words);
         }
     }
-    let below = tmp.path().join("new/db");
+    let below = tmp.path().join("new");
     let words = [below.to_str().expect("plain"), &user];
     let put = as_other(&program, &["put", "a", "2"], &below, REFUSED_WITHIN);
     refused(&finished(put), &words);
