@@ -117,6 +117,9 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
         ErrorKind::OutOfSpace => {
             Some("hint: free some space there and try again; what was acknowledged is not lost")
         }
+        ErrorKind::OutcomeUnknown if is_out_of_space(error) => Some(
+            "hint: free some space there, look whether it is there, and try again; what was acknowledged is not lost",
+        ),
         ErrorKind::Timeout => Some("hint: `--timeout` and `--open-timeout` set how long to wait"),
         ErrorKind::ConnectionLost => {
             Some("hint: with `--retry true` calls go on with the next leader")
@@ -132,6 +135,13 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
 /// attempt to lead.
 fn is_read_only(error: &level_party::Error) -> bool {
     error.kind() == ErrorKind::PermissionDenied && error.message().contains("Read-only file system")
+}
+
+/// Whether a write ended in doubt because the disk is full. The system's words are looked at: the error's kind is the
+/// doubt.
+fn is_out_of_space(error: &level_party::Error) -> bool {
+    let words = ["No space left on device", "not enough space on the disk"];
+    words.iter().any(|words| error.message().contains(words))
 }
 
 /// Writes a line to standard error, with its colours on a terminal alone, if anybody still reads it.

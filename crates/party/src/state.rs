@@ -20,6 +20,7 @@
 //! |---|---|---|
 //! | 0, 2,000 | 2,000 each | slots: magic 8, layout version u32, length u32, crc32c u32, then [`Body`] in postcard |
 //! | 4,088 | 8 | the epoch word: the number of the current epoch, written last; a candidate's random word, highest bit set, while it recovers |
+//! | 4,000 | 80 | zeros |
 //! | 4,080 | 8 | not 0: sessions that the table does not know may hold moments |
 //! | 4,096 | 48 x 1,024 | rows: epoch number, two random words, last recovered sequence, flags, crc32c of the five |
 //! | 53,248 | 32 x 4,096 | sessions that hold moments ([`sessions`]): id, oldest moment, crc32c of the three; zeros where there is none |
@@ -50,6 +51,9 @@ const MAGIC: [u8; 8] = *b"lvlpstat";
 const LAYOUT_VERSION: u32 = 2;
 const SLOT_BYTES: usize = 2000;
 const SLOT_HEADER: usize = 20;
+/// Zeros, in the same block as the epoch word whatever the size of a disk's blocks.
+const UNUSED_AT: u64 = 4000;
+const UNUSED_BYTES: usize = 80;
 const EPOCH_WORD_AT: u64 = 4088;
 const ROWS_AT: u64 = 4096;
 const ROW_BYTES: usize = 48;
@@ -151,6 +155,8 @@ impl StateFile {
         if file.metadata().map_err(context)?.len() < FILE_BYTES {
             file.set_len(FILE_BYTES).map_err(context)?;
         }
+        // The page gets its place on the disk by a call: where there is none, a store through the mapping is SIGBUS.
+        write_at(&mut file, UNUSED_AT, &[0; UNUSED_BYTES]).map_err(context)?;
         let word = FileWord::map(&file, EPOCH_WORD_AT).map_err(context)?;
         let [random, _] = crate::epoch::random_words().map_err(context)?;
         let candidate = random | CANDIDATE;

@@ -6,9 +6,11 @@
 
 mod bad_input;
 mod crowd;
+mod disks;
 mod endpoints;
 mod holders;
 mod hostile;
+mod mounts;
 mod names;
 mod pages;
 mod users;

@@ -9,30 +9,11 @@ use std::process::Command;
 use level_party::{Db, Role};
 use level_party_testkit::ExecChild;
 
+use crate::mounts::Mount;
 use crate::{PROGRAM, get, impossible, leader, names, put, temp};
 
 /// More than a memtable holds, so that a leader that writes it needs new files.
 const LARGE: usize = 3 << 20;
-
-/// A mount that goes with the value.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// `None` where mounting is not allowed.
-    fn new(options: &[&str], from: &Path, to: &Path) -> Option<Self> {
-        std::fs::create_dir_all(to).expect("it can be made");
-        let mut mount = Command::new("mount");
-        let done = mount.args(options).arg(from).arg(to).output();
-        done.is_ok_and(|done| done.status.success())
-            .then(|| Mount(to.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).output();
-    }
-}
 
 /// `path` as seen from here.
 fn relative(path: &Path) -> PathBuf {
