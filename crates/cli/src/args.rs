@@ -27,13 +27,17 @@ const STYLES: Styles = Styles::styled()
 /// One LevelDB directory, shared by any number of processes.
 ///
 /// The first process on a directory leads and alone writes files; every other one works through it, and one of
-/// them takes over when it goes. Each command below may run while others have the directory open.
+/// them takes over when it goes. Every command but `repair` and `destroy` may run while others have the directory open.
 #[derive(Parser, Debug)]
 #[command(name = "level-party", version, max_term_width = 100, styles = STYLES)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed, \
-                  130 ended by a signal."
-)]
+#[command(after_help = "Examples:\n  \
+                  level-party put data greeting hello     makes the database ./data if it is missing\n  \
+                  level-party get data greeting\n  \
+                  level-party scan data --prefix g\n  \
+                  level-party scan --help                 what a command takes\n  \
+                  level-party demo                        processes killed and replaced, on a directory of its own\n\n\
+                  Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed, \
+                  130 ended by a signal.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -18,6 +18,7 @@ mod bounds;
 mod coding;
 mod commands;
 mod failure;
+mod input;
 mod json;
 mod output;
 mod place;

@@ -179,6 +179,24 @@ fn top_without_a_terminal_says_so() {
     assert!(done.stderr.contains("needs a terminal"), "{}", done.stderr);
 }
 
+/// Each seemed to hang.
+#[test]
+fn a_command_that_reads_from_a_terminal_says_what_it_waits_for() {
+    for command in ["import", "batch", "exec"] {
+        let place = tempfile::tempdir().expect("a directory");
+        let dir = place.path().join("db");
+        let line = format!("{PROGRAM} {command} {}", dir.display());
+        let Some(terminal) = Terminal::start(place.path(), &line) else {
+            return;
+        };
+        terminal.screen("the sentence", |screen| {
+            screen.contains("from the terminal, a line each; Ctrl-D ends them")
+        });
+        terminal.keys("C-d");
+        terminal.screen("the end", |screen| screen.contains("ended with 0"));
+    }
+}
+
 #[test]
 fn the_demo_is_drawn_and_counts() {
     let place = tempfile::tempdir().expect("a directory");

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
 use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result};
+use crate::input::stdin_of;
 use crate::json::complaint;
 use crate::output::Report;
 use crate::place::{Ops, Within};
@@ -47,7 +48,7 @@ impl BatchCommand {
     /// Writes the operations.
     pub fn run(self) -> Result<()> {
         let ops = match self.words.is_empty() {
-            true => from_lines(std::io::stdin().lock(), self.coding)?,
+            true => from_lines(stdin_of("operations in JSON").lock(), self.coding)?,
             false => from_words(&self.words, self.coding)?,
         };
         let count = ops.count();

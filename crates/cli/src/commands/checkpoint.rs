@@ -12,7 +12,7 @@ use crate::text::count;
 
 /// Copy the database as it is now into a new directory, while everybody goes on.
 ///
-/// Tables are hard links where that is possible, so the copy costs little. It is a database of its own, and on stable storage when the command ends. The directory must not exist, or be empty.
+/// Tables are hard links where that is possible, so the copy costs little. It is a database of its own, and on stable storage when the command ends. The directory must not exist, or be empty; the one that it is to be in must exist.
 #[derive(Args, Debug)]
 pub struct Checkpoint {
     #[command(flatten)]

@@ -20,6 +20,7 @@ use crate::args::{Creating, Syncing, Target};
 use crate::bounds::Walk;
 use crate::commands::status;
 use crate::failure::{Failure, Result};
+use crate::input::stdin_of;
 use crate::json::ByteBuf;
 use crate::output::Output;
 use crate::place::{Ops, Place};
@@ -56,7 +57,7 @@ impl Exec {
             next_snapshot: 1,
             watches: Watches::new(output.clone()),
         };
-        let served = serve(std::io::stdin().lock(), &output, &mut server);
+        let served = serve(stdin_of("requests").lock(), &output, &mut server);
         server.watches.close_all();
         served
     }

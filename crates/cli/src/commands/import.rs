@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use crate::args::{Creating, Syncing, Target};
 use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result, say};
+use crate::input::stdin_of;
 use crate::json::{ByteBuf, OwnedEntry, complaint};
 use crate::output::Report;
 use crate::place::{Place, Within};
@@ -40,7 +41,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Write entries from JSON lines.
 ///
-/// A line is {"key":..,"value":..}, as `export` prints it. Keys and values are strings (UTF-8) or {"base64":".."}; blank lines are skipped. Several imports may run at once.
+/// A line is {"key":..,"value":..}, as `export` prints it. Keys and values are strings (UTF-8) or {"base64":".."}; blank lines are skipped. Entries are written in batches as they come: where a line is wrong, those before it stay, and to import the same lines again is harmless. Several imports may run at once.
 #[derive(Args, Debug)]
 pub struct Import {
     #[command(flatten)]
@@ -69,7 +70,7 @@ impl Import {
             .file
             .filter(|file| file.as_os_str() != "-")
         {
-            None => (Box::new(std::io::stdin()), None),
+            None => (Box::new(stdin_of("entries in JSON")), None),
             Some(path) => {
                 let unreadable =
                     |error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));

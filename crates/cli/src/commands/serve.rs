@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Stay in the party until Ctrl-C or SIGTERM, and lead it whenever nobody else does.
 ///
-/// Nobody needs it. It spares short commands the opening of the database: they follow this process. It says what becomes of it on standard error, and hands over when it leaves.
+/// No other command needs it. It spares short ones the opening of the database: they follow this process. It says what becomes of it on standard error, and hands over when it leaves.
 #[derive(Args, Debug)]
 pub struct Serve {
     #[command(flatten)]
