@@ -20,6 +20,7 @@ use level_party_format::log::{LogItem, LogReader, LogWriter};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{Fs, ReadFile};
+use crate::succession;
 use crate::version::Version;
 
 /// An open log and its name.
@@ -35,6 +36,11 @@ impl OpenLog {
             .open_read(&name)
             .map_err(|error| Error::io("open", &name, error))?;
         Ok(OpenLog { name, file })
+    }
+
+    fn first_sequence(&self) -> Result<Option<Sequence>> {
+        let first = succession::first_sequence(self.file.as_ref());
+        first.map_err(|error| Error::io("read", &self.name, error))
     }
 
     fn read(&self) -> Result<Vec<u8>> {
@@ -95,7 +101,12 @@ impl Moment {
         let mut file = target
             .create(to)
             .map_err(|error| Error::io("create", to, error))?;
-        for log in &self.logs {
+        let firsts: Vec<_> = self
+            .logs
+            .iter()
+            .map(OpenLog::first_sequence)
+            .collect::<Result<_>>()?;
+        for (log, end) in self.logs.iter().zip(succession::ends(&firsts)) {
             let bytes = log.read()?;
             let mut out = Vec::with_capacity(bytes.len());
             for item in LogReader::new(&bytes) {
@@ -106,8 +117,11 @@ impl Moment {
                 let batch =
                     BatchRef::parse(&payload).map_err(|e| Error::corruption(&log.name, e))?;
                 let last = (batch.sequence() + u64::from(batch.count())).saturating_sub(1);
-                if last > self.last {
+                if last > self.last || succession::is_late(&batch, end) {
                     break;
+                }
+                if batch.count() == 0 {
+                    continue;
                 }
                 writer.add_record(&payload, &mut out);
                 let first = copied.map_or(batch.sequence(), |(first, _)| first);

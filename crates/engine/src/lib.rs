@@ -70,6 +70,7 @@ mod run;
 mod settle;
 mod snapshots;
 mod stats;
+mod succession;
 mod tail;
 mod wal;
 mod write;

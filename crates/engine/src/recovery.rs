@@ -10,9 +10,12 @@
 //! The end of a log is judged by [`RecoveryMode`](crate::RecoveryMode). After a loss of power the first record that is missing, torn or bad
 //! ends recovery: what comes behind it was never acknowledged with `sync`, because a sync of one log waits for the ones
 //! before it. A gap in the sequences is such a missing record: logs are written without gaps, and the manifest carries
-//! the sequence up to which they are in tables. (Where another program may have written the logs, a gap says nothing:
-//! [`Options::foreign_logs`].) Logs behind that point, and the damaged one itself, are set aside as
+//! the sequence up to which they are in tables. So is a log that begins at or below what an earlier one holds. (Where
+//! another program may have written the logs, neither says anything: [`Options::foreign_logs`].) Logs behind that point, and the damaged one itself, are set aside as
 //! `level-party.aside-NNNNNN.log`, a name that LevelDB ignores; nothing removes them but their owner.
+//!
+//! In the boot in which the logs were written, records that were appended to one after its process had been succeeded are
+//! left out ([`succession`](crate::succession)).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -107,7 +110,7 @@ pub(crate) fn open(
                 names,
                 kept: past.iter().map(|log| log.number).collect(),
             };
-            return unsettled.open(options, tables, next_file, health, past);
+            return unsettled.open(options, tables, next_file, health, past, replay.dropped);
         }
     }
     let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);

@@ -10,7 +10,7 @@
 //! Invariants, until the engine is settled:
 //! - The recovered logs, the manifest that `CURRENT` names and the tables in it are as they were found; nothing is removed.
 //!   The new log has a higher number than every file that was there. So another opening, ours or LevelDB's, finds the logs
-//!   in order, the recovered ones first.
+//!   in order, the recovered ones first. It begins with the sequence up to which they count ([`succession`]).
 //! - Each recovered log ends with a whole record, read in the boot in which it was written. Where one does not, the opening
 //!   writes tables first: behind a torn end no record of a later log would be found after a loss of power.
 //! - No write with `sync` is made, nor anything told to be durable ([`Engine::settled`](crate::Engine::settled)), before
@@ -40,6 +40,7 @@ use crate::obsolete::Obsolete;
 use crate::options::{Before, Options};
 use crate::recovery::{Opened, Recovered};
 use crate::run::Run;
+use crate::succession;
 use crate::tail::past::PastLog;
 use crate::version::Version;
 use crate::wal::Wal;
@@ -96,7 +97,7 @@ pub(crate) struct Unsettled {
 }
 
 impl Unsettled {
-    /// The parts of an engine that answers at once.
+    /// The parts of an engine that answers at once; `dropped` is what was left out of the logs.
     pub(crate) fn open(
         self,
         options: &Options,
@@ -104,17 +105,24 @@ impl Unsettled {
         next_file: &AtomicU64,
         health: &Health,
         past: Vec<PastLog>,
+        dropped: Vec<String>,
     ) -> Result<Opened> {
         // Whoever has taken over meanwhile may have a log with this number.
         health.check_owner(Before::Create)?;
         let number = next_file.fetch_add(1, Ordering::SeqCst);
+        let mut wal = Wal::create(tables.fs().as_ref(), number)?;
         let last = self.run.last_sequence();
+        if let Some(beginning) = succession::beginning(last + 1) {
+            // On a full disk reads are answered all the same: the log tells its failure to whoever writes first.
+            let _ = wal.append(beginning.as_bytes());
+        }
         Ok(Opened {
             recovered: Recovered {
                 last_sequence: last,
+                dropped,
                 ..Recovered::default()
             },
-            wal: Wal::create(tables.fs().as_ref(), number)?,
+            wal,
             mem: memory::allocate(options, tables.comparator(), 0, last)?,
             base: Base::Unsettled(self),
             past,

@@ -22,6 +22,7 @@ use crate::fs::Fs;
 use crate::manifest::Contents;
 use crate::options::RecoveryMode;
 use crate::recovery;
+use crate::succession;
 use crate::version::Version;
 use crate::view::View;
 
@@ -319,25 +320,31 @@ impl Examiner {
             }
             None => numbered(names, FileKind::Log).into_keys().collect(),
         };
-        for number in numbers {
+        let fs = Arc::clone(self.tables.fs());
+        let ends = succession::ends_of_readable(fs.as_ref(), &numbers);
+        for (number, end) in numbers.into_iter().zip(ends) {
             let name = filename::log(number);
-            match self.tables.fs().read(&name) {
-                Ok(bytes) => self.check_log(&name, &bytes),
+            match fs.read(&name) {
+                Ok(bytes) => self.check_log(&name, &bytes, end),
                 Err(error) => self.verified.bad(&Error::io("read", &name, error), &name),
             }
         }
         self.verified.problems.len() > before
     }
 
-    fn check_log(&mut self, name: &str, bytes: &[u8]) {
+    /// Looks at a log whose records do not count from the sequence `end` on.
+    fn check_log(&mut self, name: &str, bytes: &[u8], end: Sequence) {
+        let mut late = 0;
         for item in LogReader::new(bytes) {
             match item {
                 LogItem::Record {
                     payload, offset, ..
                 } => match BatchRef::parse(&payload) {
+                    Ok(batch) if batch.count() == 0 => {}
+                    Ok(batch) if succession::is_late(&batch, end) => late += 1,
                     Ok(batch) => {
                         self.verified.batches += 1;
-                        let last = (batch.sequence() + u64::from(batch.count())).saturating_sub(1);
+                        let last = batch.sequence() + u64::from(batch.count()) - 1;
                         self.verified.last_sequence = self.verified.last_sequence.max(last);
                     }
                     Err(error) => {
@@ -357,6 +364,10 @@ impl Examiner {
                         .push(Problem::new(name, Some(offset), what));
                 }
             }
+        }
+        if late > 0 {
+            let what = succession::said(late, name, end);
+            self.verified.remarks.push(Problem::new(name, None, what));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`Wal`]: one write-ahead log, appended to only by the engine that created it.
 //!
-//! Promises: one plain write for each record; a sync is acknowledged only when the file's name is durable too.
-//! Must not know: batches, sequences, or other logs. After any error here the owner never appends to the file again.
+//! Promises: one plain write for each record; a sync is acknowledged only when the file's name is durable too. After a
+//! failed append or sync every later one fails with the same error, and the file is not touched again.
+//! Must not know: batches, sequences, or other logs.
 
 use level_party_format::filename;
 use level_party_format::log::LogWriter;
@@ -23,6 +24,8 @@ pub(crate) struct Wal {
     dirty: bool,
     /// The directory was synced since the file was created.
     linked: bool,
+    /// The first append or sync that failed.
+    failed: Option<Error>,
 }
 
 impl Wal {
@@ -40,6 +43,7 @@ impl Wal {
             buffer: Vec::new(),
             dirty: false,
             linked: false,
+            failed: None,
         })
     }
 
@@ -70,6 +74,7 @@ impl Wal {
             buffer: Vec::new(),
             dirty: true,
             linked: false,
+            failed: None,
         }))
     }
 
@@ -80,6 +85,10 @@ impl Wal {
 
     /// Appends one record with one write.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
+        self.once_failed(|wal| wal.append_record(payload))
+    }
+
+    fn append_record(&mut self, payload: &[u8]) -> Result<()> {
         if planted!(AnswerBeforeAppend) && !self.buffer.is_empty() {
             // What the buffer holds was answered already.
             let late = std::mem::take(&mut self.buffer);
@@ -102,6 +111,10 @@ impl Wal {
 
     /// Makes every record durable, and before the first time the name too.
     pub(crate) fn sync(&mut self, fs: &dyn Fs) -> Result<()> {
+        self.once_failed(|wal| wal.sync_records(fs))
+    }
+
+    fn sync_records(&mut self, fs: &dyn Fs) -> Result<()> {
         if !self.linked {
             fs.sync_dir()
                 .map_err(|error| Error::io("sync the directory of", &self.name, error))?;
@@ -114,6 +127,13 @@ impl Wal {
             self.dirty = false;
         }
         Ok(())
+    }
+
+    fn once_failed(&mut self, act: impl FnOnce(&mut Wal) -> Result<()>) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        act(self).inspect_err(|error| self.failed = Some(error.clone()))
     }
 
     /// The owner has synced the directory after the creation.

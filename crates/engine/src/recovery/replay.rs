@@ -1,7 +1,8 @@
 //! [`Replay`]: logs, one after the other, into tables of level 0; or, if all are sound to the end and not large, into one
 //! [`Run`].
 //!
-//! Promises: of a log the longest good beginning is taken, and what ends it is said; a log that is corrupt ends the
+//! Promises: of a log the longest good beginning is taken, and what ends it is said, as is what does not count of it
+//! ([`succession`]); a log that is corrupt ends the
 //! opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
 //! one memtable's worth of its operations is being sorted at a time.
 //! Must not know: manifests, or what becomes of the tables.
@@ -24,6 +25,7 @@ use crate::manifest::Contents;
 use crate::memory;
 use crate::options::{Options, RecoveryMode};
 use crate::run::{Run, RunBuilder};
+use crate::succession;
 use crate::tail::past::PastLog;
 
 /// Logs that are gathered at most. Each opening that ends before it has settled leaves one behind, however little is in it.
@@ -52,6 +54,14 @@ pub(super) struct Replay<'a> {
     pub(super) aside: Option<u64>,
     /// The logs that had batches, for who follows them.
     pub(super) past: Vec<PastLog>,
+    /// From this sequence on the records of the log that is read do not count.
+    end: Sequence,
+    /// How many of them there were.
+    late: u64,
+    /// The last sequence that a log had.
+    in_logs: Sequence,
+    /// The last one that an earlier log had than the one that is read.
+    behind: Sequence,
 }
 
 /// Records of a log that go into one table.
@@ -78,6 +88,34 @@ impl<'a> Replay<'a> {
             dropped: Vec::new(),
             aside: None,
             past: Vec::new(),
+            end: Sequence::MAX,
+            late: 0,
+            in_logs: 0,
+            behind: 0,
+        }
+    }
+
+    /// For each log, from which sequence on its records do not count. After a loss of power, and where another program may
+    /// have written the logs, they all do.
+    fn ends(&self, logs: &[u64]) -> Result<Vec<Sequence>> {
+        match self.options.recovery {
+            RecoveryMode::SameBoot if !self.options.foreign_logs => {
+                succession::ends_of(self.writing.fs.as_ref(), logs)
+            }
+            _ => Ok(vec![Sequence::MAX; logs.len()]),
+        }
+    }
+
+    /// A log is read from here on.
+    fn begin_log(&mut self, end: Sequence) {
+        (self.end, self.late, self.behind) = (end, 0, self.in_logs);
+    }
+
+    /// The log was read: what was left out of it is said.
+    fn end_log(&mut self, name: &str) {
+        if self.late > 0 {
+            self.dropped
+                .push(succession::said(self.late, name, self.end));
         }
     }
 
@@ -90,7 +128,9 @@ impl<'a> Replay<'a> {
         }
         let mut builder = RunBuilder::new();
         let mut room = 2 * self.options.write_buffer_size as u64;
-        for &number in logs {
+        let ends = self.ends(logs)?;
+        for (&number, end) in logs.iter().zip(ends) {
+            self.begin_log(end);
             let name = filename::log(number);
             let len = self.writing.fs.open_read(&name).map(|file| file.len());
             let len = len.map_err(|error| Error::io("open", &name, error))?;
@@ -113,9 +153,11 @@ impl<'a> Replay<'a> {
                 let Ok(batch) = BatchRef::parse(own.as_deref().unwrap_or(payload)) else {
                     return Ok(None);
                 };
-                self.go_on_to_end_of(&batch);
-                builder.add(batch, own.clone());
+                if self.go_on_to_end_of(&batch) {
+                    builder.add(batch, own.clone());
+                }
             }
+            self.end_log(&name);
             self.keep_for_followers(number, before, &bytes);
         }
         let order = self.writing.tables.comparator();
@@ -124,12 +166,15 @@ impl<'a> Replay<'a> {
 
     pub(super) fn run(&mut self, logs: &[u64]) -> Result<()> {
         let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
-        for (at, &number) in logs.iter().enumerate() {
+        let ends = self.ends(logs)?;
+        for (at, (&number, end)) in logs.iter().zip(ends).enumerate() {
+            self.begin_log(end);
             let name = filename::log(number);
             let read = self.writing.fs.read(&name);
             let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
             let before = self.last;
             let end = self.replay(&name, &bytes)?;
+            self.end_log(&name);
             self.keep_for_followers(number, before, &bytes);
             match end {
                 None => continue,
@@ -198,7 +243,8 @@ impl<'a> Replay<'a> {
                 Some(LogItem::Bad { offset, what, .. }) => break Some(End::Bad { offset, what }),
             };
             let demand = match self.follow(&payload) {
-                Ok(demand) => demand,
+                Ok(Some(demand)) => demand,
+                Ok(None) => continue,
                 Err(what) => break Some(End::Bad { offset, what }),
             };
             if demand > memory::MAX_DEMAND {
@@ -221,23 +267,38 @@ impl<'a> Replay<'a> {
         Ok(end)
     }
 
-    /// Goes on to a record's last sequence, and gives what it would need in a memtable; or says why the record is bad.
-    fn follow(&mut self, payload: &[u8]) -> std::result::Result<usize, String> {
+    /// Goes on to a record's last sequence, and gives what it would need in a memtable; `None` if it does not count; or says
+    /// why it is bad.
+    fn follow(&mut self, payload: &[u8]) -> std::result::Result<Option<usize>, String> {
         let batch = BatchRef::parse(payload).map_err(|error| error.what)?;
-        let (next, last) = (batch.sequence(), self.last);
-        let gap = next > last + 1 && !self.options.foreign_logs;
-        if gap && self.options.recovery == RecoveryMode::AfterReboot {
-            return Err(format!(
-                "the writes between sequence {last} and {next} are missing"
-            ));
+        if self.options.recovery == RecoveryMode::AfterReboot && !self.options.foreign_logs {
+            let (next, last) = (batch.sequence(), self.last);
+            if batch.count() > 0 && next > last + 1 {
+                return Err(format!(
+                    "the writes between sequence {last} and {next} are missing"
+                ));
+            }
+            if next <= self.behind {
+                return Err(format!("an earlier log has sequence {next} too"));
+            }
         }
-        self.go_on_to_end_of(&batch);
-        Ok(memory::bytes_for(batch.iter()))
+        let counts = self.go_on_to_end_of(&batch);
+        Ok(counts.then(|| memory::bytes_for(batch.iter())))
     }
 
-    fn go_on_to_end_of(&mut self, batch: &BatchRef<'_>) {
-        let behind = batch.sequence() + u64::from(batch.count());
-        self.last = self.last.max(behind.saturating_sub(1));
+    /// Goes on to a batch's last sequence. False: it does not count.
+    fn go_on_to_end_of(&mut self, batch: &BatchRef<'_>) -> bool {
+        if batch.count() == 0 {
+            return false;
+        }
+        if succession::is_late(batch, self.end) {
+            self.late += 1;
+            return false;
+        }
+        let last = batch.sequence() + u64::from(batch.count()) - 1;
+        self.in_logs = self.in_logs.max(last);
+        self.last = self.last.max(last);
+        true
     }
 
     /// Writes a piece of `log`.

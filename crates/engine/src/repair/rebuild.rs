@@ -24,6 +24,7 @@ use crate::manifest::Contents;
 use crate::memory;
 use crate::options::Options;
 use crate::recovery::first_free_number;
+use crate::succession;
 
 pub(super) struct Rebuild {
     options: Options,
@@ -255,8 +256,10 @@ impl Rebuild {
         let mut done = Vec::new();
         let mut mem: Option<MemTableWriter> = None;
         let mut last = 0;
-        for number in logs {
+        let ends = succession::ends_of_readable(self.tables.fs().as_ref(), logs);
+        for (number, end) in logs.iter().zip(ends) {
             let name = filename::log(*number);
+            let mut late = 0;
             let bytes = match self.tables.fs().read(&name) {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -276,6 +279,8 @@ impl Rebuild {
                     }
                 };
                 match BatchRef::parse(&payload) {
+                    Ok(batch) if batch.count() == 0 => {}
+                    Ok(batch) if succession::is_late(&batch, end) => late += 1,
                     Ok(batch) if batch.sequence() > last => {
                         self.insert(&batch, &mut mem, &mut done)?;
                         last = (batch.sequence() + u64::from(batch.count())).saturating_sub(1);
@@ -288,6 +293,9 @@ impl Rebuild {
                         error.what
                     )),
                 }
+            }
+            if late > 0 {
+                self.lost.push(succession::said(late, &name, end));
             }
         }
         self.flush(mem, &mut done)?;

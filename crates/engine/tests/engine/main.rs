@@ -16,4 +16,5 @@ mod owner;
 mod recovery;
 mod seeks;
 mod settle;
+mod succession;
 mod support;
