@@ -413,16 +413,21 @@ impl Seat {
         if leadership.is_yielding() {
             self.yielded = Some(Instant::now() + YIELD_PATIENCE);
         }
+        let mut what = "the last leadership of this process could write no more".to_string();
+        let mut kind = ErrorKind::Io;
+        if let Some(cause) = leadership.failure() {
+            what = format!("{what}: {cause}");
+            kind = cause.kind();
+        }
         leadership.leave();
         self.node.events.tell(Event::SteppedDown { epoch, failed });
         if failed && !self.node.is_closing() {
-            let what = "the last leadership of this process could write no more";
             self.node
                 .session
                 .note_trouble(format!("{what} (epoch {epoch})"));
             self.node.session.set_trouble(Trouble {
-                what: what.into(),
-                kind: Some(ErrorKind::Io),
+                what,
+                kind: Some(kind),
                 ..Trouble::default()
             });
             self.rest(FAILURE_PAUSE);

@@ -30,7 +30,8 @@ pub enum ErrorKind {
     /// `retry(false)`: the leader went while the call was in flight.
     ConnectionLost,
     /// A write was under way and nobody can tell whether it took effect. Under a leader that still lives (it was slow, or
-    /// stopped) it may yet do so, once, until a later write of the same handle is answered.
+    /// stopped) it may yet do so, once, until a later write of the same handle is answered. Also of a write with `sync` that
+    /// took effect, but that can't be made to survive a loss of power now; the message says why.
     OutcomeUnknown,
     /// The moment that a snapshot or iterator shows can no longer be read.
     SnapshotLost,

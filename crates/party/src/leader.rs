@@ -32,7 +32,7 @@ mod work;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{
@@ -55,7 +55,7 @@ use allowance::Allowance;
 pub(crate) use feed::{Feed, Told};
 use grants::Grants;
 use server::{Server, Serving};
-pub(crate) use service::{Service, Stop, into_engine_options};
+pub(crate) use service::{Lasting, Service, Stop, into_engine_options};
 
 /// How long after a takeover the followers of the last leader may take to come, before it is said that nobody is here.
 const GATHERING: Duration = Duration::from_millis(500);
@@ -78,6 +78,8 @@ pub(crate) struct Leadership {
 /// Says that a leadership cannot go on.
 pub(crate) struct Ending {
     over: AtomicBool,
+    /// What ended writing, if that was it.
+    cause: OnceLock<Error>,
     yielding: AtomicBool,
     elector: Arc<Alarm>,
     state: Arc<StateFile>,
@@ -133,7 +135,15 @@ impl EngineListener for Owner {
         self.state.raise_drop_floor(to)
     }
 
-    fn poisoned(&self, _error: &level_party_engine::Error) {
+    fn poisoned(&self, error: &level_party_engine::Error) {
+        // The engine's own error says that writing has ended; what ended it is its source.
+        let source = std::error::Error::source(error);
+        let cause = source.and_then(|source| source.downcast_ref());
+        // It is told once.
+        let _ = self
+            .ending
+            .cause
+            .set(Error::from(cause.unwrap_or(error).clone()));
         self.ending.begin();
     }
 }
@@ -214,6 +224,7 @@ impl Leadership {
         state.record_found(foreign, manifest).map_err(context)?;
         let ending = Arc::new(Ending {
             over: AtomicBool::new(false),
+            cause: OnceLock::new(),
             yielding: AtomicBool::new(false),
             elector: elector.clone(),
             state: state.clone(),
@@ -303,6 +314,11 @@ impl Leadership {
         self.ending.over.load(Ordering::Acquire)
     }
 
+    /// What ended its writing, if that was why it has to end.
+    pub fn failure(&self) -> Option<&Error> {
+        self.ending.cause.get()
+    }
+
     /// Lets go of what need not be kept any longer for absent sessions. Gives when to do so again; `None`: nobody is
     /// waited for.
     pub fn tend(&self, now: Instant) -> Option<Duration> {
@@ -354,11 +370,11 @@ impl Leadership {
         self.service.begin_settling();
     }
 
-    /// Waits until what was recovered survives a loss of power.
+    /// Waits until what was recovered survives a loss of power, or it is known what keeps it from that now.
     ///
     /// # Errors
-    /// What keeps it from being written; the leadership is ending.
-    pub fn settled(&self) -> Result<()> {
+    /// The leadership is ending.
+    pub fn settled(&self) -> Result<Lasting> {
         self.service.settled()
     }
 

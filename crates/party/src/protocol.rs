@@ -56,7 +56,7 @@ const REPLY_OVERHEAD: usize = 4096;
 /// What a frame has at most beside keys, values and bounds: length, tags, ids and lengths.
 const FRAME_OVERHEAD: usize = 64;
 /// The version of the messages below. A change of meaning or shape raises it.
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 /// Over a side connection the leader says at least this often that it is at work.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -140,6 +140,8 @@ pub(crate) struct Welcome {
     pub unbroken: bool,
     /// One for each of [`Hello::pins`]: whether that moment can still be read.
     pub pins_held: Vec<bool>,
+    /// Where [`Hello::owed_sync`] says so: what keeps the leader from making what it recovered last.
+    pub not_lasting: Option<Failure>,
 }
 
 /// How much of a past leadership's writes its successor found.

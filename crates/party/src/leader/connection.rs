@@ -14,7 +14,7 @@ use level_party_os::{DirIdentity, Stream};
 use super::absent::Attached;
 use super::grants::Grants;
 use super::server::{Serving, Shared};
-use super::service::{Served, Service, Stop};
+use super::service::{Lasting, Served, Service, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::follower::WhatHasCome;
@@ -69,10 +69,17 @@ pub(super) fn run(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
         grants: Some(grants),
         absent: absent.clone(),
     };
-    if hello.owed_sync {
-        service.settled()?;
-    }
-    let welcome = welcome(&service, &state, &hello, &grants);
+    let not_lasting = match hello.owed_sync {
+        true => match service.settled()? {
+            Lasting::Yes => None,
+            Lasting::No(error) => Some(Failure::from(&error)),
+        },
+        false => None,
+    };
+    let welcome = Welcome {
+        not_lasting,
+        ..welcome(&service, &state, &hello, &grants)
+    };
     grants.settle();
     absent.returned(member);
     if !service.may_answer() {
@@ -195,6 +202,7 @@ fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &Grants)
             .iter()
             .map(|s| unbroken && service.adopt(*s, grants))
             .collect(),
+        not_lasting: None,
     }
 }
 

@@ -54,6 +54,14 @@ impl From<level_party_engine::Error> for Stop {
 
 pub(crate) type Served = Result<Answer, Stop>;
 
+/// Whether what a leadership recovered survives a loss of power.
+#[derive(Debug)]
+pub(crate) enum Lasting {
+    Yes,
+    /// It goes on without that: what keeps it from lasting may pass (a full disk).
+    No(Error),
+}
+
 /// The engine of one leadership, and how requests are put to it.
 pub(crate) struct Service {
     engine: Engine,
@@ -233,8 +241,13 @@ impl Service {
     }
 
     /// As [`Leadership::settled`](super::Leadership::settled).
-    pub fn settled(&self) -> crate::error::Result<()> {
-        Ok(self.engine.settled()?)
+    pub fn settled(&self) -> crate::error::Result<Lasting> {
+        match self.engine.settled().map_err(Stop::from) {
+            Ok(()) => Ok(Lasting::Yes),
+            Err(Stop::Failed(error)) => Ok(Lasting::No(error)),
+            Err(Stop::Unknown(error)) => Err(error),
+            Err(Stop::Over) => Err(Error::new(ErrorKind::Io, "the leadership is ending")),
+        }
     }
 
     pub fn recovered(&self, state: &StateFile, epoch: Epoch) -> RecoveredThrough {

@@ -10,6 +10,7 @@ use super::absent::GRACE;
 use super::*;
 use crate::error::ErrorKind;
 use crate::follower::{Greeted, Reception};
+use crate::protocol::Welcome;
 use crate::session::{Answered, Limits, PinId, Session, Tenure};
 use crate::sign_of_life::SignOfLife;
 
@@ -123,6 +124,34 @@ impl Follower {
     }
 }
 
+/// What a leader says to a new session that is owed a sync, or not.
+fn welcome_of(path: &Path, owed_sync: bool) -> Welcome {
+    let follower = Follower::of(path);
+    let options = Options::default().write_buffer_size(64 << 10).engine;
+    let mut hello = follower.session.greeting(options, None).hello;
+    assert!(!hello.owed_sync, "it has no write in flight");
+    hello.owed_sync = owed_sync;
+    let stream = Arc::new(Stream::connect(&follower.dir).unwrap());
+    let page = follower.session.page();
+    let greeted = Greeted::greet(stream, &follower.dir, page, hello).unwrap();
+    match greeted.next().unwrap() {
+        Reception::Welcome(_, welcome) => welcome,
+        Reception::Recovering(_) => panic!("it serves"),
+    }
+}
+
+/// Has the next table that is made in the directory fail, and gives its name. (Something else has that name; a full disk is
+/// no other failure to the engine.)
+fn refuse_next_table(path: &Path) -> String {
+    let numbers = std::fs::read_dir(path).unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".log")?.parse::<u64>().ok()
+    });
+    let name = format!("{:06}.ldb", numbers.max().unwrap() + 1);
+    std::fs::create_dir(path.join(&name)).unwrap();
+    name
+}
+
 #[test]
 fn a_session_that_is_owed_a_sync_is_welcomed_once_what_was_recovered_lasts() {
     let tmp = tempfile::tempdir().unwrap();
@@ -131,49 +160,84 @@ fn a_session_that_is_owed_a_sync_is_welcomed_once_what_was_recovered_lasts() {
     let found = current(tmp.path());
     first.leave();
     let second = lead(tmp.path());
-    let welcomed = |owed_sync| {
-        let follower = Follower::of(tmp.path());
-        let options = Options::default().write_buffer_size(64 << 10).engine;
-        let mut hello = follower.session.greeting(options, None).hello;
-        assert!(!hello.owed_sync, "it has no write in flight");
-        hello.owed_sync = owed_sync;
-        let stream = Arc::new(Stream::connect(&follower.dir).unwrap());
-        let page = follower.session.page();
-        let greeted = Greeted::greet(stream, &follower.dir, page, hello).unwrap();
-        let reception = greeted.next().unwrap();
-        assert!(matches!(reception, Reception::Welcome(..)));
-    };
-    welcomed(false);
+    assert_eq!(welcome_of(tmp.path(), false).not_lasting, None);
     assert!(
         current(tmp.path()) == found,
         "who is owed nothing waits for nothing"
     );
-    welcomed(true);
+    assert_eq!(welcome_of(tmp.path(), true).not_lasting, None);
     assert!(current(tmp.path()) != found);
     second.leave();
 }
 
 #[test]
-fn a_leader_that_is_owed_a_sync_itself_waits_until_what_was_recovered_lasts() {
+fn a_session_that_is_owed_a_sync_that_can_not_be_had_is_welcomed_and_told_why() {
     let tmp = tempfile::tempdir().unwrap();
     let first = lead(tmp.path());
     write(&first, b"k", b"1");
     let found = current(tmp.path());
     first.leave();
-    for (sync, settles) in [(false, false), (true, true)] {
-        let leadership = lead(tmp.path());
-        assert!(current(tmp.path()) == found);
-        let session = Session::new(Arc::new(Alarm::new().unwrap())).unwrap();
-        std::thread::scope(|threads| {
-            let write = crate::session::in_flight_and_assigned(&session, threads, sync);
-            session.promote(leadership.clone()).unwrap();
-            assert_eq!(current(tmp.path()) != found, settles, "sync: {sync}");
-            // No leader that anybody knows assigned it.
-            let error = write.join().unwrap().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
-        });
-        session.step_down();
-        leadership.leave();
+    let second = lead(tmp.path());
+    let table = refuse_next_table(tmp.path());
+    let told = welcome_of(tmp.path(), true).not_lasting.unwrap();
+    assert!(told.message.contains(&table), "{told:?}");
+    assert!(current(tmp.path()) == found);
+    assert!(!second.is_over());
+    // Whoever comes next has it tried again.
+    assert_eq!(welcome_of(tmp.path(), true).not_lasting, None);
+    assert!(current(tmp.path()) != found);
+    second.leave();
+}
+
+/// A leader whose own session has such a write in flight, of the leader before it, and what is answered. `ready` is given
+/// what it leads in when it is about to be told of the session.
+fn promoted(sync: bool, ready: impl Fn(&Path)) -> (crate::error::Result<Answered>, bool) {
+    let tmp = tempfile::tempdir().unwrap();
+    let first = lead(tmp.path());
+    write(&first, b"k", b"1");
+    let found = current(tmp.path());
+    let epoch = first.epoch();
+    first.leave();
+    let leadership = lead(tmp.path());
+    assert!(current(tmp.path()) == found);
+    let session = Session::new(Arc::new(Alarm::new().unwrap())).unwrap();
+    let answered = std::thread::scope(|threads| {
+        let write = crate::session::in_flight_and_assigned(&session, threads, sync, epoch);
+        ready(tmp.path());
+        session.promote(leadership.clone()).unwrap();
+        write.join().unwrap()
+    });
+    let settled = current(tmp.path()) != found;
+    assert!(!leadership.is_over());
+    session.step_down();
+    leadership.leave();
+    (answered, settled)
+}
+
+#[test]
+fn a_leader_that_is_owed_a_sync_itself_waits_until_what_was_recovered_lasts() {
+    for sync in [false, true] {
+        let (answered, settled) = promoted(sync, |_| {});
+        let answer = answered.unwrap().answer;
+        assert!(matches!(answer, Answer::Written { sequence: 1 }));
+        assert_eq!(settled, sync);
+    }
+}
+
+#[test]
+fn a_leader_that_is_owed_a_sync_itself_that_can_not_be_had_leads_all_the_same() {
+    for sync in [false, true] {
+        let table = std::cell::RefCell::default();
+        let (answered, settled) =
+            promoted(sync, |path| *table.borrow_mut() = refuse_next_table(path));
+        assert!(!settled);
+        if !sync {
+            answered.unwrap();
+            continue;
+        }
+        let error = answered.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        assert!(error.message().contains(&*table.borrow()), "{error}");
     }
 }
 

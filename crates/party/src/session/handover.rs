@@ -12,7 +12,20 @@
 //! | assigned | nobody knows it any more | `OutcomeUnknown` |
 //!
 //! A leader answers before what it recovered survives a loss of power. Where an assigned write asked for `sync` and its
-//! caller waits, nothing is resolved before it does ([`Hello::owed_sync`], [`Leadership::settled`]).
+//! caller waits, nothing is resolved before it does ([`Hello::owed_sync`], [`Leadership::settled`]). If it can't (the
+//! disk is full), that caller gets `OutcomeUnknown` with the cause, and all others go on.
+//!
+//! Whether a sync is owed is asked before the leader is waited for, and again of what is about to be answered: a former
+//! leader whose locks have all failed may live on meanwhile, and assign a sequence in between to a write that it had
+//! claimed. If the new leader found that write in the log, it lasts no more than the rest of what was recovered. Then a
+//! link is given up and the next greeting says what is owed; a leader asks itself anew. (Calls that begin in between are
+//! none of this: no leader is there to be sent them, and the next one that gets them makes a sync of its own.)
+//!
+//! | in between | then |
+//! |---|---|
+//! | assigned before the successor read the log | it is found there: the answer waits |
+//! | assigned after that | it is not found, and sent again: the write with `sync` is made anew |
+//! | its caller has gone | nobody is told anything |
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +33,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::calls::{connection_lost, outcome_unknown};
+use super::flight::Call;
 use super::guard::Guard;
 use super::pump::Patience;
 use super::{Inner, Local, PinId, Session, Tenure, Trouble, Via};
@@ -27,10 +41,10 @@ use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::follower::Link;
-use crate::leader::Leadership;
+use crate::leader::{Lasting, Leadership};
 use crate::options::EngineOptions;
 use crate::page::Trace;
-use crate::protocol::{Answer, Hello, RecoveredThrough, Welcome};
+use crate::protocol::{Answer, Failure, Hello, RecoveredThrough, Welcome};
 
 /// How long a new leader may take to read what is sent again before the link is given up and tried anew.
 const RESEND_LIMIT: Duration = Duration::from_secs(10);
@@ -139,11 +153,6 @@ impl Session {
         if matches!(inner.via, Via::Closed) {
             return Err(Error::closed());
         }
-        for (id, held) in greeting.pins.iter().zip(&welcome.pins_held) {
-            if !held {
-                inner.pins.lose(*id);
-            }
-        }
         let recovered = |epoch| {
             if epoch == welcome.epoch {
                 return RecoveredThrough::Current;
@@ -152,7 +161,30 @@ impl Session {
             let told = asked.and_then(|at| welcome.recovered.get(at).copied());
             told.unwrap_or(RecoveredThrough::Unknown)
         };
-        let again = self.settle(&mut inner, welcome.epoch, welcome.unbroken, &recovered)?;
+        let resolved = self.resolve_open(&inner, &recovered)?;
+        let lasting = match (greeting.hello.owed_sync, &welcome.not_lasting) {
+            (true, Some(failure)) => Lasting::No(Error::from(failure.clone())),
+            (true, None) => Lasting::Yes,
+            // The next greeting says that it is.
+            (false, _) if inner.is_owed_sync(&resolved, welcome.epoch) => {
+                return Err(not_taken_up(
+                    "a write came to be owed a sync while the leader was waited for",
+                ));
+            }
+            (false, _) => Lasting::Yes,
+        };
+        for (id, held) in greeting.pins.iter().zip(&welcome.pins_held) {
+            if !held {
+                inner.pins.lose(*id);
+            }
+        }
+        let again = self.settle(
+            &mut inner,
+            welcome.epoch,
+            welcome.unbroken,
+            resolved,
+            lasting,
+        );
         let tenure = inner.begin(welcome.epoch, welcome.unbroken, again);
         inner.via = Via::Link(link);
         self.changed.notify_all();
@@ -168,16 +200,24 @@ impl Session {
     }
 
     /// This process leads from here on.
+    ///
+    /// # Errors
+    /// The leadership is ending, or the session was closed.
     pub fn promote(&self, leadership: Arc<Leadership>) -> Result<Tenure> {
-        // No leader makes a call of this session meanwhile, so none comes to be owed.
-        let owes_sync = self.owes_sync(&self.lock());
-        if owes_sync {
-            leadership.settled()?;
-        }
-        let mut inner = self.lock();
-        if matches!(inner.via, Via::Closed) {
-            return Err(Error::closed());
-        }
+        let recovered = |epoch| leadership.recovered(epoch);
+        let mut lasting = None;
+        let (mut inner, resolved) = loop {
+            let inner = self.lock();
+            if matches!(inner.via, Via::Closed) {
+                return Err(Error::closed());
+            }
+            let resolved = self.resolve_open(&inner, &recovered)?;
+            if lasting.is_some() || !inner.is_owed_sync(&resolved, leadership.epoch()) {
+                break (inner, resolved);
+            }
+            drop(inner);
+            lasting = Some(leadership.settled()?);
+        };
         inner.pins.forget_returned();
         let continuous = inner
             .last_epoch
@@ -188,8 +228,14 @@ impl Session {
             }
         }
         leadership.own_returned();
-        let recovered = |epoch| leadership.recovered(epoch);
-        let again = self.settle(&mut inner, leadership.epoch(), continuous, &recovered)?;
+        let lasting = lasting.unwrap_or(Lasting::Yes);
+        let again = self.settle(
+            &mut inner,
+            leadership.epoch(),
+            continuous,
+            resolved,
+            lasting,
+        );
         let tenure = inner.begin(leadership.epoch(), continuous, again);
         let local = Arc::new(Local {
             leadership,
@@ -209,15 +255,15 @@ impl Session {
         }
     }
 
-    /// The calls to be made by the leadership `epoch`, in order; what can be answered is answered.
-    fn settle(
+    /// What is to become of each call that has no answer.
+    ///
+    /// # Errors
+    /// The leadership that assigned one of them is ending, and it can't be told yet.
+    fn resolve_open(
         &self,
-        inner: &mut Guard<'_>,
-        epoch: Epoch,
-        unbroken: bool,
+        inner: &Inner,
         recovered: &dyn Fn(Epoch) -> RecoveredThrough,
-    ) -> Result<VecDeque<u64>> {
-        let published = inner.published;
+    ) -> Result<Vec<(u64, Resolution)>> {
         // Once for each: between two looks at the page nothing may change what is done.
         let open: Vec<(u64, Resolution)> = inner
             .calls
@@ -227,20 +273,33 @@ impl Session {
                 None => (id, Resolution::Resend),
                 Some((number, epoch)) => {
                     let trace = self.page.trace(number, epoch);
-                    (id, resolve(trace, || recovered(epoch), published))
+                    (id, resolve(trace, || recovered(epoch), inner.published))
                 }
             })
             .collect();
-        if open
-            .iter()
-            .any(|(_, resolution)| *resolution == Resolution::NotYet)
-        {
-            let what = "the leader is still busy with this process's connection before";
-            return Err(not_taken_up(what));
+        let not_yet = |(_, resolution): &(u64, Resolution)| *resolution == Resolution::NotYet;
+        match open.iter().any(not_yet) {
+            true => Err(not_taken_up(
+                "the leader is still busy with this process's connection before",
+            )),
+            false => Ok(open),
         }
+    }
+
+    /// Answers what can be answered of the open calls, which the leadership `epoch` has `resolved`. Gives those that it is to
+    /// make, in order.
+    fn settle(
+        &self,
+        inner: &mut Guard<'_>,
+        epoch: Epoch,
+        unbroken: bool,
+        resolved: Vec<(u64, Resolution)>,
+        lasting: Lasting,
+    ) -> VecDeque<u64> {
         let mut again = VecDeque::new();
-        for (id, resolution) in open {
+        for (id, resolution) in resolved {
             let conditional = inner.calls.get(id).is_some_and(|call| call.conditional);
+            let owed = inner.is_owed(id, resolution, epoch);
             let result = match resolution {
                 // The sequences that it expects may be those of other writes by now.
                 Resolution::Resend if conditional && !unbroken => Ok(Answer::Conflict),
@@ -255,7 +314,10 @@ impl Session {
                         Err(error) => Err(error),
                     }
                 }
-                Resolution::Applied { sequence } => Ok(Answer::Written { sequence }),
+                Resolution::Applied { sequence } => match &lasting {
+                    Lasting::No(cause) if owed => Err(not_lasting(cause)),
+                    _ => Ok(Answer::Written { sequence }),
+                },
                 Resolution::Refused => Ok(Answer::Conflict),
                 Resolution::Unknown => Err(outcome_unknown(
                     "nothing is left that tells what became of it",
@@ -263,7 +325,7 @@ impl Session {
             };
             self.deliver(inner, id, result);
         }
-        Ok(again)
+        again
     }
 
     /// Readies a call to be made again. False: nobody waits for it any more.
@@ -387,7 +449,27 @@ impl Session {
     }
 }
 
+/// What the caller of a write with `sync` is told that was found made, where that can't be made to last.
+fn not_lasting(cause: &Error) -> Error {
+    let what = "the write took effect, but a loss of power could undo it yet: its leader has gone, and what it left can't be \
+                written to tables now";
+    let cause = Error::from(Failure::from(cause));
+    Error::new(ErrorKind::OutcomeUnknown, format!("{what}: {cause}")).with_source(cause)
+}
+
 impl Inner {
+    /// Whether somebody waits for a write with `sync` that was found made, by another leadership than `epoch`.
+    fn is_owed(&self, id: u64, resolution: Resolution, epoch: Epoch) -> bool {
+        let waits = |call: &Call| call.sync && call.is_awaited() && call.begun != Some(epoch);
+        matches!(resolution, Resolution::Applied { .. }) && self.calls.get(id).is_some_and(waits)
+    }
+
+    /// Whether any of these is.
+    fn is_owed_sync(&self, resolved: &[(u64, Resolution)], epoch: Epoch) -> bool {
+        let mut resolved = resolved.iter();
+        resolved.any(|(id, resolution)| self.is_owed(*id, *resolution, epoch))
+    }
+
     /// A tenure of the leadership `epoch` begins, with `queue` to be made first; `unbroken`: no other program came
     /// since the last one.
     fn begin(&mut self, epoch: Epoch, unbroken: bool, queue: VecDeque<u64>) -> Tenure {

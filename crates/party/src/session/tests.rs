@@ -14,6 +14,7 @@ mod overtaken;
 mod stalls;
 mod tasks;
 
+use super::handover::Greeting;
 use super::{Answered, Limits, Session, Tenure};
 use crate::alarm::Alarm;
 use crate::epoch::Epoch;
@@ -21,8 +22,8 @@ use crate::error::ErrorKind;
 use crate::follower::Link;
 use crate::options::Options;
 use crate::protocol::{
-    Answer, ClientMessage, FrameBuffer, MAX_REQUEST_FRAME, RecoveredThrough, Request, Response,
-    ServerMessage, Welcome, Write, decode, encode_frame, max_reply_frame,
+    Answer, ClientMessage, Failure, FrameBuffer, MAX_REQUEST_FRAME, RecoveredThrough, Request,
+    Response, ServerMessage, Welcome, Write, decode, encode_frame, max_reply_frame,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,6 +123,7 @@ fn attach_to(
             .collect(),
         unbroken,
         pins_held: greeting.hello.pins.iter().map(|_| true).collect(),
+        not_lasting: None,
     };
     session.attach(link, &greeting, &welcome)
 }
@@ -275,35 +277,46 @@ fn a_call_that_ends_every_connection_ends_with_an_error() {
     });
 }
 
-/// A write that a leader, which is gone, has assigned a sequence.
-pub(crate) fn in_flight_and_assigned<'scope>(
+/// A write that the leadership `epoch` has claimed, whose link is gone; and the write's number.
+pub(crate) fn in_flight_and_claimed<'scope>(
     session: &'scope Arc<Session>,
     threads: &'scope Scope<'scope, '_>,
     sync: bool,
-) -> ScopedJoinHandle<'scope, crate::error::Result<Answered>> {
+    epoch: Epoch,
+) -> (
+    ScopedJoinHandle<'scope, crate::error::Result<Answered>>,
+    u64,
+) {
+    let mut batch = crate::batch::WriteBatch::new();
+    batch.put(b"k", b"v");
     let write = threads.spawn(move || {
         let request = Request::Write(Write {
             number: 0,
             sync,
-            batch: Bytes::new(b"as long as a head is"),
+            batch: Bytes::new(batch.as_bytes()),
             conditions: Bytes::new(b""),
         });
         session.call(&request, &Limits::new(PATIENCE, true))
     });
     let (link, mut leader) = link();
-    let tenure = attach(session, link).unwrap();
-    let number = leader.next(|message| match message {
-        ClientMessage::Call {
-            request: Request::Write(write),
-            ..
-        } => write.number,
-        other => panic!("not the write: {other:?}"),
-    });
+    let tenure = attach_to(session, link, epoch, RecoveredThrough::Current, true).unwrap();
+    let (_, number) = leader.next(numbered_write);
+    assert!(session.page().claim(number, epoch));
+    session.lose(tenure);
+    (write, number)
+}
+
+/// The same, assigned the sequence 1.
+pub(crate) fn in_flight_and_assigned<'scope>(
+    session: &'scope Arc<Session>,
+    threads: &'scope Scope<'scope, '_>,
+    sync: bool,
+    epoch: Epoch,
+) -> ScopedJoinHandle<'scope, crate::error::Result<Answered>> {
+    let (write, number) = in_flight_and_claimed(session, threads, sync, epoch);
     let greeting = session.greeting(Options::default().engine, None);
     assert!(!greeting.hello.owed_sync, "no leader has assigned it yet");
-    assert!(session.page().claim(number, EPOCH));
-    assert!(session.page().assign(number, EPOCH, 1));
-    session.lose(tenure);
+    assert!(session.page().assign(number, epoch, 1));
     write
 }
 
@@ -312,13 +325,95 @@ fn a_session_tells_the_next_leader_whether_it_is_owed_a_sync() {
     for sync in [false, true] {
         let session = session();
         std::thread::scope(|threads| {
-            let write = in_flight_and_assigned(&session, threads, sync);
+            let write = in_flight_and_assigned(&session, threads, sync, EPOCH);
             let greeting = session.greeting(Options::default().engine, None);
             assert_eq!(greeting.hello.owed_sync, sync);
             session.close();
             assert!(write.join().unwrap().is_err());
             let greeting = session.greeting(Options::default().engine, None);
             assert!(!greeting.hello.owed_sync, "nobody waits for it any more");
+        });
+    }
+}
+
+const NEXT: Epoch = Epoch {
+    number: 2,
+    random: [2, 2],
+};
+
+/// What a leader answers that recovered the sequence 1.
+fn welcome_of_next(greeting: &Greeting, not_lasting: Option<Failure>) -> Welcome {
+    let recovered = |_: &Epoch| RecoveredThrough::Sequence(1);
+    Welcome {
+        epoch: NEXT,
+        leader_pid: std::process::id(),
+        options: Options::default().engine,
+        recovered: greeting.hello.unresolved.iter().map(recovered).collect(),
+        unbroken: true,
+        pins_held: Vec::new(),
+        not_lasting,
+    }
+}
+
+/// A former leader whose every lock has failed may assign it when the next one has been greeted, and before that one reads
+/// the log.
+#[test]
+fn a_write_that_comes_to_be_owed_a_sync_after_the_greeting_is_not_answered_before_another() {
+    for sync in [false, true] {
+        let session = session();
+        std::thread::scope(|threads| {
+            let (write, number) = in_flight_and_claimed(&session, threads, sync, EPOCH);
+            let greeting = session.greeting(Options::default().engine, None);
+            assert!(!greeting.hello.owed_sync);
+            assert!(session.page().assign(number, EPOCH, 1));
+            let (first, _leader) = link();
+            let attached = session.attach(first, &greeting, &welcome_of_next(&greeting, None));
+            assert_eq!(attached.is_err(), sync, "{attached:?}");
+            if sync {
+                assert!(!write.is_finished());
+                let greeting = session.greeting(Options::default().engine, None);
+                assert!(greeting.hello.owed_sync, "now it is told");
+                let (second, _leader) = link();
+                let welcome = welcome_of_next(&greeting, None);
+                session.attach(second, &greeting, &welcome).unwrap();
+            }
+            let answer = write.join().unwrap().unwrap().answer;
+            assert!(matches!(answer, Answer::Written { sequence: 1 }));
+        });
+    }
+}
+
+/// Found by review: the link was dropped without a word, again and again, until the caller's deadline.
+#[test]
+fn who_is_owed_a_sync_that_can_not_be_had_is_told_why_and_others_go_on() {
+    let full = Failure {
+        kind: ErrorKind::OutOfSpace,
+        message: "can't create 000007.ldb: No space left on device".into(),
+    };
+    for sync in [false, true] {
+        let session = session();
+        std::thread::scope(|threads| {
+            let write = in_flight_and_assigned(&session, threads, sync, EPOCH);
+            let greeting = session.greeting(Options::default().engine, None);
+            assert_eq!(greeting.hello.owed_sync, sync);
+            let (next, mut leader) = link();
+            let welcome = welcome_of_next(&greeting, sync.then(|| full.clone()));
+            session.attach(next, &greeting, &welcome).unwrap();
+            let answered = write.join().unwrap();
+            if sync {
+                let error = answered.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+                assert!(error.message().contains(&full.message), "{error}");
+                let cause = std::error::Error::source(&error).unwrap();
+                let cause = cause.downcast_ref::<crate::error::Error>().unwrap();
+                assert_eq!(cause.kind(), ErrorKind::OutOfSpace);
+            } else {
+                answered.unwrap();
+            }
+            let read = threads.spawn(|| get(&session, PATIENCE));
+            let id = leader.call();
+            leader.reply(id, Response::Value(None));
+            read.join().unwrap().unwrap();
         });
     }
 }
