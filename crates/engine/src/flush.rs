@@ -59,7 +59,7 @@ impl TableWriting {
         let name = filename::table(number);
         let file = self
             .fs
-            .create(&name)
+            .create_new(&name)
             .map_err(|error| Error::io("create", &name, error))?;
         Ok(TableFile {
             writing: self,

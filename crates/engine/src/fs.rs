@@ -30,6 +30,15 @@ pub trait Fs: Send + Sync {
     /// Creates a file, or empties it if it exists, for appending.
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>>;
 
+    /// Creates a file for appending, and touches none that exists: [`io::ErrorKind::AlreadyExists`]. An implementation whose
+    /// directory others may use at the same time must do this in one step.
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        match self.exists(name)? {
+            true => Err(io::ErrorKind::AlreadyExists.into()),
+            false => self.create(name),
+        }
+    }
+
     /// Renames a file; an existing file called `to` is replaced in one step.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 

@@ -242,7 +242,7 @@ impl Manifest {
         health.check_owner(Before::Create)?;
         let name = filename::manifest(number);
         let file = fs
-            .create(&name)
+            .create_new(&name)
             .map_err(|error| Error::io("create", &name, error))?;
         let mut manifest = Manifest {
             fs: Arc::clone(fs),

@@ -29,11 +29,11 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
-    /// Creates the log with this number, which no file had before.
+    /// Creates the log with this number, which no file had before: one that a successor made meanwhile is not touched.
     pub(crate) fn create(fs: &dyn Fs, number: u64) -> Result<Wal> {
         let name = filename::log(number);
         let file = fs
-            .create(&name)
+            .create_new(&name)
             .map_err(|error| Error::io("create", &name, error))?;
         Ok(Wal {
             number,

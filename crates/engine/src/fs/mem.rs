@@ -1,6 +1,7 @@
 //! [`MemFs`]: files in memory, shared by all clones, for tests and databases that need not last.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,6 +104,16 @@ impl Fs for MemFs {
         content.write().clear();
         let shared = Arc::clone(&self.shared);
         Ok(Box::new(MemWriteFile { content, shared }))
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        match self.shared.files.lock().entry(name.to_owned()) {
+            Entry::Occupied(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Entry::Vacant(place) => Ok(Box::new(MemWriteFile {
+                content: Arc::clone(place.insert(Arc::default())),
+                shared: Arc::clone(&self.shared),
+            })),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -108,6 +108,14 @@ impl Fs for StdFs {
         Ok(Box::new(StdWriteFile { file }))
     }
 
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(self.entry(name)?)?;
+        Ok(Box::new(StdWriteFile { file }))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.entry(from)?, self.entry(to)?);
         patiently(|| fs::rename(&from, &to))

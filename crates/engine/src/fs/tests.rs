@@ -44,6 +44,12 @@ fn conforms(fs: &dyn Fs) {
     fs.create("a").unwrap().append(b"long content").unwrap();
     fs.create("a").unwrap().append(b"short").unwrap();
     assert_eq!(fs.read("a").unwrap(), b"short");
+
+    let there = fs.create_new("a").err().unwrap();
+    assert_eq!(there.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs.read("a").unwrap(), b"short");
+    fs.create_new("new").unwrap().append(b"bytes").unwrap();
+    assert_eq!(fs.read("new").unwrap(), b"bytes");
 }
 
 /// As a mapping of a file whose bytes are all the same.

@@ -317,3 +317,44 @@ fn on_a_full_disk_a_successor_answers_reads_and_its_first_write_ends_writing() {
     engine.close().unwrap();
     assert_eq!(contents(&open(&files, &in_background())).len(), 1);
 }
+
+/// Found by thinking of what else comes late: its number is that of its successor's log.
+#[test]
+fn a_log_that_is_made_late_touches_none_that_is_there() {
+    let files = MemFs::new();
+    let owner = Arc::new(Owner(AtomicBool::new(true)));
+    let fs = SpyFs::new(files.clone());
+    let options = Options {
+        listener: Some(owner.clone()),
+        ..tiny()
+    };
+    let former = Engine::open(Arc::new(fs.clone()), options).unwrap();
+    let (arrived, arrives) = channel();
+    let (go, may_go) = channel();
+    let may_go = Mutex::new(may_go);
+    fs.refuse(move |call| {
+        if *call == Call::Create("000004.log".into()) {
+            arrived.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+        }
+        None
+    });
+    let writing = std::thread::spawn(move || {
+        // Until a memtable is full.
+        let error = (0..1000_u32).find_map(|n| put(&former, &n.to_be_bytes(), &[1; 500]).err());
+        let again = put(&former, b"again", b"1").unwrap_err();
+        (error.unwrap(), again)
+    });
+    arrives.recv().unwrap();
+    let successor = unsettled(&files);
+    put(&successor, b"k", b"2").unwrap();
+    let shown = contents(&successor);
+    assert!(files.read("000004.log").is_ok(), "of the same number");
+    owner.0.store(false, Ordering::SeqCst);
+    go.send(()).unwrap();
+    let (error, again) = writing.join().unwrap();
+    assert!(error.to_string().contains("create 000004.log"), "{error}");
+    assert_eq!(again.kind(), ErrorKind::Poisoned);
+    successor.close().unwrap();
+    assert_eq!(contents(&open(&files, &in_background())), shown);
+}

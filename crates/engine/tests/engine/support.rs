@@ -195,6 +195,14 @@ impl SpyFs {
     fn ask(&self, call: Call) -> io::Result<()> {
         self.shared.ask(call)
     }
+
+    fn spied(&self, name: &str, file: Box<dyn WriteFile>) -> Box<dyn WriteFile> {
+        Box::new(SpyFile {
+            file,
+            name: name.to_owned(),
+            spy: Arc::clone(&self.shared),
+        })
+    }
 }
 
 impl Spy {
@@ -222,11 +230,12 @@ impl Fs for SpyFs {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
         self.ask(Call::Create(name.to_owned()))?;
-        Ok(Box::new(SpyFile {
-            file: self.files.create(name)?,
-            name: name.to_owned(),
-            spy: Arc::clone(&self.shared),
-        }))
+        Ok(self.spied(name, self.files.create(name)?))
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        self.ask(Call::Create(name.to_owned()))?;
+        Ok(self.spied(name, self.files.create_new(name)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -150,14 +150,11 @@ impl Fs for Files {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        let file = self.0.create(name)?;
-        let kind = kind(name);
-        match kind {
-            Kind::Log => point("log-created"),
-            Kind::Table => point("table-created"),
-            Kind::Manifest | Kind::Other => {}
-        }
-        Ok(Box::new(File { file, kind }))
+        Ok(created(self.0.create(name)?, name))
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        Ok(created(self.0.create_new(name)?, name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -194,6 +191,16 @@ impl Fs for Files {
 struct File {
     file: Box<dyn WriteFile>,
     kind: Kind,
+}
+
+fn created(file: Box<dyn WriteFile>, name: &str) -> Box<dyn WriteFile> {
+    let kind = kind(name);
+    match kind {
+        Kind::Log => point("log-created"),
+        Kind::Table => point("table-created"),
+        Kind::Manifest | Kind::Other => {}
+    }
+    Box::new(File { file, kind })
 }
 
 impl WriteFile for File {
