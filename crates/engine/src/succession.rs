@@ -17,8 +17,8 @@
 //! - No other log has the rule applied to it: logs of one process follow each other without overlap, an opening that is
 //!   settled before its first answer leaves none to be read again, and of another program's logs
 //!   ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded.
-//! - What a former process makes late touches nothing of its successor's: a log, table or manifest is created only where there is none of
-//!   its number ([`Fs::create_new`]).
+//! - What a former process makes late touches nothing of its successor's: a log, table or manifest is created only where
+//!   there is none of its number ([`Fs::create_new`]).
 //!
 //! Crash cases. The process dies before its empty batch is whole: it has told nobody anything, and whatever the logs hold
 //! by then counts. It dies after that: the batch bounds the logs before it, for every later opening, until they are in

@@ -3,6 +3,8 @@
 //! - `LEVEL_PARTY_KILL=NAME:N` ends the process, with no destructor run, when it reaches point NAME for the Nth time.
 //!   `POINTS` are the steps of a takeover, a write, a leave and of the files beneath, at each of which a death must
 //!   be harmless.
+//! - `LEVEL_PARTY_HOLD=NAME:N:PIPE` has the thread that reaches point NAME for the Nth time stand still until whoever opens
+//!   the named pipe to write, which succeeds when the thread is there, closes it.
 //! - `LEVEL_PARTY_REPLY_FRAME=BYTES` lowers the limit of a reply's frame, so that an entry over it is cheaply had.
 //! - `LEVEL_PARTY_CHUNK_PASSES=COUNT` lowers the number of removed keys that one chunk of a scan passes.
 //! - `LEVEL_PARTY_PLANT=NAME` makes the process do one thing wrong (`BUGS`). Each must be caught.

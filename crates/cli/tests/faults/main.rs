@@ -6,10 +6,15 @@ mod planted;
 mod points;
 mod recoveries;
 mod removed;
+#[cfg(target_os = "linux")]
+mod succeeded;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
 /// Names the point at which a process dies: `NAME:N`.
 const KILL: &str = "LEVEL_PARTY_KILL";
+/// Names the point at which a thread stands still, and a pipe: `NAME:N:PIPE`.
+#[cfg(target_os = "linux")]
+const HOLD: &str = "LEVEL_PARTY_HOLD";
 /// Names what a process does wrong.
 const PLANT: &str = "LEVEL_PARTY_PLANT";

@@ -69,6 +69,18 @@ static DEATH: LazyLock<Option<Death>> = LazyLock::new(|| {
     })
 });
 
+/// The point at which a thread of this process stands still until the pipe at the path, which it opens to read, has come to
+/// its end: so whoever opens it to write knows that the thread is there.
+static HOLD: LazyLock<Option<(Death, String)>> = LazyLock::new(|| {
+    let told = std::env::var("LEVEL_PARTY_HOLD").ok()?;
+    let mut parts = told.splitn(3, ':');
+    let mut next = || parts.next().expect("LEVEL_PARTY_HOLD=NAME:N:PIPE");
+    let point = known(POINTS, next());
+    let nth = next().parse().expect("LEVEL_PARTY_HOLD=NAME:N:PIPE");
+    let left = AtomicU64::new(nth);
+    Some((Death { point, left }, next().to_owned()))
+});
+
 static PLANTED: LazyLock<Option<&'static str>> = LazyLock::new(|| {
     let told = std::env::var("LEVEL_PARTY_PLANT").ok()?;
     Some(known(BUGS, &told))
@@ -91,11 +103,15 @@ fn known(names: &'static [&'static str], name: &str) -> &'static str {
 
 pub(crate) fn point(name: &'static str) {
     debug_assert!(POINTS.contains(&name), "{name}");
-    if let Some(death) = &*DEATH
-        && death.point == name
-        && death.left.fetch_sub(1, Ordering::Relaxed) == 1
-    {
+    let is_reached =
+        |death: &Death| death.point == name && death.left.fetch_sub(1, Ordering::Relaxed) == 1;
+    if DEATH.as_ref().is_some_and(is_reached) {
         std::process::abort();
+    }
+    if let Some((hold, pipe)) = &*HOLD
+        && is_reached(hold)
+    {
+        std::fs::read(pipe).expect("a pipe to stand still at");
     }
 }
 
