@@ -29,7 +29,7 @@ use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
 use crate::tail::Window;
 use crate::view::{Frozen, View};
-use crate::write::{Committer, Job, Write, WriteQueue};
+use crate::write::{Committer, Job, Outcome, Write, WriteQueue};
 
 mod checkpoint;
 mod clear;
@@ -275,8 +275,44 @@ impl Engine {
     ///   there after the next opening; its hook was told of its sequence then.
     /// - [`ErrorKind::Closed`].
     pub fn write(&self, write: Write) -> Result<Sequence> {
-        let mut answers = self.submit(Job::writes(std::iter::once(write)));
-        answers.pop().expect("every write is answered")
+        let mut job = Job::write(write);
+        self.submit(&mut job);
+        job.into_answer()
+    }
+
+    /// As [`Engine::write`] if nobody is committing at this moment. Otherwise it gives the write back, with no effect: it
+    /// would have to wait for its turn.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put(b"colour", b"blue");
+    /// let Ok(outcome) = engine.write_at_once(Write::new(batch)) else {
+    ///     panic!("nobody else writes here");
+    /// };
+    /// assert_eq!(outcome.result?, 1);
+    /// assert_eq!(outcome.batch.count(), 1);
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn write_at_once(&self, write: Write) -> Result<Outcome, Write> {
+        let mut job = Job::write(write);
+        let taken = self.shared.queue.submit_at_once(&self.shared, &mut job);
+        let Job::Write(pending) = job else {
+            unreachable!("a job keeps its kind");
+        };
+        match taken {
+            true => Ok(pending.into_outcome()),
+            false => Err(pending.write),
+        }
+    }
+
+    /// Whether somebody is committing at this moment, so that [`Engine::write_at_once`] would give its write back: for a
+    /// caller that had to copy it first.
+    pub fn is_committing(&self) -> bool {
+        self.shared.queue.is_busy()
     }
 
     /// Commits writes in this order, as one entry of the queue: in one group, with one record in the log. Each has its
@@ -285,11 +321,20 @@ impl Engine {
         if writes.is_empty() {
             return Vec::new();
         }
-        self.submit(Job::writes(writes.into_iter()))
+        let mut job = Job::writes(writes);
+        self.submit(&mut job);
+        job.into_answers()
     }
 
-    fn submit(&self, job: Job) -> Vec<Result<Sequence>> {
-        self.shared.queue.submit(&self.shared, job)
+    fn submit(&self, job: &mut Job) {
+        self.shared.queue.submit(&self.shared, job);
+    }
+
+    /// Freezes the memtable, if it has entries. Gives the number of the log then in use.
+    fn freeze(&self) -> Result<u64> {
+        let mut job = Job::Freeze(None);
+        self.submit(&mut job);
+        job.into_answer()
     }
 
     /// Writes the memtable to a table of level 0. On return everything written before the call is in synced tables.
@@ -297,8 +342,7 @@ impl Engine {
     /// # Errors
     /// What keeps the table from being written: it may be tried again, unless it is [`ErrorKind::Poisoned`].
     pub fn flush(&self) -> Result<()> {
-        let mut answers = self.submit(Job::Freeze);
-        let log_number = answers.pop().expect("a freeze is answered")?;
+        let log_number = self.freeze()?;
         self.shared.wait_until_flushed(log_number)
     }
 
@@ -373,7 +417,8 @@ impl Lifeline {
             self.shared.progress.notify_all();
         }
         // Whoever closes, first or not, waits in the queue behind the commit under way.
-        self.shared.queue.submit(&self.shared, Job::Close);
+        let mut last = Job::Close(None);
+        self.shared.queue.submit(&self.shared, &mut last);
         self.shared.window.close();
         let mut thread = self.thread.lock();
         // The last handle may be dropped by a listener, on the background thread itself; it ends right after.

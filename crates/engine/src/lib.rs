@@ -110,7 +110,7 @@ pub use tail::{Committed, Gap, Tail, TailItem, TailWaker};
 pub use verify::{Problem, Verified, verify};
 pub use version::Version;
 pub use view::{Frozen, View};
-pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Write};
+pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outcome, Write};
 
 pub use level_party_format::batch::{Op, WriteBatch};
 pub use level_party_format::table::Compression;

@@ -175,29 +175,58 @@ pub trait CommitHook: Send {
     }
 }
 
+/// What became of a write, and what is left of it. Given by [`Engine::write_at_once`](crate::Engine::write_at_once).
+#[derive(Debug)]
+pub struct Outcome {
+    /// As [`Engine::write`](crate::Engine::write) answers.
+    pub result: Result<Sequence>,
+    /// It was assigned a sequence. If it was not, it failed without effect.
+    pub assigned: bool,
+    /// The write's batch, given back.
+    pub batch: WriteBatch,
+}
+
 /// One write of an entry, and its answer once there is one.
 pub(crate) struct Pending {
     pub(crate) write: Write,
     pub(crate) answer: Option<Result<Sequence>>,
     /// Its conditions don't hold; it is answered with its group.
     refusal: Option<Refusal>,
+    /// It has its sequences; whether it gets into the log is open.
+    assigned: bool,
     /// Bytes it needs in the memtable at most.
     pub(crate) demand: usize,
 }
 
-/// What a caller hands in as one entry of the queue.
+impl Pending {
+    pub(crate) fn into_outcome(self) -> Outcome {
+        Outcome {
+            result: answered(self.answer),
+            assigned: self.assigned,
+            batch: self.write.batch,
+        }
+    }
+}
+
+/// What a caller hands in as one entry of the queue, and gets back with its answers in it.
 pub(crate) enum Job {
+    /// One write. It needs no memory of its own.
+    Write(Pending),
     /// Writes, in order, in one group.
     Writes(Vec<Pending>),
     /// Freeze the active memtable, if it has entries; the answer is the number of the log then in use.
-    Freeze,
+    Freeze(Option<Result<Sequence>>),
     /// The last entry: when it is answered, nothing is being committed, and nothing will be.
-    Close,
+    Close(Option<Result<Sequence>>),
 }
 
 impl Job {
-    pub(crate) fn writes(writes: impl Iterator<Item = Write>) -> Job {
-        let mut writes: Vec<Pending> = writes.map(prepare).collect();
+    pub(crate) fn write(write: Write) -> Job {
+        Job::Write(prepare(write))
+    }
+
+    pub(crate) fn writes(writes: Vec<Write>) -> Job {
+        let mut writes: Vec<Pending> = writes.into_iter().map(prepare).collect();
         // They go into one memtable.
         let demand = writes
             .iter()
@@ -212,23 +241,57 @@ impl Job {
         Job::Writes(writes)
     }
 
-    fn bytes(&self) -> usize {
+    /// Its writes, in order.
+    pub(crate) fn pending(&self) -> &[Pending] {
         match self {
-            Job::Writes(writes) => writes.iter().map(|w| w.write.batch.byte_size()).sum(),
-            Job::Freeze | Job::Close => 0,
+            Job::Write(pending) => std::slice::from_ref(pending),
+            Job::Writes(writes) => writes,
+            Job::Freeze(_) | Job::Close(_) => &[],
         }
+    }
+
+    pub(crate) fn pending_mut(&mut self) -> &mut [Pending] {
+        match self {
+            Job::Write(pending) => std::slice::from_mut(pending),
+            Job::Writes(writes) => writes,
+            Job::Freeze(_) | Job::Close(_) => &mut [],
+        }
+    }
+
+    /// The answer of a single write, or of what is no write.
+    pub(crate) fn into_answer(self) -> Result<Sequence> {
+        match self {
+            Job::Write(Pending { answer, .. }) | Job::Freeze(answer) | Job::Close(answer) => {
+                answered(answer)
+            }
+            Job::Writes(_) => unreachable!("several writes have several answers"),
+        }
+    }
+
+    /// The answers of several writes, in order.
+    pub(crate) fn into_answers(self) -> Vec<Result<Sequence>> {
+        match self {
+            Job::Writes(writes) => writes.into_iter().map(|w| answered(w.answer)).collect(),
+            single => vec![single.into_answer()],
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = self.pending().iter().map(|w| w.write.batch.byte_size());
+        bytes.sum()
     }
 
     fn syncs(&self) -> bool {
-        match self {
-            Job::Writes(writes) => writes.iter().any(|w| w.write.sync),
-            Job::Freeze | Job::Close => false,
-        }
+        self.pending().iter().any(|w| w.write.sync)
     }
 
     fn is_writes(&self) -> bool {
-        matches!(self, Job::Writes(_))
+        matches!(self, Job::Write(_) | Job::Writes(_))
     }
+}
+
+fn answered(answer: Option<Result<Sequence>>) -> Result<Sequence> {
+    answer.unwrap_or_else(|| Err(Error::new(ErrorKind::Io, "the write was left unanswered")))
 }
 
 /// Answers a write that is beyond the limits before it comes into a group.
@@ -240,6 +303,7 @@ fn prepare(write: Write) -> Pending {
         write,
         answer,
         refusal: None,
+        assigned: false,
         demand,
     }
 }
@@ -292,38 +356,10 @@ enum Slot {
     Waiting(Job),
     /// The caller is to commit its own entry, and what waits behind it.
     Commit(Job, Box<Committer>),
-    /// Somebody committed the entry.
-    Done(Answer),
+    /// Somebody committed the entry; it has its answers.
+    Done(Job),
     /// Taken.
     Empty,
-}
-
-/// The answers of an entry's writes, in order; one for other jobs.
-pub(crate) type Answer = Vec<Result<Sequence>>;
-
-/// One entry of a group being committed.
-pub(crate) struct Entry {
-    pub(crate) job: Job,
-    /// Who waits for it; `None` is the committing caller itself.
-    ticket: Option<Arc<Ticket>>,
-    /// The answer of a job that is not writes.
-    pub(crate) other: Option<Result<Sequence>>,
-}
-
-impl Entry {
-    fn answer(self) -> (Option<Arc<Ticket>>, Answer) {
-        let unanswered = || Err(Error::new(ErrorKind::Io, "the write was left unanswered"));
-        let answer = match self.job {
-            Job::Writes(writes) => {
-                let answers = writes.into_iter().map(|w| w.answer);
-                answers
-                    .map(|answer| answer.unwrap_or_else(unanswered))
-                    .collect()
-            }
-            Job::Freeze | Job::Close => vec![self.other.unwrap_or_else(unanswered)],
-        };
-        (self.ticket, answer)
-    }
 }
 
 impl WriteQueue {
@@ -336,73 +372,79 @@ impl WriteQueue {
         }
     }
 
-    /// Puts an entry in the queue and returns its answer once it is committed, by this thread or another.
-    pub(crate) fn submit(&self, shared: &Shared, job: Job) -> Answer {
-        let (job, committer, waited) = {
-            let mut inner = self.inner.lock();
-            match inner.idle.take() {
-                Some(committer) => (job, committer, false),
-                None => {
-                    let ticket = Arc::new(Ticket::new(job));
-                    inner.waiting.push_back(Arc::clone(&ticket));
-                    drop(inner);
-                    match ticket.wait() {
-                        Slot::Commit(job, committer) => (job, committer, true),
-                        Slot::Done(answer) => return answer,
-                        Slot::Waiting(_) | Slot::Empty => {
-                            unreachable!("a called ticket has an outcome")
-                        }
-                    }
-                }
-            }
-        };
-        self.commit(shared, job, committer, waited)
+    /// Puts an entry in the queue and returns once it is committed, by this thread or another, with its answers in it.
+    pub(crate) fn submit(&self, shared: &Shared, job: &mut Job) {
+        let mut inner = self.inner.lock();
+        if let Some(committer) = inner.idle.take() {
+            drop(inner);
+            return or_resume(self.commit(shared, std::slice::from_mut(job), committer));
+        }
+        let ticket = Arc::new(Ticket::new(std::mem::replace(job, Job::Writes(Vec::new()))));
+        inner.waiting.push_back(Arc::clone(&ticket));
+        drop(inner);
+        match ticket.wait() {
+            Slot::Commit(own, committer) => *job = self.commit_for_others(shared, own, committer),
+            Slot::Done(done) => *job = done,
+            Slot::Waiting(_) | Slot::Empty => unreachable!("a called ticket has an outcome"),
+        }
     }
 
+    /// Whether somebody is committing.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.inner.lock().idle.is_none()
+    }
+
+    /// As [`WriteQueue::submit`] if nobody is committing; otherwise nothing happens, and it says so.
+    pub(crate) fn submit_at_once(&self, shared: &Shared, job: &mut Job) -> bool {
+        let Some(committer) = self.inner.lock().idle.take() else {
+            return false;
+        };
+        or_resume(self.commit(shared, std::slice::from_mut(job), committer));
+        true
+    }
+
+    /// Commits the entry of a caller that has waited, and what waits behind it. Gives that entry.
+    fn commit_for_others(&self, shared: &Shared, own: Job, committer: Box<Committer>) -> Job {
+        let mut group = vec![own];
+        let tickets = self.take_along(&mut group);
+        let committed = self.commit(shared, &mut group, committer);
+        let mut done = group.into_iter();
+        let own = done
+            .next()
+            .expect("the committing caller's entry is in its group");
+        for (ticket, job) in tickets.into_iter().zip(done) {
+            ticket.call(Slot::Done(job));
+        }
+        or_resume(committed);
+        own
+    }
+
+    /// Commits a group, and hands the right to commit over. An error is the panic of a hook; the group has its answers
+    /// then, too.
     fn commit(
         &self,
         shared: &Shared,
-        job: Job,
+        group: &mut [Job],
         mut committer: Box<Committer>,
-        waited: bool,
-    ) -> Answer {
-        let mut group = Vec::with_capacity(1);
-        group.push(Entry {
-            job,
-            ticket: None,
-            other: None,
-        });
-        if waited {
-            self.take_along(&mut group);
-        }
-        let committed = catch_unwind(AssertUnwindSafe(|| committer.commit(shared, &mut group)));
+    ) -> thread::Result<()> {
+        let committed = catch_unwind(AssertUnwindSafe(|| committer.commit(shared, group)));
         if committed.is_err() {
-            // A hook panicked: what the group left behind is unknown, so nothing may follow it.
+            // What the group left behind is unknown, so nothing may follow it.
             let error = Error::new(ErrorKind::Io, "panicked in the middle of a commit");
             let poisoned = shared.health.poison(error);
-            commit::fail(&mut group, &poisoned);
+            commit::fail(group, &poisoned);
         }
         self.hand_over(committer);
-        let mut own = None;
-        for entry in group {
-            let (ticket, answer) = entry.answer();
-            match ticket {
-                Some(ticket) => ticket.call(Slot::Done(answer)),
-                None => own = Some(answer),
-            }
-        }
-        if let Err(panic) = committed {
-            resume_unwind(panic);
-        }
-        own.expect("the committing caller's entry is in its group")
+        committed
     }
 
     /// Adds waiting entries to the group, as LevelDB's `BuildBatchGroup` does: a small write is not kept waiting by
-    /// much larger ones, nor one without sync by one with.
-    fn take_along(&self, group: &mut Vec<Entry>) {
-        let first = &group[0].job;
+    /// much larger ones, nor one without sync by one with. Gives who waits for them.
+    fn take_along(&self, group: &mut Vec<Job>) -> Vec<Arc<Ticket>> {
+        let mut tickets = Vec::new();
+        let first = &group[0];
         if !first.is_writes() {
-            return;
+            return tickets;
         }
         let mut size = first.bytes();
         let syncs = first.syncs();
@@ -423,13 +465,10 @@ impl WriteQueue {
                 break;
             };
             drop(slot);
-            let ticket = inner.waiting.pop_front();
-            group.push(Entry {
-                job,
-                ticket,
-                other: None,
-            });
+            tickets.extend(inner.waiting.pop_front());
+            group.push(job);
         }
+        tickets
     }
 
     /// Gives the right to commit to the caller that has waited longest, or lays it down.
@@ -446,6 +485,13 @@ impl WriteQueue {
                 next.call(Slot::Commit(job, committer));
             }
         }
+    }
+}
+
+/// Goes on with the panic that a commit ended in.
+fn or_resume(committed: thread::Result<()>) {
+    if let Err(panic) = committed {
+        resume_unwind(panic);
     }
 }
 

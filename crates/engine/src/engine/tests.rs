@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use super::{Engine, Job};
+use super::Engine;
 use crate::MemFs;
 use crate::error::Result;
 use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
@@ -67,8 +67,7 @@ impl Held {
     /// Freezes the memtable, if it has entries, and waits for its flush on another thread. On return that thread is
     /// waiting. Only while the background thread is held.
     fn wait_for_flush<'s>(&'s self, scope: &'s Scope<'s, '_>) -> ScopedJoinHandle<'s, Result<()>> {
-        let mut answers = self.engine.submit(Job::Freeze);
-        let log = answers.pop().unwrap().unwrap();
+        let log = self.engine.freeze().unwrap();
         let shared = &self.engine.shared;
         shared.clear_flush_wanted();
         let waiting = scope.spawn(move || shared.wait_until_flushed(log));

@@ -14,7 +14,7 @@ use level_party_format::{MAX_SEQUENCE, Sequence};
 use level_party_memtable::MemTableWriter;
 
 use super::conditions::judge;
-use super::{Entry, Job, Pending};
+use super::{Job, Pending};
 use crate::background::{Frozen, MAX_FROZEN, Step};
 use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
 use crate::engine::Shared;
@@ -53,21 +53,20 @@ impl Committer {
         }
     }
 
-    /// Commits the group: afterwards every write in it has its answer.
-    pub(super) fn commit(&mut self, shared: &Shared, group: &mut [Entry]) {
-        let other = match &group[0].job {
-            Job::Writes(_) => None,
-            Job::Freeze => Some(self.freeze(shared)),
-            Job::Close => Some(Ok(self.last)),
-        };
-        if other.is_some() {
-            group[0].other = other;
-        } else if let Err(error) = self.commit_writes(shared, group) {
-            fail(group, &error);
+    /// Commits the group: afterwards everything in it has its answer.
+    pub(super) fn commit(&mut self, shared: &Shared, group: &mut [Job]) {
+        match group {
+            [Job::Freeze(answer)] => *answer = Some(self.freeze(shared)),
+            [Job::Close(answer)] => *answer = Some(Ok(self.last)),
+            _ => {
+                if let Err(error) = self.commit_writes(shared, group) {
+                    fail(group, &error);
+                }
+            }
         }
     }
 
-    fn commit_writes(&mut self, shared: &Shared, group: &mut [Entry]) -> Result<()> {
+    fn commit_writes(&mut self, shared: &Shared, group: &mut [Job]) -> Result<()> {
         shared.health.check_open()?;
         shared.health.check()?;
         claim(group);
@@ -119,7 +118,7 @@ impl Committer {
     }
 
     /// Gives each batch its sequences, and tells the hooks, of refusals too. Gives the group's last sequence.
-    fn assign(&mut self, group: &mut [Entry]) -> Result<Sequence> {
+    fn assign(&mut self, group: &mut [Job]) -> Result<Sequence> {
         let total: u64 = going_on(group)
             .map(|w| u64::from(w.write.batch.count()))
             .sum();
@@ -135,6 +134,7 @@ impl Committer {
         }
         for write in undecided(group) {
             let sequence = last_of(&write.write.batch);
+            write.assigned = write.refusal.is_none();
             match (&write.refusal, &mut write.write.hook) {
                 (Some(refusal), Some(hook)) => hook.refused(&refusal.error, refusal.at),
                 (None, Some(hook)) => hook.assigned(sequence),
@@ -154,7 +154,7 @@ impl Committer {
     fn log(
         &mut self,
         shared: &Shared,
-        group: &mut [Entry],
+        group: &mut [Job],
         first: Sequence,
         last: Sequence,
     ) -> Result<()> {
@@ -293,21 +293,18 @@ impl Committer {
 }
 
 /// The writes of a group that have no answer yet, in order.
-fn undecided(group: &mut [Entry]) -> impl Iterator<Item = &mut Pending> {
-    let writes = group.iter_mut().flat_map(|entry| match &mut entry.job {
-        Job::Writes(writes) => writes.as_mut_slice(),
-        Job::Freeze | Job::Close => &mut [],
-    });
+fn undecided(group: &mut [Job]) -> impl Iterator<Item = &mut Pending> {
+    let writes = group.iter_mut().flat_map(Job::pending_mut);
     writes.filter(|write| write.answer.is_none())
 }
 
 /// The writes of a group that are to be applied, in order.
-fn going_on(group: &mut [Entry]) -> impl Iterator<Item = &mut Pending> {
+fn going_on(group: &mut [Job]) -> impl Iterator<Item = &mut Pending> {
     undecided(group).filter(|write| write.refusal.is_none())
 }
 
 /// Asks each hook whether its write is still wanted.
-fn claim(group: &mut [Entry]) {
+fn claim(group: &mut [Job]) {
     for write in undecided(group) {
         if let Some(hook) = &mut write.write.hook
             && !hook.claim()
@@ -323,11 +320,11 @@ fn last_of(batch: &WriteBatch) -> Sequence {
     (batch.sequence() + u64::from(batch.count())).saturating_sub(1)
 }
 
-/// Answers all writes that have no answer with this error.
-pub(super) fn fail(group: &mut [Entry], error: &Error) {
-    for entry in group.iter_mut() {
-        if !matches!(entry.job, Job::Writes(_)) && entry.other.is_none() {
-            entry.other = Some(Err(error.clone()));
+/// Answers all that has no answer with this error.
+pub(super) fn fail(group: &mut [Job], error: &Error) {
+    for job in group.iter_mut() {
+        if let Job::Freeze(answer) | Job::Close(answer) = job {
+            answer.get_or_insert_with(|| Err(error.clone()));
         }
     }
     for write in undecided(group) {

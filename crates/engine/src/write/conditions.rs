@@ -15,7 +15,7 @@ use std::sync::Arc;
 use level_party_format::batch::Op;
 use level_party_format::{Comparator, Sequence};
 
-use super::{Entry, Job, Pending};
+use super::{Job, Pending};
 use crate::condition::{Condition, Conflict, Expect, Untouched};
 use crate::error::{Error, Result};
 use crate::range::KeyRange;
@@ -33,17 +33,14 @@ pub(crate) struct Refusal {
 }
 
 /// Refuses the writes of a group whose conditions don't hold. `last` is the last sequence published in `view`.
-pub(super) fn judge(group: &mut [Entry], view: &Arc<View>, last: Sequence) {
+pub(super) fn judge(group: &mut [Job], view: &Arc<View>, last: Sequence) {
     let is_free =
         |write: &Pending| write.write.conditions.is_empty() && write.write.untouched.is_empty();
     if writes(group).all(is_free) {
         return;
     }
     let refusals = Judge::new(group, view, last).run(group);
-    let pending = group.iter_mut().flat_map(|entry| match &mut entry.job {
-        Job::Writes(writes) => writes.as_mut_slice(),
-        Job::Freeze | Job::Close => &mut [],
-    });
+    let pending = group.iter_mut().flat_map(Job::pending_mut);
     let undecided = pending.filter(|write| write.answer.is_none());
     for (write, refusal) in undecided.zip(refusals) {
         write.refusal = refusal;
@@ -51,11 +48,8 @@ pub(super) fn judge(group: &mut [Entry], view: &Arc<View>, last: Sequence) {
 }
 
 /// The writes that have no answer yet.
-fn writes(group: &[Entry]) -> impl Iterator<Item = &Pending> {
-    let writes = group.iter().flat_map(|entry| match &entry.job {
-        Job::Writes(writes) => writes.as_slice(),
-        Job::Freeze | Job::Close => &[],
-    });
+fn writes(group: &[Job]) -> impl Iterator<Item = &Pending> {
+    let writes = group.iter().flat_map(Job::pending);
     writes.filter(|write| write.answer.is_none())
 }
 
@@ -104,7 +98,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(group: &'a [Entry], view: &'a Arc<View>, last: Sequence) -> Judge<'a> {
+    fn new(group: &'a [Job], view: &'a Arc<View>, last: Sequence) -> Judge<'a> {
         let user = &view.comparator().user;
         let conditions = writes(group).flat_map(|write| &write.write.conditions);
         let key = |condition: &'a Condition| Key {
@@ -120,7 +114,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn run(mut self, group: &'a [Entry]) -> Vec<Option<Refusal>> {
+    fn run(mut self, group: &'a [Job]) -> Vec<Option<Refusal>> {
         let mut refusals = Vec::new();
         for write in writes(group) {
             let refusal = self

@@ -151,6 +151,40 @@ fn an_empty_batch_between_others_gets_its_place_in_their_order() {
 }
 
 #[test]
+fn a_write_at_once_comes_back_while_another_is_committed() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    let (appends, appending) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    fs.refuse(move |call| {
+        if call.is_append(".log") {
+            appends.send(()).unwrap();
+            may_go_on.lock().unwrap().recv().unwrap();
+        }
+        None
+    });
+    std::thread::scope(|threads| {
+        let first = threads.spawn(|| put(&engine, b"first", b"1"));
+        appending.recv().unwrap();
+        let write = Write::new(batch_of(b"second", b"2")).sync(true);
+        let Err(write) = engine.write_at_once(write) else {
+            panic!("the first is being committed");
+        };
+        assert!(write.sync && write.batch == batch_of(b"second", b"2"));
+        go_on.send(()).unwrap();
+        assert_eq!(first.join().unwrap().unwrap(), 1);
+        assert_eq!((engine.last_sequence(), get(&engine, b"second")), (1, None));
+        go_on.send(()).unwrap();
+        let Ok(outcome) = engine.write_at_once(write) else {
+            panic!("nobody commits any more");
+        };
+        assert_eq!(outcome.result.unwrap(), 2);
+    });
+    assert_eq!(get(&engine, b"second"), Some(b"2".to_vec()));
+}
+
+#[test]
 fn a_hook_that_panics_ends_writing_but_nobody_hangs() {
     struct Panicking;
     impl CommitHook for Panicking {

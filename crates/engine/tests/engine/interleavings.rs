@@ -118,9 +118,15 @@ fn after_an_intent_its_record_is_appended_or_writing_has_ended() {
             let before = intents.lock().len();
             let write =
                 Write::new(batch_of(&number.to_be_bytes(), &[3; 400])).sync(number % 5 == 0);
-            let answer = engine.write(write.hook(Box::new(Intent(Arc::clone(&intents), number))));
+            let batch = write.batch.clone();
+            let write = write.hook(Box::new(Intent(Arc::clone(&intents), number)));
+            let Ok(outcome) = engine.write_at_once(write) else {
+                panic!("nobody else writes");
+            };
             let told = intents.lock().get(before).copied();
-            match answer {
+            assert_eq!(outcome.assigned, told.is_some());
+            assert!(outcome.batch.iter().eq(batch.iter()), "it is given back");
+            match outcome.result {
                 Ok(sequence) => assert_eq!(told, Some((number, sequence))),
                 Err(error) if error.kind() == ErrorKind::Poisoned => {
                     ended_after_an_intent += usize::from(told.is_some());
