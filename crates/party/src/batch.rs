@@ -1,5 +1,7 @@
 //! Several writes that take effect together.
 
+use std::borrow::Cow;
+
 pub use level_party_engine::{Op, WriteBatch};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -123,7 +125,8 @@ impl<'a> Batch<'a> {
     /// As [`Db::write`](crate::Db::write).
     pub fn write(self) -> Result<()> {
         let (space, batch, options) = self.finish()?;
-        space.handle.write(&batch, options.sync).map(drop)
+        let written = space.handle.write(Cow::Owned(batch), options.sync);
+        written.map(drop)
     }
 
     /// What is to be written.
@@ -178,7 +181,11 @@ pub(crate) fn check_batch(batch: &WriteBatch, conditions: &Conditions) -> Result
     }
     conditions.check_count()?;
     check_entries(batch.as_bytes())?;
-    batch.iter().try_for_each(|op| check_key(op.key()))
+    // No key is longer than the whole.
+    match batch.byte_size() <= MAX_KEY_BYTES {
+        true => Ok(()),
+        false => batch.iter().try_for_each(|op| check_key(op.key())),
+    }
 }
 
 /// Refuses a batch (in LevelDB's form: sequence u64, count u32, entries) that says it has too many entries.

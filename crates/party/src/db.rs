@@ -1,5 +1,6 @@
 //! `Db`: the handle.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,7 +131,8 @@ impl Db {
     /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES), or a key over
     ///   [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
-        self.handle.write(batch, options.sync).map(drop)
+        let written = self.handle.write(Cow::Borrowed(batch), options.sync);
+        written.map(drop)
     }
 
     /// Runs `body` as a transaction: what it reads is of one moment, and what it writes takes effect at one moment, for

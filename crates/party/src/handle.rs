@@ -4,6 +4,7 @@
 //! here, alike in both roles, before anything is sent. There is one body for a thread that waits and for a task:
 //! with [`Wait::Thread`] a call's first poll blocks until it is done, so that [`now`] has the whole in one poll.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -246,17 +247,23 @@ impl Handle {
         }
     }
 
-    /// The limits of a call that begins now.
-    ///
-    /// # Errors
-    /// `Closed`, `Forked`.
-    pub fn limits_by(&self, wait: Wait) -> Result<Limits> {
+    /// A call may begin.
+    fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
         if self.node().is_forked() {
             return Err(Error::forked());
         }
+        Ok(())
+    }
+
+    /// The limits of a call that begins now.
+    ///
+    /// # Errors
+    /// `Closed`, `Forked`.
+    pub fn limits_by(&self, wait: Wait) -> Result<Limits> {
+        self.check_open()?;
         Ok(Limits {
             wait,
             queue_bytes: self.queue_bytes,
@@ -507,8 +514,32 @@ impl Handle {
         self.limits_by(Wait::Thread)
     }
 
-    pub fn write(&self, batch: &WriteBatch, sync: bool) -> Result<u64> {
-        now(self.write_by(Wait::Thread, batch, sync))
+    /// As [`Handle::get_by`], at once where that can be.
+    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
+        if at.is_none() {
+            check_key(key)?;
+            self.check_open()?;
+            if let Some(got) = self.node().session.get_at_once(key) {
+                return got;
+            }
+        }
+        now(self.get_by(Wait::Thread, key, at))
+    }
+
+    /// As [`Handle::write_by`], at once where that can be.
+    pub fn write(&self, mut batch: Cow<'_, WriteBatch>, sync: bool) -> Result<u64> {
+        // Whose timeout is zero is told that its time is over.
+        if !self.timeout.is_zero() {
+            self.check_open()?;
+            self.check_writable()?;
+            check_batch(&batch, &Conditions::default())?;
+            let session = &self.node().session;
+            match session.write_at_once(batch, sync, self.queue_bytes) {
+                Ok(written) => return written,
+                Err(unwritten) => batch = unwritten,
+            }
+        }
+        now(self.write_by(Wait::Thread, &batch, sync))
     }
 
     pub fn pin(self: &Arc<Self>) -> Result<Pinned> {

@@ -30,13 +30,14 @@ mod side;
 pub(crate) mod tripwire;
 mod work;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{
-    Before, Engine, Listener as EngineListener, RecoveryMode, current_manifest,
+    Before, Engine, Listener as EngineListener, RecoveryMode, WriteBatch, current_manifest,
 };
 use level_party_os::{DataDir, DirLock, Listener, process};
 
@@ -89,7 +90,15 @@ impl Ending {
     /// Whether what was found out before this was asked may be answered: the directory is still this leadership's.
     /// If not, the leadership ends.
     fn may_answer(&self) -> bool {
-        let ours = self.state.is_ours();
+        self.or_begin(self.state.is_ours())
+    }
+
+    /// The same for what was only read, and is on record nowhere.
+    fn may_answer_read(&self) -> bool {
+        self.or_begin(self.state.is_ours_so_far())
+    }
+
+    fn or_begin(&self, ours: bool) -> bool {
         if !ours {
             self.begin();
         }
@@ -122,7 +131,13 @@ impl EngineListener for Owner {
             let lock = self.lock.upgrade();
             lock.is_some_and(|lock| lock.is_intact().unwrap_or(false))
         };
-        self.state.is_ours() && (matches!(before, Before::Append | Before::Answer) || has_lock())
+        match before {
+            // So that what is over appends no more than it must; nothing rests on it: the look that counts comes after
+            // the append.
+            Before::Append => self.state.is_ours_so_far(),
+            Before::Answer => self.state.is_ours(),
+            _ => self.state.is_ours() && has_lock(),
+        }
     }
 
     fn names_manifest(&self, number: u64) -> std::io::Result<()> {
@@ -338,6 +353,20 @@ impl Leadership {
                 self.service.execute(request, &self.own, &members)
             }
         }
+    }
+
+    /// As [`Service::write_at_once`].
+    pub fn write_at_once<'b>(
+        &self,
+        batch: Cow<'b, WriteBatch>,
+        sync: bool,
+    ) -> std::result::Result<std::result::Result<u64, Stop>, Cow<'b, WriteBatch>> {
+        self.service.write_at_once(batch, sync)
+    }
+
+    /// As [`Service::get`].
+    pub fn get(&self, key: &[u8]) -> std::result::Result<Option<Vec<u8>>, Stop> {
+        self.service.get(key)
     }
 
     /// Makes writes of this process's own session that its page keeps the outcomes of, together and in order.

@@ -22,6 +22,7 @@
 //! which cannot wait, one thread does the same (`driver`), started when the first comes; in bursts of calls one of the
 //! tasks itself (`looking`).
 
+mod at_once;
 mod calls;
 mod driver;
 mod flight;

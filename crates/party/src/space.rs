@@ -41,7 +41,7 @@ impl<'a> Space<'a> {
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        now(self.get_by(Wait::Thread, key))
+        self.handle.get(&self.key(key), self.pin())
     }
 
     pub async fn get_by(&self, wait: Wait, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -189,10 +189,22 @@ impl StateFile {
     /// Whether nobody else has taken the directory over. What was written before this was asked is there for whoever
     /// takes it over later.
     pub fn is_ours(&self) -> bool {
+        // The store before the load: it waits until all that this processor has stored is there for others.
+        fence(Ordering::SeqCst);
+        self.looks_ours()
+    }
+
+    /// The same for a caller that has written nothing since which a successor must find: that has only read, or is about
+    /// to write. What it has read was read before.
+    pub fn is_ours_so_far(&self) -> bool {
+        fence(Ordering::Acquire);
+        self.looks_ours()
+    }
+
+    fn looks_ours(&self) -> bool {
         if faults::planted("no-epoch-check") {
             return true;
         }
-        fence(Ordering::SeqCst);
         let word = u64::from_le(self.word.get().load(Ordering::SeqCst));
         // Either: the engine's threads ask while the epoch is being raised.
         word == self.candidate || (word != 0 && word == self.raised.load(Ordering::Relaxed))

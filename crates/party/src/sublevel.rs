@@ -163,7 +163,8 @@ impl Sublevel {
     /// # Errors
     /// As [`Db::write`].
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
-        self.db.write(&self.space().batch(batch), options)
+        let batch = self.space().batch(batch);
+        self.db.handle().write(batch, options.sync).map(drop)
     }
 
     /// As [`Db::compare_and_swap`].

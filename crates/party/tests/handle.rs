@@ -308,3 +308,16 @@ fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
     let again = Db::open(dir.path()).unwrap();
     assert_eq!(again.get("a").unwrap().as_deref(), Some(&b"1"[..]));
 }
+
+#[test]
+fn a_leaders_write_that_has_no_time_at_all_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let hurried = Db::options().timeout(Duration::ZERO).open(dir.path());
+    let hurried = hurried.expect("opened");
+    for sync in [false, true] {
+        let error = hurried.batch().put("a", "1").sync(sync).write();
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(hurried.role(), Role::Leader);
+    assert_eq!(hurried.get("a").expect("a read does not wait"), None);
+}

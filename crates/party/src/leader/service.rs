@@ -1,5 +1,6 @@
 //! What a leader does for a request: the one place where calls of this process and of all others meet the engine.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,8 +126,21 @@ impl Service {
         members: &dyn Fn() -> Vec<MemberStatus>,
     ) -> Served {
         let served = self.answer(request, grants, members);
-        match self.ending.may_answer() {
+        let may_answer = match request {
+            Request::Get { .. } | Request::Contains { .. } => self.ending.may_answer_read(),
+            _ => self.ending.may_answer(),
+        };
+        match may_answer {
             true => served,
+            false => Err(Stop::Over),
+        }
+    }
+
+    /// As [`Service::execute`] for the value of a key at this moment.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Stop> {
+        let value = self.engine.get(key).map_err(Stop::from).and_then(found);
+        match self.ending.may_answer_read() {
+            true => value,
             false => Err(Stop::Over),
         }
     }
@@ -175,6 +189,29 @@ impl Service {
                 Ok(Answer::Size(self.engine.approximate_size(&range)?))
             }
             Request::Property { name } => Ok(Answer::Property(self.engine.property(name))),
+        }
+    }
+
+    /// A write of this process's own, if nobody is committing: so it is taken up in the moment in which it comes. Otherwise
+    /// its batch comes back, and also where this leadership is over: then it had no effect.
+    pub fn write_at_once<'b>(
+        &self,
+        batch: Cow<'b, WriteBatch>,
+        sync: bool,
+    ) -> Result<Result<u64, Stop>, Cow<'b, WriteBatch>> {
+        if matches!(batch, Cow::Borrowed(_)) && self.engine.is_committing() {
+            return Err(batch);
+        }
+        let write = Write::new(batch.into_owned()).sync(sync);
+        let outcome = match self.engine.write_at_once(write) {
+            Ok(outcome) => outcome,
+            Err(write) => return Err(Cow::Owned(write.batch)),
+        };
+        match outcome.result.map_err(Stop::from) {
+            Err(Stop::Over) => Err(Cow::Owned(outcome.batch)),
+            // The engine had stopped writing before.
+            Err(Stop::Unknown(_)) if !outcome.assigned => Err(Cow::Owned(outcome.batch)),
+            made => Ok(made),
         }
     }
 
@@ -392,9 +429,14 @@ impl Moment {
 
 /// The answer to a read of one key.
 fn value(entry: Option<Entry>) -> Served {
+    found(entry).map(Answer::Value)
+}
+
+/// The value of an entry, if it could be told to a follower.
+fn found(entry: Option<Entry>) -> Result<Option<Vec<u8>>, Stop> {
     let value = entry.map(|entry| entry.value);
     check_travels(value.as_ref().map_or(0, Vec::len)).map_err(Stop::Failed)?;
-    Ok(Answer::Value(value))
+    Ok(value)
 }
 
 /// The answer to a write.

@@ -242,6 +242,31 @@ fn a_leader_that_is_owed_a_sync_itself_that_can_not_be_had_leads_all_the_same() 
 }
 
 #[test]
+fn an_overtaken_leader_answers_no_call_that_is_made_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = lead(dir.path());
+    let mut batch = WriteBatch::new();
+    batch.put(b"k", b"1");
+    let written = leader.write_at_once(Cow::Borrowed(&batch), false).unwrap();
+    assert_eq!(written.unwrap(), 1);
+    assert_eq!(leader.get(b"k").unwrap(), Some(b"1".to_vec()));
+
+    // What a candidate does whom no lock has stopped.
+    let _successor = StateFile::open(dir.path()).unwrap();
+    assert!(matches!(leader.get(b"k"), Err(Stop::Over)));
+    assert!(leader.is_over());
+    batch.delete(b"k");
+    for _ in 0..2 {
+        let back = leader.write_at_once(Cow::Borrowed(&batch), false);
+        let back = back.unwrap_err();
+        assert!(back.iter().eq(batch.iter()), "the next leader is asked");
+    }
+    let last = leader.service.engine().last_sequence();
+    assert_eq!(last, 1, "it assigned nothing");
+    leader.leave();
+}
+
+#[test]
 fn another_program_that_leaves_the_tripwire_is_known_by_current() {
     let tmp = tempfile::tempdir().unwrap();
     let first = lead(tmp.path());

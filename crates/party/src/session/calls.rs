@@ -23,7 +23,8 @@ impl Session {
     /// As the leader answers; `Timeout`, `OutcomeUnknown`, `ConnectionLost`, `Busy`, `Closed`.
     pub fn call(&self, request: &Request<'_>, limits: &Limits) -> Result<Answered> {
         loop {
-            let Some(local) = self.leading.load_full() else {
+            let local = self.leading.load();
+            let Some(local) = local.as_ref() else {
                 return self.call_queued(request, limits);
             };
             // A write must not overtake those that are queued.
@@ -32,16 +33,16 @@ impl Session {
                 return self.call_queued(request, limits);
             }
             let charge = if is_write { charge_of(request) } else { 0 };
-            if is_write && !self.begin_direct(charge, limits) {
+            if is_write && !self.begin_direct(charge, limits.queue_bytes) {
                 return self.call_queued(request, limits);
             }
-            let answered = self.call_local(&local, request, limits);
+            let answered = self.call_local(local, request, limits);
             if is_write {
                 self.end_direct(charge);
             }
             match answered? {
                 Some(answered) => return Ok(answered),
-                None => self.wait_for_end_of(&local, limits)?,
+                None => self.wait_for_end_of(local, limits)?,
             }
         }
     }

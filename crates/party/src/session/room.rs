@@ -134,9 +134,9 @@ impl Session {
 
     /// A call of this thread's own goes to the engine, and takes `charge` bytes while it is there. False: it has to
     /// wait in line.
-    pub(super) fn begin_direct(&self, charge: usize, limits: &Limits) -> bool {
+    pub(super) fn begin_direct(&self, charge: usize, queue_bytes: usize) -> bool {
         let taken = self.direct.fetch_add(charge, Ordering::SeqCst);
-        let fits = taken == 0 || taken.saturating_add(charge) <= limits.queue_bytes;
+        let fits = taken == 0 || taken.saturating_add(charge) <= queue_bytes;
         let line = self.line.load(Ordering::SeqCst);
         if !fits || line {
             self.end_direct(charge);
