@@ -42,8 +42,11 @@ fn what_a_succeeded_leader_appends_late_is_found_by_nobody() {
     let pipe = pipe(dir.path());
     // At the follower's second write, whose sequence is on its page by then.
     let hold = format!("intent-written:2:{}", pipe.display());
-    let _former = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(HOLD, &hold)]);
+    let mut former = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(HOLD, &hold)]);
+    // It leads before the other comes.
+    former.put("own", "1");
     let mut follower = ExecChild::spawn(PROGRAM, &data);
+    assert_eq!(follower.leader_pid(), former.pid());
     follower.put("early", "1");
     follower.send(&json!({"op": "put", "key": "late", "value": "1"}));
     let held = File::options()
