@@ -25,9 +25,10 @@
 //!   what the next leader recovered of that epoch (a log record is whole or absent, in sequence order).
 //! - **A leadership changes only entries that were begun for it.** One that was overtaken (`LOCK` was removed) and stood
 //!   still in the middle of a write may go on when the follower has begun the same write anew for a successor: it finds
-//!   another turn, and neither takes the write from the successor nor overwrites what that one wrote. It looks at the
-//!   epoch word next, and appends nothing. So the follower knows without asking the page which leadership assigned: the
-//!   one it began the write for.
+//!   another turn, and neither takes the write from the successor nor overwrites what that one wrote. It may append what it
+//!   had in hand, which never counts (the engine leaves out what a succeeded leader appends), and finds the epoch word
+//!   taken before it answers. So the follower knows without asking the page which leadership assigned: the one it began
+//!   the write for.
 //! - An overtaken leader that did append, and was found still in its place after that, moves *assigned* to *applied* late
 //!   at worst: its successor has recovered that sequence, and an entry that was begun anew holds another or none.
 //! - A refusal stands in its entry before the entry of the session's next write does, so a write that was refused is
