@@ -9,7 +9,9 @@ use level_party_testkit::{ExecChild, Finished};
 use serde_json::json;
 
 use crate::mounts::Mount;
-use crate::{PROGRAM, command, get, impossible, leader, names, put, refused, temp};
+use crate::{
+    PROGRAM, SERVED_WITHIN, command, get, impossible, leader, names, put, refused, temp, within,
+};
 
 /// 100 kB: ten and some of them fill a [`small`] disk, and one is an argument of a command.
 fn value(n: usize) -> String {
@@ -99,7 +101,7 @@ fn a_full_disk_is_named_with_what_to_do_and_with_space_again_everything_is_there
     let mut acknowledged = 1;
     let last = loop {
         let n = acknowledged;
-        let done = command("put", &db, &[&n.to_string(), &value(n)]);
+        let done = within(SERVED_WITHIN, "put", &db, &[&n.to_string(), &value(n)]);
         if done.code() != 0 {
             break done;
         }
@@ -121,7 +123,7 @@ fn a_full_disk_is_named_with_what_to_do_and_with_space_again_everything_is_there
     }
     put(&db, "a", "1");
     assert_eq!(get(&db, "a"), "1");
-    command("verify", &db, &[]).success();
+    within(SERVED_WITHIN, "verify", &db, &[]).success();
     put(&new, "a", "1");
     assert_eq!(get(&new, "a"), "1");
 }
