@@ -2,10 +2,12 @@
 //! log and not written it to tables, is dead.
 
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use level_party_testkit::ExecChild;
+use level_party_testkit::{ExecChild, PATIENCE};
 use serde_json::json;
 
 use crate::{HOLD, KILL, PROGRAM};
@@ -35,6 +37,14 @@ fn pipe(dir: &Path) -> PathBuf {
     pipe
 }
 
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn what_a_succeeded_leader_appends_late_is_found_by_nobody() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -49,23 +59,25 @@ fn what_a_succeeded_leader_appends_late_is_found_by_nobody() {
     assert_eq!(follower.leader_pid(), former.pid());
     follower.put("early", "1");
     follower.send(&json!({"op": "put", "key": "late", "value": "1"}));
-    let held = File::options()
+    // Without a reader such an opening is refused (ENXIO).
+    let mut writing = File::options();
+    writing
         .write(true)
-        .open(&pipe)
-        .expect("it is there");
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let mut held = None;
+    wait("the leader stands still", || {
+        held = writing.open(&pipe).ok();
+        held.is_some()
+    });
     let log = data.join("000003.log");
     let length = || fs::metadata(&log).expect("the log").len();
     let before = length();
     let _lock = replaced(&data);
     let mut successor = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(KILL, "table-created")]);
-    while successor.is_running() {
-        std::thread::yield_now();
-    }
+    wait("the successor dies", || !successor.is_running());
     assert_eq!(length(), before);
     drop(held);
-    while length() == before {
-        std::thread::yield_now();
-    }
+    wait("the late record is appended", || length() != before);
     let mut next = ExecChild::spawn(PROGRAM, &data);
     assert_eq!(next.get("early").as_deref(), Some("1"));
     assert_eq!(next.get("late"), None);
