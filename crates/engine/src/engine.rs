@@ -315,6 +315,11 @@ impl Engine {
         self.shared.queue.is_busy()
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting_writers(&self) -> usize {
+        self.shared.queue.waiting()
+    }
+
     /// Commits writes in this order, as one entry of the queue: in one group, with one record in the log. Each has its
     /// own answer, but if the log fails, it fails for all.
     pub fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Sequence>> {

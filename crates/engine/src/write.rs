@@ -394,6 +394,11 @@ impl WriteQueue {
         self.inner.lock().idle.is_none()
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.inner.lock().waiting.len()
+    }
+
     /// As [`WriteQueue::submit`] if nobody is committing; otherwise nothing happens, and it says so.
     pub(crate) fn submit_at_once(&self, shared: &Shared, job: &mut Job) -> bool {
         let Some(committer) = self.inner.lock().idle.take() else {
@@ -521,5 +526,66 @@ impl Ticket {
             thread::park();
         }
         std::mem::replace(&mut *self.slot.lock(), Slot::Empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use level_party_format::log::{LogItem, LogReader};
+
+    use super::*;
+    use crate::{Engine, Fs, MemFs, Options};
+
+    /// Says when its write's commit has begun, and holds it up there until it is told to go on.
+    struct Gate(Sender<()>, Receiver<()>);
+
+    impl CommitHook for Gate {
+        fn claim(&mut self) -> bool {
+            self.0.send(()).and(Ok(self.1.recv().is_ok())).is_ok()
+        }
+
+        fn assigned(&mut self, _last_sequence: Sequence) {}
+    }
+
+    fn put(key: &[u8]) -> Write {
+        let mut batch = WriteBatch::new();
+        batch.put(key, b"");
+        Write::new(batch)
+    }
+
+    #[test]
+    fn waiting_writers_go_to_the_log_as_one_group_in_the_order_in_which_they_came() {
+        let fs = MemFs::new();
+        let engine = Engine::open(Arc::new(fs.clone()), Options::default()).unwrap();
+        let (begun, is_begun) = channel();
+        let (go_on, may_go_on) = channel();
+        let waiting = || engine.waiting_writers();
+        std::thread::scope(|threads| {
+            let first = put(b"first").hook(Box::new(Gate(begun, may_go_on)));
+            threads.spawn(|| engine.write(first).unwrap());
+            is_begun.recv().unwrap();
+            for number in 0..20_u8 {
+                let engine = &engine;
+                threads.spawn(move || engine.write(put(&[number])).unwrap());
+                while waiting() <= usize::from(number) {
+                    std::thread::yield_now();
+                }
+            }
+            go_on.send(()).unwrap();
+        });
+        let log = fs.read("000003.log").unwrap();
+        let records: Vec<Vec<Vec<u8>>> = LogReader::new(&log)
+            .map(|item| match item {
+                LogItem::Record { payload, .. } => {
+                    let batch = level_party_format::batch::BatchRef::parse(&payload).unwrap();
+                    batch.iter().map(|op| op.key().to_vec()).collect()
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let in_order: Vec<Vec<u8>> = (0..20).map(|number| vec![number]).collect();
+        assert_eq!(records, [vec![b"first".to_vec()], in_order]);
     }
 }

@@ -1,12 +1,11 @@
 //! Many threads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_engine::{Engine, MemFs, Write};
 use level_party_format::batch::WriteBatch;
 
-use crate::support::{Rng, SpyFs, contents, get, open, put, put_sync, tiny};
+use crate::support::{Rng, contents, open, put, tiny};
 
 /// Each batch puts one number under all of these keys, or under those of one writer.
 const KEYS: u32 = 20;
@@ -88,56 +87,6 @@ fn readers_beside_writers_see_whole_batches_and_time_going_forward() {
     let all = contents(&engine);
     assert_eq!(all.len(), (writers * KEYS) as usize);
     assert!(all.values().all(|value| *value == 599u32.to_be_bytes()));
-}
-
-#[test]
-fn waiting_writers_go_to_the_log_as_one_group() {
-    let fs = SpyFs::new(MemFs::new());
-    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
-    // The first sync hangs until all others wait behind it.
-    let (release, blocked) = std::sync::mpsc::channel::<()>();
-    let (reached, is_reached) = std::sync::mpsc::channel::<()>();
-    let blocked = parking_lot::Mutex::new(blocked);
-    fs.refuse(move |call| {
-        if call.is_sync(".log") {
-            let _ = reached.send(());
-            let _ = blocked.lock().recv();
-        }
-        None
-    });
-    let mut threads = Vec::new();
-    let first = engine.clone();
-    threads.push(std::thread::spawn(move || {
-        put_sync(&first, b"first", b"").unwrap()
-    }));
-    is_reached.recv().unwrap();
-    fs.note("hanging");
-    let others = 20u32;
-    for number in 0..others {
-        let engine = engine.clone();
-        threads.push(std::thread::spawn(move || {
-            put(&engine, &number.to_be_bytes(), b"").unwrap()
-        }));
-    }
-    drop(release);
-    let mut sequences: Vec<u64> = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .collect();
-    sequences.sort_unstable();
-    assert_eq!(sequences, (1..=u64::from(others) + 1).collect::<Vec<_>>());
-    assert_eq!(get(&engine, &7u32.to_be_bytes()).unwrap(), b"");
-    let appends = fs
-        .calls_since("hanging")
-        .iter()
-        .filter(|call| call.is_append(".log"))
-        .count();
-    assert!(appends <= others as usize);
-    engine.close().unwrap();
-    assert_eq!(
-        contents(&open(&fs.files, &tiny())).len(),
-        others as usize + 1
-    );
 }
 
 #[test]
