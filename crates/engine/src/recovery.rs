@@ -1,6 +1,6 @@
 //! Recovery: from what is in the directory to an engine that may answer.
 //!
-//! Promises: the new log is empty, and no log of an earlier opening is ever appended to. A number that any file in the
+//! Promises: the new log has nothing but its [beginning](crate::succession), and no log of an earlier opening is ever appended to. A number that any file in the
 //! directory has is not used again. Nothing old is removed here. On return either everything recovered is in tables, which
 //! the manifest names, all of it durable; or ([`Options::recover_in_background`]) it is in memory and in the logs that it
 //! came from, `CURRENT` and everything it relies on are as they were found, and the rest is
@@ -36,6 +36,7 @@ use crate::memory;
 use crate::obsolete::Obsolete;
 use crate::options::{Before, Options, RecoveryMode};
 use crate::settle::{Base, Unsettled};
+use crate::succession;
 use crate::tail::past::PastLog;
 use crate::wal::Wal;
 
@@ -147,6 +148,10 @@ pub(crate) fn open(
     #[cfg(test)]
     if planted!(OldLogAppendedTo) {
         wal = Wal::go_on_in_last(fs.as_ref(), &names)?.unwrap_or(wal);
+    }
+    // For a repair without a manifest: it reads again what is kept for who follows the batches.
+    if !created && let Some(beginning) = succession::beginning(last + 1) {
+        wal.append(beginning.as_bytes())?;
     }
     contents.log_number = wal.number();
     contents.last_sequence = last;

@@ -8,15 +8,16 @@
 //! sequences that the successor gave to others.
 //!
 //! Invariants:
-//! - The log of an opening that is not settled **begins with an empty batch**, whose sequence is the first that this
-//!   opening may give. It is appended before the opening returns, so before anybody is told how far the logs were recovered,
-//!   and also where no write follows. LevelDB reads it as the empty batch that it is.
+//! - The log of each opening of a database that was there **begins with an empty batch**, whose sequence is the first that
+//!   this opening may give. It is appended before the opening returns, so before anybody is told how far the logs were
+//!   recovered, and also where no write follows. LevelDB reads it as the empty batch that it is.
 //! - A record of an earlier log that begins at or behind the first such sequence in a later log was appended late, and does
 //!   not count: not in a recovery, a checkpoint or a repair. Records have no gaps between them, and an opening takes whole
 //!   ones, so no record begins before that sequence and reaches past it.
-//! - No other log has the rule applied to it: logs of one process follow each other without overlap, an opening that is
-//!   settled before its first answer leaves none to be read again, and of another program's logs
-//!   ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded.
+//! - No other log has the rule applied to it: logs of one process follow each other without overlap, and of another
+//!   program's logs ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded. An opening that is settled
+//!   before its first answer leaves none to be replayed again, but one may be kept for who follows the batches
+//!   ([`crate::tail`]), and a repair without a manifest reads whatever is there.
 //! - What a former process makes late touches nothing of its successor's: a log, table or manifest is created only where
 //!   there is none of its number ([`Fs::create_new`]).
 //!

@@ -35,6 +35,7 @@ fn an_opening_makes_all_durable_before_it_returns_and_before_anything_old_goes()
         Call::Create(name("000005.ldb")),
         Call::Append(name("000005.ldb")),
         Call::Create(name("000006.log")),
+        Call::Append(name("000006.log")),
         Call::Create(name("MANIFEST-000004")),
         Call::Append(name("MANIFEST-000004")),
         Call::Append(name("MANIFEST-000004")),

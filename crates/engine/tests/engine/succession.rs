@@ -251,6 +251,37 @@ fn a_verification_remarks_on_it_and_a_repair_leaves_it_out() {
     });
 }
 
+/// Found by random lives of leaders: a successor that had tables before its first answer keeps the log for who follows the
+/// batches, and a repair that knows no manifest reads it. What was appended late to it took the place of what the successor
+/// was answered.
+#[test]
+fn a_repair_leaves_it_out_of_a_log_that_is_kept_for_followers_too() {
+    for writes in 0..=3_u8 {
+        let files = MemFs::new();
+        let former = Former::of(&files);
+        let options = Options {
+            tail_bytes: 1 << 20,
+            ..tiny()
+        };
+        let successor = open(&files, &options);
+        former.goes_on();
+        for write in 0..writes {
+            put(&successor, &[b'b' + write], b"2").unwrap();
+        }
+        let shown = contents(&successor);
+        successor.close().unwrap();
+        assert_eq!(names(&files, "000003.log").len(), 1, "it is kept");
+        for manifest in files.list().unwrap() {
+            if manifest.starts_with("MANIFEST-") {
+                files.remove(&manifest).unwrap();
+            }
+        }
+        let fs: Arc<dyn Fs> = Arc::new(files.clone());
+        Repair::new(fs, tiny()).dry_run(false).run().unwrap();
+        assert_eq!(contents(&open(&files, &tiny())), shown, "{writes}");
+    }
+}
+
 /// Earlier logs may hold what was synced, and the beginning of a later one may be what the medium had there before.
 #[test]
 fn after_a_loss_of_power_no_log_takes_anything_from_an_earlier_one() {
