@@ -4,6 +4,9 @@
 //! - Created once, never renamed, unlinked or shrunk; written in place, by the holder of `LOCK` only.
 //! - A slot is believed only if its checksum is right; of two the one written later counts. A kill in the middle of
 //!   a slot's write leaves the other.
+//! - An epoch stands in both slots before it is raised. A leader that looked whether the directory was its own, and stood
+//!   still while every lock failed and a successor came, writes at most one slot when it goes on, and counts it no higher
+//!   than its successor counted its first: the other slot is the later one.
 //! - The row of a past epoch (how far it was recovered) is written before the epoch after it is raised.
 //! - Once a row says that another program came in between, it says so for good.
 //! - **The epoch word is the fence.** A candidate puts a random word of its own there before it recovers, and moves it
@@ -335,6 +338,8 @@ impl StateFile {
             foreign: false,
             ..inner.body.clone()
         };
+        // Into both slots: one of them a former leader that stood still while it wrote may yet write over.
+        inner.write_body(body.clone())?;
         inner.write_body(body)?;
         self.raised.store(epoch.number, Ordering::SeqCst);
         let raised = self.word.get().compare_exchange(

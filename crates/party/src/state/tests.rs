@@ -50,10 +50,9 @@ fn a_takeover_does_not_take_back_the_floor_that_its_engine_raised() {
 fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
-    let first = Epoch::after(0).unwrap();
-    state.raise(first, BOOT, None).unwrap();
-    let state = StateFile::open(dir.path()).unwrap();
-    state.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
+    let epoch = Epoch::after(0).unwrap();
+    state.raise(epoch, BOOT, Some(3)).unwrap();
+    state.raise_drop_floor(12).unwrap();
     let torn = 1 - state.inner.lock().next_slot;
     write_at(
         &mut state.inner.lock().file,
@@ -61,10 +60,31 @@ fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
         &[0xff; 8],
     )
     .unwrap();
-    assert_eq!(
-        StateFile::open(dir.path()).unwrap().prior(BOOT).epoch,
-        Some(first)
-    );
+    let left = StateFile::open(dir.path()).unwrap().prior(BOOT);
+    assert_eq!((left.epoch, left.drop_floor), (Some(epoch), 3));
+}
+
+/// A former leader looks whether it is in its place, stands still, and writes what it had in hand when its successor leads.
+/// Whoever came next took the former leader's epoch for the latest, and wrote how far that was recovered anew: with what
+/// its successor had given the same sequences to.
+#[test]
+fn what_an_overtaken_leader_writes_late_hides_no_epoch() {
+    for found in [None, Some(4)] {
+        let dir = tempfile::tempdir().unwrap();
+        let former = StateFile::open(dir.path()).unwrap();
+        former.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+        let successor = StateFile::open(dir.path()).unwrap();
+        successor.record_found(false, found).unwrap();
+        let epoch = Epoch::after(1).unwrap();
+        successor.raise(epoch, BOOT, None).unwrap();
+        let mut late = former.inner.lock();
+        let mut body = late.body.clone();
+        body.drop_floor = 99;
+        late.write_body(body).unwrap();
+        let next = StateFile::open(dir.path()).unwrap();
+        assert_eq!(next.prior(BOOT).epoch, Some(epoch), "{found:?}");
+        assert_eq!(next.prior(BOOT).drop_floor, 0);
+    }
 }
 
 #[test]
