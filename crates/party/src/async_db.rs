@@ -4,6 +4,7 @@
 //! call of a task, which also watches the deadlines (`session/driver.rs`), in bursts by a task (`session/looking.rs`). Nothing but what is said at
 //! [`AsyncDb`] blocks the thread that polls.
 
+mod events;
 mod range;
 mod snapshot;
 mod transaction;
@@ -22,7 +23,9 @@ use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::handle::Yielded;
 use crate::options::Options;
+use crate::report::VerifyReport;
 use crate::session::Wait;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
@@ -32,6 +35,7 @@ use crate::transaction as transactions;
 use crate::typed::AsyncTyped;
 use crate::watch::{Watch, WatchFrom};
 
+pub use events::AsyncEvents;
 pub use range::{AsyncKeys, AsyncRange, AsyncValues};
 pub use snapshot::AsyncSnapshot;
 pub use transaction::{AsyncTransaction, AsyncTransactionRange};
@@ -48,6 +52,8 @@ pub use watch::AsyncWatch;
 ///   whatever happens; a write that a leader has begun with may have taken effect, once, and is not sent again.
 /// - Calls that tasks make together travel together: 64 gets in flight cost little more than one. One of those tasks is
 ///   then polled again and again for the answers, for 200 microseconds at most and less and less often if that was in vain.
+/// - What has a **thread of its own** (`compact_range`, `verify`, `checkpoint`, `yield_leadership`, `close`, opening) is
+///   begun by its first poll too; dropped after that it goes on to its end, and nobody is told of it.
 /// - Where this process leads, a `get` reads the database on the polling thread (microseconds, or a read of
 ///   the disk); writes, scans and `get_many` are made by the driver thread, in order.
 ///
@@ -104,9 +110,17 @@ impl AsyncDb {
     /// # Errors
     /// `InvalidArgument`: as [`Db::sublevel`].
     pub fn sublevel(&self, name: &str) -> Result<AsyncDb> {
+        self.sublevel_with(name, '!')
+    }
+
+    /// As [`AsyncDb::sublevel`] with another separator than `!`; as [`Db::sublevel_with`].
+    ///
+    /// # Errors
+    /// `InvalidArgument`: as [`Db::sublevel_with`].
+    pub fn sublevel_with(&self, name: &str, separator: char) -> Result<AsyncDb> {
         Ok(AsyncDb {
             db: self.db.clone(),
-            prefix: sublevel::prefix(&self.prefix, name, '!')?,
+            prefix: sublevel::prefix(&self.prefix, name, separator)?,
         })
     }
 
@@ -383,6 +397,61 @@ impl AsyncDb {
     /// [`Db::queued_bytes`].
     pub fn queued_bytes(&self) -> usize {
         self.db.queued_bytes()
+    }
+
+    /// [`Db::compact_range`] of this part, on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Db::compact_range`]; `Io` if the system has no thread left.
+    pub async fn compact_range(&self, bounds: impl KeyRange) -> Result<()> {
+        let bounds = bounds.into_bounds().within(&self.prefix);
+        let db = self.db.clone();
+        Elsewhere::start(move || db.handle().compact_range(&bounds))?.await
+    }
+
+    /// [`Db::verify`], on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Db::verify`]; `Io` if the system has no thread left.
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        let db = self.db.clone();
+        Elsewhere::start(move || db.verify())?.await
+    }
+
+    /// [`Db::checkpoint`], of the whole database, on a thread of its own.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path().join("db")).unwrap().to_async();
+    /// # pollster::block_on(async {
+    /// db.put("a", "1").await?;
+    /// assert_eq!(db.checkpoint(dir.path().join("copy")).await?, 1);
+    /// # Ok::<(), level_party::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::checkpoint`]; `Io` if the system has no thread left.
+    pub async fn checkpoint(&self, path: impl AsRef<Path>) -> Result<u64> {
+        let (db, path) = (self.db.clone(), path.as_ref().to_path_buf());
+        Elsewhere::start(move || db.checkpoint(path))?.await
+    }
+
+    /// [`Db::yield_leadership`], on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Db::yield_leadership`]; `Io` if the system has no thread left.
+    pub async fn yield_leadership(&self) -> Result<Yielded> {
+        let db = self.db.clone();
+        Elsewhere::start(move || db.yield_leadership())?.await
+    }
+
+    /// [`Db::events`].
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn events(&self) -> Result<AsyncEvents> {
+        self.db.events().map(AsyncEvents::new)
     }
 
     /// [`Db::close`], on a thread of its own.

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::session::Limits;
@@ -82,6 +83,8 @@ struct State {
     waiting: VecDeque<Event>,
     missed: u64,
     closed: bool,
+    /// The task that waits; a queue has one receiver.
+    waker: Option<Waker>,
 }
 
 impl State {
@@ -101,14 +104,24 @@ impl Queue {
             state.missed += 1;
         }
         state.waiting.push_back(event);
+        self.wake(state);
+    }
+
+    /// Wakes whoever waits, not under the lock: a waker is the task's own code.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let waker = state.waker.take();
         drop(state);
         self.changed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// No more events come; those that wait are still given.
     pub fn close(&self) {
-        self.state.lock().closed = true;
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.wake(state);
     }
 }
 
@@ -161,6 +174,17 @@ impl Events {
                 return state.take();
             }
         }
+    }
+
+    /// The next event; otherwise the task is woken when there is one, or none comes any more.
+    pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut state = self.queue.state.lock();
+        let found = state.take();
+        if found.is_some() || state.closed {
+            return Poll::Ready(found);
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -66,7 +66,7 @@ mod typed;
 mod watch;
 
 pub use async_db::{
-    AsyncBatch, AsyncDb, AsyncKeys, AsyncRange, AsyncSnapshot, AsyncTransaction,
+    AsyncBatch, AsyncDb, AsyncEvents, AsyncKeys, AsyncRange, AsyncSnapshot, AsyncTransaction,
     AsyncTransactionRange, AsyncValues, AsyncWatch,
 };
 pub use batch::{Batch, Op, WriteBatch, WriteOptions};

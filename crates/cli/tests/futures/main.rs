@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use executor::{Executor, block_on};
 use futures_lite::StreamExt;
-use level_party::{AsyncDb, BigEndian, Db, ErrorKind, Json, Lead, Role, Utf8};
+use futures_lite::future::poll_once;
+use level_party::{AsyncDb, BigEndian, Db, ErrorKind, Event, Json, Lead, Role, Utf8};
 use level_party_testkit::ExecChild;
 use serde_json::json;
 
@@ -118,6 +119,81 @@ async fn typed_calls(db: &AsyncDb) -> level_party::Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_takes_long_has_its_future_too_in_either_role() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let child = leader(&path);
+    let db = block_on(AsyncDb::open(&path)).unwrap();
+    assert_eq!(db.role(), Role::Follower);
+    block_on(async {
+        maintain(&db, &dir.path().join("by a follower")).await;
+        let then = db.yield_leadership().await.unwrap();
+        assert!(then.handed_over, "{then:?}");
+        assert_eq!(db.status().await.unwrap().role, Role::Leader);
+        maintain(&db, &dir.path().join("by a leader")).await;
+    });
+    assert!(child.close().success());
+}
+
+async fn maintain(db: &AsyncDb, copy: &Path) {
+    let part = db.sublevel_with("part", '/').unwrap();
+    part.put("in", "1").await.unwrap();
+    db.put("out", "2").await.unwrap();
+    part.compact_range(..).await.unwrap();
+    let report = db.verify().await.unwrap();
+    assert!(report.is_sound() && report.entries >= 2, "{report:?}");
+    db.checkpoint(copy).await.unwrap();
+    let copied = AsyncDb::open(copy).await.unwrap();
+    assert_eq!(
+        copied.get("/part/in").await.unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+    let again = db.checkpoint(copy).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn a_task_is_woken_by_what_happens_to_its_process_and_by_the_end_of_its_handle() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = leader(dir.path());
+    let leader_pid = child.pid();
+    let db = block_on(AsyncDb::open(dir.path())).unwrap();
+    let mut events = db.events().unwrap();
+    block_on(async {
+        let is_attached = |told: &Option<Event>| matches!(told, Some(Event::Attached { .. }));
+        let mut next = Box::pin(events.next());
+        let early = poll_once(&mut next).await;
+        if let Some(told) = early {
+            assert!(is_attached(&told), "{told:?}");
+            drop(next);
+            next = Box::pin(events.next());
+            assert_eq!(poll_once(&mut next).await, None);
+        }
+        child.kill();
+        let mut lost = next.await;
+        if is_attached(&lost) {
+            lost = events.next().await; // that it was attached had not been told yet
+        }
+        assert!(
+            matches!(lost, Some(Event::LeaderLost { leader_pid: pid, .. }) if pid == leader_pid),
+            "{lost:?}"
+        );
+        let elected = events.next().await;
+        assert!(
+            matches!(elected, Some(Event::Elected { .. })),
+            "{elected:?}"
+        );
+        db.close().await.unwrap();
+        let left = events.next().await;
+        assert!(
+            matches!(left, Some(Event::SteppedDown { failed: false, .. })),
+            "{left:?}"
+        );
+        assert_eq!(events.next().await, None);
+    });
+}
+
 /// What a runtime with threads asks for.
 #[test]
 fn every_future_may_be_sent_to_another_thread() {
@@ -133,6 +209,11 @@ fn every_future_may_be_sent_to_another_thread() {
     sendable(&db.iter());
     sendable(&db.status());
     sendable(&db.close());
+    sendable(&db.compact_range("a".."b"));
+    sendable(&db.verify());
+    sendable(&db.checkpoint("copy"));
+    sendable(&db.yield_leadership());
+    sendable(&db.events().unwrap().next());
     let typed = db.typed::<BigEndian<u8>, Json<String>>();
     let text = String::new();
     sendable(&typed.get(&1));
