@@ -38,9 +38,9 @@ impl OpenLog {
         Ok(OpenLog { name, file })
     }
 
-    fn first_sequence(&self) -> Result<Option<Sequence>> {
-        let first = succession::first_sequence(self.file.as_ref());
-        first.map_err(|error| Error::io("read", &self.name, error))
+    fn beginning(&self) -> Result<Option<succession::Beginning>> {
+        let beginning = succession::beginning_of(self.file.as_ref());
+        beginning.map_err(|error| Error::io("read", &self.name, error))
     }
 
     fn read(&self) -> Result<Vec<u8>> {
@@ -101,12 +101,12 @@ impl Moment {
         let mut file = target
             .create(to)
             .map_err(|error| Error::io("create", to, error))?;
-        let firsts: Vec<_> = self
+        let beginnings: Vec<_> = self
             .logs
             .iter()
-            .map(OpenLog::first_sequence)
+            .map(OpenLog::beginning)
             .collect::<Result<_>>()?;
-        for (log, end) in self.logs.iter().zip(succession::ends(&firsts)) {
+        for (log, end) in self.logs.iter().zip(succession::ends(&beginnings)) {
             let bytes = log.read()?;
             let mut out = Vec::with_capacity(bytes.len());
             for item in LogReader::new(&bytes) {

@@ -18,6 +18,9 @@
 //!   program's logs ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded. An opening that is settled
 //!   before its first answer leaves none to be replayed again, but one may be kept for who follows the batches
 //!   ([`crate::tail`]), and a repair without a manifest reads whatever is there.
+//! - A beginning may come late too: a candidate makes its log, stands still, and is succeeded before it appends that. Then
+//!   nothing follows it in its log, and the next beginning goes by what its successor counted. So a beginning that is alone
+//!   bounds nothing where a later log has one; where it was not late, the later one is the same sequence.
 //! - What a former process makes late touches nothing of its successor's: a log, table or manifest is created only where
 //!   there is none of its number ([`Fs::create_new`]).
 //!
@@ -47,8 +50,16 @@ pub(crate) fn beginning(first: Sequence) -> Option<WriteBatch> {
     })
 }
 
-/// The first sequence of a log, where it says so.
-pub(crate) fn first_sequence(log: &dyn ReadFile) -> io::Result<Option<Sequence>> {
+/// How a log begins that says so.
+#[derive(Clone, Copy)]
+pub(crate) struct Beginning {
+    first: Sequence,
+    /// Nothing follows it in its log.
+    is_alone: bool,
+}
+
+/// The beginning of a log, where it has one.
+pub(crate) fn beginning_of(log: &dyn ReadFile) -> io::Result<Option<Beginning>> {
     let mut head = [0; log::HEADER_LEN + HEADER_LEN];
     if log.len() < head.len() as u64 {
         return Ok(None);
@@ -58,16 +69,25 @@ pub(crate) fn first_sequence(log: &dyn ReadFile) -> io::Result<Option<Sequence>>
         Some(LogItem::Record { payload, .. }) => BatchRef::parse(&payload)
             .ok()
             .filter(|batch| batch.count() == 0)
-            .map(|batch| batch.sequence()),
+            .map(|batch| Beginning {
+                first: batch.sequence(),
+                is_alone: log.len() == head.len() as u64,
+            }),
         _ => None,
     })
 }
 
 /// For each log, in order, from which sequence on its records do not count, where the logs begin so.
-pub(crate) fn ends(firsts: &[Option<Sequence>]) -> Vec<Sequence> {
-    let mut ends = vec![Sequence::MAX; firsts.len()];
-    for at in (1..firsts.len()).rev() {
-        ends[at - 1] = ends[at].min(firsts[at].unwrap_or(Sequence::MAX));
+pub(crate) fn ends(beginnings: &[Option<Beginning>]) -> Vec<Sequence> {
+    let mut ends = vec![Sequence::MAX; beginnings.len()];
+    for at in (1..beginnings.len()).rev() {
+        let later = ends[at];
+        ends[at - 1] = match beginnings[at] {
+            // It came late itself: whoever came next had counted more by then.
+            Some(own) if own.is_alone && later != Sequence::MAX => later,
+            Some(own) => later.min(own.first),
+            None => later,
+        };
     }
     ends
 }
@@ -75,26 +95,26 @@ pub(crate) fn ends(firsts: &[Option<Sequence>]) -> Vec<Sequence> {
 /// The same of the logs with these numbers.
 pub(crate) fn ends_of(fs: &dyn Fs, logs: &[u64]) -> Result<Vec<Sequence>> {
     // Nothing comes before the first.
-    let later = logs.iter().skip(1).map(|number| first_of(fs, *number));
-    let firsts: Vec<_> = logs
+    let later = logs.iter().skip(1).map(|number| beginning_at(fs, *number));
+    let beginnings: Vec<_> = logs
         .first()
         .map(|_| Ok(None))
         .into_iter()
         .chain(later)
         .collect::<Result<_>>()?;
-    Ok(ends(&firsts))
+    Ok(ends(&beginnings))
 }
 
 /// The same where some of them may be damaged.
 pub(crate) fn ends_of_readable(fs: &dyn Fs, logs: &[u64]) -> Vec<Sequence> {
-    let first = |number: &u64| first_of(fs, *number).ok().flatten();
-    ends(&logs.iter().map(first).collect::<Vec<_>>())
+    let beginning = |number: &u64| beginning_at(fs, *number).ok().flatten();
+    ends(&logs.iter().map(beginning).collect::<Vec<_>>())
 }
 
-fn first_of(fs: &dyn Fs, number: u64) -> Result<Option<Sequence>> {
+fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {
     let name = filename::log(number);
     let log = fs.open_read(&name);
-    log.and_then(|log| first_sequence(log.as_ref()))
+    log.and_then(|log| beginning_of(log.as_ref()))
         .map_err(|error| Error::io("read", &name, error))
 }
 

@@ -251,6 +251,41 @@ fn a_verification_remarks_on_it_and_a_repair_leaves_it_out() {
     });
 }
 
+/// A candidate has made its log when it is succeeded, and says what it begins with when its successor has counted more.
+#[test]
+fn a_beginning_that_comes_late_takes_nothing_from_what_a_successor_counted() {
+    for writes in 0..=2_u8 {
+        let files = MemFs::new();
+        let former = Former::of(&files);
+        let fs = SpyFs::new(files.clone());
+        let (arrived, arrives) = channel();
+        let (go, may_go) = channel::<()>();
+        let may_go = Mutex::new(may_go);
+        fs.refuse(move |call| {
+            if call.is_append(".log") {
+                arrived.send(()).unwrap();
+                may_go.lock().unwrap().recv().unwrap();
+            }
+            None
+        });
+        let candidate = std::thread::spawn(move || Engine::open(Arc::new(fs), in_background()));
+        arrives.recv().unwrap();
+        former.goes_on();
+        let successor = unsettled(&files);
+        assert_eq!(successor.last_sequence(), 7, "nobody was told anything yet");
+        for write in 0..writes {
+            put(&successor, &[b'p' + write], b"2").unwrap();
+        }
+        go.send(()).unwrap();
+        candidate.join().unwrap().unwrap().close().unwrap();
+        let shown = contents(&successor);
+        successor.close().unwrap();
+        let engine = open(&files, &in_background());
+        assert_eq!(contents(&engine), shown, "{writes}");
+        assert_eq!(engine.last_sequence(), 7 + u64::from(writes));
+    }
+}
+
 /// Found by random lives of leaders: a successor that had tables before its first answer keeps the log for who follows the
 /// batches, and a repair that knows no manifest reads it. What was appended late to it took the place of what the successor
 /// was answered.
