@@ -1,5 +1,7 @@
 //! Leaders that stall for a while, and what goes on once they do.
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::page::ENTRIES;
 
@@ -44,11 +46,24 @@ fn who_reads_for_all_goes_on_reading_while_it_sends() {
     leader.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     attach(&session, link).unwrap();
     let large = vec![7; LARGE];
+    // Whoever sends for others lives until all is read: Wine 8 ends a thread's writes with the thread (docs/PLATFORMS.md).
+    let stay = Mutex::new(());
     std::thread::scope(|threads| {
-        let reader = threads.spawn(|| get(&session, PATIENCE));
+        let staying = stay.lock();
+        let reader = threads.spawn(|| {
+            let got = get(&session, PATIENCE);
+            drop(stay.lock());
+            got
+        });
         let read_last = leader.call();
         let puts: Vec<_> = (0..ENTRIES)
-            .map(|_| threads.spawn(|| put_now(&session, b"p", Limits::new(PATIENCE, true))))
+            .map(|_| {
+                threads.spawn(|| {
+                    let put = put_now(&session, b"p", Limits::new(PATIENCE, true));
+                    drop(stay.lock());
+                    put
+                })
+            })
             .collect();
         let ids: Vec<u64> = puts.iter().map(|_| leader.call()).collect();
         // It waits for an entry of the page, and goes with the answers that free one.
@@ -63,6 +78,7 @@ fn who_reads_for_all_goes_on_reading_while_it_sends() {
         leader.reply(read_last, Response::Value(Some(Bytes::new(&large))));
         let id = leader.call();
         leader.reply(id, Response::Written { sequence: 2 });
+        drop(staying);
         reader.join().unwrap().expect("it was answered");
         waits.join().unwrap().expect("it was answered");
         for put in puts {
