@@ -22,8 +22,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
 use crate::fs::Fs;
 use crate::health::{Health, closed};
+use crate::losses::{self, Losses};
 use crate::metrics::Metrics;
-use crate::options::Options;
+use crate::options::{Before, Options};
 use crate::recovery::{self, Recovered};
 use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     /// The newest committed batches, for those who follow.
     pub(crate) window: Arc<Window>,
     recovered: Recovered,
+    /// What was lost and not acknowledged yet.
+    losses: Mutex<Losses>,
     /// What is in logs below this one was recovered.
     first_log: u64,
     next_file: Arc<AtomicU64>,
@@ -108,7 +111,8 @@ impl Engine {
         let tables = Arc::new(tables);
         let next_file = Arc::new(AtomicU64::new(0));
         let bell = Arc::new(Bell::default());
-        let opened = recovery::open(&options, &tables, &next_file, &health, &bell)?;
+        let mut losses = Losses::read(fs.as_ref())?;
+        let opened = recovery::open(&options, &tables, &next_file, &health, &bell, &mut losses)?;
 
         let last = opened.recovered.last_sequence;
         // After a loss of power less may be there than was promised; no pin of that time is left.
@@ -137,6 +141,7 @@ impl Engine {
             metrics: Metrics::default(),
             window,
             recovered: opened.recovered,
+            losses: Mutex::new(losses),
             first_log: wal_number,
             next_file,
             log_number: AtomicU64::new(log_number),
@@ -159,6 +164,24 @@ impl Engine {
     /// What the opening found.
     pub fn recovered(&self) -> &Recovered {
         &self.shared.recovered
+    }
+
+    /// What this opening and earlier ones left out or set aside, a sentence each, until it is
+    /// [acknowledged](Engine::acknowledge_losses) or a repair was made.
+    pub fn losses(&self) -> Vec<String> {
+        self.shared.losses.lock().told()
+    }
+
+    /// Forgets the [losses](Engine::losses), durably, and gives what they were. The files that were set aside stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Poisoned`] where the directory is no longer this engine's, [`ErrorKind::Closed`], or the system's error.
+    pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
+        self.shared.health.check()?;
+        self.shared.health.check_owner(Before::Removal)?;
+        let mut kept = self.shared.losses.lock();
+        losses::clear(self.shared.fs.as_ref())?;
+        Ok(std::mem::take(&mut *kept).told())
     }
 
     /// Has what the opening recovered written to tables, if it is not and nobody has asked for it yet. It is when a write

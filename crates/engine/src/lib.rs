@@ -61,6 +61,7 @@ mod compaction;
 mod engine;
 mod flush;
 mod health;
+mod losses;
 mod manifest;
 mod memory;
 mod metrics;

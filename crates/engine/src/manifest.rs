@@ -49,6 +49,8 @@ pub(crate) struct Contents {
     pub(crate) files: BTreeMap<(usize, u64), NewFile>,
     /// What was dropped at the manifest's end, as sentences.
     pub(crate) dropped: Vec<String>,
+    /// Those of them by which something may be lost that was answered.
+    pub(crate) lost: Vec<String>,
 }
 
 impl Contents {
@@ -62,6 +64,7 @@ impl Contents {
             compact_pointers: Default::default(),
             files: BTreeMap::new(),
             dropped: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Contents {
         let mut state = Replay::default();
         let mut bad: Option<Corruption> = None;
         let mut dropped = Vec::new();
+        let mut lost = Vec::new();
         for item in LogReader::new(&bytes) {
             match item {
                 LogItem::Record {
@@ -103,16 +107,19 @@ impl Contents {
                     if mode == RecoveryMode::SameBoot {
                         return Err(Error::corruption(&name, error));
                     }
-                    dropped.push(format!(
+                    let what = format!(
                         "a damaged edit at the end of {name}, offset {offset}: {}",
                         error.what
-                    ));
+                    );
+                    lost.push(what.clone());
+                    dropped.push(what);
                     bad.get_or_insert(error);
                 }
             }
         }
         let mut contents = state.finish().map_err(|e| Error::corruption(&name, e))?;
         contents.dropped = dropped;
+        contents.lost = lost;
         Ok(contents)
     }
 
@@ -194,6 +201,7 @@ impl Replay {
             compact_pointers: self.compact_pointers,
             files: self.files,
             dropped: Vec::new(),
+            lost: Vec::new(),
         })
     }
 }

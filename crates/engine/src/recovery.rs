@@ -31,6 +31,7 @@ use crate::files::Tables;
 use crate::flush::TableWriting;
 use crate::fs::Fs;
 use crate::health::Health;
+use crate::losses::Losses;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
@@ -75,6 +76,7 @@ pub(crate) fn open(
     next_file: &Arc<AtomicU64>,
     health: &Arc<Health>,
     bell: &Arc<Bell>,
+    losses: &mut Losses,
 ) -> Result<Opened> {
     let fs = tables.fs();
     let names = list(fs.as_ref())?;
@@ -122,6 +124,7 @@ pub(crate) fn open(
         written,
         mut unsynced,
         dropped,
+        mut lost,
         aside,
         past,
         ..
@@ -133,11 +136,16 @@ pub(crate) fn open(
     };
 
     contents.dropped.extend(dropped);
+    lost.extend(contents.lost.iter().cloned());
     // Before the new manifest, after which the damaged log may be removed; it keeps its own name too, because until then
     // it is still needed.
     if let Some(number) = aside {
-        contents.dropped.push(keep_aside(fs.as_ref(), number)?);
+        let said = keep_aside(fs.as_ref(), number)?;
+        lost.push(said.clone());
+        contents.dropped.push(said);
     }
+    health.check_owner(Before::Create)?;
+    losses.add(fs.as_ref(), &lost)?;
 
     for file in written {
         contents.files.insert((0, file.number), file.to_new_file());

@@ -50,6 +50,8 @@ pub(super) struct Replay<'a> {
     pub(super) unsynced: Vec<Box<dyn WriteFile>>,
     pub(super) last: Sequence,
     pub(super) dropped: Vec<String>,
+    /// Those of them by which something may be lost that was answered.
+    pub(super) lost: Vec<String>,
     /// The log to be set aside once it is not needed.
     pub(super) aside: Option<u64>,
     /// The logs that had batches, for who follows them.
@@ -86,6 +88,7 @@ impl<'a> Replay<'a> {
             unsynced: Vec::new(),
             last: contents.last_sequence,
             dropped: Vec::new(),
+            lost: Vec::new(),
             aside: None,
             past: Vec::new(),
             end: Sequence::MAX,
@@ -182,11 +185,16 @@ impl<'a> Replay<'a> {
                     let what = format!(
                         "{bytes} bytes of a torn record at the end of {name}, offset {offset}"
                     );
-                    self.dropped.push(what);
+                    match after_reboot {
+                        // It may have been whole, and answered, before the power failed.
+                        true => self.lose(what),
+                        // Its process died before it could answer.
+                        false => self.dropped.push(what),
+                    }
                 }
                 Some(End::Bad { offset, what }) => {
                     let lost = bytes.len() as u64 - offset;
-                    self.dropped.push(format!(
+                    self.lose(format!(
                         "{lost} bytes of {name} from offset {offset} on: {what}"
                     ));
                     self.aside = Some(number);
@@ -220,11 +228,17 @@ impl<'a> Replay<'a> {
         }
     }
 
+    fn lose(&mut self, sentence: String) {
+        self.lost.push(sentence.clone());
+        self.dropped.push(sentence);
+    }
+
     /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.
     fn set_later_aside(&mut self, logs: &[u64]) -> Result<()> {
-        let fs = self.writing.fs.as_ref();
+        let fs = Arc::clone(&self.writing.fs);
         for &number in logs {
-            self.dropped.push(set_aside(fs, number)?);
+            let said = set_aside(fs.as_ref(), number)?;
+            self.lose(said);
         }
         Ok(())
     }
