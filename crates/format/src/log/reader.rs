@@ -3,6 +3,8 @@
 //! Gives the records that LevelDB's reader gives, and says more about the rest. It differs in three places, where LevelDB
 //! loses records without a word: zeroes in the middle of a log, and a length no block could hold, are [`LogItem::Bad`]
 //! here; and a fragment of type 5 is one of unknown type, where LevelDB takes it for its own mark of the file's end.
+//! In a fourth it gives records that LevelDB's reader drops: a fragment with a bad checksum costs itself alone where a
+//! sound one follows at the length it states, not the rest of its block.
 
 use std::borrow::Cow;
 
@@ -29,8 +31,9 @@ pub enum LogItem<'a> {
         /// How many bytes there are from `offset` to the end of the file.
         bytes: u64,
     },
-    /// Something whole but wrong was passed over: a bad checksum (the rest of its block goes with it), an unknown
-    /// type, a fragment out of place, an impossible length, zeroes before further data. More items may follow.
+    /// Something whole but wrong was passed over: a bad checksum (the rest of its block goes with it, unless a sound
+    /// fragment follows where the stated length ends), an unknown type, a fragment out of place, an impossible length,
+    /// zeroes before further data. More items may follow.
     Bad {
         /// Where the dropped bytes start in the file.
         offset: u64,
@@ -135,14 +138,36 @@ impl<'a> LogReader<'a> {
         let Some(data) = body.get(..length) else {
             return Fragment::Torn;
         };
-        let crc = crc::extend(crc::crc32c(&[kind]), data);
-        if crc::mask(crc) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        if !is_sound(kind, data, [c0, c1, c2, c3]) {
             return Fragment::Bad {
-                end: block_end.min(self.file.len()),
+                end: self.next_sound(end, block_end),
                 what: "checksum mismatch",
             };
         }
         Fragment::Whole { kind, data, end }
+    }
+
+    /// Where the first sound fragment starts that stated lengths lead to from `at` on; where none does, the block's end.
+    /// A length that is damaged itself leads anywhere, so nothing counts there but a checksum.
+    fn next_sound(&self, mut at: usize, block_end: usize) -> usize {
+        while let Some((header, body)) = self
+            .file
+            .get(at..block_end.min(self.file.len()))
+            .and_then(|rest| rest.split_first_chunk::<HEADER_LEN>())
+        {
+            let [c0, c1, c2, c3, l0, l1, kind] = *header;
+            let length = usize::from(u16::from_le_bytes([l0, l1]));
+            let Some(data) = body.get(..length) else {
+                break;
+            };
+            if matches!(kind, FULL | FIRST | MIDDLE | LAST)
+                && is_sound(kind, data, [c0, c1, c2, c3])
+            {
+                return at;
+            }
+            at += HEADER_LEN + length;
+        }
+        block_end.min(self.file.len())
     }
 
     /// Zeroes up to the file's end were allocated and never written. Elsewhere LevelDB skips the rest of the block
@@ -230,6 +255,12 @@ impl<'a> LogReader<'a> {
             }
         }
     }
+}
+
+/// Whether a fragment has the checksum that its header states.
+fn is_sound(kind: u8, data: &[u8], stated: [u8; 4]) -> bool {
+    let crc = crc::extend(crc::crc32c(&[kind]), data);
+    crc::mask(crc) == u32::from_le_bytes(stated)
 }
 
 impl<'a> Iterator for LogReader<'a> {

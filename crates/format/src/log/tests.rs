@@ -264,10 +264,26 @@ fn zeroes_in_the_middle_skip_the_rest_of_their_block_and_are_told() {
 }
 
 #[test]
-fn a_bad_checksum_drops_the_rest_of_its_block() {
+fn bad_checksum_costs_one_record_where_the_next_is_sound() {
+    let filler = vec![7; BLOCK_LEN];
+    let mut file = write(&[b"foo", b"bar", b"baz", &filler, b"last"]);
+    file[10 + 7] ^= 1;
+    file[20 + 8] ^= 1;
+    let found = items(&file);
+    assert_eq!(found[0], record(b"foo", 0, 10));
+    assert_eq!(found[1], bad(10, 20, CHECKSUM), "two in a row");
+    assert!(
+        matches!(&found[2], LogItem::Record { offset: 30, payload, .. } if **payload == *filler)
+    );
+    assert!(matches!(&found[3], LogItem::Record { payload, .. } if **payload == *b"last"));
+    assert_eq!(found.len(), 4);
+}
+
+#[test]
+fn bad_length_drops_the_rest_of_its_block() {
     let filler = vec![7; BLOCK_LEN];
     let mut file = write(&[b"foo", b"bar", &filler, b"last"]);
-    file[10 + 7] ^= 1;
+    file[10 + 4] ^= 1; // the length: it leads into the next record
     let at = BLOCK_LEN as u64;
     let found = items(&file);
     assert_eq!(found[0], record(b"foo", 0, 10));
