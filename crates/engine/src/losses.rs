@@ -90,7 +90,11 @@ impl Losses {
         if self.more > 0 {
             text.push_str(&format!("+{}\n", self.more));
         }
-        let mut file = fs.create(NEW_LOSSES).map_err(failed)?;
+        // One that was cut short by a crash.
+        if fs.exists(NEW_LOSSES).map_err(failed)? {
+            fs.remove(NEW_LOSSES).map_err(failed)?;
+        }
+        let mut file = fs.create_new(NEW_LOSSES).map_err(failed)?;
         file.append(text.as_bytes()).map_err(failed)?;
         file.sync().map_err(failed)?;
         drop(file);

@@ -24,6 +24,8 @@ use crate::health::Health;
 use crate::options::{Before, RecoveryMode};
 use crate::version::Version;
 
+pub(crate) mod choose;
+
 /// The number of the manifest that `CURRENT` names; nothing where there is no `CURRENT`, or none that names one.
 ///
 /// # Errors
@@ -121,6 +123,12 @@ impl Contents {
         contents.dropped = dropped;
         contents.lost = lost;
         Ok(contents)
+    }
+
+    /// Notes that something was left out by which answered writes may be lost.
+    pub(crate) fn lose(&mut self, sentence: String) {
+        self.dropped.push(sentence.clone());
+        self.lost.push(sentence);
     }
 
     /// The version of these files.

@@ -99,7 +99,7 @@ pub(crate) fn open(
     let writing = TableWriting::new(options, tables, next_file, health);
     let logs = match created {
         true => Vec::new(),
-        false => logs_to_replay(&contents, &names)?,
+        false => find_logs(&mut contents, &names)?,
     };
     if !created && may_be_gathered(options, &contents) {
         let mut replay = Replay::new(&writing, options, &contents);
@@ -124,28 +124,21 @@ pub(crate) fn open(
         written,
         mut unsynced,
         dropped,
-        mut lost,
+        lost,
         aside,
         past,
         ..
     } = replay;
-    let past = match aside {
+    let past = match aside.damaged {
         None => kept_for_followers(fs.as_ref(), options, in_tables, &names, past),
         // What the log holds behind its damage is no part of the past.
         Some(_) => Vec::new(),
     };
 
     contents.dropped.extend(dropped);
-    lost.extend(contents.lost.iter().cloned());
-    // Before the new manifest, after which the damaged log may be removed; it keeps its own name too, because until then
-    // it is still needed.
-    if let Some(number) = aside {
-        let said = keep_aside(fs.as_ref(), number)?;
-        lost.push(said.clone());
-        contents.dropped.push(said);
-    }
+    contents.lost.extend(lost);
     health.check_owner(Before::Create)?;
-    losses.add(fs.as_ref(), &lost)?;
+    aside.set_aside(fs.as_ref(), &mut contents, losses)?;
 
     for file in written {
         contents.files.insert((0, file.number), file.to_new_file());
@@ -308,21 +301,23 @@ fn check_tables_exist(contents: &Contents, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The numbers of a directory's logs, tables and manifests, those that were set aside too.
+fn numbers_of(names: &[String]) -> impl Iterator<Item = u64> + '_ {
+    names.iter().filter_map(|name| {
+        let aside = [ASIDE_PREFIX, REPLACED_PREFIX];
+        let mut was = aside.iter().filter_map(|prefix| name.strip_prefix(prefix));
+        match filename::parse(was.next().unwrap_or(name)) {
+            Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => Some(number),
+            _ => None,
+        }
+    })
+}
+
 /// Above the manifest's word and above every number in the directory: a process that still reads a file left over from
 /// before a crash must not see it change.
 pub(crate) fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
-    let in_use = names.iter().filter_map(|name| match filename::parse(name) {
-        Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => {
-            Some(number.saturating_add(1))
-        }
-        _ => None,
-    });
-    let aside = names.iter().filter_map(|name| {
-        let (_, number) = filename::parse(name.strip_prefix(ASIDE_PREFIX)?)?;
-        Some(number.saturating_add(1))
-    });
-    let first = in_use
-        .chain(aside)
+    let first = numbers_of(names)
+        .map(|number| number.saturating_add(1))
         .filter(|number| *number < MAX_FILE_NUMBER)
         .chain([
             contents.next_file_number,
@@ -339,8 +334,48 @@ pub(crate) fn first_free_number(contents: &Contents, names: &[String]) -> Result
     Ok(first)
 }
 
-/// The logs that are not in tables yet, in order, also those that no manifest ever named.
-pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Vec<u64>> {
+/// The logs to be replayed, of which none may be missing but an empty one.
+fn find_logs(contents: &mut Contents, names: &[String]) -> Result<Vec<u64>> {
+    let logs = logs_to_replay(contents, names);
+    if let Some(missing) = logs.missing {
+        let message = format!("{}: {}", missing.name, missing.what());
+        if !missing.is_newest {
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
+        contents.lose(message);
+    }
+    Ok(logs.numbers)
+}
+
+/// The logs that a manifest needs.
+pub(crate) struct NeededLogs {
+    /// Those that are there, in order, also those that no manifest ever named.
+    pub(crate) numbers: Vec<u64>,
+    /// The log that the manifest names, where it is not there.
+    pub(crate) missing: Option<MissingLog>,
+}
+
+/// A log that a manifest names and that is not there.
+pub(crate) struct MissingLog {
+    pub(crate) name: String,
+    /// No file has a higher number. So it was the log of the last opening, which ended well without a write; and copies
+    /// that leave out `*.log` miss it.
+    pub(crate) is_newest: bool,
+}
+
+impl MissingLog {
+    pub(crate) fn what(&self) -> &'static str {
+        match self.is_newest {
+            true => {
+                "it is missing, and is taken for an empty log that was not copied: no file is newer"
+            }
+            false => "it is missing: the manifest says that it holds the last writes",
+        }
+    }
+}
+
+/// The logs that are not in tables yet.
+pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> NeededLogs {
     let numbers: BTreeSet<u64> = names
         .iter()
         .filter_map(|name| match filename::parse(name) {
@@ -349,24 +384,33 @@ pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> Result<Ve
         })
         .collect();
     // Number 0 is what the manifest of a database says that was never opened after it was made or repaired.
-    if contents.log_number != 0 && !numbers.contains(&contents.log_number) {
-        let name = filename::log(contents.log_number);
-        let message = format!("{name} is missing: the manifest says that it holds the last writes");
-        return Err(Error::new(ErrorKind::Corruption, message));
-    }
+    let is_missing = contents.log_number != 0 && !numbers.contains(&contents.log_number);
     let is_needed = |number: &u64| {
         *number >= contents.log_number
             || (*number == contents.prev_log_number && contents.prev_log_number != 0)
     };
-    Ok(numbers.into_iter().filter(is_needed).collect())
+    NeededLogs {
+        numbers: numbers.into_iter().filter(is_needed).collect(),
+        missing: is_missing.then(|| MissingLog {
+            name: filename::log(contents.log_number),
+            is_newest: is_newest_number(contents.log_number, names),
+        }),
+    }
 }
 
-/// Names of files that were set aside begin so.
-pub(crate) const ASIDE_PREFIX: &str = "level-party.aside-";
+/// Whether no file of a directory has this number or a higher one.
+pub(crate) fn is_newest_number(number: u64, names: &[String]) -> bool {
+    numbers_of(names).all(|other| other < number)
+}
 
-/// A free name that no recovery looks at, for a file that is to be set aside.
-pub(crate) fn aside_name(fs: &dyn Fs, name: &str) -> Result<String> {
-    let mut aside = format!("{ASIDE_PREFIX}{name}");
+/// Names of files that an opening set aside begin so.
+pub(crate) const ASIDE_PREFIX: &str = "level-party.aside-";
+/// Names of files that a repair replaced begin so.
+pub(crate) const REPLACED_PREFIX: &str = "level-party.replaced-";
+
+/// A free name with this prefix, for a file that is to be set aside.
+pub(crate) fn aside_name(fs: &dyn Fs, prefix: &str, name: &str) -> Result<String> {
+    let mut aside = format!("{prefix}{name}");
     let exists = |name: &str| {
         fs.exists(name)
             .map_err(|error| Error::io("look for", name, error))
@@ -377,27 +421,50 @@ pub(crate) fn aside_name(fs: &dyn Fs, name: &str) -> Result<String> {
     Ok(aside)
 }
 
-/// Gives a log a name that no recovery looks at, and says so.
-fn set_aside(fs: &dyn Fs, number: u64) -> Result<String> {
-    let name = filename::log(number);
-    let aside = aside_name(fs, &name)?;
-    fs.rename(&name, &aside)
-        .map_err(|error| Error::io("set aside", &name, error))?;
-    Ok(format!("{name} was set aside as {aside}"))
+/// Logs that are to be set aside.
+#[derive(Default)]
+struct Aside {
+    /// The one in which recovery ended.
+    damaged: Option<u64>,
+    /// Those behind it.
+    later: Vec<u64>,
 }
 
-/// Gives a log a second name that no recovery looks at, durably, and says so. A copy that a recovery cut short has left is
-/// replaced.
-fn keep_aside(fs: &dyn Fs, number: u64) -> Result<String> {
-    let name = filename::log(number);
-    let aside = format!("{ASIDE_PREFIX}{name}");
-    let keep = || {
-        if fs.exists(&aside)? {
-            fs.remove(&aside)?;
+impl Aside {
+    /// Writes down what is lost, then gives the logs names that no recovery looks at. All of it comes before the new
+    /// manifest, after which they would be removed as obsolete. Cut short anywhere, it is done again by the next opening:
+    /// the damaged log goes last, and keeps its own name too.
+    fn set_aside(self, fs: &dyn Fs, contents: &mut Contents, losses: &mut Losses) -> Result<()> {
+        let renames: Vec<(String, String)> = self
+            .later
+            .iter()
+            .map(|number| filename::log(*number))
+            .map(|name| Ok((aside_name(fs, ASIDE_PREFIX, &name)?, name)))
+            .collect::<Result<_>>()?;
+        let kept = self.damaged.map(|number| {
+            let name = filename::log(number);
+            (format!("{ASIDE_PREFIX}{name}"), name)
+        });
+        for (aside, name) in renames.iter().chain(&kept) {
+            contents.lose(format!("{name} was set aside as {aside}"));
         }
-        fs.link(&name, fs, &aside)?;
-        fs.sync_dir()
-    };
-    keep().map_err(|error| Error::io("set aside", &name, error))?;
-    Ok(format!("{name} was set aside as {aside}"))
+        losses.add(fs, &contents.lost)?;
+        for (aside, name) in &renames {
+            fs.rename(name, aside)
+                .map_err(|error| Error::io("set aside", name, error))?;
+        }
+        if let Some((aside, name)) = &kept {
+            keep_aside(fs, name, aside).map_err(|error| Error::io("set aside", name, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives a log a second name, durably. A copy that a recovery cut short has left is replaced.
+fn keep_aside(fs: &dyn Fs, name: &str, aside: &str) -> std::io::Result<()> {
+    if fs.exists(aside)? {
+        fs.remove(aside)?;
+    }
+    fs.link(name, fs, aside)?;
+    fs.sync_dir()
 }

@@ -1,31 +1,46 @@
 //! Repair: makes of a damaged database one that opens, with all that can still be read.
 //!
-//! Promises: nothing is deleted: what is replaced gets a name that LevelDB ignores (`level-party.aside-...`), and it has
-//! that name before the repaired database has its manifest. Until `CURRENT` is switched, in one step, the database is as
-//! it was. Where the manifest can be trusted, levels are kept and only damaged tables are rewritten, without their
-//! damaged blocks. Where it can't, all tables and logs are merged into one sorted run, so that the newest entry of a key
-//! wins whatever level or number its table had (LevelDB's own repairer goes by file numbers, which can show old values).
+//! Promises:
+//! - Nothing is deleted, and nothing is left that a later opening would remove: every file that the repaired database does
+//!   not use gets a name that LevelDB and this engine ignore (`level-party.replaced-...`), and it has that name before the
+//!   repaired database has its manifest. Until `CURRENT` is switched, in one step, the database is as it was.
+//! - Where a manifest can be read, its levels are kept and only damaged tables are rewritten, without their damaged blocks.
+//!   What else may hold the lost entries (tables that it does not name, logs below its log number) is read too, and of it
+//!   whatever is newer than what the levels have: [`plan`] says which files. Where every named file is sound none of it is
+//!   read, so that nothing deleted comes back.
+//! - Where no manifest can be read, all tables and logs are merged into one sorted run, so that the newest entry of a key
+//!   wins whatever level or number its table had (LevelDB's own repairer goes by file numbers, which can show old values).
+//! - What an opening has set aside comes back, as far as nothing was written over it since.
+//! - The last sequence is at least that of everything kept.
+//!
 //! Must not know: who holds the directory's `LOCK`: the caller does, throughout.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use level_party_format::edit::LEVELS;
-use level_party_format::filename::{self, CURRENT, FileKind};
+use level_party_format::filename;
 
 use crate::bell::Bell;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
 use crate::fs::Fs;
 use crate::health::Health;
+use crate::losses;
 use crate::manifest::{Contents, Manifest};
 use crate::options::Options;
-use crate::recovery::aside_name;
-use crate::verify::{Examined, Problem, examine, numbered};
+use crate::recovery::{ASIDE_PREFIX, REPLACED_PREFIX, aside_name};
+use crate::verify::{Problem, examine};
 use crate::wal::Wal;
 
+mod aside;
+mod lost;
+mod overlay;
+mod pieces;
+mod plan;
+mod raw;
 mod rebuild;
 
+use plan::Plan;
 use rebuild::Rebuild;
 
 /// A repair of a database that nobody has open. Without [`Repair::dry_run`]`(false)` it changes nothing, and says what it
@@ -56,33 +71,25 @@ pub struct Repair {
     fs: Arc<dyn Fs>,
     options: Options,
     dry_run: bool,
+    bring_back: bool,
+    allow_empty: bool,
 }
 
 /// What a [`Repair`] found, and did or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// What is wrong, as [`verify`](crate::verify) tells it. If there is nothing, nothing is done.
+    /// What is wrong, as [`verify`](crate::verify) tells it.
     pub problems: Vec<Problem>,
-    /// What is to be done, or was done, one sentence each.
+    /// What openings left out or set aside that nobody has acknowledged; the repair ends the telling.
+    pub losses: Vec<String>,
+    /// What is to be done, or was done, one sentence each; if it is nothing, nothing is done.
     pub actions: Vec<String>,
-    /// What could not be kept, one sentence each; known only when it was done.
+    /// What could not be kept, a few sentences for each file; known only when it was done.
     pub lost: Vec<String>,
     /// The files that were set aside: the name they had, and the name they have.
     pub aside: Vec<(String, String)>,
     /// The repair was done; false for a dry run, and where there was nothing to do.
     pub done: bool,
-}
-
-/// What is to be done.
-struct Plan {
-    /// What the manifest says, if it can be trusted.
-    contents: Option<Contents>,
-    bad_tables: BTreeSet<u64>,
-    /// Logs whose batches become tables.
-    logs: Vec<u64>,
-    /// They, or ones that are missing, are not replayed any more.
-    replace_logs: bool,
-    names: Vec<String>,
 }
 
 impl Repair {
@@ -92,6 +99,8 @@ impl Repair {
             fs,
             options,
             dry_run: true,
+            bring_back: true,
+            allow_empty: false,
         }
     }
 
@@ -101,50 +110,58 @@ impl Repair {
         self
     }
 
+    /// Whether the sound batches of logs that openings have set aside are brought back; so at first. An entry comes back
+    /// only where its key was not written since.
+    pub fn bring_back_aside(mut self, bring_back: bool) -> Repair {
+        self.bring_back = bring_back;
+        self
+    }
+
+    /// Whether a repair may leave an empty database where files with data are that it can't read; not at first.
+    pub fn allow_empty(mut self, allow_empty: bool) -> Repair {
+        self.allow_empty = allow_empty;
+        self
+    }
+
     /// Looks at the database, and repairs it if anything is wrong.
     ///
     /// # Errors
-    /// As [`verify`](crate::verify), and for options that [`Engine::open`](crate::Engine::open) refuses. If it fails while
-    /// repairing, the database is as it was, beside some new files.
+    /// As [`verify`](crate::verify), and for options that [`Engine::open`](crate::Engine::open) refuses;
+    /// [`ErrorKind::Corruption`] where nothing could be kept, unless that is [allowed](Repair::allow_empty). If it fails
+    /// while repairing, the database is as it was, beside some new files.
     pub fn run(self) -> Result<Repaired> {
         self.options.check()?;
         let examined = examine(&self.fs, &self.options.comparator)?;
-        let problems = examined.verified.problems.clone();
-        if problems.is_empty() {
-            return Ok(Repaired::default());
-        }
-        let last_sequence = examined.verified.last_sequence;
-        let plan = Plan::of(examined);
         let mut report = Repaired {
-            problems,
-            actions: plan.actions(),
+            problems: examined.verified.problems.clone(),
+            losses: examined.verified.losses.clone(),
             ..Repaired::default()
         };
-        if !self.dry_run {
-            self.carry_out(plan, last_sequence, &mut report)?;
+        let last_sequence = examined.verified.last_sequence;
+        let aside = match self.bring_back {
+            true => aside::find(self.fs.as_ref(), &examined.names)?,
+            false => Vec::new(),
+        };
+        let plan = Plan::of(examined, aside);
+        report.actions = plan.actions(!report.losses.is_empty());
+        if !report.actions.is_empty() && !self.dry_run {
+            match plan.is_needed {
+                true => self.carry_out(plan, last_sequence, &mut report)?,
+                false => losses::clear(self.fs.as_ref())?,
+            }
             report.done = true;
         }
         Ok(report)
     }
 
-    fn carry_out(&self, plan: Plan, last_sequence: u64, report: &mut Repaired) -> Result<()> {
-        let fs = self.fs.as_ref();
-        let mut aside = plan.files_to_set_aside(fs)?;
+    fn carry_out(&self, mut plan: Plan, last_sequence: u64, report: &mut Repaired) -> Result<()> {
         let mut rebuild = Rebuild::new(&self.fs, &self.options, &plan)?;
         let from_logs = rebuild.tables_of_logs(&plan.logs)?;
-        let mut contents = match plan.contents {
-            Some(mut contents) => {
-                rebuild.mend_levels(&mut contents, &plan.bad_tables, &mut aside)?;
-                for file in from_logs {
-                    contents.files.insert((0, file.number), file.to_new_file());
-                }
-                contents
-            }
+        let mut contents = match plan.take_contents() {
+            Some(contents) => self.mend(contents, &plan, from_logs, &mut rebuild)?,
             None => {
-                let tables = numbered(&plan.names, FileKind::Table);
-                let run = rebuild.merge_all(&tables, &plan.bad_tables, from_logs)?;
                 let mut contents = Contents::of_new_database();
-                for file in run {
+                for file in rebuild.merge_all(&plan, from_logs)? {
                     contents
                         .files
                         .insert((LEVELS - 1, file.number), file.to_new_file());
@@ -152,17 +169,72 @@ impl Repair {
                 contents
             }
         };
-        contents.last_sequence = contents.last_sequence.max(last_sequence);
-        self.publish(&mut contents, &rebuild, plan.replace_logs, &aside)?;
-        report.lost = rebuild.into_lost();
-        for (name, _) in &aside {
-            fs.remove(name)
-                .map_err(|error| Error::io("remove", name, error))?;
+        self.bring_back(&mut contents, &plan, &mut rebuild)?;
+        contents.last_sequence = contents
+            .last_sequence
+            .max(last_sequence)
+            .max(rebuild.last_sequence());
+        if contents.files.is_empty() && !plan.may_be_empty() && !self.allow_empty {
+            let message = "nothing of it could be kept, so nothing was changed";
+            return Err(Error::new(ErrorKind::Corruption, message));
         }
-        fs.sync_dir()
-            .map_err(|error| Error::io("sync", "the directory", error))?;
+        let aside = self.names_aside(&plan, &contents)?;
+        self.publish(&mut contents, &rebuild, plan.replace_logs, &aside)?;
+        self.clean_up(&rebuild, &aside)?;
+        rebuild.tell(report);
         report.aside = aside;
         Ok(())
+    }
+
+    /// The levels of a manifest without what is damaged, and on top of them what other files have that is newer.
+    fn mend(
+        &self,
+        mut contents: Contents,
+        plan: &Plan,
+        from_logs: Vec<Arc<FileMeta>>,
+        rebuild: &mut Rebuild,
+    ) -> Result<Contents> {
+        let lost = rebuild.mend_levels(&mut contents, &plan.bad_tables)?;
+        let mut newer = rebuild.sound_tables(&plan.unnamed)?;
+        newer.extend(from_logs);
+        let is_newer = |sequence: u64, known: Option<u64>| known.is_none_or(|k| sequence > k);
+        rebuild.lay_over(&mut contents, newer, |_, sequence, known| {
+            is_newer(sequence, known)
+        })?;
+        if !lost.is_empty() {
+            let mut older = rebuild.sound_tables(&plan.obsolete)?;
+            older.extend(rebuild.tables_of_logs(&plan.old_logs)?);
+            rebuild.lay_over(&mut contents, older, |key, sequence, known| {
+                lost.contain(key) && is_newer(sequence, known)
+            })?;
+        }
+        Ok(contents)
+    }
+
+    /// What openings have set aside, where nothing was written over it since.
+    fn bring_back(
+        &self,
+        contents: &mut Contents,
+        plan: &Plan,
+        rebuild: &mut Rebuild,
+    ) -> Result<()> {
+        let Some(parted_at) = plan.aside.iter().map(|log| log.parted_at).min() else {
+            return Ok(());
+        };
+        let tables = rebuild.tables_of_aside(&plan.aside)?;
+        rebuild.lay_over(contents, tables, |_, _, known| {
+            known.is_none_or(|known| known < parted_at)
+        })
+    }
+
+    /// For each file that the repaired database does not use, the name that it gets.
+    fn names_aside(&self, plan: &Plan, contents: &Contents) -> Result<Vec<(String, String)>> {
+        let names = plan.unused(contents).into_iter().map(|name| {
+            let was = name.strip_prefix(ASIDE_PREFIX).unwrap_or(&name);
+            let aside = aside_name(self.fs.as_ref(), REPLACED_PREFIX, was)?;
+            Ok((name, aside))
+        });
+        names.collect()
     }
 
     /// Gives what goes its second name, and then the database its new manifest.
@@ -199,94 +271,17 @@ impl Repair {
         )?;
         Ok(())
     }
-}
 
-impl Plan {
-    fn of(examined: Examined) -> Plan {
-        let mut logs: Vec<u64> = numbered(&examined.names, FileKind::Log)
-            .into_keys()
-            .collect();
-        let mut replace_logs = true;
-        if let Some(contents) = &examined.contents {
-            let (log, prev_log) = (contents.log_number, contents.prev_log_number);
-            replace_logs = examined.bad_logs || prev_log != 0;
-            logs.retain(|number| replace_logs && (*number >= log || *number == prev_log));
+    /// Takes their old names from the files that are set aside, and removes what was made on the way.
+    fn clean_up(&self, rebuild: &Rebuild, aside: &[(String, String)]) -> Result<()> {
+        let fs = self.fs.as_ref();
+        let made = rebuild.made_on_the_way().map(filename::table);
+        for name in made.chain(aside.iter().map(|(name, _)| name.clone())) {
+            fs.remove(&name)
+                .map_err(|error| Error::io("remove", &name, error))?;
         }
-        Plan {
-            contents: examined.contents,
-            bad_tables: examined.bad_tables.into_iter().collect(),
-            logs,
-            replace_logs,
-            names: examined.names,
-        }
+        fs.sync_dir()
+            .map_err(|error| Error::io("sync", "the directory", error))?;
+        losses::clear(fs)
     }
-
-    fn actions(&self) -> Vec<String> {
-        let mut actions = Vec::new();
-        match &self.contents {
-            Some(_) => {
-                for number in &self.bad_tables {
-                    let table = filename::table(*number);
-                    actions.push(format!(
-                        "{table} is rewritten on its level, without what can't be read"
-                    ));
-                }
-            }
-            None => {
-                let tables = numbered(&self.names, FileKind::Table).len();
-                actions.push(format!(
-                    "the manifest can't be trusted: what {tables} tables hold is merged into new tables on the last level"
-                ));
-            }
-        }
-        for number in &self.logs {
-            actions.push(format!(
-                "the good batches of {} become a table",
-                filename::log(*number)
-            ));
-        }
-        actions.push("a new manifest is made, and what it replaces is set aside".to_owned());
-        actions
-    }
-
-    /// The manifests, and the logs that become tables; with a manifest that can't be trusted, the tables too.
-    fn files_to_set_aside(&self, fs: &dyn Fs) -> Result<Vec<(String, String)>> {
-        let mut names: Vec<String> = Vec::new();
-        for (_, name) in numbered(&self.names, FileKind::Manifest) {
-            names.push(name.to_owned());
-        }
-        for (number, name) in numbered(&self.names, FileKind::Log) {
-            if self.logs.contains(&number) {
-                names.push(name.to_owned());
-            }
-        }
-        if self.contents.is_none() {
-            let tables = self
-                .names
-                .iter()
-                .filter(|name| matches!(filename::parse(name), Some((FileKind::Table, _))));
-            names.extend(tables.cloned());
-        }
-        names.retain(|name| name != CURRENT);
-        let pairs = names.into_iter().map(|name| {
-            let aside = aside_name(fs, &name)?;
-            Ok((name, aside))
-        });
-        pairs.collect()
-    }
-}
-
-/// A table that is replaced: its name now, and the one it gets.
-fn aside_of_table(fs: &dyn Fs, file: &FileMeta) -> Result<Option<(String, String)>> {
-    for name in [
-        filename::table(file.number),
-        filename::table_old(file.number),
-    ] {
-        let exists = fs.exists(&name);
-        if exists.map_err(|error| Error::io("look for", &name, error))? {
-            let aside = aside_name(fs, &name)?;
-            return Ok(Some((name, aside)));
-        }
-    }
-    Ok(None)
 }

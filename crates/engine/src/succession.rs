@@ -118,6 +118,16 @@ fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {
         .map_err(|error| Error::io("read", &name, error))
 }
 
+/// What is missing before a log of ours that begins with this empty batch, where `last` is the last sequence that was found
+/// before it: every log of an opening begins right behind what the opening had recovered.
+pub(crate) fn gap(beginning: &BatchRef<'_>, last: Option<Sequence>) -> Option<String> {
+    let (first, last) = (beginning.sequence(), last?);
+    let missing = first.checked_sub(last + 1).filter(|missing| *missing > 0)?;
+    Some(format!(
+        "it begins with the sequence {first}, but what comes before it ends at {last}: {missing} writes are missing"
+    ))
+}
+
 /// Whether a batch was appended late to a log whose records do not count from `end` on.
 pub(crate) fn is_late(batch: &BatchRef<'_>, end: Sequence) -> bool {
     batch.count() > 0 && batch.sequence() >= end

@@ -1,17 +1,18 @@
 //! Verify: looks at every byte of a database that matters, and changes nothing.
 //!
 //! Promises: every checksum of the tables, the logs and the manifest; the order of keys in tables and of tables in
-//! levels; ranges, sizes and sequences against the manifest; index and filter against the blocks. It goes on after a
-//! problem, and needs memory for one file at a time.
+//! levels; ranges, sizes and sequences against the manifest; index and filter against the blocks; whether each log goes on
+//! where the one before it ends. It goes on after a problem, needs memory for one file at a time, and tells a few examples
+//! and a count for each file, however damaged it is.
 //! Must not know: how to mend what it finds ([`Repair`](crate::Repair) does).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use level_party_format::batch::BatchRef;
 use level_party_format::edit::LEVELS;
-use level_party_format::filename::{self, CURRENT, FileKind};
+use level_party_format::filename::{self, FileKind};
 use level_party_format::key::InternalComparator;
 use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Comparator, Corruption, Sequence};
@@ -19,8 +20,8 @@ use level_party_format::{Comparator, Corruption, Sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::fs::Fs;
-use crate::manifest::Contents;
-use crate::options::RecoveryMode;
+use crate::losses::Losses;
+use crate::manifest::choose::{Chosen, choose};
 use crate::recovery;
 use crate::succession;
 use crate::version::Version;
@@ -43,6 +44,45 @@ impl fmt::Display for Problem {
             Some(offset) => write!(f, "{} at offset {offset}: {}", self.file, self.what),
             None => write!(f, "{}: {}", self.file, self.what),
         }
+    }
+}
+
+/// Examples that are told of one file; the others are counted.
+const TOLD_OF_A_FILE: u64 = 4;
+
+/// Findings, of which a few are told of each file.
+#[derive(Default)]
+struct Findings {
+    told: Vec<Problem>,
+    /// The file that is being looked at, and how many findings it has.
+    file: String,
+    count: u64,
+}
+
+impl Findings {
+    fn add(&mut self, finding: Problem) {
+        if finding.file != self.file {
+            self.end_file();
+            self.file.clone_from(&finding.file);
+        }
+        self.count += 1;
+        if self.count <= TOLD_OF_A_FILE {
+            self.told.push(finding);
+        }
+    }
+
+    fn end_file(&mut self) {
+        let more = self.count.saturating_sub(TOLD_OF_A_FILE);
+        if more > 0 {
+            let what = format!("and {more} more like these");
+            self.told.push(Problem::new(&self.file, None, what));
+        }
+        self.count = 0;
+    }
+
+    fn into_told(mut self) -> Vec<Problem> {
+        self.end_file();
+        self.told
     }
 }
 
@@ -83,16 +123,15 @@ pub struct Verified {
     pub batches: u64,
     /// The last sequence in tables, logs and manifest.
     pub last_sequence: Sequence,
+    /// What openings left out or set aside, and nobody has acknowledged: see
+    /// [`Engine::losses`](crate::Engine::losses).
+    pub losses: Vec<String>,
 }
 
 impl Verified {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong now. Losses of the past do not count.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
-    }
-
-    fn bad(&mut self, error: &Error, file: &str) {
-        self.problems.push(Problem::of(error, file));
     }
 }
 
@@ -128,10 +167,10 @@ pub fn verify(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Verified> {
 /// A database as it was found: the report, and what a repair goes by.
 pub(crate) struct Examined {
     pub(crate) verified: Verified,
-    /// What the manifest says, if it can be trusted.
-    pub(crate) contents: Option<Contents>,
-    /// Numbers of tables with a problem.
-    pub(crate) bad_tables: Vec<u64>,
+    /// The manifest that the files were looked at by; nothing, if none can be read or its levels are out of order.
+    pub(crate) chosen: Option<Chosen>,
+    /// Numbers of the tables with a problem, missing ones too: of those that the manifest names, or of all.
+    pub(crate) bad_tables: BTreeSet<u64>,
     /// Something is wrong with the logs to be replayed.
     pub(crate) bad_logs: bool,
     pub(crate) names: Vec<String>,
@@ -152,36 +191,32 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
         let message = "there is no database in the directory";
         return Err(Error::new(ErrorKind::DoesNotExist, message));
     }
-    let mut verified = Verified::default();
-    let contents = match Contents::read(fs.as_ref(), comparator.name(), RecoveryMode::SameBoot) {
-        Ok(contents) => Some(contents),
-        Err(error) if error.kind() == ErrorKind::ComparatorMismatch => return Err(error),
-        Err(error) => {
-            verified.bad(&error, CURRENT);
-            None
-        }
-    };
-    let mut examiner = Examiner {
-        tables: Arc::new(Tables::new(
-            Arc::clone(fs),
-            InternalComparator::new(comparator.clone()),
-            true,
-        )),
-        verified,
-        bad_tables: Vec::new(),
-    };
-    let trusted = match &contents {
-        Some(contents) => examiner.check_manifest(contents, &names),
-        None => false,
-    };
-    if !trusted {
+    let choice = choose(fs.as_ref(), comparator.name(), &names)?;
+    let mut examiner = Examiner::new(Arc::new(Tables::new(
+        Arc::clone(fs),
+        InternalComparator::new(comparator.clone()),
+        true,
+    )));
+    for (file, error) in &choice.flaws {
+        examiner.bad(error, file);
+    }
+    let mut chosen = choice.chosen;
+    if let Some(by) = &chosen
+        && !examiner.check_manifest(by, &names)
+    {
+        chosen = None;
+    }
+    if chosen.is_none() {
         examiner.check_tables_without_manifest(&names);
     }
-    let bad_logs = examiner.check_logs(contents.as_ref().filter(|_| trusted), &names);
+    let bad_logs = examiner.check_logs(chosen.as_ref(), &names);
+    let bad_tables = std::mem::take(&mut examiner.bad_tables);
+    let mut verified = examiner.finish();
+    verified.losses = Losses::read(fs.as_ref())?.told();
     Ok(Examined {
-        contents: contents.filter(|_| trusted),
-        verified: examiner.verified,
-        bad_tables: examiner.bad_tables,
+        verified,
+        chosen,
+        bad_tables,
         bad_logs,
         names,
     })
@@ -196,11 +231,7 @@ impl View {
 
     /// As [`View::verify`], asking before each table whether to go on. Nothing if it was told not to.
     pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Option<Verified> {
-        let mut examiner = Examiner {
-            tables: Arc::clone(self.version.tables()),
-            verified: Verified::default(),
-            bad_tables: Vec::new(),
-        };
+        let mut examiner = Examiner::new(Arc::clone(self.version.tables()));
         for (level, file) in self.version.files() {
             if !go_on() {
                 return None;
@@ -208,23 +239,50 @@ impl View {
             examiner.check_table(Some(level), file);
         }
         examiner.check_levels(&self.version);
-        Some(examiner.verified)
+        Some(examiner.finish())
     }
 }
 
 struct Examiner {
     tables: Arc<Tables>,
     verified: Verified,
-    bad_tables: Vec<u64>,
+    problems: Findings,
+    remarks: Findings,
+    bad_tables: BTreeSet<u64>,
 }
 
 impl Examiner {
-    /// Looks at all that the manifest names. Gives whether its levels can be trusted.
-    fn check_manifest(&mut self, contents: &Contents, names: &[String]) -> bool {
+    fn new(tables: Arc<Tables>) -> Examiner {
+        Examiner {
+            tables,
+            verified: Verified::default(),
+            problems: Findings::default(),
+            remarks: Findings::default(),
+            bad_tables: BTreeSet::new(),
+        }
+    }
+
+    fn finish(self) -> Verified {
+        Verified {
+            problems: self.problems.into_told(),
+            remarks: self.remarks.into_told(),
+            ..self.verified
+        }
+    }
+
+    fn bad(&mut self, error: &Error, file: &str) {
+        self.problems.add(Problem::of(error, file));
+    }
+
+    fn remark(&mut self, file: impl Into<String>, offset: Option<u64>, what: impl Into<String>) {
+        self.remarks.add(Problem::new(file, offset, what));
+    }
+
+    /// Looks at all that a manifest names. False: its levels are out of order, and can't be gone by.
+    fn check_manifest(&mut self, chosen: &Chosen, names: &[String]) -> bool {
+        let contents = &chosen.contents;
         for what in &contents.dropped {
-            self.verified
-                .remarks
-                .push(Problem::new("the manifest", None, what));
+            self.remark("the manifest", None, what);
         }
         let mut levels: [Vec<Arc<FileMeta>>; LEVELS] = Default::default();
         for ((level, _), file) in &contents.files {
@@ -243,18 +301,13 @@ impl Examiner {
                     "it holds the sequence {last}, after the manifest's last, {}",
                     contents.last_sequence
                 );
-                self.verified
-                    .problems
-                    .push(Problem::new(filename::table(file.number), None, what));
+                self.problems
+                    .add(Problem::new(filename::table(file.number), None, what));
             }
         }
         for (number, name) in numbered(names, FileKind::Table) {
             if !version.files().any(|(_, file)| file.number == number) {
-                self.verified.remarks.push(Problem::new(
-                    name,
-                    None,
-                    "no manifest names this table",
-                ));
+                self.remark(name, None, "no manifest names this table");
             }
         }
         true
@@ -263,9 +316,8 @@ impl Examiner {
     fn check_levels(&mut self, version: &Version) -> bool {
         let order = version.check_order();
         if let Err(error) = &order {
-            self.verified
-                .problems
-                .push(Problem::new("the manifest", None, &error.what));
+            self.problems
+                .add(Problem::new("the manifest", None, &error.what));
         }
         order.is_ok()
     }
@@ -278,8 +330,8 @@ impl Examiner {
                     self.check_table(None, &meta);
                 }
                 Err(error) => {
-                    self.verified.bad(&Error::io("open", name, error), name);
-                    self.bad_tables.push(number);
+                    self.bad(&Error::io("open", name, error), name);
+                    self.bad_tables.insert(number);
                 }
             }
         }
@@ -289,86 +341,115 @@ impl Examiner {
     fn check_table(&mut self, level: Option<usize>, file: &FileMeta) -> Sequence {
         self.verified.tables += 1;
         let name = filename::table(file.number);
-        let before = self.verified.problems.len();
+        let mut is_bad = false;
         let mut last = 0;
         match self.tables.open_table(file) {
             Ok(table) => {
                 let range = level.map(|_| (&file.smallest[..], &file.largest[..]));
-                let problems = &mut self.verified.problems;
-                let counted = table.check(range, |error| problems.push(Problem::of(&error, &name)));
+                let problems = &mut self.problems;
+                let counted = table.check(range, |error| {
+                    is_bad = true;
+                    problems.add(Problem::of(&error, &name));
+                });
                 self.verified.blocks += counted.blocks;
                 self.verified.entries += counted.entries;
                 last = counted.last_sequence;
                 self.verified.last_sequence = self.verified.last_sequence.max(last);
             }
-            Err(error) => self.verified.bad(&error, &name),
+            Err(error) => {
+                is_bad = true;
+                self.bad(&error, &name);
+            }
         }
-        if self.verified.problems.len() > before {
-            self.bad_tables.push(file.number);
+        if is_bad {
+            self.bad_tables.insert(file.number);
         }
         last
     }
 
     /// Looks at the logs that are to be replayed; without a manifest, at all. Gives whether any is bad.
-    fn check_logs(&mut self, contents: Option<&Contents>, names: &[String]) -> bool {
-        let before = self.verified.problems.len();
-        let numbers = match contents.map(|contents| recovery::logs_to_replay(contents, names)) {
-            Some(Ok(numbers)) => numbers,
-            Some(Err(error)) => {
-                self.verified.bad(&error, "the logs");
-                Vec::new()
+    fn check_logs(&mut self, chosen: Option<&Chosen>, names: &[String]) -> bool {
+        let mut is_bad = false;
+        let numbers = match chosen.map(|chosen| recovery::logs_to_replay(&chosen.contents, names)) {
+            Some(logs) => {
+                match logs.missing {
+                    Some(missing) if missing.is_newest => {
+                        self.remark(&missing.name, None, missing.what());
+                    }
+                    Some(missing) => {
+                        is_bad = true;
+                        let problem = Problem::new(&missing.name, None, missing.what());
+                        self.problems.add(problem);
+                    }
+                    None => {}
+                }
+                logs.numbers
             }
             None => numbered(names, FileKind::Log).into_keys().collect(),
         };
         let fs = Arc::clone(self.tables.fs());
         let ends = succession::ends_of_readable(fs.as_ref(), &numbers);
+        let mut last = chosen.map(|chosen| chosen.contents.last_sequence);
         for (number, end) in numbers.into_iter().zip(ends) {
             let name = filename::log(number);
             match fs.read(&name) {
-                Ok(bytes) => self.check_log(&name, &bytes, end),
-                Err(error) => self.verified.bad(&Error::io("read", &name, error), &name),
+                Ok(bytes) => is_bad |= self.check_log(&name, &bytes, end, &mut last),
+                Err(error) => {
+                    is_bad = true;
+                    self.bad(&Error::io("read", &name, error), &name);
+                }
             }
         }
-        self.verified.problems.len() > before
+        is_bad
     }
 
-    /// Looks at a log whose records do not count from the sequence `end` on.
-    fn check_log(&mut self, name: &str, bytes: &[u8], end: Sequence) {
-        let mut late = 0;
+    /// Looks at a log whose records do not count from the sequence `end` on, and which goes on behind the sequence `at`, if
+    /// that is known. Gives whether it is bad.
+    fn check_log(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        end: Sequence,
+        at: &mut Option<Sequence>,
+    ) -> bool {
+        let (mut late, mut is_bad) = (0, false);
+        let mut bad = |problems: &mut Findings, offset: u64, what: String| {
+            is_bad = true;
+            problems.add(Problem::new(name, Some(offset), what));
+        };
         for item in LogReader::new(bytes) {
             match item {
                 LogItem::Record {
                     payload, offset, ..
                 } => match BatchRef::parse(&payload) {
-                    Ok(batch) if batch.count() == 0 => {}
+                    Ok(batch) if batch.count() == 0 => {
+                        if offset == 0
+                            && let Some(gap) = succession::gap(&batch, *at)
+                        {
+                            bad(&mut self.problems, offset, gap);
+                        }
+                    }
                     Ok(batch) if succession::is_late(&batch, end) => late += 1,
                     Ok(batch) => {
                         self.verified.batches += 1;
                         let last = batch.sequence() + u64::from(batch.count()) - 1;
                         self.verified.last_sequence = self.verified.last_sequence.max(last);
+                        *at = Some(at.map_or(last, |before| before.max(last)));
                     }
-                    Err(error) => {
-                        let problem = Problem::new(name, Some(offset), error.what);
-                        self.verified.problems.push(problem);
-                    }
+                    Err(error) => bad(&mut self.problems, offset, error.what),
                 },
                 LogItem::Torn { offset, bytes } => {
                     let what = format!("{bytes} bytes of a torn record end it");
-                    self.verified
-                        .remarks
-                        .push(Problem::new(name, Some(offset), what));
+                    self.remark(name, Some(offset), what);
                 }
-                LogItem::Bad { offset, what, .. } => {
-                    self.verified
-                        .problems
-                        .push(Problem::new(name, Some(offset), what));
-                }
+                LogItem::Bad { offset, what, .. } => bad(&mut self.problems, offset, what),
             }
         }
         if late > 0 {
             let what = succession::said(late, name, end);
-            self.verified.remarks.push(Problem::new(name, None, what));
+            self.remark(name, None, what);
         }
+        is_bad
     }
 }
 

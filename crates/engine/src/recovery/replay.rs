@@ -16,7 +16,7 @@ use level_party_format::filename;
 use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Corruption, Sequence};
 
-use super::set_aside;
+use super::Aside;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
 use crate::flush::TableWriting;
@@ -52,8 +52,8 @@ pub(super) struct Replay<'a> {
     pub(super) dropped: Vec<String>,
     /// Those of them by which something may be lost that was answered.
     pub(super) lost: Vec<String>,
-    /// The log to be set aside once it is not needed.
-    pub(super) aside: Option<u64>,
+    /// The logs to be set aside.
+    pub(super) aside: Aside,
     /// The logs that had batches, for who follows them.
     pub(super) past: Vec<PastLog>,
     /// From this sequence on the records of the log that is read do not count.
@@ -89,7 +89,7 @@ impl<'a> Replay<'a> {
             last: contents.last_sequence,
             dropped: Vec::new(),
             lost: Vec::new(),
-            aside: None,
+            aside: Aside::default(),
             past: Vec::new(),
             end: Sequence::MAX,
             late: 0,
@@ -146,7 +146,10 @@ impl<'a> Replay<'a> {
             let before = self.last;
             builder.begin_log(&bytes);
             for item in LogReader::new(&bytes) {
-                let LogItem::Record { payload, .. } = item else {
+                let LogItem::Record {
+                    payload, offset, ..
+                } = item
+                else {
                     return Ok(None);
                 };
                 let (payload, own) = match payload {
@@ -156,6 +159,9 @@ impl<'a> Replay<'a> {
                 let Ok(batch) = BatchRef::parse(own.as_deref().unwrap_or(payload)) else {
                     return Ok(None);
                 };
+                if self.gap_before(&batch, offset).is_some() {
+                    return Ok(None);
+                }
                 if self.go_on_to_end_of(&batch) {
                     builder.add(batch, own.clone());
                 }
@@ -197,11 +203,11 @@ impl<'a> Replay<'a> {
                     self.lose(format!(
                         "{lost} bytes of {name} from offset {offset} on: {what}"
                     ));
-                    self.aside = Some(number);
+                    self.aside.damaged = Some(number);
                 }
             }
             if after_reboot {
-                self.set_later_aside(&logs[at + 1..])?;
+                self.aside.later = logs[at + 1..].to_vec();
                 break;
             }
         }
@@ -233,16 +239,6 @@ impl<'a> Replay<'a> {
         self.dropped.push(sentence);
     }
 
-    /// Logs behind the end of recovery. This comes before the new manifest: after it they would be removed as obsolete.
-    fn set_later_aside(&mut self, logs: &[u64]) -> Result<()> {
-        let fs = Arc::clone(&self.writing.fs);
-        for &number in logs {
-            let said = set_aside(fs.as_ref(), number)?;
-            self.lose(said);
-        }
-        Ok(())
-    }
-
     /// Writes what is good of a log, and says what ended it before its end.
     fn replay(&mut self, name: &str, bytes: &Bytes) -> Result<Option<End>> {
         let mut reader = LogReader::new(bytes);
@@ -256,7 +252,7 @@ impl<'a> Replay<'a> {
                 Some(LogItem::Torn { offset, bytes }) => break Some(End::Torn { offset, bytes }),
                 Some(LogItem::Bad { offset, what, .. }) => break Some(End::Bad { offset, what }),
             };
-            let demand = match self.follow(&payload) {
+            let demand = match self.follow(name, &payload, offset) {
                 Ok(Some(demand)) => demand,
                 Ok(None) => continue,
                 Err(what) => break Some(End::Bad { offset, what }),
@@ -283,8 +279,20 @@ impl<'a> Replay<'a> {
 
     /// Goes on to a record's last sequence, and gives what it would need in a memtable; `None` if it does not count; or says
     /// why it is bad.
-    fn follow(&mut self, payload: &[u8]) -> std::result::Result<Option<usize>, String> {
+    fn follow(
+        &mut self,
+        name: &str,
+        payload: &[u8],
+        offset: u64,
+    ) -> std::result::Result<Option<usize>, String> {
         let batch = BatchRef::parse(payload).map_err(|error| error.what)?;
+        if let Some(gap) = self.gap_before(&batch, offset) {
+            match self.options.recovery {
+                RecoveryMode::SameBoot => return Err(gap),
+                // The first write behind it ends recovery; where there is none, nothing of this log is lost.
+                RecoveryMode::AfterReboot => self.lose(format!("{name}: {gap}")),
+            }
+        }
         if self.options.recovery == RecoveryMode::AfterReboot && !self.options.foreign_logs {
             let (next, last) = (batch.sequence(), self.last);
             if batch.count() > 0 && next > last + 1 {
@@ -298,6 +306,12 @@ impl<'a> Replay<'a> {
         }
         let counts = self.go_on_to_end_of(&batch);
         Ok(counts.then(|| memory::bytes_for(batch.iter())))
+    }
+
+    /// What is missing before a log that begins with this batch, if the log says so and can be believed.
+    fn gap_before(&self, batch: &BatchRef<'_>, offset: u64) -> Option<String> {
+        let is_beginning = offset == 0 && batch.count() == 0 && !self.options.foreign_logs;
+        is_beginning.then(|| succession::gap(batch, Some(self.last)))?
     }
 
     /// Goes on to a batch's last sequence. False: it does not count.

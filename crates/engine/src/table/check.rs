@@ -10,6 +10,11 @@ use level_party_format::{Corruption, Sequence};
 use super::Table;
 use crate::error::{Error, Result};
 
+/// Places out of order that a check keeps; the others are counted.
+const MAX_FOUND: usize = 16;
+/// Kinds of such places told of one block: there are no more that have fixed words.
+const MAX_KINDS: usize = 8;
+
 /// What a walk over a whole table counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
@@ -20,11 +25,11 @@ pub(crate) struct Counted {
 
 impl Table {
     /// Gives all entries of all blocks that can be read, in order, each with its block's offset; and the errors of
-    /// those that can't. Stops at the first error that `entry` gives.
+    /// those that can't, each with the block's position in the index. Stops at the first error that `entry` gives.
     pub(crate) fn walk(
         &self,
         mut entry: impl FnMut(u64, &[u8], &[u8]) -> Result<()>,
-        mut bad: impl FnMut(Error),
+        mut bad: impl FnMut(usize, Error),
     ) -> Result<()> {
         for at in 0..self.index.len() {
             let Some(handle) = self.index.handle(at) else {
@@ -33,7 +38,7 @@ impl Table {
             let block = match self.read_block(handle) {
                 Ok(block) => block,
                 Err(error) => {
-                    bad(error);
+                    bad(at, error);
                     continue;
                 }
             };
@@ -44,7 +49,7 @@ impl Table {
                 moved = entries.next();
             }
             if let Err(error) = moved {
-                bad(self.damaged(error.at(handle.offset)));
+                bad(at, self.damaged(error.at(handle.offset)));
             }
         }
         Ok(())
@@ -72,13 +77,21 @@ impl Table {
             }
         };
         let mut found = Vec::new();
+        let mut more = 0u64;
+        let mut kinds: Vec<String> = Vec::new();
+        let mut kinds_of = None;
         let mut note = |offset: u64, what: &str| {
+            if kinds_of.replace(offset) != Some(offset) {
+                kinds.clear();
+            }
             // One of a kind for each block is enough.
-            let known = found
-                .last()
-                .is_some_and(|(at, last)| (*at, last) == (offset, &what.to_owned()));
-            if !known {
-                found.push((offset, what.to_owned()));
+            if kinds.iter().any(|kind| kind == what) || kinds.len() == MAX_KINDS {
+                return;
+            }
+            kinds.push(what.to_owned());
+            match found.len() < MAX_FOUND {
+                true => found.push((offset, what.to_owned())),
+                false => more += 1,
             }
         };
         let order = &self.comparator;
@@ -128,11 +141,15 @@ impl Table {
             last.extend_from_slice(internal_key);
             Ok(())
         };
-        if let Err(error) = self.walk(entry, &mut bad) {
+        if let Err(error) = self.walk(entry, |_, error| bad(error)) {
             bad(error);
         }
         for (offset, what) in found {
             bad(self.damaged(Corruption::new(what).at(offset)));
+        }
+        let others = self.damaged(Corruption::new("a key is out of place"));
+        for _ in 0..more {
+            bad(others.clone());
         }
         counted
     }

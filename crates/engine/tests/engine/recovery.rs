@@ -17,6 +17,10 @@ fn after_reboot() -> Options {
     }
 }
 
+fn shared(fs: &MemFs) -> Arc<dyn Fs> {
+    Arc::new(fs.clone())
+}
+
 fn refused(fs: &MemFs, options: &Options) -> Error {
     let opened = Engine::open(Arc::new(fs.clone()), options.clone());
     match opened {
@@ -197,14 +201,100 @@ fn logs_that_no_manifest_names_are_replayed_in_order() {
 }
 
 #[test]
-fn the_log_that_the_manifest_names_must_be_there() {
+fn missing_log_is_refused_where_any_file_is_as_new() {
     for options in [tiny(), after_reboot()] {
         let fs = with_log(&[b"a"]);
         fs.remove("000003.log").unwrap();
+        fs.write("000003.ldb", &b"not named by the manifest"[..]);
         let error = refused(&fs, &options);
         assert_eq!(error.kind(), ErrorKind::Corruption);
         assert!(error.to_string().contains("000003.log"), "{error}");
+        assert!(
+            !verify(&shared(&fs), &Comparator::default())
+                .unwrap()
+                .is_sound()
+        );
     }
+}
+
+#[test]
+fn missing_newest_log_is_an_empty_one_and_told() {
+    for options in [tiny(), after_reboot()] {
+        let fs = with_log(&[b"a"]);
+        open(&fs, &options).flush().unwrap();
+        let log = names(&fs, ".log").pop().unwrap();
+        fs.remove(&log).unwrap();
+        let engine = open(&fs, &options);
+        assert_eq!(get(&engine, b"a").unwrap(), b"value");
+        let told = engine.losses();
+        assert!(told.len() == 1 && told[0].contains(&log), "{told:?}");
+    }
+}
+
+/// A log of this engine says which sequence it begins with.
+#[test]
+fn log_missing_between_two_openings_is_a_gap() {
+    let fs = with_log(&[b"a", b"b"]);
+    // Each opening but the last leaves its log behind, as if the processes had been killed.
+    let background = Options {
+        recover_in_background: true,
+        ..tiny()
+    };
+    for key in [b"c", b"d"] {
+        let engine = open(&fs, &background);
+        put(&engine, key, b"value").unwrap();
+        engine.close().unwrap();
+    }
+    let logs = names(&fs, ".log");
+    assert_eq!(logs.len(), 3, "{logs:?}");
+    fs.remove(&logs[1]).unwrap();
+    for options in [tiny(), background.clone()] {
+        let error = refused(&fs, &options);
+        assert_eq!(error.kind(), ErrorKind::Corruption);
+        assert!(
+            error.to_string().contains("1 writes are missing"),
+            "{error}"
+        );
+    }
+    let found = verify(&shared(&fs), &Comparator::default()).unwrap();
+    assert!(
+        found.problems[0].what.contains("1 writes are missing"),
+        "{found:?}"
+    );
+    let engine = open(&fs, &after_reboot());
+    assert_eq!(contents(&engine).len(), 2);
+    let told = engine.losses();
+    assert!(
+        told.iter().any(|what| what.contains("writes are missing")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|what| what.contains("set aside")),
+        "{told:?}"
+    );
+    engine.close().unwrap();
+    // The later opening tells it too, until it is acknowledged.
+    let engine = open(&fs, &tiny());
+    assert_eq!(engine.losses(), told);
+    assert_eq!(engine.acknowledge_losses().unwrap(), told);
+    assert!(engine.losses().is_empty());
+    engine.close().unwrap();
+    assert!(open(&fs, &tiny()).losses().is_empty());
+}
+
+#[test]
+fn harmless_torn_end_in_the_same_boot_is_no_loss() {
+    let fs = with_log(&[b"a", b"b"]);
+    fs.change("000003.log", |bytes| bytes.truncate(bytes.len() - 1))
+        .unwrap();
+    let copy = MemFs::new();
+    for name in fs.list().unwrap() {
+        copy.write(&name, fs.read(&name).unwrap());
+    }
+    let engine = open(&fs, &tiny());
+    assert!(engine.losses().is_empty() && engine.recovered().dropped.len() == 1);
+    let engine = open(&copy, &after_reboot());
+    assert_eq!(engine.losses(), engine.recovered().dropped);
 }
 
 #[test]
