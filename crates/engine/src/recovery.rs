@@ -118,7 +118,10 @@ pub(crate) fn open(
     }
     let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
     let mut replay = Replay::new(&writing, options, &contents);
-    replay.run(&logs)?;
+    if let Err(error) = replay.run(&logs) {
+        replay.take_back();
+        return Err(error);
+    }
     let Replay {
         last,
         written,

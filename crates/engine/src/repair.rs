@@ -84,6 +84,8 @@ pub struct Repaired {
     pub losses: Vec<String>,
     /// What is to be done, or was done, one sentence each; if it is nothing, nothing is done.
     pub actions: Vec<String>,
+    /// Why a repair that is not a dry run would fail, where that is known.
+    pub refusal: Option<String>,
     /// What could not be kept, a few sentences for each file; known only when it was done.
     pub lost: Vec<String>,
     /// The files that were set aside: the name they had, and the name they have.
@@ -126,7 +128,8 @@ impl Repair {
     /// Looks at the database, and repairs it if anything is wrong.
     ///
     /// # Errors
-    /// As [`verify`](crate::verify), and for options that [`Engine::open`](crate::Engine::open) refuses;
+    /// As [`verify`](crate::verify); [`ErrorKind::ComparatorMismatch`] also where no manifest says so but the order of the
+    /// keys does; for options that [`Engine::open`](crate::Engine::open) refuses;
     /// [`ErrorKind::Corruption`] where nothing could be kept, unless that is [allowed](Repair::allow_empty). If it fails
     /// while repairing, the database is as it was, beside some new files.
     pub fn run(self) -> Result<Repaired> {
@@ -137,6 +140,13 @@ impl Repair {
             losses: examined.verified.losses.clone(),
             ..Repaired::default()
         };
+        if let Some(refusal) = &examined.refusal {
+            report.refusal = Some(refusal.to_string());
+            return match self.dry_run {
+                true => Ok(report),
+                false => Err(refusal.clone()),
+            };
+        }
         let last_sequence = examined.verified.last_sequence;
         let aside = match self.bring_back {
             true => aside::find(self.fs.as_ref(), &examined.names)?,

@@ -25,6 +25,7 @@ use crate::seek_key::SeekKey;
 mod check;
 mod index;
 
+pub(crate) use check::Counted;
 pub(crate) use index::Index;
 
 /// Largest buffer that a thread keeps for its next read of a block. Larger blocks are rare and get their own.

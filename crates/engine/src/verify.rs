@@ -24,6 +24,7 @@ use crate::losses::Losses;
 use crate::manifest::choose::{Chosen, choose};
 use crate::recovery;
 use crate::succession;
+use crate::table::Counted;
 use crate::version::Version;
 use crate::view::View;
 
@@ -173,6 +174,8 @@ pub(crate) struct Examined {
     pub(crate) bad_tables: BTreeSet<u64>,
     /// Something is wrong with the logs to be replayed.
     pub(crate) bad_logs: bool,
+    /// Why a repair must not touch the database, though its bytes are as they were written.
+    pub(crate) refusal: Option<Error>,
     pub(crate) names: Vec<String>,
 }
 
@@ -211,6 +214,7 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
     }
     let bad_logs = examiner.check_logs(chosen.as_ref(), &names);
     let bad_tables = std::mem::take(&mut examiner.bad_tables);
+    let refusal = examiner.refusal.take();
     let mut verified = examiner.finish();
     verified.losses = Losses::read(fs.as_ref())?.told();
     Ok(Examined {
@@ -218,6 +222,7 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
         chosen,
         bad_tables,
         bad_logs,
+        refusal,
         names,
     })
 }
@@ -249,6 +254,7 @@ struct Examiner {
     problems: Findings,
     remarks: Findings,
     bad_tables: BTreeSet<u64>,
+    refusal: Option<Error>,
 }
 
 impl Examiner {
@@ -259,6 +265,7 @@ impl Examiner {
             problems: Findings::default(),
             remarks: Findings::default(),
             bad_tables: BTreeSet::new(),
+            refusal: None,
         }
     }
 
@@ -354,6 +361,7 @@ impl Examiner {
                 self.verified.blocks += counted.blocks;
                 self.verified.entries += counted.entries;
                 last = counted.last_sequence;
+                self.check_order(&name, &counted);
                 self.verified.last_sequence = self.verified.last_sequence.max(last);
             }
             Err(error) => {
@@ -365,6 +373,18 @@ impl Examiner {
             self.bad_tables.insert(file.number);
         }
         last
+    }
+
+    /// Damage does not put most keys of a table out of order and leave the checksums right: the order is another one.
+    fn check_order(&mut self, name: &str, counted: &Counted) {
+        if counted.unordered > counted.entries / 2 {
+            let order = self.tables.comparator().user.name();
+            let message = format!(
+                "the keys of {name} are not in the order of {order}: the database was made with another comparator"
+            );
+            self.refusal
+                .get_or_insert_with(|| Error::new(ErrorKind::ComparatorMismatch, message));
+        }
     }
 
     /// Looks at the logs that are to be replayed; without a manifest, at all. Gives whether any is bad.

@@ -14,6 +14,7 @@ use crate::handle::{Handle, Yielded};
 use crate::offline;
 use crate::options::Options;
 use crate::range::Range;
+use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport, VerifyReport};
 use crate::snapshot::Snapshot;
 use crate::space::Space;
@@ -423,8 +424,12 @@ impl Db {
     }
 
     /// Makes of the damaged database in the directory `path` one that opens, with all that can still be read, and reports
-    /// what was wrong, what was done and what is lost. Nothing is deleted: what is replaced stays under names that begin
-    /// with `level-party.aside-`. A sound database is left as it is. Nobody may have it open, this process included.
+    /// what was wrong, what was done and what is lost. Nothing is deleted: every file that the repaired database does not
+    /// use stays under a name that begins with `level-party.replaced-`. Writes that an opening has set aside come back. A
+    /// sound database is left as it is. Nobody may have it open, this process included.
+    ///
+    /// Where the manifest is whole and its files are sound, nothing that was deleted comes back. Where that can't be
+    /// promised, [`RepairReport::actions`] says so.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -433,26 +438,22 @@ impl Db {
     /// db.put("a", "1")?;
     /// db.close()?;
     /// std::fs::remove_file(dir.path().join("CURRENT")).unwrap();
-    /// let plan = Db::repair_dry_run(dir.path())?;
-    /// assert!(!plan.done && plan.problems[0].file == "CURRENT");
     /// assert!(Db::repair(dir.path())?.done);
     /// assert_eq!(Db::open(dir.path())?.get("a")?.as_deref(), Some(&b"1"[..]));
     /// # Ok::<(), level_party::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Db::destroy`]; `InvalidArgument`: the database has another order of keys than LevelDB's own; `OutOfSpace`. If
-    /// it fails, the database is as it was, beside some new files.
+    /// As [`Db::destroy`]; `InvalidArgument`: the database has another order of keys than LevelDB's own; `Corruption`:
+    /// nothing could be kept ([`RepairOptions::allow_empty`]); `OutOfSpace`. If it fails, the database is as it was, beside
+    /// some new files.
     pub fn repair(path: impl AsRef<Path>) -> Result<RepairReport> {
-        offline::repair(path.as_ref(), false)
+        Db::repair_options().run(path)
     }
 
-    /// What [`Db::repair`] would find and do. It changes nothing.
-    ///
-    /// # Errors
-    /// As [`Db::repair`].
-    pub fn repair_dry_run(path: impl AsRef<Path>) -> Result<RepairReport> {
-        offline::repair(path.as_ref(), true)
+    /// How a repair is to go about: a dry run, and what it may bring back or lose.
+    pub fn repair_options() -> RepairOptions {
+        RepairOptions::default()
     }
 
     /// What happens to this process's part in the party from here on: that it leads, follows, lost its leader.

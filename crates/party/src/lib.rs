@@ -51,6 +51,7 @@ mod position;
 mod protocol;
 mod range;
 mod registry;
+mod repair;
 mod report;
 mod session;
 mod side;
@@ -84,6 +85,7 @@ pub use options::{
 pub use position::Position;
 pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 pub use range::{Keys, Range, Values};
+pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
 pub use status::{LastTrouble, LeaderStatus, MemberStatus, Role, Status};

@@ -24,11 +24,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::leader::{into_engine_options, tripwire};
 use crate::options::Options;
 use crate::registry::{self, Claim};
+use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
 use crate::state::{STATE_NAME, StateFile};
 
-/// Names of what recovery and repair set aside begin with this.
-const ASIDE_PREFIX: &str = "level-party.aside-";
+/// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.
+const ENGINES_OWN: [&str; 3] = [
+    "level-party.aside-",
+    "level-party.replaced-",
+    "level-party.losses",
+];
 const CURRENT: &str = "CURRENT";
 
 /// A directory that nobody else has.
@@ -93,7 +98,7 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
         .map_err(context("anything"))?
         .into_iter()
         .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.starts_with(ASIDE_PREFIX))
+        .filter(|name| ENGINES_OWN.iter().any(|own| name.starts_with(own)))
         .collect();
     aside.sort();
     for name in aside {
@@ -170,17 +175,19 @@ fn check_marked(dir: &DataDir) -> Result<()> {
     ))
 }
 
-pub(crate) fn repair(path: &Path, dry_run: bool) -> Result<RepairReport> {
+pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     let claim = registry::claim(path)?;
     let files = claim.dir.anchored_path();
     let context = |error| registry::refused(path, error);
     let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files));
-    let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()));
+    let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()))
+        .bring_back_aside(options.bring_back_aside)
+        .allow_empty(options.allow_empty);
     let in_directory = |error: level_party_engine::Error| {
         Error::from(error).context(format_args!("cannot repair {}", path.display()))
     };
     let looked = files.join(LOCK_NAME).try_exists().map_err(context)?;
-    if dry_run {
+    if options.dry_run {
         // Nobody has it who left no LOCK; and none is made to look.
         let _alone = match looked {
             true => Alone::lock(claim)?,

@@ -86,11 +86,15 @@ pub struct Destroyed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RepairReport {
-    /// What is wrong. If there is nothing, nothing is done.
+    /// What is wrong: a few examples for each file, and a count.
     pub problems: Vec<Problem>,
-    /// What is to be done, or was done, a sentence each.
+    /// What openings have left out or set aside and nobody has acknowledged, a sentence each. A repair ends the telling.
+    pub losses: Vec<String>,
+    /// What is to be done, or was done, a sentence each. If there is nothing, nothing is done.
     pub actions: Vec<String>,
-    /// What could not be kept, a sentence each; known only when it was done.
+    /// Why a repair that is not a dry run would fail, where that is known.
+    pub refusal: Option<String>,
+    /// What could not be kept, a few sentences for each file; known only when it was done.
     pub lost: Vec<String>,
     /// The files that were set aside: the name each had, and the name it has.
     pub aside: Vec<(String, String)>,
@@ -102,7 +106,9 @@ impl From<level_party_engine::Repaired> for RepairReport {
     fn from(repaired: level_party_engine::Repaired) -> Self {
         RepairReport {
             problems: repaired.problems.iter().map(Problem::from).collect(),
+            losses: repaired.losses,
             actions: repaired.actions,
+            refusal: repaired.refusal,
             lost: repaired.lost,
             aside: repaired.aside,
             done: repaired.done,

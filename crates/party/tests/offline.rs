@@ -31,6 +31,10 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
+fn dry_run(path: &Path) -> level_party::Result<level_party::RepairReport> {
+    Db::repair_options().dry_run(true).run(path)
+}
+
 #[test]
 fn a_database_goes_with_its_directory_and_can_be_made_anew() {
     let dir = tempfile::tempdir().unwrap();
@@ -91,8 +95,9 @@ fn what_holds_no_database_is_refused_and_stays_as_it_is() {
     assert_eq!(names(&other), ["000005.log"]);
     fs::remove_file(other.join("000005.log")).unwrap();
     for path in [&missing, &other] {
-        for repair in [Db::repair, Db::repair_dry_run] {
-            assert_eq!(repair(path).unwrap_err().kind(), ErrorKind::NotFound);
+        for dry_run in [false, true] {
+            let repair = Db::repair_options().dry_run(dry_run);
+            assert_eq!(repair.run(path).unwrap_err().kind(), ErrorKind::NotFound);
         }
     }
     assert_eq!(names(dir.path()), ["file", "other"]);
@@ -146,7 +151,7 @@ fn while_it_is_open_here_or_elsewhere_both_are_refused_with_the_name_of_who_has_
     let calls: [fn(&Path) -> level_party::Error; 3] = [
         |path| Db::destroy(path).unwrap_err(),
         |path| Db::repair(path).unwrap_err(),
-        |path| Db::repair_dry_run(path).unwrap_err(),
+        |path| dry_run(path).unwrap_err(),
     ];
     let check = |pid: u32| {
         for call in calls {
@@ -176,7 +181,7 @@ fn while_it_is_open_here_or_elsewhere_both_are_refused_with_the_name_of_who_has_
         holder.wait().unwrap();
     }
     assert_eq!(names(dir.path()), before);
-    assert!(Db::repair_dry_run(dir.path()).unwrap().problems.is_empty());
+    assert!(dry_run(dir.path()).unwrap().problems.is_empty());
     assert_eq!(names(dir.path()), before, "nothing was to be done");
 }
 
@@ -198,7 +203,7 @@ fn a_repair_says_what_it_lost_and_a_dry_run_changes_nothing() {
         names(dir.path()).into_iter().map(read).collect()
     };
     let before = contents();
-    let plan = Db::repair_dry_run(dir.path()).unwrap();
+    let plan = dry_run(dir.path()).unwrap();
     assert!(!plan.done && plan.problems[0].file == table, "{plan:?}");
     assert!(!plan.actions.is_empty());
     assert_eq!(contents(), before);

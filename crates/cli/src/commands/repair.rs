@@ -10,7 +10,7 @@ use crate::output::Output;
 
 /// Say what is damaged and what a repair would do; with --yes do it.
 ///
-/// Nobody may have the database open. Nothing is deleted: files that are replaced stay, with names that begin with level-party.aside-. Exits with 1 where something is wrong and was not repaired.
+/// Nobody may have the database open. Nothing is deleted: files that the repaired database does not use stay, with names that begin with level-party.replaced-. Writes that an opening has set aside (level-party.aside-) come back. Exits with 1 where something is to be done and was not.
 #[derive(Args, Debug)]
 pub struct Repair {
     /// The LevelDB directory
@@ -20,6 +20,14 @@ pub struct Repair {
     #[arg(long)]
     yes: bool,
 
+    /// Leave what openings have set aside where it is
+    #[arg(long)]
+    leave_aside: bool,
+
+    /// Make an empty database where nothing of its files can be read
+    #[arg(long)]
+    allow_empty: bool,
+
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -28,16 +36,20 @@ pub struct Repair {
 impl Repair {
     /// Looks, or repairs, and prints the report.
     pub fn run(self) -> Result<()> {
-        let report = match self.yes {
-            true => Db::repair(&self.dir)?,
-            false => Db::repair_dry_run(&self.dir)?,
-        };
+        let report = Db::repair_options()
+            .dry_run(!self.yes)
+            .bring_back_aside(!self.leave_aside)
+            .allow_empty(self.allow_empty)
+            .run(&self.dir)?;
         let mut output = Output::stdout();
         if self.json {
             output.json(&report)?;
         } else {
             for problem in &report.problems {
                 output.line(format_args!("wrong    {problem}"))?;
+            }
+            for loss in &report.losses {
+                output.line(format_args!("missing  {loss}"))?;
             }
             for action in &report.actions {
                 output.line(format_args!(
@@ -57,7 +69,11 @@ impl Repair {
             }
         }
         output.flush()?;
-        match (report.problems.is_empty(), report.done) {
+        if let Some(refusal) = report.refusal {
+            say(format_args!("it can't be repaired: {refusal}"));
+            return Err(Failure::Difference);
+        }
+        match (report.actions.is_empty(), report.done) {
             (true, _) => say("nothing is wrong, nothing was done"),
             (false, true) => say("repaired"),
             (false, false) => {

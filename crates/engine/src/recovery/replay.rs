@@ -23,7 +23,7 @@ use crate::flush::TableWriting;
 use crate::fs::WriteFile;
 use crate::manifest::Contents;
 use crate::memory;
-use crate::options::{Options, RecoveryMode};
+use crate::options::{Before, Options, RecoveryMode};
 use crate::run::{Run, RunBuilder};
 use crate::succession;
 use crate::tail::past::PastLog;
@@ -212,6 +212,17 @@ impl<'a> Replay<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Removes the tables that were written, because the opening fails. What can't be removed the next opening removes.
+    pub(super) fn take_back(&mut self) {
+        self.unsynced.clear();
+        let health = &self.writing.health;
+        for table in self.written.drain(..) {
+            if health.check_owner(Before::Removal).is_ok() {
+                let _ = self.writing.fs.remove(&filename::table(table.number));
+            }
+        }
     }
 
     /// A log that led from the sequence `before` to here is offered to who follows.

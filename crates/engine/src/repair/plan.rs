@@ -40,6 +40,8 @@ pub(super) struct Plan {
     pub(super) obsolete: Vec<u64>,
     /// Logs whose batches become tables, in order.
     pub(super) logs: Vec<u64>,
+    /// Any of them has a batch.
+    has_batches: bool,
     /// Logs to be read for what damaged tables have lost.
     pub(super) old_logs: Vec<u64>,
     /// The logs that are there, or ones that are missing, are not replayed any more.
@@ -66,6 +68,7 @@ impl Plan {
             unnamed: tables,
             obsolete: Vec::new(),
             logs,
+            has_batches: examined.verified.batches > 0,
             old_logs: Vec::new(),
             replace_logs: true,
             aside,
@@ -140,11 +143,14 @@ impl Plan {
                 Some(chosen) => self.actions_by(chosen, &mut actions),
                 None => self.actions_without_manifest(&mut actions),
             }
-            for number in &self.logs {
-                actions.push(format!(
-                    "the sound batches of {} become a table",
-                    filename::log(*number)
-                ));
+            let logs = if self.has_batches {
+                &self.logs[..]
+            } else {
+                &[]
+            };
+            for number in logs {
+                let name = filename::log(*number);
+                actions.push(format!("the sound batches of {name} become a table"));
             }
             for log in &self.aside {
                 actions.push(format!(

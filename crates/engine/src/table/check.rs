@@ -21,6 +21,8 @@ pub(crate) struct Counted {
     pub(crate) blocks: u64,
     pub(crate) entries: u64,
     pub(crate) last_sequence: Sequence,
+    /// Entries that do not come after the one before them.
+    pub(crate) unordered: u64,
 }
 
 impl Table {
@@ -116,6 +118,7 @@ impl Table {
                 Err(error) => note(offset, &error.what),
             }
             if !last.is_empty() && order.compare(&last, internal_key).is_ge() {
+                counted.unordered += 1;
                 note(offset, "a key is not after the one before it");
             }
             if order.compare(internal_key, self.index.key(block)).is_gt() {

@@ -7,6 +7,7 @@ mod figures;
 mod limits;
 mod open_files;
 mod ranges;
+mod repair;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]
 mod support;
