@@ -29,7 +29,7 @@ use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
 use crate::flush::TableWriting;
-use crate::fs::Fs;
+use crate::fs::{Fs, WriteFile};
 use crate::health::Health;
 use crate::losses::Losses;
 use crate::manifest::{Contents, Manifest};
@@ -116,84 +116,134 @@ pub(crate) fn open(
             return unsettled.open(options, tables, next_file, health, past, replay.dropped);
         }
     }
-    let manifest_number = next_file.fetch_add(1, Ordering::SeqCst);
-    let mut replay = Replay::new(&writing, options, &contents);
-    if let Err(error) = replay.run(&logs) {
-        replay.take_back();
-        return Err(error);
-    }
-    let Replay {
-        last,
-        written,
-        mut unsynced,
-        dropped,
-        lost,
-        aside,
-        past,
-        ..
-    } = replay;
-    let past = match aside.damaged {
-        None => kept_for_followers(fs.as_ref(), options, in_tables, &names, past),
-        // What the log holds behind its damage is no part of the past.
-        Some(_) => Vec::new(),
-    };
-
-    contents.dropped.extend(dropped);
-    contents.lost.extend(lost);
-    health.check_owner(Before::Create)?;
-    aside.set_aside(fs.as_ref(), &mut contents, losses)?;
-
-    for file in written {
-        contents.files.insert((0, file.number), file.to_new_file());
-    }
-    let version = contents.version(tables, bell)?;
-    health.check_owner(Before::Create)?;
-    let mut wal = Wal::create(fs.as_ref(), next_file.fetch_add(1, Ordering::SeqCst))?;
-    #[cfg(test)]
-    if planted!(OldLogAppendedTo) {
-        wal = Wal::go_on_in_last(fs.as_ref(), &names)?.unwrap_or(wal);
-    }
-    // For a repair without a manifest: it reads again what is kept for who follows the batches.
-    if !created && let Some(beginning) = succession::beginning(last + 1) {
-        wal.append(beginning.as_bytes())?;
-    }
-    contents.log_number = wal.number();
-    contents.last_sequence = last;
-    contents.next_file_number = next_file.load(Ordering::SeqCst);
-    if planted!(TableNotSynced) {
-        unsynced.clear();
-    }
-    let manifest = Manifest::create(
-        fs,
-        manifest_number,
-        &contents,
-        version,
-        bell,
+    let opening = Opening {
+        options,
+        tables,
+        next_file,
         health,
-        &mut unsynced,
-    )?;
-    wal.set_linked();
-
-    let obsolete = Obsolete::scan(
-        list(fs.as_ref())?,
-        manifest.version(),
-        manifest_number,
-        wal.number(),
-        &past.iter().map(|log| log.number).collect::<Vec<_>>(),
-    );
-    let mem = memory::allocate(options, tables.comparator(), 0, last)?;
-    let recovered = Recovered {
-        last_sequence: last,
-        dropped: contents.dropped,
-        created,
+        bell,
     };
-    Ok(Opened {
-        recovered,
-        base: Base::Settled(manifest, obsolete),
-        wal,
-        mem,
-        past,
-    })
+    opening.replay_to_tables(contents, &writing, &logs, &names, losses, created)
+}
+
+/// What an opening that writes tables needs throughout.
+struct Opening<'a> {
+    options: &'a Options,
+    tables: &'a Arc<Tables>,
+    next_file: &'a Arc<AtomicU64>,
+    health: &'a Arc<Health>,
+    bell: &'a Arc<Bell>,
+}
+
+impl Opening<'_> {
+    /// Replays the logs into tables, and makes the log and the manifest of this opening.
+    fn replay_to_tables(
+        &self,
+        mut contents: Contents,
+        writing: &TableWriting,
+        logs: &[u64],
+        names: &[String],
+        losses: &mut Losses,
+        created: bool,
+    ) -> Result<Opened> {
+        let fs = self.tables.fs().as_ref();
+        let in_tables = (contents.log_number, contents.last_sequence);
+        let manifest_number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let mut replay = Replay::new(writing, self.options, &contents);
+        if let Err(error) = replay.run(logs) {
+            replay.take_back();
+            return Err(error);
+        }
+        let Replay {
+            last,
+            written,
+            unsynced,
+            dropped,
+            lost,
+            aside,
+            past,
+            ..
+        } = replay;
+        let past = match aside.damaged {
+            None => kept_for_followers(fs, self.options, in_tables, names, past),
+            // What the log holds behind its damage is no part of the past.
+            Some(_) => Vec::new(),
+        };
+        contents.dropped.extend(dropped);
+        contents.lost.extend(lost);
+        self.health.check_owner(Before::Create)?;
+        aside.set_aside(fs, &mut contents, losses)?;
+        for file in written {
+            contents.files.insert((0, file.number), file.to_new_file());
+        }
+        contents.last_sequence = last;
+        let (wal, manifest) =
+            self.begin(&mut contents, manifest_number, unsynced, names, created)?;
+        let obsolete = Obsolete::scan(
+            list(fs)?,
+            manifest.version(),
+            manifest_number,
+            wal.number(),
+            &past.iter().map(|log| log.number).collect::<Vec<_>>(),
+        );
+        let mem = memory::allocate(self.options, self.tables.comparator(), 0, last)?;
+        let recovered = Recovered {
+            last_sequence: last,
+            dropped: contents.dropped,
+            created,
+        };
+        Ok(Opened {
+            recovered,
+            base: Base::Settled(manifest, obsolete),
+            wal,
+            mem,
+            past,
+        })
+    }
+
+    /// Makes the new log and the new manifest, whose last sequence is set, with all that it relies on durable.
+    #[cfg_attr(
+        not(test),
+        expect(unused_variables, reason = "a planted bug goes on in an old log")
+    )]
+    fn begin(
+        &self,
+        contents: &mut Contents,
+        manifest_number: u64,
+        mut unsynced: Vec<Box<dyn WriteFile>>,
+        names: &[String],
+        created: bool,
+    ) -> Result<(Wal, Manifest)> {
+        let fs = self.tables.fs();
+        let version = contents.version(self.tables, self.bell)?;
+        self.health.check_owner(Before::Create)?;
+        let number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let mut wal = Wal::create(fs.as_ref(), number)?;
+        #[cfg(test)]
+        if planted!(OldLogAppendedTo) {
+            wal = Wal::go_on_in_last(fs.as_ref(), names)?.unwrap_or(wal);
+        }
+        // For a repair without a manifest: it reads again what is kept for who follows the batches.
+        if !created && let Some(beginning) = succession::beginning(contents.last_sequence + 1) {
+            wal.append(beginning.as_bytes())?;
+        }
+        contents.log_number = wal.number();
+        contents.next_file_number = self.next_file.load(Ordering::SeqCst);
+        if planted!(TableNotSynced) {
+            unsynced.clear();
+        }
+        let manifest = Manifest::create(
+            fs,
+            manifest_number,
+            contents,
+            version,
+            self.bell,
+            self.health,
+            &mut unsynced,
+        )?;
+        wal.set_linked();
+        Ok((wal, manifest))
+    }
 }
 
 /// Whether it may be answered before what the logs hold is in tables. After a loss of power, and where another program may
