@@ -74,12 +74,11 @@ pub fn in_use() -> Option<u64> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
     fn an_open_file_counts_and_limit_is_above_it() {
         let files: Vec<_> = (0..20).map(|_| tempfile::tempfile().unwrap()).collect();
         let used = in_use().expect("the system tells");
