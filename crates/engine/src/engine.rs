@@ -105,6 +105,7 @@ impl Engine {
             user: options.comparator.clone(),
         };
         let bloom = options.bloom_bits_per_key.is_some();
+        fs.keep_open_at_most(options.max_open_files);
         let tables = Tables::new(Arc::clone(&fs), order, bloom)
             .with_max_open_files(options.max_open_files)
             .with_block_cache(options.block_cache_bytes);

@@ -18,7 +18,7 @@ use level_party_format::key::InternalComparator;
 use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
-use crate::open_tables::{OpenTables, Slot, TableRef};
+use crate::open_tables::{OpenTables, TableRef, TableSlot};
 use crate::table::Table;
 use crate::worn::{SAMPLE_PERIOD, Seeks};
 
@@ -152,7 +152,7 @@ pub struct FileMeta {
     pub smallest: Vec<u8>,
     /// The last internal key.
     pub largest: Vec<u8>,
-    slot: Arc<Slot>,
+    slot: Arc<TableSlot>,
     seeks: Seeks,
 }
 
@@ -179,7 +179,7 @@ impl FileMeta {
         }
         // Outside every lock: nobody waits for another's disk.
         let table = tables.open_table(self)?;
-        Ok(tables.open.keep(&self.slot, table))
+        Ok(tables.open.keep(&self.slot, table).0)
     }
 
     /// The seeks it has left before it is compacted for their sake.

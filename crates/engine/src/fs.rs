@@ -2,17 +2,23 @@
 //!
 //! Promises of an implementation: a returned `Ok` of [`WriteFile::sync`] means the file's bytes and length survive a
 //! loss of power; of [`Fs::sync_dir`], that creations, renames and removals before it do. Open files go on working
-//! after their name is removed or renamed.
-//! Must not know: what the files mean. No call here retries or hides an error.
+//! after their name is removed or renamed, but for tables (`NNNNNN.ldb`, `NNNNNN.sst`): an implementation may close an
+//! open table and open it again by its name for the next read. So whoever removes or renames a table, or puts another
+//! file under its name, lets go of every reader of it before. A reader that outlives that gets an error, and never
+//! another file's bytes.
+//! Must not know: what the files mean. No call here hides an error, and none is made again but for want of descriptors.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+mod descriptors;
 mod mem;
+mod pool;
 #[path = "fs/std.rs"]
 mod std_fs;
 
+pub use descriptors::with_descriptors;
 pub use mem::MemFs;
 pub use std_fs::{MapFile, StdFs};
 
@@ -53,6 +59,12 @@ pub trait Fs: Send + Sync {
     /// itself lasts after `target`'s [`Fs::sync_dir`].
     fn link(&self, name: &str, target: &dyn Fs, to: &str) -> io::Result<()> {
         copy(self.open_read(name)?.as_ref(), target, to)
+    }
+
+    /// Keeps no more than about this many tables open at the operating system, however many readers there are. It only
+    /// ever lowers the number.
+    fn keep_open_at_most(&self, tables: usize) {
+        let _ = tables;
     }
 
     /// The directory of the operating system that this is, if it is one and its files may be linked to.

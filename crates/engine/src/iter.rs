@@ -47,6 +47,15 @@ macro_rules! on {
 }
 
 impl InternalIter {
+    /// It is one of so many children of a merge, which read ahead together no more than a few may.
+    pub(crate) fn share_read_ahead(&mut self, children: usize) {
+        match self {
+            InternalIter::Mem(_) | InternalIter::Run(_) => {}
+            InternalIter::Table(iter) => iter.share_read_ahead(children),
+            InternalIter::Level(iter) => iter.share_read_ahead(children),
+        }
+    }
+
     /// Whether it is at an entry.
     #[inline]
     pub(crate) fn valid(&self) -> bool {

@@ -33,6 +33,7 @@ mod planted;
 
 mod block_cache;
 mod checkpoint;
+mod clock;
 mod condition;
 mod cursor;
 mod destroy;
@@ -95,7 +96,7 @@ pub use engine::Engine;
 pub use entry::{Entry, Lookup};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileMeta, Tables};
-pub use fs::{Fs, MapFile, MemFs, ReadFile, StdFs, WriteFile};
+pub use fs::{Fs, MapFile, MemFs, ReadFile, StdFs, WriteFile, with_descriptors};
 pub use manifest::current_manifest;
 pub use metrics::LevelWork;
 pub use open_tables::TableRef;

@@ -78,8 +78,9 @@ pub struct Options {
     /// Bytes of tables' blocks that are kept in memory as they are after decompression; 0 keeps none. Reads of keys fill
     /// it, and scans as long as they are short; compactions don't.
     pub block_cache_bytes: usize,
-    /// Tables that are kept open, beside those that reads and compactions use just now. Each takes a file descriptor
-    /// and the memory of its index and filter.
+    /// Tables that are kept open with their index and filter in memory, beside those that reads and compactions use just
+    /// now. No more of them have a file descriptor, and fewer where the process has few: [`StdFs`](crate::StdFs) closes
+    /// the least recently read, also those of a merge of any number of tables, and opens them again for their next read.
     pub max_open_files: usize,
     /// Bytes of committed batches that are kept in memory for [`Engine::tail_from`](crate::Engine::tail_from). 0 keeps
     /// none, and costs nothing. With any, the log of the latest flush is kept on disk until the next one, and an opening

@@ -16,6 +16,7 @@
 //! | `lock_error`, `holder` | why the directory's lock is not given, and who has it |
 //! | `shared_page`, `file_word`, `file_map` | memory seen by two processes; a file read through memory |
 //! | `process` | other processes; our own forks |
+//! | `descriptors` | how many files this process may have open |
 //! | `unix`, `windows` | the same by each system's calls, under the same names: |
 //! | `data_dir`, `lock`, `held`, `byte_lock` | a directory held open; its lock; who has it; locks on single bytes |
 //! | `endpoint`, `listener`, `stream` | where processes meet; both sides of a connection |
@@ -25,6 +26,7 @@
 #[cfg(not(any(unix, windows)))]
 compile_error!("level-party-os knows Linux, macOS and Windows");
 
+pub mod descriptors;
 mod file_map;
 mod file_word;
 mod holder;

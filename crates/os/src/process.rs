@@ -83,18 +83,6 @@ pub fn user() -> String {
     }
 }
 
-/// How many files this process may have open at once; `None`: any number.
-pub fn open_files_limit() -> Option<u64> {
-    #[cfg(unix)]
-    {
-        rustix::process::getrlimit(rustix::process::Resource::Nofile).current
-    }
-    #[cfg(windows)]
-    {
-        None
-    }
-}
-
 #[cfg(unix)]
 /// Sixteen bytes of hexadecimal digits, with dashes anywhere.
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use level_party_engine::with_descriptors;
 use level_party_os::{DirLock, Hangup, Holder, LockError, Stream};
 use parking_lot::Mutex;
 
@@ -212,7 +213,7 @@ impl Seat {
 
     fn attempt(&mut self) -> std::result::Result<Place, Obstacle> {
         use std::io::ErrorKind as K;
-        match Stream::connect(&self.node.dir) {
+        match with_descriptors(|| Stream::connect(&self.node.dir)) {
             Ok(stream) => self.join(stream),
             Err(error) if matches!(error.kind(), K::NotFound | K::ConnectionRefused) => {
                 self.failed = None;

@@ -30,6 +30,7 @@ mod bounds;
 mod checkpoint;
 mod codec;
 mod db;
+mod descriptors;
 mod election;
 mod epoch;
 mod error;

@@ -176,10 +176,12 @@ fn check_marked(dir: &DataDir) -> Result<()> {
 }
 
 pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
+    crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
     let files = claim.dir.anchored_path();
     let context = |error| registry::refused(path, error);
-    let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files));
+    let tables = crate::descriptors::for_tables();
+    let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files).keeping_open(tables));
     let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()))
         .bring_back_aside(options.bring_back_aside)
         .allow_empty(options.allow_empty);

@@ -78,6 +78,7 @@ pub struct Options {
     /// These two concern this process alone, if it leads.
     pub(crate) block_cache_bytes: usize,
     pub(crate) map_tables: bool,
+    pub(crate) raise_descriptor_limit: bool,
     pub(crate) queue_bytes: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) engine: EngineOptions,
@@ -150,6 +151,7 @@ impl Default for Options {
             timeout: DEFAULT_TIMEOUT,
             block_cache_bytes: 8 << 20,
             map_tables: false,
+            raise_descriptor_limit: true,
             queue_bytes: DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
             engine: EngineOptions {
@@ -299,6 +301,27 @@ impl Options {
     /// error of the calls that need the block, and of no others. C++ LevelDB always maps.
     pub fn map_tables(mut self, yes: bool) -> Self {
         self.map_tables = yes;
+        self
+    }
+
+    /// Whether the first opening of this process raises its soft limit of open files to the hard one (default yes), so that
+    /// a database of thousands of tables and followers has descriptors enough. The limit counts for the whole process and
+    /// for programs that it starts afterwards.
+    ///
+    /// Turn it off in a program that calls `select`, which knows no descriptor above 1,023. With any limit, also a hard one
+    /// of 64, every table is read: the leader keeps at most 500 open, and no more than half of the descriptors that are left
+    /// when it begins to lead; the others are closed, and opened again when they are read. Where descriptors run out, tables
+    /// are closed before the call fails. [`Db::repair`] always raises the limit. Windows has none.
+    ///
+    /// ```
+    /// let dir = tempfile::tempdir()?;
+    /// let db = level_party::Db::options()
+    ///     .raise_descriptor_limit(false)
+    ///     .open(dir.path())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn raise_descriptor_limit(mut self, yes: bool) -> Self {
+        self.raise_descriptor_limit = yes;
         self
     }
 

@@ -41,6 +41,7 @@ use std::io;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use level_party_engine::with_descriptors;
 use level_party_os::{BorrowedHandle, OwnedHandle, SharedPage};
 
 use crate::epoch::Epoch;
@@ -92,7 +93,7 @@ impl Page {
     /// A new page, owned by a follower.
     pub fn create() -> io::Result<Self> {
         Ok(Page {
-            shared: SharedPage::create(PAGE_BYTES)?,
+            shared: with_descriptors(|| SharedPage::create(PAGE_BYTES))?,
         })
     }
 

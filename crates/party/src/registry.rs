@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use level_party_engine::with_descriptors;
 use level_party_os::process::{fork_generation, user};
 use level_party_os::{DataDir, DirIdentity, Filesystem};
 use parking_lot::Mutex;
 
+use crate::descriptors;
 use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
@@ -54,6 +56,9 @@ fn registry() -> Arc<Registry> {
 
 /// The node of the directory at `path`, made if there is none. The caller's handle is counted.
 pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
+    if options.raise_descriptor_limit {
+        descriptors::raise_limit();
+    }
     let dir = open_directory(path, options.create_if_missing)?;
     let registry = registry();
     let mut nodes = registry.nodes.lock();
@@ -164,7 +169,7 @@ fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
         Err(error) => return Err(context(error)),
     }
     let full = std::fs::canonicalize(path).map_err(context)?;
-    let dir = DataDir::open(&full).map_err(context)?;
+    let dir = with_descriptors(|| DataDir::open(&full)).map_err(context)?;
     trusted(path, &dir.filesystem().map_err(context)?)?;
     Ok(dir)
 }

@@ -37,6 +37,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
+use level_party_engine::with_descriptors;
 use level_party_os::FileWord;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -148,13 +149,9 @@ impl StateFile {
                 format!("{STATE_NAME} is not a regular file; remove it"),
             ));
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(context)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = with_descriptors(|| options.open(&path)).map_err(context)?;
         if file.metadata().map_err(context)?.len() < FILE_BYTES {
             file.set_len(FILE_BYTES).map_err(context)?;
         }

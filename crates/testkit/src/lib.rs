@@ -3,7 +3,7 @@
 //! What it promises: every wait has a limit, after which the test fails with what was waited for; a child that is
 //! missing, or has ended when it should not, fails the test with its own words from standard error; no child outlives
 //! the test. What it must not know: the database from the inside. It speaks to the program `level-party` as anybody
-//! could, by `exec`'s lines of JSON (`docs/EXEC.md`).
+//! could, by `exec`'s lines of JSON (`docs/EXEC.md`), and makes databases by their bytes alone (`crates/format`).
 //!
 //! ```no_run
 //! use level_party_testkit::{ExecChild, find_leader};
@@ -31,6 +31,7 @@ mod kills;
 pub mod linear;
 mod lines;
 mod load;
+mod many_tables;
 mod model;
 mod peer;
 mod program;
@@ -47,6 +48,7 @@ pub use lines::{Line, Lines};
 pub use load::Load;
 pub use load::counter::{Written, check, counter_prefix};
 pub use load::shared::SharedCounter;
+pub use many_tables::ManyTables;
 pub use model::{Entries, Entry, Model, Op, difference};
 pub use peer::{Peer, PeerChild, PeerOptions};
 #[cfg(unix)]

@@ -6,15 +6,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use level_party_format::filename::{self, FileKind};
+
+use super::descriptors::with_descriptors;
+use super::pool::FilePool;
 use super::{Fs, ReadFile, WriteFile, copy};
+use crate::files::MAX_OPEN_FILES;
 
 /// Gives a file that is read through memory which the system maps to it.
 pub type MapFile = fn(&File) -> io::Result<Arc<dyn ReadFile>>;
 
+/// Files that are mapped at once in this process; further ones are read by calls. A quarter of the mappings that Linux
+/// allows a process (`vm.max_map_count`, 65,530): the others are for its threads and its own memory.
+const MOST_MAPPED: usize = 16_384;
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
 /// A directory of the operating system. Nothing is opened or created before the first call.
+///
+/// However many tables are read, few have a file descriptor: the least recently read are closed and opened again when
+/// they are read next ([`StdFs::keeping_open`]). When the process runs out of descriptors, half of them are closed before
+/// the call that needs one is made again.
 ///
 /// ```
 /// use level_party_engine::{Fs, StdFs};
@@ -36,6 +51,7 @@ pub struct StdFs {
     #[cfg(unix)]
     dir: Arc<OnceLock<File>>,
     map: Option<MapFile>,
+    pool: Arc<FilePool>,
 }
 
 impl StdFs {
@@ -46,6 +62,17 @@ impl StdFs {
             #[cfg(unix)]
             dir: Arc::default(),
             map: None,
+            pool: FilePool::new(MAX_OPEN_FILES),
+        }
+    }
+
+    /// Keeps at most this many tables open at the operating system (default 500; a handful at least), beside those that
+    /// are being read just now. [`Engine::open`](crate::Engine::open) lowers it to
+    /// [`Options::max_open_files`](crate::Options::max_open_files).
+    pub fn keeping_open(self, tables: usize) -> StdFs {
+        StdFs {
+            pool: FilePool::new(tables),
+            ..self
         }
     }
 
@@ -58,26 +85,53 @@ impl StdFs {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn pool(&self) -> &Arc<FilePool> {
+        &self.pool
+    }
+
+    /// How many tables have a descriptor now.
+    #[cfg(test)]
+    pub(super) fn open_tables(&self) -> usize {
+        self.pool.open()
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
     fn entry(&self, name: &str) -> io::Result<PathBuf> {
-        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{name:?} is not a plain file name"),
-            ));
-        }
-        Ok(self.root.join(name))
+        entry(&self.root, name)
+    }
+}
+
+fn entry(root: &Path, name: &str) -> io::Result<PathBuf> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name:?} is not a plain file name"),
+        ));
+    }
+    Ok(root.join(name))
+}
+
+impl StdFs {
+    fn open_to_write(
+        &self,
+        name: &str,
+        options: &mut OpenOptions,
+    ) -> io::Result<Box<dyn WriteFile>> {
+        let path = self.entry(name)?;
+        let file = with_descriptors(|| options.write(true).open(&path))?;
+        Ok(Box::new(StdWriteFile { file }))
     }
 }
 
 impl Fs for StdFs {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
+        for entry in with_descriptors(|| fs::read_dir(&self.root))? {
             if let Ok(name) = entry?.file_name().into_string() {
                 names.push(name);
             }
@@ -86,34 +140,35 @@ impl Fs for StdFs {
     }
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
-        let file = File::open(self.entry(name)?)?;
-        let len = file.metadata()?.len();
-        let mapped = self.map.and_then(|map| map(&file).ok());
-        Ok(mapped.unwrap_or_else(|| Arc::new(StdReadFile { file, len })))
+        let path = self.entry(name)?;
+        let file = with_descriptors(|| File::open(&path))?;
+        if let Some(mapped) = self.map.and_then(|map| Mapped::new(map, &file)) {
+            return Ok(Arc::new(mapped));
+        }
+        let metadata = file.metadata()?;
+        Ok(match filename::parse(name) {
+            Some((FileKind::Table, _)) => Arc::new(self.pool.take_in(path, file, &metadata)),
+            _ => Arc::new(StdReadFile {
+                file,
+                len: metadata.len(),
+            }),
+        })
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let mut file = File::open(self.entry(name)?)?;
+        let path = self.entry(name)?;
+        let mut file = with_descriptors(|| File::open(&path))?;
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.entry(name)?)?;
-        Ok(Box::new(StdWriteFile { file }))
+        self.open_to_write(name, OpenOptions::new().create(true).truncate(true))
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(self.entry(name)?)?;
-        Ok(Box::new(StdWriteFile { file }))
+        self.open_to_write(name, OpenOptions::new().create_new(true))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -136,7 +191,7 @@ impl Fs for StdFs {
         let Some(root) = target.directory() else {
             return copy(self.open_read(name)?.as_ref(), target, to);
         };
-        let to_path = StdFs::new(root).entry(to)?;
+        let to_path = entry(root, to)?;
         match fs::hard_link(&from, &to_path) {
             Err(error)
                 if matches!(
@@ -153,6 +208,10 @@ impl Fs for StdFs {
         }
     }
 
+    fn keep_open_at_most(&self, tables: usize) {
+        self.pool.limit_to(tables);
+    }
+
     fn directory(&self) -> Option<&Path> {
         Some(&self.root)
     }
@@ -162,7 +221,7 @@ impl Fs for StdFs {
         let dir = match self.dir.get() {
             Some(dir) => dir,
             None => {
-                let opened = File::open(&self.root)?;
+                let opened = with_descriptors(|| File::open(&self.root))?;
                 self.dir.get_or_init(|| opened)
             }
         };
@@ -234,26 +293,61 @@ impl ReadFile for StdReadFile {
         self.len
     }
 
-    #[cfg(unix)]
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
+        read_exact_at(&self.file, buf, offset)
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+pub(super) fn read_exact_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !buf.is_empty() {
+        match file.seek_read(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buf = &mut buf[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A mapped file, which needs no descriptor any more. It counts among [`MAPPED`].
+struct Mapped(Arc<dyn ReadFile>);
+
+impl Mapped {
+    /// `None` if the file can't be mapped, or as many are as may be.
+    fn new(map: MapFile, file: &File) -> Option<Mapped> {
+        if MAPPED.load(Ordering::Relaxed) >= MOST_MAPPED {
+            return None;
+        }
+        let mapped = map(file).ok()?;
+        MAPPED.fetch_add(1, Ordering::Relaxed);
+        Some(Mapped(mapped))
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl ReadFile for Mapped {
+    fn len(&self) -> u64 {
+        self.0.len()
     }
 
-    #[cfg(windows)]
-    fn read_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
-        use std::os::windows::fs::FileExt;
-        while !buf.is_empty() {
-            match self.file.seek_read(buf, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => {
-                    buf = &mut buf[read..];
-                    offset += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_at(buf, offset)
     }
 }
 

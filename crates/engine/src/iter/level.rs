@@ -17,6 +17,8 @@ pub(crate) struct LevelIter {
     /// The position of the file that `table` iterates over.
     at: usize,
     table: Option<TableIter>,
+    /// Children of the merge that it is in.
+    children: usize,
 }
 
 enum Files {
@@ -80,7 +82,13 @@ impl LevelIter {
             files,
             at: 0,
             table: None,
+            children: 1,
         }
+    }
+
+    /// As [`TableIter::share_read_ahead`].
+    pub(crate) fn share_read_ahead(&mut self, children: usize) {
+        self.children = children;
     }
 
     #[inline]
@@ -175,7 +183,8 @@ impl LevelIter {
     fn open(&mut self, at: usize) -> Result<Option<&mut TableIter>> {
         if self.table.is_none() || self.at != at {
             let before = self.table.take();
-            let ahead = before.map_or_else(ReadAhead::default, TableIter::into_read_ahead);
+            let mut ahead = before.map_or_else(ReadAhead::default, TableIter::into_read_ahead);
+            ahead.share_among(self.children);
             self.at = at;
             let Some(file) = self.files.list().get(at) else {
                 return Ok(None);

@@ -1,8 +1,10 @@
 //! [`MergingIter`]: the entries of many iterators in one order, in both directions.
 //!
-//! Invariant: `current` is the child with the smallest key (largest, going backward), `runner` the one with the next;
-//! going forward every other child is at its first entry after the current key, going backward at its last before it.
-//! As long as the current child stays ahead of the runner, a step costs one comparison.
+//! Invariant: `current` is the child with the smallest key (largest, going backward); `others` are the other children
+//! that are at an entry, as a binary heap with the next one on top. Going forward each of them is at its first entry after
+//! the current key, going backward at its last before it.
+//! As long as the current child stays ahead of the top, a step costs one comparison; a change of child costs as many as
+//! the heap is deep, so that a merge of a thousand tables works in one pass.
 //! Equal internal keys can only be the same entry twice (a log replayed into a second table); then the earlier child
 //! goes first, and after a change of direction its twin may be left out.
 
@@ -29,20 +31,28 @@ pub(crate) struct MergingIter {
     comparator: InternalComparator,
     direction: Direction,
     current: usize,
-    runner: usize,
+    /// A heap by [`MergingIter::ahead`].
+    others: Vec<usize>,
     /// The current key during a change of direction.
     turning_at: Vec<u8>,
 }
 
 impl MergingIter {
     /// Merges the children; of equal keys the earlier child's comes first.
-    pub(crate) fn new(children: Vec<InternalIter>, comparator: InternalComparator) -> MergingIter {
+    pub(crate) fn new(
+        mut children: Vec<InternalIter>,
+        comparator: InternalComparator,
+    ) -> MergingIter {
+        let count = children.len();
+        for child in &mut children {
+            child.share_read_ahead(count);
+        }
         MergingIter {
             children,
             comparator,
             direction: Direction::Forward,
             current: NONE,
-            runner: NONE,
+            others: Vec::with_capacity(count),
             turning_at: Vec::new(),
         }
     }
@@ -87,7 +97,8 @@ impl MergingIter {
         self.current = NONE;
         self.direction = direction;
         self.children.iter_mut().try_for_each(to)?;
-        self.choose();
+        self.gather_but(NONE);
+        self.current = self.take_foremost();
         Ok(())
     }
 
@@ -117,42 +128,65 @@ impl MergingIter {
         self.advance(moved)
     }
 
-    /// After the current child moved: stays with it, or changes to the runner.
+    /// After the current child moved: stays with it, or changes to the next.
     #[inline]
     fn advance(&mut self, moved: Result<()>) -> Result<()> {
         if let Err(error) = moved {
             self.current = NONE;
             return Err(error);
         }
-        let valid = self.children[self.current].valid();
-        if self.runner == NONE {
-            if !valid {
-                self.current = NONE;
-            }
-        } else if !valid || !self.ahead(self.current, self.runner) {
-            self.current = self.runner;
-            self.runner = self.foremost_but(self.current);
+        if !self.children[self.current].valid() {
+            self.current = self.take_foremost();
+        } else if let Some(&next) = self.others.first()
+            && !self.ahead(self.current, next)
+        {
+            self.others[0] = self.current;
+            self.current = next;
+            self.sift_down(0);
         }
         Ok(())
     }
 
-    fn choose(&mut self) {
-        self.current = self.foremost_but(NONE);
-        self.runner = match self.current {
-            NONE => NONE,
-            current => self.foremost_but(current),
-        };
+    /// Makes the heap of all valid children but one.
+    fn gather_but(&mut self, but: usize) {
+        let children = self.children.iter().enumerate();
+        let valid = children.filter(|(at, child)| *at != but && child.valid());
+        self.others.clear();
+        self.others.extend(valid.map(|(at, _)| at));
+        for at in (0..self.others.len() / 2).rev() {
+            self.sift_down(at);
+        }
     }
 
-    /// The valid child that goes first in this direction, leaving one out.
-    fn foremost_but(&self, but: usize) -> usize {
-        let mut foremost = NONE;
-        for (at, child) in self.children.iter().enumerate() {
-            if at != but && child.valid() && (foremost == NONE || self.ahead(at, foremost)) {
-                foremost = at;
-            }
+    /// Takes the child that goes first out of the heap.
+    fn take_foremost(&mut self) -> usize {
+        if self.others.is_empty() {
+            return NONE;
         }
+        let foremost = self.others.swap_remove(0);
+        self.sift_down(0);
         foremost
+    }
+
+    /// Puts the child at a place of the heap below all that go before it.
+    fn sift_down(&mut self, mut at: usize) {
+        loop {
+            let mut below = 2 * at + 1;
+            let Some(&left) = self.others.get(below) else {
+                return;
+            };
+            let mut first = left;
+            if let Some(&right) = self.others.get(below + 1)
+                && self.ahead(right, left)
+            {
+                (below, first) = (below + 1, right);
+            }
+            if self.ahead(self.others[at], first) {
+                return;
+            }
+            self.others.swap(at, below);
+            at = below;
+        }
     }
 
     /// Whether child `a` goes before child `b` in this direction.
@@ -184,7 +218,7 @@ impl MergingIter {
         }
         self.turning_at = turning_at;
         self.current = current;
-        self.runner = self.foremost_but(current);
+        self.gather_but(current);
         Ok(())
     }
 

@@ -13,6 +13,8 @@ const MIN_WINDOW: usize = 16 << 10;
 /// The largest read. The cost of the call itself hardly shows any more, and a cursor over the files of many levels, each
 /// with such a buffer, stays near a MiB.
 const MAX_WINDOW: usize = 64 << 10;
+/// What all children of one merge read ahead together, at most: hundreds of tables of level 0 would take a buffer each.
+const MERGE_BYTES: usize = 16 << 20;
 
 /// Which way an iterator goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +28,26 @@ pub(crate) enum Step {
 }
 
 /// The raw bytes of a part of a file.
-#[derive(Default)]
 pub(crate) struct ReadAhead {
     buffer: Vec<u8>,
     start: u64,
     filled: usize,
     row: u32,
     window: usize,
+    max_window: usize,
+}
+
+impl Default for ReadAhead {
+    fn default() -> ReadAhead {
+        ReadAhead {
+            buffer: Vec::new(),
+            start: 0,
+            filled: 0,
+            row: 0,
+            window: 0,
+            max_window: MAX_WINDOW,
+        }
+    }
 }
 
 impl ReadAhead {
@@ -41,12 +56,23 @@ impl ReadAhead {
         self.filled = 0;
     }
 
+    /// From now on it reads no more at once than one of so many children of a merge may.
+    pub(crate) fn share_among(&mut self, children: usize) {
+        self.max_window = (MERGE_BYTES / children.max(1)).min(MAX_WINDOW);
+    }
+
     /// The next block is reached by this step, wherever it is read from.
     pub(crate) fn step(&mut self, step: Step) {
         self.row = match step {
             Step::Seek => 0,
             Step::Forward | Step::Backward => self.row.saturating_add(1),
         };
+    }
+
+    /// Bytes of memory that it takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether it goes from block to block, by now for so long that it may well go on.
@@ -70,7 +96,7 @@ impl ReadAhead {
             if !self.in_row() {
                 return None;
             }
-            self.window = (self.window * 2).clamp(MIN_WINDOW, MAX_WINDOW);
+            self.window = (self.window * 2).max(MIN_WINDOW).min(self.max_window);
             self.fill(file, offset, len, step, data_end)?;
         }
         let at = (offset - self.start) as usize;

@@ -49,6 +49,11 @@ impl TableIter {
         }
     }
 
+    /// It is one of so many children of a merge, which read ahead together no more than a few may.
+    pub(crate) fn share_read_ahead(&mut self, children: usize) {
+        self.ahead.share_among(children);
+    }
+
     /// Ends the iterator, giving its buffer to the next.
     pub(crate) fn into_read_ahead(self) -> ReadAhead {
         self.ahead

@@ -190,7 +190,7 @@ fn a_merge_is_walked_as_all_items_in_order() {
         let rng = &mut Rng::new(seed);
         let fs = MemFs::new();
         let items = versions(1 + rng.below(300), rng);
-        let children = 1 + rng.below(6);
+        let children = 1 + rng.below(if seed % 4 == 0 { 40 } else { 6 });
         let mut parts = vec![Vec::new(); children];
         // Runs of one child, as after a bulk load, and quick changes.
         let mut part = 0;
@@ -278,6 +278,29 @@ fn a_scan_reads_many_blocks_at_once_in_both_directions() {
         backward * 20 < blocks,
         "{backward} reads of {blocks} blocks"
     );
+}
+
+#[test]
+fn a_merge_of_many_tables_reads_ahead_little_of_each() {
+    const TABLES: usize = 2_000;
+    let (fs, meta, items) = large();
+    let table = meta.table(&tables(&fs)).unwrap().to_arc();
+    let scan = |children: usize| {
+        let mut iter = TableIter::new(Arc::clone(&table));
+        iter.share_read_ahead(children);
+        let before = fs.reads();
+        iter.seek_to_first().unwrap();
+        for item in &items {
+            assert_eq!(iter.key(), item.internal_key());
+            iter.next().unwrap();
+        }
+        let reads = (fs.reads() - before) as usize;
+        (reads, iter.into_read_ahead().bytes())
+    };
+    let (alone, wide) = (scan(1), scan(TABLES));
+    assert!(wide.0 > 4 * alone.0, "{wide:?} {alone:?}");
+    assert!(wide.1 * TABLES <= 16 << 20, "{wide:?}");
+    assert!(alone.1 >= 64 << 10, "{alone:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod conditions;
 mod damage;
+mod descriptors;
 mod figures;
 mod limits;
 mod open_files;

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests![
     a_forked_childs_copies_of_a_database_are_refused_and_dropping_them_takes_nothing_from_its_parent,
     a_leader_that_forked_is_followed_by_another_process_once_it_is_killed_while_its_child_lives,
     a_forked_child_that_opens_the_database_again_is_a_member_of_its_own,
+    opening_raises_the_descriptor_limit_unless_told_not_to,
 ];
 
 /// A leader with a child, and another process (this one) that follows.
@@ -62,6 +63,41 @@ fn a_forked_child_that_opens_the_database_again_is_a_member_of_its_own() -> Outc
     assert_eq!(parent.line(), "written as Leader");
     parent.release();
     Passed
+}
+
+fn opening_raises_the_descriptor_limit_unless_told_not_to() -> Outcome {
+    let tmp = tempfile::tempdir().expect("a directory for tests");
+    let mut peer = Peer::start("limits", [tmp.path()]);
+    assert_eq!(peer.line(), "left alone, then raised, then left alone");
+    Passed
+}
+
+/// Role: opens a database with a low soft limit, without and with leave to raise it, and once more after lowering it.
+pub fn with_a_low_limit(path: &Path) {
+    use level_party_os::descriptors::limit;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let lower = || {
+        let (current, maximum) = (Some(64), hard);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it may be lowered");
+    };
+    let open = |raise| {
+        let options = Db::options().raise_descriptor_limit(raise);
+        options.open(path).expect("nobody else has it");
+    };
+    let said = |word: &'static str, other: &'static str| match limit() {
+        Some(64) => word,
+        _ => other,
+    };
+    lower();
+    open(false);
+    let first = said("left alone", "raised");
+    open(true);
+    let second = said("left alone", "raised");
+    lower();
+    open(true);
+    let third = said("left alone", "raised");
+    say(&format!("{first}, then {second}, then {third}"));
 }
 
 fn forked<T>(result: Result<T>) -> bool {

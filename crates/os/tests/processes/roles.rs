@@ -32,6 +32,7 @@ pub fn play(role: &str, args: Vec<OsString>) {
         "fork" => crate::forks::holder_that_forks(path),
         "clone" => crate::forks::holder_that_clones(path),
         "fork-database" => crate::databases::leader_that_forks(path),
+        "limits" => crate::databases::with_a_low_limit(path),
         "fork-storm" => crate::forks::storm(path),
         other => panic!("no such role: {other}"),
     }

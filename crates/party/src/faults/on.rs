@@ -195,6 +195,10 @@ impl Fs for Files {
         self.0.link(name, target, to)
     }
 
+    fn keep_open_at_most(&self, tables: usize) {
+        self.0.keep_open_at_most(tables);
+    }
+
     fn directory(&self) -> Option<&Path> {
         self.0.directory()
     }

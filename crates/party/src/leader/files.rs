@@ -1,4 +1,5 @@
-//! How a leader reads the directory's files: by calls, or through memory mapped to them where its options say so.
+//! How a leader reads the directory's files: by calls, or through memory mapped to them where its options say so; and with
+//! no more file descriptors than the process can spare.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +8,12 @@ use std::sync::Arc;
 use level_party_engine::{ReadFile, StdFs};
 use level_party_os::FileMap;
 
+use crate::descriptors;
 use crate::options::Options;
 
 /// The directory's files, as the options say.
 pub(super) fn open(path: &Path, options: &Options) -> StdFs {
-    let files = StdFs::new(path);
+    let files = StdFs::new(path).keeping_open(descriptors::for_tables());
     match options.map_tables {
         true => files.mapping(|file| Ok(Arc::new(Mapped(FileMap::new(file)?)))),
         false => files,

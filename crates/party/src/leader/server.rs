@@ -12,7 +12,8 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use level_party_os::{DirIdentity, Listener, Stream, process};
+use level_party_engine::with_descriptors;
+use level_party_os::{DirIdentity, Listener, Stream, descriptors, process};
 use parking_lot::{Condvar, Mutex};
 
 use super::absent::Absent;
@@ -127,7 +128,7 @@ impl Server {
         let shared = Arc::new(Shared {
             listener,
             directory,
-            most_connections: most_connections(process::open_files_limit()),
+            most_connections: most_connections(descriptors::limit()),
             table: Mutex::new(Table {
                 phase: Phase::Recovering,
                 own_trouble: None,
@@ -383,7 +384,7 @@ fn most_connections(open_files: Option<u64>) -> usize {
 
 fn accept(shared: &Arc<Shared>) {
     loop {
-        let stream = match shared.listener.accept() {
+        let stream = match with_descriptors(|| shared.listener.accept()) {
             Ok(stream) => Arc::new(stream),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => return,
             Err(_) => {

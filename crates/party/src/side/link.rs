@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use level_party_engine::with_descriptors;
 use level_party_os::Stream;
 
 use super::{Ender, Waits};
@@ -48,7 +49,7 @@ impl SideLink {
     /// # Errors
     /// Nobody serves the endpoint, or not for long.
     pub fn open(node: &Node, ender: &Ender, task: Task) -> io::Result<Self> {
-        let stream = Arc::new(Stream::connect(&node.dir)?);
+        let stream = Arc::new(with_descriptors(|| Stream::connect(&node.dir))?);
         ender.wait_for(Waits::Link(stream.clone()));
         let leader_pid = stream.peer().ok().and_then(|peer| peer.pid);
         stream.set_write_timeout(Some(SEND_LIMIT))?;
