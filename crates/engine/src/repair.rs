@@ -207,6 +207,7 @@ impl Repair {
         let lost = rebuild.mend_levels(&mut contents, &plan.bad_tables)?;
         let mut newer = rebuild.sound_tables(&plan.unnamed)?;
         newer.extend(from_logs);
+        newer.extend(rebuild.take_strays());
         let is_newer = |sequence: u64, known: Option<u64>| known.is_none_or(|k| sequence > k);
         rebuild.lay_over(&mut contents, newer, |_, sequence, known| {
             is_newer(sequence, known)

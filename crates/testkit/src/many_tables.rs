@@ -112,8 +112,8 @@ fn table(at: usize, number: u64) -> (Vec<u8>, NewFile) {
     let file = NewFile {
         number,
         size: builder.file_size(),
-        smallest: keys.swap_remove(0),
         largest: keys.pop().expect("three keys"),
+        smallest: keys.swap_remove(0),
     };
     (std::mem::take(builder.output()), file)
 }

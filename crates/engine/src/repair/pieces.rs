@@ -4,6 +4,7 @@
 //! Must not know: where the log or the table lies.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use level_party_format::Sequence;
@@ -63,6 +64,9 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// Bytes of entries out of their place that are held in memory.
+const MAX_STRAY_BYTES: usize = 4 << 20;
+
 /// A table of the entries of a damaged one that are in their place.
 pub(super) struct Sifted<'a> {
     writing: &'a TableWriting,
@@ -70,8 +74,15 @@ pub(super) struct Sifted<'a> {
     /// The table, whose entries must lie between its first and its last key.
     within: Option<&'a FileMeta>,
     last: Vec<u8>,
-    pub(super) output: Option<TableFile<'a>>,
-    /// Entries that were not in their place.
+    output: Option<TableFile<'a>>,
+    /// Entries that are not in their place, and their bytes. They are as they were written, so they are kept elsewhere.
+    strays: Vec<(Vec<u8>, Vec<u8>)>,
+    stray_bytes: usize,
+    /// How many there were in all.
+    pub(super) strayed: u64,
+    /// Tables of them.
+    pub(super) stray_tables: Vec<Arc<FileMeta>>,
+    /// Entries whose keys are none.
     pub(super) passed: u64,
     pub(super) last_sequence: Sequence,
 }
@@ -88,6 +99,10 @@ impl<'a> Sifted<'a> {
             within,
             last: Vec::new(),
             output: None,
+            strays: Vec::new(),
+            stray_bytes: 0,
+            strayed: 0,
+            stray_tables: Vec::new(),
             passed: 0,
             last_sequence: 0,
         }
@@ -104,14 +119,14 @@ impl<'a> Sifted<'a> {
         });
         let unordered =
             !self.last.is_empty() && self.order.compare(&self.last, internal_key).is_ge();
-        let parsed = key::parse(internal_key)
-            .ok()
-            .filter(|_| !outside && !unordered);
-        let Some(parsed) = parsed else {
+        let Ok(parsed) = key::parse(internal_key) else {
             self.passed += 1;
             return Ok(());
         };
         self.last_sequence = self.last_sequence.max(parsed.sequence);
+        if outside || unordered {
+            return self.stray(internal_key, value);
+        }
         self.last.clear();
         self.last.extend_from_slice(internal_key);
         let output = match &mut self.output {
@@ -119,5 +134,38 @@ impl<'a> Sifted<'a> {
             None => self.output.insert(self.writing.begin()?),
         };
         output.add(internal_key, value)
+    }
+
+    fn stray(&mut self, internal_key: &[u8], value: &[u8]) -> Result<()> {
+        self.strayed += 1;
+        self.stray_bytes += internal_key.len() + value.len();
+        self.strays.push((internal_key.to_vec(), value.to_vec()));
+        match self.stray_bytes >= MAX_STRAY_BYTES {
+            true => self.write_strays(),
+            false => Ok(()),
+        }
+    }
+
+    fn write_strays(&mut self) -> Result<()> {
+        let mut strays = std::mem::take(&mut self.strays);
+        self.stray_bytes = 0;
+        let order = self.order;
+        strays.sort_by(|(a, _), (b, _)| order.compare(a, b));
+        strays.dedup_by(|(again, _), (first, _)| order.compare(again, first).is_eq());
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.writing.begin()?;
+        for (internal_key, value) in &strays {
+            table.add(internal_key, value)?;
+        }
+        self.stray_tables.push(table.finish()?);
+        Ok(())
+    }
+
+    /// Ends the table, if there is one.
+    pub(super) fn finish(&mut self) -> Result<Option<Arc<FileMeta>>> {
+        self.write_strays()?;
+        self.output.take().map(TableFile::finish).transpose()
     }
 }

@@ -113,6 +113,8 @@ pub(super) struct Rebuild {
     notes: Vec<String>,
     /// Tables that were made to be merged, and are not part of the result.
     on_the_way: BTreeSet<u64>,
+    /// Tables of entries that were out of their place in damaged ones.
+    strays: Vec<Arc<FileMeta>>,
     last_sequence: Sequence,
 }
 
@@ -133,6 +135,7 @@ impl Rebuild {
             lost: Lost::default(),
             notes: Vec::new(),
             on_the_way: BTreeSet::new(),
+            strays: Vec::new(),
             last_sequence: 0,
         })
     }
@@ -224,8 +227,13 @@ impl Rebuild {
             };
             inputs.extend(known);
         }
-        let merged = self.merge(inputs)?;
-        Ok(merged)
+        inputs.append(&mut self.strays);
+        self.merge(inputs)
+    }
+
+    /// The entries that were out of their place in damaged tables, as tables.
+    pub(super) fn take_strays(&mut self) -> Vec<Arc<FileMeta>> {
+        std::mem::take(&mut self.strays)
     }
 
     fn file_of(&mut self, number: u64, name: &str) -> Option<Arc<FileMeta>> {
@@ -315,9 +323,13 @@ impl Rebuild {
             // The table may be sound.
             Err(error) => return Err(error),
         }
-        let (passed, last_sequence) = (sifted.passed, sifted.last_sequence);
-        let kept = sifted.output.map(TableFile::finish).transpose()?;
-        self.on_the_way.extend(kept.iter().map(|kept| kept.number));
+        let kept = sifted.finish()?;
+        let (passed, strayed, last_sequence) =
+            (sifted.passed, sifted.strayed, sifted.last_sequence);
+        let strays = sifted.stray_tables;
+        let made = kept.iter().chain(&strays).map(|made| made.number);
+        self.on_the_way.extend(made);
+        self.strays.extend(strays);
         self.last_sequence = self.last_sequence.max(last_sequence);
         for error in &damage.errors {
             self.lost.add(&name, || error.to_string());
@@ -329,9 +341,14 @@ impl Rebuild {
                 damage.found
             ));
         }
+        if strayed > 0 {
+            self.notes.push(format!(
+                "{strayed} entries of {name} are out of their place: each counts where nothing newer is known of its key"
+            ));
+        }
         if passed > 0 {
             self.lost.add(&name, || {
-                format!("{passed} entries of {name} that were out of place")
+                format!("{passed} entries of {name} without a key")
             });
             damage.lose(&file.smallest, &file.largest);
         }

@@ -235,6 +235,38 @@ fn damaged_table_is_filled_up_from_older_ones_in_its_range_alone() {
     assert_eq!(shown(&maker.fs), map(&[("k", "kept"), ("l", "newer")]));
 }
 
+/// The checksums say that the entries are as they were written.
+#[test]
+fn entries_outside_the_range_of_their_table_are_kept() {
+    for level in [0, 2] {
+        let mut maker = Maker::new();
+        let mut table = maker.table(
+            5,
+            &[
+                ("a", 1, Some("old")),
+                ("b", 2, Some("in range")),
+                ("c", 3, Some("outside")),
+            ],
+        );
+        table.smallest = b"b\x01\x02\0\0\0\0\0\0".to_vec();
+        table.largest = table.smallest.clone();
+        let newer = maker.table(6, &[("a", 8, Some("newer"))]);
+        maker.edit(7, 8, &[], vec![(level, table), (level, newer)]);
+        maker.log(7, &[]);
+        maker.manifest(4, 0);
+        let repaired = maker.repair();
+        assert!(repaired.lost.is_empty(), "{repaired:?}");
+        assert!(
+            repaired
+                .actions
+                .iter()
+                .any(|it| it.contains("2 entries of 000005.ldb"))
+        );
+        let right = map(&[("a", "newer"), ("b", "in range"), ("c", "outside")]);
+        assert_eq!(shown(&maker.fs), right);
+    }
+}
+
 #[test]
 fn damaged_current_leaves_what_its_manifest_says() {
     let damages: [&[u8]; 7] = [
