@@ -134,45 +134,33 @@ impl Sweep {
         );
     }
 
+    /// Repairs the directory with this damage and checks what is left.
     fn repaired(&self, damage: &Damage) -> Checked {
         let damaged = damage.apply(&self.files);
         let fs = in_memory(&damaged);
         let planned = repair(&fs, true);
         check(files(&fs) == damaged, || "a dry run changes files".into())?;
-        let Kept(by_leveldb) = self.by_leveldb.of(damage);
         let done = match repair(&fs, false) {
             Ok(done) => done,
-            Err(error) => {
-                let nothing = by_leveldb
-                    .as_ref()
-                    .is_none_or(|states| states.values().all(|state| *state == State::Absent));
-                return check(nothing, || format!("refused: {error}"));
-            }
+            Err(error) => return self.rightly_refused(damage, &error),
         };
         let planned = planned.map_err(|error| format!("a dry run: {error}"))?;
         check(planned.problems == done.problems, || {
             "a dry run finds something else".into()
         })?;
-        let evidence = evidence(&fs);
         let again = repair(&fs, true).map_err(|error| format!("a second repair: {error}"))?;
         check(again.problems.is_empty(), || {
             format!("a second repair finds {:?}", again.problems)
         })?;
         let last_sequence = last_sequence(&fs)?;
+        let evidence = evidence(&fs);
         let engine = open(&fs);
         let left = read(&engine);
         let highest = left.values().map(|(_, sequence)| *sequence).max();
         check(highest.unwrap_or(0) <= last_sequence, || {
             format!("sequence {highest:?} is kept, the last one is {last_sequence}")
         })?;
-        self.nothing_foreign(&left)?;
-        self.nothing_of_other_files_lost(&left, damage)?;
-        if let Some(states) = by_leveldb {
-            self.all_that_leveldb_keeps(&left, states, damage)?;
-        }
-        if !is_of_manifest(damage) {
-            self.nothing_deleted(&left, damage)?;
-        }
+        self.holds_all_it_must(&left, damage)?;
         new_writes_add_themselves_alone(&engine, &left)?;
         engine.close().map_err(|error| error.to_string())?;
         drop(engine);
@@ -181,6 +169,27 @@ impl Sweep {
             let same = fs.read(name).is_ok_and(|found| found == *contents);
             check(same, || format!("an opening touches {name}"))
         })
+    }
+
+    /// A repair may refuse where C++ LevelDB keeps nothing either.
+    fn rightly_refused(&self, damage: &Damage, error: &level_party_engine::Error) -> Checked {
+        let Kept(by_leveldb) = self.by_leveldb.of(damage);
+        let nothing = by_leveldb
+            .as_ref()
+            .is_none_or(|states| states.values().all(|state| *state == State::Absent));
+        check(nothing, || format!("refused: {error}"))
+    }
+
+    fn holds_all_it_must(&self, left: &Left, damage: &Damage) -> Checked {
+        self.nothing_foreign(left)?;
+        self.nothing_of_other_files_lost(left, damage)?;
+        if let Kept(Some(states)) = self.by_leveldb.of(damage) {
+            self.all_that_leveldb_keeps(left, states, damage)?;
+        }
+        match is_of_manifest(damage) {
+            true => Ok(()),
+            false => self.nothing_deleted(left, damage),
+        }
     }
 
     /// The version of a key that is shown, if any.

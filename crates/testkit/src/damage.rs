@@ -16,6 +16,6 @@ pub use bytes::{BlockType, Log, Manifest, TableBytes};
 pub use deflate::{deflate, zlib};
 pub use files::Files;
 pub use fixture::{KEYS, Version, key, unpack, value, versions, workload};
-pub use holdings::{Holdings, Record};
+pub use holdings::{Holdings, Record, stored_types};
 pub use kept::{Kept, KeptTable, State, kept_by_leveldb};
 pub use sweep::{Damage, damages};

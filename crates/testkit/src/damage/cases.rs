@@ -277,12 +277,12 @@ pub fn descending_table(count: u64, manifest: bool) -> Files {
     files
 }
 
-/// A log of `count` batches of one put, in which one byte of every second one is changed.
+/// [`sound`] with a log of `count` batches of one put, in which one byte of every second one is changed.
 pub fn log_of_bad_records(count: u64) -> Files {
     let mut log = Log::new();
     let mut ends = Vec::new();
     for n in 0..count {
-        log = log.batch(1 + n, &[put(format!("k{n:07}"), "v")]);
+        log = log.batch(101 + n, &[put(format!("l{n:07}"), "v")]);
         ends.push(log.len());
     }
     let mut bytes = log.bytes();
@@ -291,8 +291,6 @@ pub fn log_of_bad_records(count: u64) -> Files {
         .for_each(|end| bytes[end - 1] ^= 0x55);
     let mut files = sound();
     files.put("000007.log", bytes);
-    let manifest = Manifest::new([(1, TableBytes::numbered("k", 100, 1).named(5))]);
-    files.put("MANIFEST-000006", manifest.numbers(7, 8, 0).bytes());
     files
 }
 
@@ -305,8 +303,8 @@ pub fn table_without_footer() -> Files {
     files
 }
 
-/// Logs 3 and 4 of two histories with the same sequences 1 to 50: `old` and `new` keys, and `both`, which each of them
-/// put last. 101 entries can be had.
+/// Logs 3 and 4 of two histories with the same sequences 1 to 51: `old` and `new` keys, and `both`, which each of them put
+/// last. `CURRENT` and the manifest are gone. 101 entries can be had.
 pub fn overlapping_histories() -> Files {
     let log = |prefix: &str| {
         let log = Log::numbered(prefix, 50, 1);
@@ -315,9 +313,6 @@ pub fn overlapping_histories() -> Files {
     let mut files = Files::new();
     files.put("000003.log", log("old").bytes());
     files.put("000004.log", log("new").bytes());
-    let manifest = Manifest::new([]).numbers(3, 5, 0);
-    files.put("MANIFEST-000002", manifest.bytes());
-    files.put(CURRENT, "MANIFEST-000002\n");
     files
 }
 

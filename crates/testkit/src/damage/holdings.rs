@@ -150,6 +150,12 @@ pub(super) fn footer(table: &[u8]) -> Footer {
     Footer::decode(footer, table.len() as u64).expect("a sound footer")
 }
 
+/// How the metaindex and the index of a sound table are stored: the numbers on disk.
+pub fn stored_types(table: &[u8]) -> [u8; 2] {
+    let footer = footer(table);
+    [footer.metaindex, footer.index].map(|handle| table[(handle.offset + handle.size) as usize])
+}
+
 /// Where the data blocks of a sound table lie.
 pub(super) fn data_blocks(table: &[u8]) -> Vec<BlockHandle> {
     let mut handles = Vec::new();
