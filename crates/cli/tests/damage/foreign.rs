@@ -140,3 +140,23 @@ fn repair_refuses_where_nothing_would_be_kept() {
     damaged.refuses(&["repair", "--yes"], &["nothing"]);
     damaged.is_unchanged();
 }
+
+#[test]
+fn sound_blocks_of_unknown_compression_are_never_dropped() {
+    let damaged = Damaged::new(cases::unknown_compression());
+    damaged.refuses(&["get", "k0001"], &["compression", "77"]);
+    damaged.run("repair", &[]);
+    damaged.is_unchanged();
+    damaged.run("repair", &["--yes"]);
+    let now = Files::read_from(&damaged.dir);
+    assert!(now.get("000005.ldb") == damaged.files.get("000005.ldb"));
+}
+
+#[test]
+fn repair_without_current_keeps_blocks_of_unknown_compression() {
+    let mut files = cases::unknown_compression();
+    files.take("CURRENT");
+    let damaged = Damaged::new(files);
+    damaged.run("repair", &["--yes"]);
+    damaged.still_holds("000005.ldb");
+}

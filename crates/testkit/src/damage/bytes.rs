@@ -21,6 +21,8 @@ pub enum BlockType {
     Zlib = 2,
     /// As raw deflate: Minecraft Bedrock's worlds.
     Deflate = 4,
+    /// As no LevelDB stores them. The checksum is right.
+    Unknown = 77,
 }
 
 /// An internal key and its value.
@@ -122,7 +124,7 @@ impl TableBytes {
 
 fn append_block(out: &mut Vec<u8>, contents: &[u8], block_type: BlockType) -> BlockHandle {
     let stored = match block_type {
-        BlockType::Plain => contents.to_vec(),
+        BlockType::Plain | BlockType::Unknown => contents.to_vec(),
         BlockType::Zlib => zlib(contents),
         BlockType::Deflate => deflate(contents),
     };

@@ -181,6 +181,12 @@ pub fn minecraft(block_type: BlockType) -> Files {
     bytewise(1, &table, 200, &log)
 }
 
+/// A table with sound blocks of a compression that nobody knows, and an empty log.
+pub fn unknown_compression() -> Files {
+    let table = TableBytes::numbered("k", 100, 1).stored_as(BlockType::Unknown);
+    bytewise(1, &table, 100, &Log::new())
+}
+
 /// A RocksDB directory: tables with its magic, a manifest with tags that LevelDB does not have, `OPTIONS`, `IDENTITY`.
 pub fn rocksdb() -> Files {
     let mut table = TableBytes::numbered("k", 50, 1).bytes();
