@@ -22,10 +22,27 @@ fn short_report(damaged: &Damaged, command: &[&str]) -> String {
     said
 }
 
+/// How many faults of a file a report tells: one with each example, and others as a count.
+fn faults(report: &str, file: &str) -> u64 {
+    let of_file = report
+        .lines()
+        .filter_map(|line| line.strip_prefix("wrong")?.trim().strip_prefix(file));
+    let counts = of_file.map(|rest| {
+        let count = rest
+            .strip_prefix(": and ")
+            .and_then(|rest| rest.split(' ').next());
+        count.map_or(1, |count| {
+            let digits = count.replace(',', "");
+            digits.parse().expect("a count")
+        })
+    });
+    counts.sum()
+}
+
 fn bounded(files: Files, name: &str) {
     let damaged = Damaged::new(files);
     let report = short_report(&damaged, &["repair"]);
-    assert!(report.contains(name), "{report}");
+    assert!(faults(&report, name) > 1, "{report}");
     short_report(&damaged, &["repair", "--json"]);
     short_report(&damaged, &["repair", "--yes"]);
 }
@@ -54,13 +71,8 @@ fn report_on_unordered_entries_of_a_named_table_is_short() {
 fn report_on_10_000_bad_records_is_short_and_counts_them() {
     let damaged = Damaged::new(cases::log_of_bad_records(20_000));
     let report = short_report(&damaged, &["repair"]);
-    assert!(report.contains("000007.log"), "{report}");
-    let report = short_report(&damaged, &["repair", "--yes"]);
-    let counted = ["10000", "10,000"];
-    assert!(
-        counted.iter().any(|count| report.contains(count)),
-        "no count: {report}"
-    );
+    assert_eq!(faults(&report, "000007.log"), 10_000, "{report}");
+    short_report(&damaged, &["repair", "--yes"]);
     assert_eq!(damaged.count(), 10_100);
 }
 
