@@ -61,8 +61,26 @@ static void Entry(const leveldb::Iterator& entry) {
   std::cout << Hex(entry.key()) << ' ' << Hex(entry.value()) << '\n';
 }
 
+// Repairs a database and prints what can be read of it then.
+static int Repair(const std::string& dir) {
+  leveldb::Options options;
+  // Else it would take blocks with bad checksums over into new tables.
+  options.paranoid_checks = true;
+  Check(leveldb::RepairDB(dir, options));
+  leveldb::DB* opened = nullptr;
+  Check(leveldb::DB::Open(leveldb::Options(), dir, &opened));
+  std::unique_ptr<leveldb::DB> db(opened);
+  leveldb::ReadOptions read_options;
+  read_options.verify_checksums = true;
+  std::unique_ptr<leveldb::Iterator> at(db->NewIterator(read_options));
+  // Blocks that can't be read are passed over.
+  for (at->SeekToFirst(); at->Valid(); at->Next()) Entry(*at);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
+  if (argc == 3 && std::string(argv[2]) == "repair") return Repair(argv[1]);
   leveldb::DB* opened = nullptr;
   Check(leveldb::DB::Open(OptionsFrom(argc - 2, argv + 2), argv[1], &opened));
   std::unique_ptr<leveldb::DB> db(opened);

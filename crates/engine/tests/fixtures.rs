@@ -4,7 +4,6 @@
 //! `expected`, all entries in hexadecimal as the LevelDB that wrote them reads them itself, with `-` for keys that are gone.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,33 +12,7 @@ use level_party_engine::{Cursor, Engine, Fs, MemFs, Options, RecoveryMode, Write
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename;
 use level_party_format::log::{LogItem, LogReader};
-use level_party_testkit::{Entries, Entry, Model, Op, PATIENCE, Readable, read_everything};
-
-/// A tar archive is made of blocks of this many bytes.
-const TAR_BLOCK: usize = 512;
-
-/// The files of a tar archive (POSIX ustar: name in the first 100 bytes of a header, the size in octal at 124).
-fn files(tar: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let text = |field: &[u8]| {
-        let text: Vec<u8> = field
-            .iter()
-            .copied()
-            .take_while(|byte| *byte != 0)
-            .collect();
-        String::from_utf8(text).expect("text")
-    };
-    let mut files = Vec::new();
-    let mut at = 0;
-    while tar[at] != 0 {
-        let name = text(&tar[at..][..100]);
-        let size = text(&tar[at + 124..][..12]);
-        let size = usize::from_str_radix(&size, 8).expect("an octal number");
-        at += TAR_BLOCK;
-        files.push((name, tar[at..][..size].to_vec()));
-        at += size.next_multiple_of(TAR_BLOCK);
-    }
-    files
-}
+use level_party_testkit::{Entries, Entry, Model, Op, PATIENCE, Readable, damage, read_everything};
 
 /// One fixture.
 struct Database {
@@ -49,15 +22,12 @@ struct Database {
 
 fn unpack(name: &str) -> Database {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let packed = std::fs::read(fixtures.join(format!("{name}.tar.zst"))).expect("the fixture");
-    let mut tar = Vec::new();
-    let mut unpacking = ruzstd::decoding::StreamingDecoder::new(&packed[..]).expect("a zstd frame");
-    unpacking.read_to_end(&mut tar).expect("an archive");
     let mut database = Database {
         files: MemFs::new(),
         expected: Model::default(),
     };
-    for (name, contents) in files(&tar) {
+    let archive = fixtures.join(format!("{name}.tar.zst"));
+    for (name, contents) in damage::unpack(&archive).0 {
         if name == "expected" {
             let text = String::from_utf8(contents).expect("text");
             let lines: Vec<Op> = text.lines().map(op).collect();

@@ -1,4 +1,5 @@
 //! Writes the databases of `crates/engine/tests/fixtures`, unpacked: `make-fixtures DIR` (see `ci/peers/make-fixtures`).
+//! `make-fixtures DIR sweep` writes those of the damage sweep alone, by C++ LevelDB and by ours.
 //!
 //! Each is a directory with the files as C++ LevelDB left them, and `expected`: a line `KEY VALUE` in hexadecimal for
 //! each entry, as that LevelDB itself reads a copy of them, and a line `KEY -` for each other key that it may have had.
@@ -7,22 +8,43 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use level_party_testkit::{Entries, Op, Peer, PeerChild, PeerOptions};
+use level_party_testkit::{Entries, Op, Peer, PeerChild, PeerOptions, damage, example};
 
 fn main() {
-    let out: PathBuf = std::env::args_os().nth(1).expect("a directory").into();
+    let mut args = std::env::args_os().skip(1);
+    let out: PathBuf = args.next().expect("a directory").into();
+    sweep(&out);
+    if args.next().is_none() {
+        by_leveldb(&out);
+    }
+}
+
+/// The databases of the damage sweep, each with a log of a killed process.
+fn sweep(out: &Path) {
+    let leveldb = Peer::leveldb_1_23();
+    let [engine, party] = ["engine", "party"].map(|layer| Peer::ours(&example("our-peer"), layer));
+    Fixture::new(out, "1.23", "sweep", &leveldb).work(&leveldb);
+    let ours = Fixture {
+        dir: out.join("level-party-sweep"),
+        ..Fixture::new(out, "1.23", "sweep", &engine)
+    };
+    fs::create_dir_all(&ours.dir).expect("a new directory");
+    ours.work(&party);
+}
+
+fn by_leveldb(out: &Path) {
     for (version, peer) in ["1.20", "1.22", "1.23"].iter().zip(Peer::leveldbs()) {
-        let fixture = |name: &str| Fixture::new(&out, version, name, &peer);
+        let fixture = |name: &str| Fixture::new(out, version, name, &peer);
         fixture("plain").filled(false, 0, 16).close();
         fixture("snappy-bloom").filled(true, 10, 3).close();
         fixture("killed").filled(true, 0, 16).kill();
         fixture("torn-log").filled(true, 0, 16).kill_and_tear();
     }
     let peer = Peer::leveldb_1_20();
-    Fixture::new(&out, "1.20", "split-versions", &peer)
+    Fixture::new(out, "1.20", "split-versions", &peer)
         .split()
         .close();
-    Fixture::new(&out, "1.20", "sst-names", &peer)
+    Fixture::new(out, "1.20", "sst-names", &peer)
         .filled(true, 0, 16)
         .close_and_rename();
 }
@@ -114,6 +136,24 @@ impl Fixture {
         opened
     }
 
+    /// The workload of the damage sweep; the last part is written by `last` and stays in a log.
+    fn work(self, last: &Peer) {
+        let [filled, changed, logged] = damage::workload();
+        let mut opened = self.open();
+        filled
+            .iter()
+            .for_each(|batch| opened.child.write(batch, false));
+        opened.child.compact();
+        changed
+            .iter()
+            .for_each(|batch| opened.child.write(batch, false));
+        opened.child.close();
+        let mut child = last.open(&opened.fixture.dir, &opened.fixture.options);
+        logged.iter().for_each(|batch| child.write(batch, false));
+        child.kill();
+        opened.fixture.remove_unwanted();
+    }
+
     /// Versions of a key, each held by a snapshot, that fill more than one table of level 1.
     fn split(mut self) -> Opened {
         self.options.snappy = false;
@@ -181,10 +221,22 @@ impl Fixture {
         paths.filter(|path| path.is_file()).collect()
     }
 
-    fn note_expected(&self) {
-        for name in ["LOG", "LOG.old", "LOCK"] {
+    /// What is of one run or one machine alone.
+    fn remove_unwanted(&self) {
+        for name in [
+            "LOG",
+            "LOG.old",
+            "LOCK",
+            "level-party.sock",
+            "level-party.state",
+            "000001.dbtmp",
+        ] {
             let _ = fs::remove_file(self.dir.join(name));
         }
+    }
+
+    fn note_expected(&self) {
+        self.remove_unwanted();
         let copy = self.dir.join("copy");
         let files = self.files();
         fs::create_dir(&copy).expect("a new directory");

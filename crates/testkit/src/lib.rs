@@ -3,7 +3,8 @@
 //! What it promises: every wait has a limit, after which the test fails with what was waited for; a child that is
 //! missing, or has ended when it should not, fails the test with its own words from standard error; no child outlives
 //! the test. What it must not know: the database from the inside. It speaks to the program `level-party` as anybody
-//! could, by `exec`'s lines of JSON (`docs/EXEC.md`), and makes databases by their bytes alone (`crates/format`).
+//! could, by `exec`'s lines of JSON (`docs/EXEC.md`), and makes databases by their bytes alone (`crates/format`):
+//! damaged ones are in [`damage`].
 //!
 //! ```no_run
 //! use level_party_testkit::{ExecChild, find_leader};
@@ -23,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod client;
+pub mod damage;
 mod exec_child;
 #[cfg(unix)]
 mod foreign_lock;

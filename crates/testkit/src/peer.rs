@@ -12,6 +12,7 @@ pub use child::PeerChild;
 pub use options::PeerOptions;
 
 use crate::model::{Entries, Op};
+use crate::run;
 
 /// The environment variable that names the directory of `ci/peers/install` where it is not `target/peers`.
 const PEERS: &str = "LEVEL_PARTY_PEERS";
@@ -153,6 +154,20 @@ impl Peer {
         let entries = child.forward(None);
         child.close();
         entries
+    }
+
+    /// Has C++ LevelDB 1.23 repair the database in `dir` and gives all entries that can be read then, of blocks with good
+    /// checksums alone; or what it says when it can't.
+    ///
+    /// # Panics
+    /// If it cannot be started or does not end.
+    pub fn repair(&self, dir: &Path) -> Result<Entries, String> {
+        let program = Path::new(&self.command[0]);
+        let finished = run(program, [dir.as_os_str(), "repair".as_ref()]);
+        match finished.status.success() {
+            true => Ok(finished.text().lines().map(child::entry).collect()),
+            false => Err(finished.stderr),
+        }
     }
 
     /// Puts `entries` into the database in `dir`.

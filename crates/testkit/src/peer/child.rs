@@ -203,8 +203,7 @@ impl PeerChild {
             if line == "." {
                 return entries;
             }
-            let (key, value) = line.split_once(' ').expect("a key and a value");
-            entries.push((bytes(key), bytes(value)));
+            entries.push(entry(&line));
         }
     }
 
@@ -280,6 +279,12 @@ fn push_hex(line: &mut String, bytes: &[u8]) {
         line.push(char::from(DIGITS[usize::from(byte >> 4)]));
         line.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
+}
+
+/// The entry in a line `KEY VALUE`.
+pub(super) fn entry(line: &str) -> Entry {
+    let (key, value) = line.split_once(' ').expect("a key and a value");
+    (bytes(key), bytes(value))
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

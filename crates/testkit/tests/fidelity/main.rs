@@ -7,6 +7,7 @@
 //! ```
 
 mod databases;
+mod repairs;
 mod rounds;
 mod split;
 
