@@ -16,6 +16,7 @@ use level_party_format::filename::{self, CURRENT, FileKind};
 use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
+use crate::foreign;
 use crate::fs::Fs;
 use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
@@ -104,15 +105,18 @@ impl Repair {
     /// Looks at the database, and repairs it if anything is wrong.
     ///
     /// # Errors
-    /// As [`verify`](crate::verify), and for options that [`Engine::open`](crate::Engine::open) refuses. If it fails while
+    /// As [`verify`](crate::verify), [`Unsupported`](crate::ErrorKind::Unsupported) for a sound block whose compression is
+    /// not known, and for options that [`Engine::open`](crate::Engine::open) refuses. If it fails while
     /// repairing, the database is as it was, beside some new files.
-    pub fn run(self) -> Result<Repaired> {
+    pub fn run(mut self) -> Result<Repaired> {
         self.options.check()?;
         let examined = examine(&self.fs, &self.options.comparator)?;
         let problems = examined.verified.problems.clone();
         if problems.is_empty() {
             return Ok(Repaired::default());
         }
+        foreign::check_blocks(&self.fs, &examined.names, &self.options.comparator)?;
+        foreign::keep_compression(self.fs.as_ref(), &examined.names, &mut self.options);
         let last_sequence = examined.verified.last_sequence;
         let plan = Plan::of(examined);
         let mut report = Repaired {

@@ -18,6 +18,7 @@ use level_party_format::{Comparator, Corruption, Sequence};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
+use crate::foreign;
 use crate::fs::Fs;
 use crate::manifest::Contents;
 use crate::options::RecoveryMode;
@@ -99,7 +100,8 @@ impl Verified {
 /// Looks at the whole database in a directory. Nobody else may be writing to it.
 ///
 /// # Errors
-/// [`ErrorKind::DoesNotExist`] if there is no database; [`ErrorKind::ComparatorMismatch`]; or what keeps the directory
+/// [`ErrorKind::DoesNotExist`] if there is no database; [`ErrorKind::ComparatorMismatch`]; [`ErrorKind::Unsupported`] for
+/// another product's directory; or what keeps the directory
 /// from being listed. Damage is no error but a [`Problem`].
 ///
 /// ```
@@ -141,6 +143,7 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
     let names = fs
         .list()
         .map_err(|error| Error::io("list", "the directory", error))?;
+    foreign::check_all(fs.as_ref(), &names)?;
     let is_ours = |name: &String| {
         let kind = filename::parse(name).map(|(kind, _)| kind);
         matches!(

@@ -24,6 +24,7 @@
 
 mod client;
 mod exec_child;
+pub mod foreign;
 #[cfg(unix)]
 mod foreign_lock;
 mod history;

@@ -166,7 +166,8 @@ fn an_unknown_compression_is_an_error_of_its_block() {
     fs.change(NAME, |bytes| set_kind(bytes, handle, 77))
         .unwrap();
     let error = get(&table, b"000000", u64::MAX).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.unknown_compression(), Some(77));
     assert_eq!(
         (error.file(), error.offset()),
         (Some(NAME), Some(handle.offset))
