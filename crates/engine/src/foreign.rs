@@ -57,7 +57,7 @@ const ROCKSDB_TAGS_FROM: u32 = 100;
 /// nothing, and needs no lock. [`Engine::open`](crate::Engine::open) asks the same by itself.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`]; or what keeps the directory from being listed.
+/// [`ErrorKind::Unsupported`].
 ///
 /// ```
 /// use level_party_engine::{ErrorKind, MemFs, Options, refuse_foreign};
@@ -76,9 +76,8 @@ pub fn refuse_foreign(fs: &dyn Fs, options: &Options) -> Result<()> {
 /// The options with which an engine may be opened on this directory: those given, but that an opener who only reads goes
 /// on in the compression of a Bedrock world.
 pub(crate) fn fitted(fs: &dyn Fs, mut options: Options) -> Result<Options> {
-    let names = fs
-        .list()
-        .map_err(|error| Error::io("list", "the directory", error))?;
+    // What can't be listed is told by whoever opens it.
+    let names = fs.list().unwrap_or_default();
     check(fs, &names)?;
     if bedrock::is_kept(&options) || !bedrock::is_world(fs, sample(&tables(&names))) {
         return Ok(options);
@@ -115,15 +114,20 @@ fn check_tables(fs: &dyn Fs, names: &[String], tables: &[&str]) -> Result<()> {
             Some(FileKind::Current | FileKind::Manifest | FileKind::Log)
         )
     });
-    for name in others.chain(tables.iter().copied()) {
+    for name in others {
         let file = fs.open_read(name).ok();
         if file.is_some_and(|file| is_lfs_pointer(file.as_ref())) {
             return Err(lfs_pointer(name));
         }
     }
     let tag = Manifest::current(fs, names).and_then(|manifest| manifest.foreign_tag());
-    if let Some(evidence) = rocksdb(fs, names, tables, tag) {
+    if let Some(evidence) = rocksdb(fs, names, tag) {
         return Err(is_rocksdb(&evidence));
+    }
+    for name in tables {
+        if let Ok(file) = fs.open_read(name) {
+            check_table(file.as_ref(), name)?;
+        }
     }
     riak(fs, names, tag)
 }
@@ -217,25 +221,19 @@ fn has_rocksdb_magic(file: &dyn ReadFile) -> bool {
         && ROCKSDB_MAGICS.contains(&u64::from_le_bytes(last))
 }
 
-/// What shows that it is RocksDB's, as "`what` says so" tells it.
-fn rocksdb(fs: &dyn Fs, names: &[String], tables: &[&str], tag: Option<u32>) -> Option<String> {
+/// What shows that it is RocksDB's, beside its tables.
+fn rocksdb(fs: &dyn Fs, names: &[String], tag: Option<u32>) -> Option<String> {
     let names_version = |name: &&String| {
         let number = name.strip_prefix("OPTIONS-").unwrap_or_default();
         let is_named_so = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let head = head(fs, name, OPTIONS_HEAD).filter(|_| is_named_so);
-        head.is_some_and(|head| contains(&head, b"rocksdb_version"))
+        let says_so = |head: Vec<u8>| contains(&head, b"rocksdb_version");
+        is_named_so && head(fs, name, OPTIONS_HEAD).is_some_and(says_so)
     };
     if let Some(name) = names.iter().find(names_version) {
         return Some(name.clone());
     }
-    if tag.is_some_and(|tag| tag == ROCKSDB_LOW_TAG || tag >= ROCKSDB_TAGS_FROM) {
-        return Some("the manifest".to_owned());
-    }
-    let is_its = |name: &&&str| {
-        let file = fs.open_read(name).ok();
-        file.is_some_and(|file| has_rocksdb_magic(file.as_ref()))
-    };
-    tables.iter().find(is_its).map(|name| (*name).to_owned())
+    let is_its = |tag: u32| tag == ROCKSDB_LOW_TAG || tag >= ROCKSDB_TAGS_FROM;
+    tag.is_some_and(is_its).then(|| "the manifest".to_owned())
 }
 
 fn contains(bytes: &[u8], sought: &[u8]) -> bool {

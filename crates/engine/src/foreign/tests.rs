@@ -91,13 +91,19 @@ fn numbers_on_disk(fs: &MemFs) -> BTreeSet<u8> {
         let mut at = 0;
         // Blocks follow one another; what is no block any more is the footer.
         while let Some(len) = (level_party_format::table::BLOCK_TRAILER_LEN..bytes.len() - at)
-            .find(|len| level_party_format::table::check_block(&bytes[at..at + len], 0).is_ok())
+            .find(|len| is_block(&bytes[at..at + len]))
         {
             at += len;
             numbers.insert(bytes[at - level_party_format::table::BLOCK_TRAILER_LEN]);
         }
     }
     numbers
+}
+
+/// Whether the checksum is right.
+fn is_block(raw: &[u8]) -> bool {
+    let checked = level_party_format::table::check_block(raw, 0);
+    checked.is_ok() || checked.is_err_and(|error| error.unknown_compression.is_some())
 }
 
 fn count(engine: &Engine) -> usize {
@@ -243,8 +249,11 @@ fn an_opening_looks_into_few_of_many_tables() {
     assert_eq!(sampled.first(), Some(&"000001.ldb"));
     assert_eq!(sampled.last(), Some(&"000999.ldb"));
     refuse_foreign(&watched, &Options::default()).unwrap();
-    let most = 8 * SAMPLE as u64;
-    assert!(watched.opens() <= most && watched.reads() <= most);
+    let few = (
+        watched.opens() <= 2 * SAMPLE as u64,
+        watched.reads() <= 10 * SAMPLE as u64,
+    );
+    assert_eq!(few, (true, true));
 }
 
 #[test]
@@ -331,14 +340,17 @@ fn repair_refuses_to_drop_a_block_of_unknown_compression() {
 #[test]
 fn a_block_of_unknown_compression_fails_its_reads_alone() {
     let files = directory(&made::unknown_compression());
-    let engine = Engine::open(Arc::new(files), Options::default()).unwrap();
+    let engine = Engine::open(Arc::new(files.clone()), Options::default()).unwrap();
     let error = engine.get(b"k0000").unwrap_err();
     assert_eq!(error.unknown_compression(), Some(77), "{error}");
     assert_eq!(engine.get(b"k0099").unwrap().unwrap().value, b"v99");
+    put(&engine, b"k0000", b"new");
     let error = engine.compact_range(None, None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert_eq!(engine.get(b"k0099").unwrap().unwrap().value, b"v99");
     engine.close().unwrap();
+    // The table is still there, with the block.
+    assert!(numbers_on_disk(&files).contains(&77));
 }
 
 #[test]
