@@ -165,7 +165,7 @@ impl Error {
 
     /// A Minecraft Bedrock world is to be written to without the compression that the game reads.
     pub fn needs_zlib_raw() -> Error {
-        let message = "it is a Minecraft Bedrock world (blocks of zlib or raw deflate), and the game reads no tables compressed otherwise: to write to it, open it with the option compression and ZlibRaw";
+        let message = "it is a Minecraft Bedrock world (its blocks are zlib or raw deflate), and the game reads no other compression: to write to it, open it with the option `compression` set to `ZlibRaw`";
         Error::new(ErrorKind::Unsupported, message)
     }
 

@@ -7,7 +7,8 @@ use level_party_format::batch::WriteBatch;
 use level_party_format::edit::{NewFile, VersionEdit};
 use level_party_format::key::{ValueType, append_internal_key};
 use level_party_format::log::LogWriter;
-use level_party_format::table::{Compression, TableBuilder, TableOptions};
+pub use level_party_format::table::Compression;
+use level_party_format::table::{TableBuilder, TableOptions};
 
 /// A Git LFS pointer.
 const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
