@@ -19,6 +19,7 @@ use crate::options::{Compression, Options};
 use crate::protocol::Failure;
 use crate::session::Session;
 use crate::sign_of_life::{Member, SignOfLife};
+use crate::state::STATE_NAME;
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -118,9 +119,14 @@ impl Node {
         }
     }
 
-    /// Another product's directory is left as it is: not even `LOCK` is made in it.
+    /// Another product's directory is left as it is: not even `LOCK` is made in it. Where a party was before there is
+    /// nothing more to make, and the engine's own look is enough.
     pub fn check_not_foreign(&self) -> Result<()> {
-        let fs = StdFs::new(self.dir.anchored_path());
+        let dir = self.dir.anchored_path();
+        if dir.join(STATE_NAME).exists() {
+            return Ok(());
+        }
+        let fs = StdFs::new(dir);
         let checked = refuse_foreign(&fs, &into_engine_options(&self.options));
         checked.map_err(|error| {
             Error::from(error).context(format_args!("cannot open {}", self.path.display()))
