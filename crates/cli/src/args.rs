@@ -90,6 +90,38 @@ pub struct Target {
     /// Wait so many seconds for a leader or for the directory's lock
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Opening")]
     pub open_timeout: Duration,
+
+    /// Compress the blocks of new tables so; a Minecraft Bedrock world is written to with `zlib-raw` alone
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Opening"
+    )]
+    pub compression: Compression,
+}
+
+/// How new tables are compressed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+pub enum Compression {
+    /// Not at all
+    None,
+    /// As any LevelDB reads it
+    #[default]
+    Snappy,
+    /// As Minecraft Bedrock alone reads it
+    ZlibRaw,
+}
+
+impl From<Compression> for level_party::Compression {
+    fn from(asked: Compression) -> Self {
+        match asked {
+            Compression::None => level_party::Compression::None,
+            Compression::Snappy => level_party::Compression::Snappy,
+            Compression::ZlibRaw => level_party::Compression::ZlibRaw,
+        }
+    }
 }
 
 impl Target {
@@ -98,6 +130,12 @@ impl Target {
             .retry(self.retry)
             .timeout(self.timeout)
             .open_timeout(self.open_timeout)
+            .compression(self.compression.into())
+    }
+
+    /// Opens a database that must be there, to read from it alone.
+    pub fn open_for_reading(&self) -> Result<Db> {
+        self.open(self.options().read_only(true)).map_err(not_there)
     }
 
     /// Opens a database that must be there.
@@ -117,7 +155,7 @@ impl Target {
 
     /// Joins the leader of a database that must be there. `None`: nobody leads.
     pub fn join_leader(&self) -> Result<Option<Db>> {
-        let joined = self.open(self.options().create_if_missing(false).lead(Lead::Join));
+        let joined = self.open(self.options().read_only(true).lead(Lead::Join));
         match joined {
             Err(error) if error.kind() == ErrorKind::NoLeader => Ok(None),
             joined => joined.map(Some).map_err(not_there),

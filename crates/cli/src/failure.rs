@@ -114,6 +114,9 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
         );
     }
     match error.kind() {
+        ErrorKind::Unsupported if error.message().contains("Minecraft Bedrock") => Some(
+            "hint: `--compression zlib-raw` writes what the game reads; commands that only read need no flag",
+        ),
         ErrorKind::OutOfSpace => {
             Some("hint: free some space there and try again; what was acknowledged is not lost")
         }

@@ -4,6 +4,9 @@
 
 use std::path::Path;
 
+use level_party_testkit::foreign::{
+    Compression, bedrock_world, git_lfs, riak, rocksdb, write_files,
+};
 use level_party_testkit::{Finished, ForeignLock, run, run_with_input};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
@@ -125,6 +128,15 @@ fn what_is_said_is_what_was_committed() {
     let held = ForeignLock::take(&db);
     told.run(&["get", "DIR/db", "--open-timeout", "3", "a"]);
     drop(held);
+    // Other products' directories.
+    write_files(&path("rocks"), &rocksdb());
+    write_files(&path("riak"), &riak());
+    write_files(&path("lfs"), &git_lfs(|_| false));
+    write_files(&path("world"), &bedrock_world(Compression::ZlibRaw));
+    told.run(&["get", "DIR/rocks", "a"]);
+    told.run(&["repair", "DIR/riak", "--yes"]);
+    told.run(&["verify", "DIR/lfs"]);
+    told.run(&["put", "DIR/world", "a", "1"]);
     // Damage.
     std::fs::write(db.join("CURRENT"), "nonsense").expect("written");
     told.run(&["get", "DIR/db", "a"]);

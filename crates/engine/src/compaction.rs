@@ -61,12 +61,13 @@ impl Background {
         picker.without(&self.set_aside).pick(&self.manifest)
     }
 
-    /// If the compaction failed because one of its inputs is damaged, that table is set aside, and the error kept in
+    /// If the compaction failed because one of its inputs is damaged, or can't be read for another reason that stays, that table is set aside, and the error kept in
     /// sight; the compaction counts as dealt with. Any other error comes back.
     fn put_aside(&mut self, compaction: &Compaction, error: Error) -> Result<()> {
         let named = error.file().and_then(filename::parse);
+        let stays = matches!(error.kind(), ErrorKind::Corruption | ErrorKind::Unsupported);
         let number = match named {
-            Some((FileKind::Table, number)) if error.kind() == ErrorKind::Corruption => number,
+            Some((FileKind::Table, number)) if stays => number,
             _ => return Err(error),
         };
         let mut inputs = compaction.inputs.iter().flatten();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
+use level_party_format::table::Compression;
 use parking_lot::{Condvar, Mutex};
 
 use crate::background::{Failures, Manual, Start, State, Step};
@@ -20,6 +21,7 @@ use crate::cursor::Cursor;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
+use crate::foreign;
 use crate::fs::Fs;
 use crate::health::{Health, closed};
 use crate::losses::{self, Losses};
@@ -97,9 +99,11 @@ impl Engine {
     /// [`ErrorKind::DoesNotExist`], [`ErrorKind::AlreadyExists`] as the options ask;
     /// [`ErrorKind::ComparatorMismatch`]; [`ErrorKind::Corruption`] where data is missing or damaged beyond what
     /// [`RecoveryMode`](crate::RecoveryMode) allows; [`ErrorKind::InvalidArgument`] if `compression` is zstd, which has an
-    /// [option of its own](Options::zstd_that_leveldb_1_23_cannot_read); or the system's error.
+    /// [option of its own](Options::zstd_that_leveldb_1_23_cannot_read); [`ErrorKind::Unsupported`] for
+    /// [another product's directory](crate::refuse_foreign), in which nothing was changed; or the system's error.
     pub fn open(fs: Arc<dyn Fs>, options: Options) -> Result<Engine> {
         options.check()?;
+        let options = foreign::fitted(fs.as_ref(), options)?;
         let health = Arc::new(Health::new(options.listener.clone()));
         let order = InternalComparator {
             user: options.comparator.clone(),
@@ -160,6 +164,11 @@ impl Engine {
             thread: Mutex::new(Some(thread)),
         });
         Ok(Engine { shared, lifeline })
+    }
+
+    /// How the blocks of new tables are compressed: as the options said, or as a Bedrock world needs it.
+    pub fn compression(&self) -> Compression {
+        self.shared.options.block_compression()
     }
 
     /// What the opening found.

@@ -31,6 +31,10 @@ pub enum ErrorKind {
     ComparatorMismatch,
     /// Bytes on disk are not what was written: the data concerned can't be read.
     Corruption,
+    /// The bytes are sound, and another product's: a database of RocksDB or Riak, a file that Git LFS has not fetched, a
+    /// block compressed in a way that is not known, or a Minecraft Bedrock world opened for writing without the
+    /// compression that the game reads. Nothing was changed.
+    Unsupported,
     /// The caller asked for something that can't be.
     InvalidArgument,
     /// The moment asked for can no longer be read.
@@ -121,13 +125,26 @@ impl Error {
         }))
     }
 
-    /// Bad bytes in `file`, as the format found them.
+    /// Bad bytes in `file`, as the format found them; or a sound block whose compression is not known, which is
+    /// [`ErrorKind::Unsupported`].
     pub fn corruption(file: &str, source: Corruption) -> Error {
         let offset = source.offset;
         let place = offset.map_or(String::new(), |at| format!(" at offset {at}"));
+        let (kind, message) = match source.unknown_compression {
+            Some(number) => (
+                ErrorKind::Unsupported,
+                format!(
+                    "{file} has a sound block{place} whose compression, number {number}, is not known here"
+                ),
+            ),
+            None => (
+                ErrorKind::Corruption,
+                format!("{file} is damaged{place}: {}", source.what),
+            ),
+        };
         Error(Arc::new(Inner {
-            kind: ErrorKind::Corruption,
-            message: format!("{file} is damaged{place}: {}", source.what),
+            kind,
+            message,
             file: Some(file.to_owned()),
             offset,
             source: Some(Box::new(source)),
@@ -146,6 +163,12 @@ impl Error {
         }))
     }
 
+    /// A Minecraft Bedrock world is to be written to without the compression that the game reads.
+    pub fn needs_zlib_raw() -> Error {
+        let message = "it is a Minecraft Bedrock world (its blocks are zlib or raw deflate), and the game reads no other compression: to write to it, open it with the option `compression` set to `ZlibRaw`";
+        Error::new(ErrorKind::Unsupported, message)
+    }
+
     /// A write whose condition did not hold.
     pub(crate) fn conflict_of(conflict: Conflict) -> Error {
         let message = conflict.to_string();
@@ -155,6 +178,13 @@ impl Error {
     /// Which key was not as expected, for an error of kind [`ErrorKind::Conflict`].
     pub fn conflict(&self) -> Option<&Conflict> {
         self.0.source.as_ref()?.downcast_ref()
+    }
+
+    /// The number of the compression that is not known, for the error of a sound block of
+    /// [`ErrorKind::Unsupported`].
+    pub fn unknown_compression(&self) -> Option<u8> {
+        let source = self.0.source.as_ref()?.downcast_ref::<Corruption>()?;
+        source.unknown_compression
     }
 
     /// What a caller can do about it.
@@ -245,6 +275,21 @@ mod tests {
         );
         assert!(error.source().is_some());
         assert!(format!("{error:?}").contains("Corruption"));
+    }
+
+    #[test]
+    fn a_sound_block_of_unknown_compression_is_not_damage() {
+        let found = Corruption::unknown_compression(7).at(12);
+        let error = Error::corruption("000007.ldb", found);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.unknown_compression(), Some(7));
+        assert_eq!(
+            (error.file(), error.offset()),
+            (Some("000007.ldb"), Some(12))
+        );
+        assert!(!error.to_string().contains("damaged"), "{error}");
+        let damage = Error::corruption("000007.ldb", Corruption::new("bad checksum"));
+        assert_eq!(damage.unknown_compression(), None);
     }
 
     #[test]

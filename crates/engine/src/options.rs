@@ -49,12 +49,17 @@ pub struct Options {
     pub max_file_size: u64,
     /// How new blocks are compressed, where that saves more than an eighth. Blocks of any known kind are read.
     /// [`Compression::Zstd`] is refused here: see
-    /// [`zstd_that_leveldb_1_23_cannot_read`](Self::zstd_that_leveldb_1_23_cannot_read).
+    /// [`zstd_that_leveldb_1_23_cannot_read`](Self::zstd_that_leveldb_1_23_cannot_read). [`Compression::ZlibRaw`] is for
+    /// worlds of Minecraft Bedrock, which are refused without it unless the opener [only reads](Self::only_reads): the game
+    /// reads nothing else, and no other LevelDB reads that. [`Compression::Zlib`] is never written.
     pub compression: Compression,
     /// Compress new blocks with zstd, whatever `compression` says. C++ LevelDB up to 1.23 cannot read such a block: to it,
     /// all that the block holds is corrupt. Later ones can if they were built with zstd. Tables stay as they are until a
     /// compaction rewrites them, also when this is off again.
     pub zstd_that_leveldb_1_23_cannot_read: bool,
+    /// The opener writes nothing of its own. Where the directory is a world of Minecraft Bedrock, all that is written
+    /// nonetheless, as what was recovered, is then raw deflate whatever `compression` says.
+    pub only_reads: bool,
     /// Bits per key of the Bloom filters of new tables; `None` writes none. LevelDB's documentation suggests 10.
     pub bloom_bits_per_key: Option<usize>,
     /// Where the memory for memtables comes from.
@@ -103,6 +108,7 @@ impl Default for Options {
             max_file_size: 2 << 20,
             compression: Compression::Snappy,
             zstd_that_leveldb_1_23_cannot_read: false,
+            only_reads: false,
             bloom_bits_per_key: None,
             regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
@@ -123,6 +129,10 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         if self.compression == Compression::Zstd && !self.zstd_that_leveldb_1_23_cannot_read {
             let message = "Compression::Zstd is asked for by the option zstd_that_leveldb_1_23_cannot_read, not by compression";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        if self.compression == Compression::Zlib {
+            let message = "Compression::Zlib is read and never written: Compression::ZlibRaw is what Minecraft Bedrock writes";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
         Ok(())
@@ -147,11 +157,12 @@ impl fmt::Debug for Options {
             .field("block_size", &self.block_size)
             .field("block_restart_interval", &self.block_restart_interval)
             .field("max_file_size", &self.max_file_size)
-            .field("compression", &(self.compression as u8))
+            .field("compression", &self.compression)
             .field(
                 "zstd_that_leveldb_1_23_cannot_read",
                 &self.zstd_that_leveldb_1_23_cannot_read,
             )
+            .field("only_reads", &self.only_reads)
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
             .field("foreign_logs", &self.foreign_logs)

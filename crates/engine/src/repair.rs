@@ -23,6 +23,7 @@ use level_party_format::filename;
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
+use crate::foreign;
 use crate::fs::Fs;
 use crate::health::Health;
 use crate::losses;
@@ -129,12 +130,13 @@ impl Repair {
     ///
     /// # Errors
     /// As [`verify`](crate::verify); [`ErrorKind::ComparatorMismatch`] also where no manifest says so but the order of the
-    /// keys does; for options that [`Engine::open`](crate::Engine::open) refuses;
-    /// [`ErrorKind::Corruption`] where nothing could be kept, unless that is [allowed](Repair::allow_empty). If it fails
-    /// while repairing, the database is as it was, beside some new files.
-    pub fn run(self) -> Result<Repaired> {
+    /// keys does; [`ErrorKind::Unsupported`] for a sound block whose compression is not known; for options that
+    /// [`Engine::open`](crate::Engine::open) refuses; [`ErrorKind::Corruption`] where nothing could be kept, unless that is
+    /// [allowed](Repair::allow_empty). If it fails while repairing, the database is as it was, beside some new files.
+    pub fn run(mut self) -> Result<Repaired> {
         self.options.check()?;
         let examined = examine(&self.fs, &self.options.comparator)?;
+        foreign::keep_compression(self.fs.as_ref(), &examined.names, &mut self.options);
         let mut report = Repaired {
             problems: examined.verified.problems.clone(),
             losses: examined.verified.losses.clone(),

@@ -19,6 +19,7 @@ use level_party_format::table::{self, BlockHandle, FOOTER_LEN, Footer};
 use crate::block_cache::BlockCache;
 use crate::entry::{Entry, Lookup, Want};
 use crate::error::{Error, Result};
+use crate::foreign;
 use crate::fs::ReadFile;
 use crate::seek_key::SeekKey;
 
@@ -73,7 +74,8 @@ impl Table {
     /// Opens a table of `size` bytes; `use_filter` says whether a Bloom filter found in it may be believed.
     ///
     /// # Errors
-    /// [`Corruption`](crate::ErrorKind::Corruption) if footer or index are damaged, or the system's error.
+    /// [`Corruption`](crate::ErrorKind::Corruption) if footer or index are damaged,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is another product's, or the system's error.
     pub fn open(
         file: Arc<dyn ReadFile>,
         name: String,
@@ -82,6 +84,7 @@ impl Table {
         use_filter: bool,
     ) -> Result<Table> {
         if file.len() < size {
+            foreign::check_table(file.as_ref(), &name)?;
             let what = format!("it has {} bytes but the manifest says {size}", file.len());
             return Err(Error::corruption(&name, Corruption::new(what)));
         }
@@ -94,7 +97,10 @@ impl Table {
             filter: None,
             cache: None,
         };
-        let footer = table.read_footer()?;
+        let footer = table.read_footer().map_err(|error| {
+            let other = foreign::check_table(table.file(), &table.name);
+            other.err().unwrap_or(error)
+        })?;
         let contents = table.read_contents(footer.index)?;
         table.index = Index::decode(contents, &table.comparator)
             .map_err(|error| table.damaged(error.at(footer.index.offset)))?;

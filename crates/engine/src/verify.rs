@@ -19,6 +19,7 @@ use level_party_format::{Comparator, Corruption, Sequence};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
+use crate::foreign;
 use crate::fs::Fs;
 use crate::losses::Losses;
 use crate::manifest::choose::{Chosen, choose};
@@ -139,7 +140,8 @@ impl Verified {
 /// Looks at the whole database in a directory. Nobody else may be writing to it.
 ///
 /// # Errors
-/// [`ErrorKind::DoesNotExist`] if there is no database; [`ErrorKind::ComparatorMismatch`]; or what keeps the directory
+/// [`ErrorKind::DoesNotExist`] if there is no database; [`ErrorKind::ComparatorMismatch`]; [`ErrorKind::Unsupported`] for
+/// another product's directory; or what keeps the directory
 /// from being listed. Damage is no error but a [`Problem`].
 ///
 /// ```
@@ -183,6 +185,7 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
     let names = fs
         .list()
         .map_err(|error| Error::io("list", "the directory", error))?;
+    foreign::check_all(fs.as_ref(), &names)?;
     let is_ours = |name: &String| {
         let kind = filename::parse(name).map(|(kind, _)| kind);
         matches!(
@@ -354,8 +357,12 @@ impl Examiner {
             Ok(table) => {
                 let range = level.map(|_| (&file.smallest[..], &file.largest[..]));
                 let problems = &mut self.problems;
+                let refusal = &mut self.refusal;
                 let counted = table.check(range, |error| {
                     is_bad = true;
+                    if error.kind() == ErrorKind::Unsupported {
+                        refusal.get_or_insert_with(|| error.clone());
+                    }
                     problems.add(Problem::of(&error, &name));
                 });
                 self.verified.blocks += counted.blocks;
@@ -367,6 +374,9 @@ impl Examiner {
             Err(error) => {
                 is_bad = true;
                 self.bad(&error, &name);
+                if error.kind() == ErrorKind::Unsupported {
+                    self.refusal.get_or_insert(error);
+                }
             }
         }
         if is_bad {

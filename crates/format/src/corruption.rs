@@ -16,6 +16,8 @@ pub struct Corruption {
     pub what: String,
     /// Byte offset of the trouble: in the file, or in the block or record when the decoder saw only that.
     pub offset: Option<u64>,
+    /// Not damage: the block's checksum is right, and it is compressed by this number, which this crate can't read.
+    pub unknown_compression: Option<u8>,
 }
 
 impl Corruption {
@@ -25,6 +27,16 @@ impl Corruption {
         Corruption {
             what: what.into(),
             offset: None,
+            unknown_compression: None,
+        }
+    }
+
+    /// A sound block that is compressed in a way this crate does not know. A repair must not drop it.
+    #[cold]
+    pub fn unknown_compression(number: u8) -> Self {
+        Corruption {
+            unknown_compression: Some(number),
+            ..Corruption::new(format!("unknown block compression {number}"))
         }
     }
 

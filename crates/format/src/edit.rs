@@ -30,6 +30,9 @@ const DELETED_FILE: u32 = 6;
 const NEW_FILE: u32 = 7;
 const PREV_LOG_NUMBER: u32 = 9;
 
+/// What is wrong with a field that LevelDB does not have.
+const UNKNOWN_TAG: &str = "unknown tag";
+
 /// A table that an edit adds to a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
@@ -159,10 +162,33 @@ impl VersionEdit {
                 self.deleted_files.push(deleted);
             }
             NEW_FILE => self.new_files.push(fields.new_file().ok_or("new file")?),
-            _ => return Err("unknown tag"),
+            _ => return Err(UNKNOWN_TAG),
         }
         Ok(())
     }
+}
+
+/// The first tag of an edit that LevelDB does not have, if all fields before it can be read. Programs that began as LevelDB
+/// have tags of their own.
+///
+/// ```
+/// use level_party_format::edit::unknown_tag;
+///
+/// assert_eq!(unknown_tag(&[2, 4, 3, 7]), None);
+/// assert_eq!(unknown_tag(&[2, 4, 203, 1, 0]), Some(203));
+/// ```
+pub fn unknown_tag(bytes: &[u8]) -> Option<u32> {
+    let mut edit = VersionEdit::default();
+    let mut fields = Fields { rest: bytes };
+    while !fields.rest.is_empty() {
+        let field = fields.rest;
+        match edit.take_field(&mut fields) {
+            Ok(()) => {}
+            Err(UNKNOWN_TAG) => return varint::get_u32(field).map(|(tag, _)| tag),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 fn put_level(out: &mut Vec<u8>, level: usize) {

@@ -14,6 +14,7 @@
 
 mod builder;
 mod compression;
+mod deflate;
 mod footer;
 
 pub use builder::{TableBuilder, TableOptions};

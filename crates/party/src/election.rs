@@ -62,6 +62,7 @@ impl Elector {
             pause: FIRST_PAUSE,
             yielded: None,
             failed: None,
+            served: false,
         };
         let thread = std::thread::Builder::new()
             .name("level-party-elector".into())
@@ -126,6 +127,8 @@ struct Seat {
     /// Why the last attempt to follow came to nothing: told beside how far the present one is, so that a deadline in the
     /// middle of an attempt hides no cause.
     failed: Option<String>,
+    /// This node has led or followed: it is open.
+    served: bool,
 }
 
 /// How an attempt ended well.
@@ -159,7 +162,6 @@ impl Seat {
     }
 
     fn run(mut self) {
-        let mut served = false;
         loop {
             self.node.alarm.hear();
             if self.node.is_closing() {
@@ -167,7 +169,7 @@ impl Seat {
             }
             match self.attempt() {
                 Ok(place) => {
-                    served = true;
+                    self.served = true;
                     self.yielded = None;
                     self.failed = None;
                     let begun = Instant::now();
@@ -186,7 +188,7 @@ impl Seat {
                         false => self.pause = FIRST_PAUSE,
                     }
                 }
-                Err(Obstacle::Lasting(error)) if !served => {
+                Err(Obstacle::Lasting(error)) if !self.served => {
                     self.node.fail(error);
                     break;
                 }
@@ -275,6 +277,8 @@ impl Seat {
                         let link = Arc::new(link);
                         *node.differing_options.lock() =
                             node.options.engine.differences(&welcome.options);
+                        node.leader_compression
+                            .store(welcome.options.compression, Ordering::Release);
                         let tenure = node.session.attach(link.clone(), &greeting, &welcome)?;
                         return Ok(Place::Follower {
                             link,
@@ -306,6 +310,9 @@ impl Seat {
     fn stand(&self) -> std::result::Result<Place, Obstacle> {
         let node = &*self.node;
         node.check_database_exists().map_err(Obstacle::Lasting)?;
+        if !self.served {
+            node.check_not_foreign().map_err(Obstacle::Lasting)?;
+        }
         match node.options.lead {
             Lead::Auto => {}
             // One that is about to take over would have done so while the pauses grew.
@@ -333,12 +340,18 @@ impl Seat {
         });
         let alarm = node.alarm.clone();
         let own = || node.member();
-        let taken = Leadership::take_over(&node.dir, &node.path, lock, &node.options, alarm, &own);
+        // A takeover is no opening: nobody is turned away for the compression that an earlier leader had.
+        let options = node.options.clone();
+        let read_only = options.read_only || self.served;
+        let options = options.read_only(read_only);
+        let taken = Leadership::take_over(&node.dir, &node.path, lock, &options, alarm, &own);
         let leadership = taken.map_err(Obstacle::Lasting)?;
         if leadership.created() {
             self.created.store(true, Ordering::Release);
         }
         node.differing_options.lock().clear();
+        node.leader_compression
+            .store(leadership.compression(), Ordering::Release);
         leadership.tell_trouble(node.session.last_trouble());
         match node.session.promote(leadership.clone()) {
             Ok(_) => {

@@ -59,6 +59,10 @@ pub enum ErrorKind {
     Encoding,
     /// Nobody leads, and the handle was to join a leader that is there ([`Lead::Join`](crate::Lead::Join)).
     NoLeader,
+    /// The directory's files are sound, and another product's: a RocksDB or Riak database, files that Git LFS has not
+    /// fetched, a block compressed in a way that is not known here, or a Minecraft Bedrock world opened for writing
+    /// without [`Compression::ZlibRaw`](crate::Compression::ZlibRaw). Nothing was changed.
+    Unsupported,
 }
 
 impl ErrorKind {
@@ -91,6 +95,7 @@ impl ErrorKind {
             ErrorKind::ReadOnly => "ReadOnly",
             ErrorKind::Encoding => "Encoding",
             ErrorKind::NoLeader => "NoLeader",
+            ErrorKind::Unsupported => "Unsupported",
             ErrorKind::Io => "Io",
         }
     }
@@ -228,6 +233,7 @@ impl From<level_party_engine::Error> for Error {
             E::PermissionDenied => ErrorKind::PermissionDenied,
             E::ComparatorMismatch | E::InvalidArgument => ErrorKind::InvalidArgument,
             E::Corruption => ErrorKind::Corruption,
+            E::Unsupported => ErrorKind::Unsupported,
             E::SnapshotLost => ErrorKind::SnapshotLost,
             E::OutOfSpace => ErrorKind::OutOfSpace,
             E::Closed => ErrorKind::Closed,

@@ -85,6 +85,7 @@ impl Handle {
         let (queue_bytes, when_full) = (options.queue_bytes, options.when_full);
         let limits = Limits::new(options.open_timeout, true);
         let error_if_exists = options.error_if_exists;
+        let compression = options.compression;
         let elector = registry::join(path, options)?;
         // From here on an error drops the handle, which leaves the node.
         let handle = Handle {
@@ -103,6 +104,9 @@ impl Handle {
         let node = handle.node();
         node.session.wait_for_leader(&limits, || node.failure())?;
         handle.opened.store(true, Ordering::Release);
+        if !read_only {
+            node.check_compression(compression)?;
+        }
         let created = handle.elector.created_here();
         if error_if_exists && !created {
             return Err(Error::new(

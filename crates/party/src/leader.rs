@@ -301,7 +301,9 @@ impl Leadership {
             Allowance::default(),
         );
         let created = engine.recovered().created;
-        let service = Service::new(engine, epoch, options.engine.clone(), ending.clone());
+        let mut in_force = options.engine.clone();
+        in_force.compression = engine.compression().number();
+        let service = Service::new(engine, epoch, in_force, ending.clone());
         Ok(Recovered {
             service: Arc::new(service),
             absent: Arc::new(absent),
@@ -317,6 +319,11 @@ impl Leadership {
     /// What had gone wrong last in this process's own part when it began to lead.
     pub fn tell_trouble(&self, trouble: Option<LastTrouble>) {
         self.server.tell_own_trouble(trouble);
+    }
+
+    /// How new tables are compressed, as a number.
+    pub fn compression(&self) -> u8 {
+        self.service.options().compression
     }
 
     /// Whether this leadership created the database.

@@ -81,7 +81,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use events::{Event, Events};
 pub use handle::Yielded;
 pub use options::{
-    DEFAULT_OPEN_TIMEOUT, DEFAULT_QUEUE_BYTES, DEFAULT_TIMEOUT, Lead, Options, WhenFull,
+    Compression, DEFAULT_OPEN_TIMEOUT, DEFAULT_QUEUE_BYTES, DEFAULT_TIMEOUT, Lead, Options,
+    WhenFull,
 };
 pub use position::Position;
 pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use level_party_engine::{StdFs, refuse_foreign};
 use level_party_os::process::fork_generation;
 use level_party_os::{DataDir, Stream};
 use parking_lot::Mutex;
@@ -13,10 +14,12 @@ use parking_lot::Mutex;
 use crate::alarm::Alarm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
-use crate::options::Options;
+use crate::leader::into_engine_options;
+use crate::options::{Compression, Options};
 use crate::protocol::Failure;
 use crate::session::Session;
 use crate::sign_of_life::{Member, SignOfLife};
+use crate::state::STATE_NAME;
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -37,6 +40,8 @@ pub(crate) struct Node {
     handshake: Mutex<Option<Arc<Stream>>>,
     /// Where this node's settings differ from the leader's.
     pub differing_options: Mutex<Vec<String>>,
+    /// How the leader compresses new tables, as a number.
+    pub leader_compression: AtomicU8,
     /// That of the process that opened it.
     fork_generation: u64,
 }
@@ -57,6 +62,7 @@ impl Node {
             failure: Mutex::new(None),
             handshake: Mutex::new(None),
             differing_options: Mutex::new(Vec::new()),
+            leader_compression: AtomicU8::new(Compression::default().number()),
             fork_generation: fork_generation(),
         }))
     }
@@ -111,6 +117,32 @@ impl Node {
                 error,
             )),
         }
+    }
+
+    /// Another product's directory is left as it is: not even `LOCK` is made in it. Where a party was before there is
+    /// nothing more to make, and the engine's own look is enough.
+    pub fn check_not_foreign(&self) -> Result<()> {
+        let dir = self.dir.anchored_path();
+        if dir.join(STATE_NAME).exists() {
+            return Ok(());
+        }
+        let fs = StdFs::new(dir);
+        let checked = refuse_foreign(&fs, &into_engine_options(&self.options));
+        checked.map_err(|error| {
+            Error::from(error).context(format_args!("cannot open {}", self.path.display()))
+        })
+    }
+
+    /// Refuses a handle that writes to a world of Minecraft Bedrock without having asked for its compression. The leader
+    /// may have been opened by somebody who only reads.
+    pub fn check_compression(&self, asked: Compression) -> Result<()> {
+        let zlib_raw = Compression::ZlibRaw;
+        let in_force = self.leader_compression.load(Ordering::Acquire);
+        if asked == zlib_raw || in_force != zlib_raw.number() {
+            return Ok(());
+        }
+        let error = Error::from(level_party_engine::Error::needs_zlib_raw());
+        Err(error.context(format_args!("cannot open {}", self.path.display())))
     }
 
     /// This process's part is over: its calls are answered, and no leader waits for it.

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind as K};
 use std::path::Path;
 use std::sync::Arc;
 
-use level_party_engine::{Fs, StdFs};
+use level_party_engine::{Fs, StdFs, refuse_foreign};
 use level_party_os::{DataDir, DirLock, ENDPOINT_NAME, LOCK_NAME, LockError, sync_directory};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -72,6 +72,7 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
     let claim = registry::claim(path)?;
     // Before the lock, which makes a file.
     check_marked(&claim.dir)?;
+    check_not_foreign(&claim.dir, "destroy")?;
     let mut alone = Alone::lock(claim)?;
     check_marked(alone.dir())?;
     let files = alone.dir().anchored_path();
@@ -155,6 +156,16 @@ fn remove_directory(dir: &DataDir) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Another product's files are not this program's to mend or remove.
+fn check_not_foreign(dir: &DataDir, what: &str) -> Result<()> {
+    // Whoever removes or repairs a Bedrock world needs no option for it.
+    let options = Options::default().read_only(true);
+    let fs = StdFs::new(dir.anchored_path());
+    refuse_foreign(&fs, &into_engine_options(&options)).map_err(|error| {
+        Error::from(error).context(format_args!("cannot {what} {}", dir.path().display()))
+    })
+}
+
 /// # Errors
 /// `NotFound`: there is no database, nor what is left of one that was being destroyed.
 fn check_marked(dir: &DataDir) -> Result<()> {
@@ -178,6 +189,7 @@ fn check_marked(dir: &DataDir) -> Result<()> {
 pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
+    check_not_foreign(&claim.dir, "repair")?;
     let files = claim.dir.anchored_path();
     let context = |error| registry::refused(path, error);
     let tables = crate::descriptors::for_tables();

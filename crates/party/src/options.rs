@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use level_party_engine::Compression as BlockCompression;
 use serde::{Deserialize, Serialize};
 
 use crate::db::Db;
@@ -51,6 +52,45 @@ pub enum Lead {
     Join,
 }
 
+/// How the blocks of new tables are compressed. Those of any LevelDB, and of Minecraft Bedrock, are read whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy, as LevelDB's default.
+    #[default]
+    Snappy,
+    /// Raw deflate, for worlds of Minecraft Bedrock: the game reads nothing else, and no other LevelDB reads this.
+    ZlibRaw,
+}
+
+impl Compression {
+    /// Its number on disk, by which it travels too.
+    pub(crate) fn number(self) -> u8 {
+        self.engine().number()
+    }
+
+    pub(crate) fn engine(self) -> BlockCompression {
+        match self {
+            Compression::None => BlockCompression::None,
+            Compression::Snappy => BlockCompression::Snappy,
+            Compression::ZlibRaw => BlockCompression::ZlibRaw,
+        }
+    }
+}
+
+/// What a number of a compression means, in words.
+fn compression_name(number: u8) -> String {
+    let known = [Compression::None, Compression::Snappy, Compression::ZlibRaw];
+    match known.into_iter().find(|known| known.number() == number) {
+        Some(Compression::None) => "none".into(),
+        Some(Compression::Snappy) => "snappy".into(),
+        Some(Compression::ZlibRaw) => "zlib-raw".into(),
+        None => format!("number {number}"),
+    }
+}
+
 /// Settings of a handle and, where this process leads, of the engine. Made by [`Db::options`].
 ///
 /// The engine's settings count in the process that leads; a follower whose settings differ from the leader's is
@@ -81,6 +121,7 @@ pub struct Options {
     pub(crate) raise_descriptor_limit: bool,
     pub(crate) queue_bytes: usize,
     pub(crate) when_full: WhenFull,
+    pub(crate) compression: Compression,
     pub(crate) engine: EngineOptions,
 }
 
@@ -90,7 +131,8 @@ pub(crate) struct EngineOptions {
     pub write_buffer_size: u64,
     pub block_size: u64,
     pub max_file_size: u64,
-    pub compression: bool,
+    /// [`Compression::number`].
+    pub compression: u8,
     pub bloom_bits_per_key: Option<u32>,
     pub watch_history_bytes: u64,
 }
@@ -122,8 +164,8 @@ impl EngineOptions {
         );
         note(
             "compression",
-            self.compression.to_string(),
-            leader.compression.to_string(),
+            compression_name(self.compression),
+            compression_name(leader.compression),
         );
         note(
             "bloom_bits_per_key",
@@ -154,11 +196,12 @@ impl Default for Options {
             raise_descriptor_limit: true,
             queue_bytes: DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
+            compression: Compression::default(),
             engine: EngineOptions {
                 write_buffer_size: 4 << 20,
                 block_size: 4096,
                 max_file_size: 2 << 20,
-                compression: true,
+                compression: Compression::default().number(),
                 bloom_bits_per_key: None,
                 watch_history_bytes: 4 << 20,
             },
@@ -267,9 +310,15 @@ impl Options {
         self
     }
 
-    /// Whether blocks are compressed with snappy (default yes).
-    pub fn compression(mut self, snappy: bool) -> Self {
-        self.engine.compression = snappy;
+    /// How the blocks of new tables are compressed (default: snappy).
+    ///
+    /// A world of Minecraft Bedrock is opened for writing with [`Compression::ZlibRaw`] alone, so that the game can still
+    /// read it; without it `open` ends with [`Unsupported`](crate::ErrorKind::Unsupported) before anything is changed. A
+    /// [`read_only`](Options::read_only) handle needs no option: what its process writes as a leader is raw deflate there
+    /// anyway.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self.engine.compression = compression.number();
         self
     }
 
@@ -330,7 +379,8 @@ impl Options {
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
     /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer),
-    /// `NoLeader` (with [`Lead::Join`]).
+    /// `NoLeader` (with [`Lead::Join`]), `Unsupported` (another product's directory; a Minecraft Bedrock world to be
+    /// written to without its [`compression`](Options::compression)).
     pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
         self.create_if_missing &= !self.read_only;
         Db::open_with(path.as_ref(), self)

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use level_party::{AsyncDb, Db, ErrorKind, Lead, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role};
+use level_party::{
+    AsyncDb, Compression, Db, ErrorKind, Lead, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role,
+};
 
 fn keys(range: level_party::Range) -> Vec<String> {
     range
@@ -320,4 +322,23 @@ fn a_leaders_write_that_has_no_time_at_all_is_not_made() {
     }
     assert_eq!(hurried.role(), Role::Leader);
     assert_eq!(hurried.get("a").expect("a read does not wait"), None);
+}
+
+#[test]
+fn a_writing_handle_beside_a_reader_of_a_bedrock_world_needs_zlib_raw() {
+    use level_party_testkit::foreign::{Compression as Blocks, bedrock_world, write_files};
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &bedrock_world(Blocks::ZlibRaw));
+    let alone = Db::open(dir.path()).unwrap_err();
+    let reader = Db::options().read_only(true).open(dir.path()).unwrap();
+    let beside = Db::open(dir.path()).unwrap_err();
+    for error in [alone, beside] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains("Minecraft Bedrock"), "{error}");
+    }
+    assert_eq!(reader.get("new").unwrap().as_deref(), Some(&b"1"[..]));
+    let writer = Db::options().compression(Compression::ZlibRaw);
+    let writer = writer.open(dir.path()).unwrap();
+    writer.put("new", "2").unwrap();
+    assert_eq!(reader.get("new").unwrap().as_deref(), Some(&b"2"[..]));
 }

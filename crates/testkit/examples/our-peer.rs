@@ -134,7 +134,10 @@ struct Party {
 impl Party {
     fn open(dir: &Path, given: &HashMap<String, u32>) -> Outcome<Self> {
         let mut options = Db::options()
-            .compression(given["snappy"] == 1)
+            .compression(match given["snappy"] {
+                1 => level_party::Compression::Snappy,
+                _ => level_party::Compression::None,
+            })
             .write_buffer_size(given["write_buffer_size"] as usize)
             .block_size(given["block_size"] as usize)
             .max_file_size(given["max_file_size"] as usize);

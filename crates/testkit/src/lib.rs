@@ -26,6 +26,7 @@
 mod client;
 pub mod damage;
 mod exec_child;
+pub mod foreign;
 #[cfg(unix)]
 mod foreign_lock;
 mod history;

@@ -44,7 +44,11 @@ pub fn open_engine(dir: &Path, snappy: bool) -> Result<Engine> {
 }
 
 fn open_leader(dir: &Path, snappy: bool) -> Result<Db> {
-    Ok(Db::options().compression(snappy).open(dir)?)
+    let compression = match snappy {
+        true => level_party::Compression::Snappy,
+        false => level_party::Compression::None,
+    };
+    Ok(Db::options().compression(compression).open(dir)?)
 }
 
 /// What the workloads ask of a store.

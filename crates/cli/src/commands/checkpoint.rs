@@ -29,7 +29,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Has it made.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_existing()?;
+        let db = self.target.open_for_reading()?;
         let sequence = db.checkpoint(&self.to)?;
         let to = self.to.display();
         self.report.tell(

@@ -25,7 +25,7 @@ pub struct StatusCommand {
 impl StatusCommand {
     /// Prints the status.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_existing()?;
+        let db = self.target.open_for_reading()?;
         let status = db.status()?;
         let mut output = Output::stdout();
         if self.json {

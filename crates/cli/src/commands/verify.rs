@@ -23,7 +23,7 @@ pub struct Verify {
 impl Verify {
     /// Prints what is wrong, and what was looked at.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_existing()?;
+        let db = self.target.open_for_reading()?;
         let report = db.verify()?;
         let mut output = Output::stdout();
         if self.json {

@@ -76,7 +76,7 @@ impl WatchCommand {
     /// Prints until it is stopped.
     pub fn run(self) -> Result<()> {
         let walk = self.walk()?;
-        let db = self.target.open_existing()?;
+        let db = self.target.open_for_reading()?;
         let place = self.within.of(&db)?;
         let mut watch = place.watch(&walk, self.from)?;
         let closer = watch.closer();

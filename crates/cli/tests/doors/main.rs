@@ -8,6 +8,7 @@ mod bad_input;
 mod crowd;
 mod disks;
 mod endpoints;
+mod foreign;
 mod holders;
 mod hostile;
 mod mounts;

@@ -13,14 +13,14 @@ use level_party_format::key::{self, InternalComparator};
 use level_party_format::table::{self, BLOCK_TRAILER_LEN};
 use level_party_format::{Corruption, MAX_SEQUENCE, crc, varint};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Steps of a byte that are spent in all on starts where no block is known to begin.
 const BUDGET: usize = 1 << 24;
 /// The longest block that is looked for at such a start: LevelDB's usual block with a large last entry.
 const MAX_LOOKED_FOR: usize = 8 << 10;
-/// The highest compression type that any LevelDB writes.
-const MAX_TYPE: u8 = 4;
+/// The highest compression type that is looked for: well above those that any LevelDB writes.
+const MAX_TYPE: u8 = 15;
 
 /// What a walk without an index found.
 #[derive(Default)]
@@ -59,7 +59,7 @@ pub(super) fn raw_entries(
         };
         let raw = &file[at..at + len];
         is_known = true;
-        if let Some(entries) = data_entries(raw, at as u64, order) {
+        if let Some(entries) = data_entries(raw, at as u64, order)? {
             walk.blocks += 1;
             for (internal_key, value) in entries {
                 if last.is_empty() || order.compare(&last, &internal_key).is_lt() {
@@ -94,8 +94,20 @@ fn block_len(bytes: &[u8], longest: usize) -> Option<usize> {
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The entries of a block; nothing, if it can't be a data block.
-fn data_entries(raw: &[u8], offset: u64, order: &InternalComparator) -> Option<Entries> {
-    let contents = table::decode_block(raw, offset).ok()?;
+///
+/// # Errors
+/// [`Unsupported`](crate::ErrorKind::Unsupported): the block is sound, but compressed in a way that is not known.
+fn data_entries(raw: &[u8], offset: u64, order: &InternalComparator) -> Result<Option<Entries>> {
+    match table::decode_block(raw, offset) {
+        Ok(contents) => Ok(entries_of(contents, offset, order)),
+        Err(error) if error.unknown_compression.is_some() => {
+            Err(Error::corruption("a table without an index", error))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn entries_of(contents: Vec<u8>, offset: u64, order: &InternalComparator) -> Option<Entries> {
     let block = Block::new(contents.into()).ok()?;
     let mut entries = Entries::new();
     let mut iter = block.iter(order.clone());

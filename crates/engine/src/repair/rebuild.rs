@@ -69,7 +69,8 @@ impl Damage {
         table.walk(
             |_, internal_key, value| sifted.add(internal_key, value),
             |block, error| {
-                if error.is_out_of_descriptors() {
+                let is_sound = error.kind() == ErrorKind::Unsupported;
+                if is_sound || error.is_out_of_descriptors() {
                     failed.get_or_insert(error);
                     return;
                 }

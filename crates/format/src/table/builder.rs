@@ -1,6 +1,7 @@
 //! Entries to the bytes of a table.
 
 use super::compression::{compress_zstd, trailer};
+use super::deflate::Deflater;
 use super::{BlockHandle, Compression, Footer, filter_key};
 use crate::block::BlockBuilder;
 use crate::filter::{BloomPolicy, FilterBlockBuilder};
@@ -16,7 +17,8 @@ pub struct TableOptions {
     /// A key is stored whole every so many entries of a data block.
     pub block_restart_interval: usize,
     /// How blocks are compressed, where that saves more than an eighth. LevelDB up to 1.23 cannot read a table built
-    /// with [`Compression::Zstd`].
+    /// with [`Compression::Zstd`], and none but Minecraft Bedrock's one with [`Compression::ZlibRaw`] or
+    /// [`Compression::Zlib`].
     pub compression: Compression,
     /// The filters, if any.
     pub filter: Option<BloomPolicy>,
@@ -180,6 +182,8 @@ struct Sink {
     offset: u64,
     encoder: snap::raw::Encoder,
     compressed: Vec<u8>,
+    /// Made for the first block that needs it: it is large.
+    deflater: Option<Deflater>,
 }
 
 impl Sink {
@@ -190,6 +194,7 @@ impl Sink {
             offset: 0,
             encoder: snap::raw::Encoder::new(),
             compressed: Vec::new(),
+            deflater: None,
         }
     }
 
@@ -218,6 +223,15 @@ impl Sink {
             Compression::Zstd => {
                 if let Some(frame) = compress_zstd(contents) {
                     return self.write_raw(&frame, Compression::Zstd);
+                }
+            }
+            Compression::Zlib | Compression::ZlibRaw => {
+                let zlib_header = self.compression == Compression::Zlib;
+                let deflater = self
+                    .deflater
+                    .get_or_insert_with(|| Deflater::new(zlib_header));
+                if let Some(stream) = deflater.compress(contents) {
+                    return append(&mut self.out, &mut self.offset, stream, self.compression);
                 }
             }
         }

@@ -1,39 +1,66 @@
 //! A block as it lies in the file: contents, compression, checksum.
 
-use super::BLOCK_TRAILER_LEN;
+use super::{BLOCK_TRAILER_LEN, deflate};
 use crate::{Corruption, crc};
 use ruzstd::encoding::CompressionLevel;
 
-/// How a block's contents are compressed. The numbers are on disk.
+// The numbers on disk.
+const NONE: u8 = 0;
+const SNAPPY: u8 = 1;
+/// Google's LevelDB and Mojang's took the same number for different things.
+const ZSTD_OR_ZLIB: u8 = 2;
+const ZLIB_RAW: u8 = 4;
+
+/// How a block's contents are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
 pub enum Compression {
     /// Not at all.
-    None = 0,
+    None,
     /// Snappy.
-    Snappy = 1,
+    Snappy,
     /// Zstandard. LevelDB up to 1.23 cannot read it.
-    Zstd = 2,
+    Zstd,
+    /// zlib, as old worlds of Minecraft Bedrock have it. It has the number of zstd, and no other LevelDB can read it.
+    Zlib,
+    /// Raw deflate, as Minecraft Bedrock writes it. No other LevelDB can read it.
+    ZlibRaw,
 }
 
-impl TryFrom<u8> for Compression {
-    type Error = Corruption;
-
-    fn try_from(byte: u8) -> Result<Self, Corruption> {
-        match byte {
-            0 => Ok(Compression::None),
-            1 => Ok(Compression::Snappy),
-            2 => Ok(Compression::Zstd),
-            other => Err(Corruption::new(format!(
-                "unknown block compression {other}"
-            ))),
+impl Compression {
+    /// The number on disk, in the block's trailer.
+    pub fn number(self) -> u8 {
+        match self {
+            Compression::None => NONE,
+            Compression::Snappy => SNAPPY,
+            Compression::Zstd | Compression::Zlib => ZSTD_OR_ZLIB,
+            Compression::ZlibRaw => ZLIB_RAW,
         }
+    }
+
+    /// What a block's number and first stored bytes say.
+    ///
+    /// # Errors
+    /// [`Corruption::unknown_compression`].
+    pub fn of(number: u8, stored: &[u8]) -> Result<Self, Corruption> {
+        match number {
+            NONE => Ok(Compression::None),
+            SNAPPY => Ok(Compression::Snappy),
+            ZSTD_OR_ZLIB if stored.starts_with(&ZSTD_MAGIC) => Ok(Compression::Zstd),
+            ZSTD_OR_ZLIB if deflate::has_zlib_header(stored) => Ok(Compression::Zlib),
+            ZLIB_RAW => Ok(Compression::ZlibRaw),
+            other => Err(Corruption::unknown_compression(other)),
+        }
+    }
+
+    /// Whether it is one of the two that only Minecraft Bedrock's LevelDB writes.
+    pub fn is_bedrock(self) -> bool {
+        matches!(self, Compression::Zlib | Compression::ZlibRaw)
     }
 }
 
 /// The trailer of a block.
 pub(super) fn trailer(contents: &[u8], compression: Compression) -> [u8; BLOCK_TRAILER_LEN] {
-    let kind = compression as u8;
+    let kind = compression.number();
     let crc = crc::extend(crc::crc32c(contents), &[kind]);
     let [a, b, c, d] = crc::mask(crc).to_le_bytes();
     [kind, a, b, c, d]
@@ -49,7 +76,7 @@ pub fn check_block(raw: &[u8], file_offset: u64) -> Result<(Compression, &[u8]),
     if crc::mask(crc::crc32c(checked)) != u32::from_le_bytes([a, b, c, d]) {
         return Err(Corruption::new("block checksum mismatch").at(file_offset));
     }
-    let compression = Compression::try_from(kind).map_err(|error| error.at(file_offset))?;
+    let compression = Compression::of(kind, contents).map_err(|error| error.at(file_offset))?;
     Ok((compression, contents))
 }
 
@@ -80,16 +107,7 @@ pub fn decode_block_in<'a>(
     scratch: &'a mut Vec<u8>,
 ) -> Result<&'a [u8], Corruption> {
     let (compression, contents) = check_block(raw, file_offset)?;
-    match compression {
-        Compression::None => Ok(contents),
-        Compression::Snappy => {
-            decompress_snappy_in(contents, scratch).map_err(|error| error.at(file_offset))
-        }
-        Compression::Zstd => {
-            *scratch = decompress_zstd(contents).map_err(|error| error.at(file_offset))?;
-            Ok(scratch)
-        }
-    }
+    decompress_in(compression, contents, scratch).map_err(|error| error.at(file_offset))
 }
 
 /// As [`decode_block`], but keeps the memory of `raw` if the block is not compressed.
@@ -103,26 +121,34 @@ pub fn decode_block_vec(mut raw: Vec<u8>, file_offset: u64) -> Result<Vec<u8>, C
 }
 
 fn decompress(compression: Compression, contents: &[u8]) -> Result<Vec<u8>, Corruption> {
+    if compression == Compression::None {
+        return Ok(contents.to_vec());
+    }
+    let mut out = Vec::new();
+    let len = decompress_in(compression, contents, &mut out)?.len();
+    out.truncate(len);
+    Ok(out)
+}
+
+fn decompress_in<'a>(
+    compression: Compression,
+    contents: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Corruption> {
     match compression {
-        Compression::None => Ok(contents.to_vec()),
-        Compression::Snappy => decompress_snappy(contents),
-        Compression::Zstd => decompress_zstd(contents),
+        Compression::None => Ok(contents),
+        Compression::Snappy => decompress_snappy_in(contents, scratch),
+        Compression::Zstd => {
+            *scratch = decompress_zstd(contents)?;
+            Ok(scratch)
+        }
+        Compression::Zlib => deflate::decompress_in(contents, true, scratch),
+        Compression::ZlibRaw => deflate::decompress_in(contents, false, scratch),
     }
 }
 
 /// Snappy's densest element makes 64 bytes of 3, so no input grows by more than this factor.
 const SNAPPY_MAX_RATIO: usize = 22;
-
-fn decompress_snappy(contents: &[u8]) -> Result<Vec<u8>, Corruption> {
-    let mut out = Vec::new();
-    let len = decompress_snappy_in(contents, &mut out)?.len();
-    debug_assert_eq!(
-        out.len(),
-        len,
-        "an empty buffer becomes as long as the contents"
-    );
-    Ok(out)
-}
 
 /// Decompresses into the beginning of `out`, which becomes longer if it must, and never shorter.
 fn decompress_snappy_in<'a>(contents: &[u8], out: &'a mut Vec<u8>) -> Result<&'a [u8], Corruption> {

@@ -116,7 +116,13 @@ fn random_entries(rng: &mut fastrand::Rng, count: usize) -> Entries {
 #[test]
 fn random_tables_round_trip_with_all_options() {
     let mut rng = fastrand::Rng::with_seed(7);
-    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+    for compression in [
+        Compression::None,
+        Compression::Snappy,
+        Compression::Zstd,
+        Compression::Zlib,
+        Compression::ZlibRaw,
+    ] {
         for filter in [None, Some(BloomPolicy::new(10))] {
             for (block_size, block_restart_interval) in
                 [(1, 1), (256, 4), (4096, 16), (1 << 20, 16)]
@@ -360,7 +366,12 @@ fn any_changed_byte_of_a_table_is_noticed_or_harmless() {
         (ikey(b"b", 1), b"two".to_vec()),
         (ikey(b"c", 1), vec![]),
     ];
-    for compression in [Compression::None, Compression::Snappy] {
+    for compression in [
+        Compression::None,
+        Compression::Snappy,
+        Compression::Zlib,
+        Compression::ZlibRaw,
+    ] {
         let file = build(
             &entries,
             TableOptions {
@@ -514,6 +525,97 @@ fn a_table_told_zstd_has_zstd_blocks_and_a_damaged_one_is_corruption() {
     }
 }
 
+/// Python's `zlib.compress(text, 9)` of the text that `ZSTD` holds, and the same without header and checksum.
+const ZLIB: &[u8] = b"\x78\xda\xcb\x48\xcd\xc9\xc9\x57\xc8\x20\x96\x04\x00\xa3\x96\x11\x81";
+const RAW_DEFLATE: &[u8] = ZLIB.split_at(2).1.split_at(ZLIB.len() - 6).0;
+
+#[test]
+fn zlib_and_raw_deflate_blocks_are_read() {
+    let text = ["hello"; 8].join(" ");
+    let mut scratch = Vec::new();
+    for (stored, number, compression) in [
+        (ZLIB, 2, Compression::Zlib),
+        (RAW_DEFLATE, 4, Compression::ZlibRaw),
+    ] {
+        let raw = seal(stored, number);
+        assert_eq!(check_block(&raw, 0).unwrap(), (compression, stored));
+        assert_eq!(decode_block(&raw, 0).unwrap(), text.as_bytes());
+        assert_eq!(decode_block_vec(raw.clone(), 0).unwrap(), text.as_bytes());
+        let lent = decode_block_in(&raw, 0, &mut scratch).unwrap();
+        assert_eq!(lent, text.as_bytes());
+    }
+}
+
+#[test]
+fn block_number_two_is_told_apart_by_its_first_bytes() {
+    let of = |stored: &[u8]| Compression::of(2, stored);
+    assert_eq!(of(ZSTD), Ok(Compression::Zstd));
+    // zlib's header at its levels 0, 6 and 9.
+    for header in [b"\x78\x01", b"\x78\x9c", b"\x78\xda"] {
+        assert_eq!(of(header), Ok(Compression::Zlib));
+    }
+    // A wrong check, another method, a preset dictionary, nothing.
+    for other in [&b"\x78\x9d"[..], b"\x79\x9b", b"\x78\xbb", b"\x78", b""] {
+        let error = of(other).unwrap_err();
+        assert_eq!(error.unknown_compression, Some(2), "{other:?}");
+    }
+}
+
+#[test]
+fn deflate_that_ends_early_or_differs_is_corruption() {
+    for (stored, number) in [(ZLIB, 2), (RAW_DEFLATE, 4)] {
+        for len in 2..stored.len() {
+            let error = decode_block(&seal(&stored[..len], number), 9).unwrap_err();
+            assert_eq!(error.offset, Some(9));
+            assert_eq!(error.unknown_compression, None);
+        }
+    }
+    let mut wrong = ZLIB.to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
+    let error = decode_block(&seal(&wrong, 2), 0).unwrap_err();
+    assert!(error.what.contains("deflate"), "{error}");
+    // The reserved kind of block.
+    assert!(decode_block(&seal(b"\x07\0\0\0", 4), 0).is_err());
+}
+
+#[test]
+fn deflate_of_any_density_reads_back() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    for len in [1, 7, 300, 4096, 5 << 20] {
+        for contents in [vec![7; len], letters(&mut rng, len)] {
+            for zlib_header in [false, true] {
+                let mut deflater = deflate::Deflater::new(zlib_header);
+                // Twice, because an encoder is used again.
+                for _ in 0..2 {
+                    let Some(stream) = deflater.compress(&contents) else {
+                        assert!(len < 300, "{len} bytes were not compressed");
+                        continue;
+                    };
+                    let raw = seal(stream, if zlib_header { 2 } else { 4 });
+                    assert!(decode_block(&raw, 0).unwrap() == contents, "{len} bytes");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn deflate_beyond_the_longest_contents_is_refused() {
+    let mut deflater = deflate::Deflater::new(false);
+    let longest = vec![0; 100 << 20];
+    let raw = seal(deflater.compress(&longest).unwrap(), 4);
+    assert_eq!(decode_block(&raw, 0).unwrap().len(), longest.len());
+    let more = [&longest[..], b"x"].concat();
+    assert!(deflater.compress(&more).is_none(), "nor is it written");
+    let mut encoder = flate2::Compress::new(flate2::Compression::default(), false);
+    let mut bomb = Vec::with_capacity(1 << 20);
+    encoder
+        .compress_vec(&more, &mut bomb, flate2::FlushCompress::Finish)
+        .unwrap();
+    let error = decode_block(&seal(&bomb, 4), 0).unwrap_err();
+    assert!(error.what.contains("too long"), "{error}");
+}
+
 #[test]
 fn a_snappy_length_beyond_what_snappy_can_do_is_refused_before_allocating() {
     // States 4 GiB - 1 and holds one literal.
@@ -534,7 +636,7 @@ fn wrong_compressed_bytes_behind_a_right_checksum_never_panic() {
     let snappy = snap::raw::Encoder::new()
         .compress_vec(&[b"abcabc", &[7; 90][..]].concat())
         .unwrap();
-    for (good, kind) in [(ZSTD, 2), (&snappy[..], 1)] {
+    for (good, kind) in [(ZSTD, 2), (&snappy[..], 1), (ZLIB, 2), (RAW_DEFLATE, 4)] {
         for i in 0..good.len() {
             let _ = decode_block(&seal(&good[..i], kind), 0);
             for byte in 0..=255 {
@@ -552,12 +654,9 @@ fn short_blocks_unknown_kinds_and_bad_checksums_are_told_with_their_place() {
         assert_eq!(decode_block(&vec![0; len], 5).unwrap_err().offset, Some(5));
     }
     assert_eq!(decode_block(&seal(b"", 0), 0).unwrap(), b"");
-    for kind in [3, 4, 255] {
+    for kind in [2, 3, 5, 255] {
         let error = decode_block(&seal(b"x", kind), 5).unwrap_err();
-        assert_eq!(
-            error,
-            Corruption::new(format!("unknown block compression {kind}")).at(5)
-        );
+        assert_eq!(error, Corruption::unknown_compression(kind).at(5));
     }
     let raw = seal(b"some contents", 0);
     for i in 0..raw.len() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use level_party_engine::{
-    CommitHook, Compression, Cursor, Engine, Entry, ErrorKind as EngineErrorKind, KeyRange,
+    CommitHook, Cursor, Engine, Entry, ErrorKind as EngineErrorKind, KeyRange,
     Options as EngineOptions, Pin, Write, WriteBatch,
 };
 
@@ -596,13 +596,11 @@ impl CommitHook for PageHook {
 pub(crate) fn into_engine_options(options: &Options) -> EngineOptions {
     EngineOptions {
         create_if_missing: options.create_if_missing,
+        only_reads: options.read_only,
         write_buffer_size: options.engine.write_buffer_size as usize,
         block_size: options.engine.block_size as usize,
         max_file_size: options.engine.max_file_size,
-        compression: match options.engine.compression {
-            true => Compression::Snappy,
-            false => Compression::None,
-        },
+        compression: options.compression.engine(),
         block_cache_bytes: options.block_cache_bytes,
         bloom_bits_per_key: options.engine.bloom_bits_per_key.map(|bits| bits as usize),
         tail_bytes: options.engine.watch_history_bytes as usize,

@@ -9,6 +9,7 @@ use super::signing::signed_block;
 /// How much longer a block's contents can be than what is stored. Stored bytes, not lengths they claim, bound memory.
 const SNAPPY_GROWTH: usize = 22;
 const ZSTD_GROWTH: usize = 32 * 1024;
+const DEFLATE_GROWTH: usize = 1032;
 
 /// Reads `data` as contents and type byte of a block. Gives 1 if it holds contents.
 pub fn run(data: &[u8]) -> usize {
@@ -31,6 +32,7 @@ pub fn contents(raw: &[u8]) -> Option<Vec<u8>> {
         }
         Compression::Snappy => SNAPPY_GROWTH,
         Compression::Zstd => ZSTD_GROWTH,
+        Compression::Zlib | Compression::ZlibRaw => DEFLATE_GROWTH,
     };
     assert!(decoded.len() <= growth * stored.len());
     Some(decoded)
