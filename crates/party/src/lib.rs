@@ -86,7 +86,7 @@ pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
 pub use range::{Keys, Range, Values};
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Role, Status};
+pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, Role, Status};
 pub use sublevel::Sublevel;
 pub use transaction::{Transaction, TransactionRange};
 pub use typed::{

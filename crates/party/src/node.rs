@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use level_party_engine::{StdFs, check_no_orphans};
 use level_party_os::process::fork_generation;
-use level_party_os::{DataDir, Stream};
+use level_party_os::{DataDir, LOCK_NAME, Stream};
 use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
@@ -17,6 +18,7 @@ use crate::options::Options;
 use crate::protocol::Failure;
 use crate::session::Session;
 use crate::sign_of_life::{Member, SignOfLife};
+use crate::status::Opening;
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -37,6 +39,8 @@ pub(crate) struct Node {
     handshake: Mutex<Option<Arc<Stream>>>,
     /// Where this node's settings differ from the leader's.
     pub differing_options: Mutex<Vec<String>>,
+    /// What is to be known of the database, as it was when this node last began to lead or to follow.
+    pub opening: Mutex<Opening>,
     /// That of the process that opened it.
     fork_generation: u64,
 }
@@ -57,6 +61,7 @@ impl Node {
             failure: Mutex::new(None),
             handshake: Mutex::new(None),
             differing_options: Mutex::new(Vec::new()),
+            opening: Mutex::default(),
             fork_generation: fork_generation(),
         }))
     }
@@ -92,25 +97,40 @@ impl Node {
     }
 
     /// With `create_if_missing` off nothing is made in a directory that holds no database, not even `LOCK`.
+    ///
+    /// # Errors
+    /// `NotFound`: there is no database; `Corruption`: there is what is left of one.
     pub fn check_database_exists(&self) -> Result<()> {
         if self.options.create_if_missing {
             return Ok(());
         }
-        let current = self.dir.anchored_path().join("CURRENT");
-        match current.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(
+        let files = self.dir.anchored_path();
+        let context = |what: &str, error| {
+            Error::io(
+                format_args!("cannot look {what} in {}", self.path.display()),
+                error,
+            )
+        };
+        let current = files.join("CURRENT").try_exists();
+        if current.map_err(|error| context("at CURRENT", error))? {
+            return Ok(());
+        }
+        match check_no_orphans(&StdFs::new(&files)) {
+            Ok(()) => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
                     "{} holds no LevelDB database (it has no CURRENT)",
                     self.path.display()
                 ),
             )),
-            Err(error) => Err(Error::io(
-                format_args!("cannot look at CURRENT in {}", self.path.display()),
-                error,
-            )),
+            Err(error) => Err(Error::from(error).cannot_lead(&self.path)),
         }
+    }
+
+    /// Whether some process has taken the directory's lock once. It need not hold it now.
+    pub fn has_lock_file(&self) -> bool {
+        let lock = self.dir.anchored_path().join(LOCK_NAME);
+        lock.try_exists().unwrap_or(false)
     }
 
     /// This process's part is over: its calls are answered, and no leader waits for it.
