@@ -246,7 +246,10 @@ fn chunk_names_too_large_key_by_its_beginning() {
     let error = entry.error(1);
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.is_of_one_entry());
-    let said = format!("the key of {} bytes that begins with \"kkk", MAX_KEY_BYTES + 2);
+    let said = format!(
+        "the key of {} bytes that begins with \"kkk",
+        MAX_KEY_BYTES + 2
+    );
     assert!(error.message().starts_with(&said), "{error}");
     assert!(chunk.covers(b"k") && chunk.covers(&beginning) && !chunk.covers(b"l"));
     // The key itself is above its beginning.
