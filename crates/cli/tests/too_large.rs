@@ -196,6 +196,32 @@ fn removed_key_over_limit_is_passed() {
     assert_eq!(shown(db.iter().keys().rev()), backward);
 }
 
+/// A chunk passes so many removed keys and ends: the next one can't be asked to begin with a key over the limit.
+#[test]
+fn chunk_does_not_end_at_removed_key_over_limit() {
+    const PASSED: u32 = 1 << 16;
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path();
+    run(PROGRAM, ["put", plain(path), "a", "1"]).success();
+    let mut batch = WriteBatch::new();
+    batch.delete(&long_key("g"));
+    for n in 0..PASSED {
+        batch.delete(format!("h{n:06}").as_bytes());
+    }
+    batch.delete(&long_key("i"));
+    batch.put(b"j", b"2");
+    batch.set_sequence(2);
+    let mut log = Vec::new();
+    LogWriter::new().add_record(batch.as_bytes(), &mut log);
+    fs::write(path.join("000099.log"), log).expect("written");
+    for ours in ["level-party.state", "000001.dbtmp"] {
+        fs::remove_file(path.join(ours)).expect("removed");
+    }
+    let db = Db::open(path).expect("opened");
+    assert_eq!(shown(db.range("h"..).keys()), ["j"]);
+    assert_eq!(shown(db.range(.."i").keys().rev()), ["a"]);
+}
+
 fn command(name: &str, dir: &Path, words: &[&str]) -> Finished {
     let done = run(PROGRAM, [name, plain(dir)].iter().chain(words));
     assert_eq!(done.code(), 3, "{name}: {}", done.stderr);

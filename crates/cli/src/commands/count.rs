@@ -12,7 +12,7 @@ use crate::place::Within;
 
 /// Say how many entries there are.
 ///
-/// The keys are walked over, at one moment; values are not read where they can be left out.
+/// The keys are walked over, at one moment; values are not read where they can be left out. A key over the limit, which another program wrote, is not counted but named, and the exit code is 3.
 #[derive(Args, Debug)]
 pub struct Count {
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::text::counted;
 
 /// Print entries as JSON lines that `import` reads.
 ///
-/// A line is {"key":..,"value":..}, and is read back to the same bytes. Keys and values are strings where they are UTF-8, else {"base64":".."}. All entries are of one moment.
+/// A line is {"key":..,"value":..}, and is read back to the same bytes. Keys and values are strings where they are UTF-8, else {"base64":".."}. All entries are of one moment. An entry that another program wrote and that is too large to be read is left out and named, and the exit code is 3.
 #[derive(Args, Debug)]
 pub struct Export {
     #[command(flatten)]
