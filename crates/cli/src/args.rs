@@ -17,6 +17,7 @@ use crate::coding::{Coding, Encoding};
 use crate::commands;
 use crate::failure::{Failure, Result, not_opened, not_there};
 use crate::stop;
+use crate::warnings;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -65,6 +66,7 @@ pub enum Command {
     Verify(commands::verify::Verify),
     Checkpoint(commands::checkpoint::Checkpoint),
     Repair(commands::repair::Repair),
+    Acknowledge(commands::acknowledge::Acknowledge),
     Destroy(commands::destroy::Destroy),
     Exec(commands::exec::Exec),
     Bench(commands::bench::Bench),
@@ -144,6 +146,20 @@ impl Target {
             .map_err(not_there)
     }
 
+    /// The same, and says nothing of what it may have lost: the command itself does.
+    pub fn open_quietly(&self) -> Result<Db> {
+        self.open_and_leave(self.options().create_if_missing(false))
+            .map_err(not_there)
+    }
+
+    /// The same for a command that draws a screen: it says what was lost before the first drawing, and draws what comes
+    /// later.
+    pub fn open_for_screen(&self) -> Result<Db> {
+        let db = self.open_quietly()?;
+        warnings::now(&db, &self.dir);
+        Ok(db)
+    }
+
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
         let options = self.options().create_if_missing(creating.create);
@@ -163,6 +179,12 @@ impl Target {
     }
 
     fn open(&self, options: Options) -> level_party::Result<Db> {
+        let db = self.open_and_leave(options)?;
+        warnings::begin(&db, &self.dir);
+        Ok(db)
+    }
+
+    fn open_and_leave(&self, options: Options) -> level_party::Result<Db> {
         let db = options.open(&self.dir)?;
         stop::leaving(&db);
         Ok(db)

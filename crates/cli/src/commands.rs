@@ -1,5 +1,6 @@
 //! The commands, a file each. Each has its arguments as a struct, and `run`.
 
+pub mod acknowledge;
 pub mod batch;
 pub mod bench;
 pub mod checkpoint;
@@ -49,6 +50,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Verify(verify) => verify.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
         Command::Repair(repair) => repair.run(),
+        Command::Acknowledge(acknowledge) => acknowledge.run(),
         Command::Destroy(destroy) => destroy.run(),
         Command::Exec(exec) => exec.run(),
         Command::Bench(bench) => bench.run(),

@@ -8,6 +8,7 @@ use level_party::ErrorKind;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// The result of everything in this program that can fail.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -145,6 +146,21 @@ fn is_read_only(error: &level_party::Error) -> bool {
 fn is_out_of_space(error: &level_party::Error) -> bool {
     let words = ["No space left on device", "not enough space on the disk"];
     words.iter().any(|words| error.message().contains(words))
+}
+
+/// Says what somebody should see to.
+pub fn warn(what: impl std::fmt::Display) {
+    say(format_args!("{WARNING}warning:{WARNING:#} {what}"));
+}
+
+/// Says what does no harm, but may be wondered at.
+pub fn note(what: impl std::fmt::Display) {
+    say(format_args!("note: {what}"));
+}
+
+/// Says what can be done.
+pub fn say_hint(what: impl std::fmt::Display) {
+    say(format_args!("{HINT}hint:{HINT:#} {what}"));
 }
 
 /// Writes a line to standard error, with its colours on a terminal alone, if anybody still reads it.

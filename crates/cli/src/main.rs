@@ -20,10 +20,12 @@ mod commands;
 mod failure;
 mod input;
 mod json;
+mod left_out;
 mod output;
 mod place;
 mod stop;
 mod text;
+mod warnings;
 
 use clap::Parser;
 

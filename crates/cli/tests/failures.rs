@@ -189,3 +189,58 @@ fn what_went_wrong_last_in_each_process_is_told_by_status() {
     let lines = told.lines().filter(|line| line.starts_with("trouble"));
     assert_eq!(lines.count(), 2, "{told}");
 }
+
+/// Found by review: reading commands said that there was no database, and to create one.
+#[test]
+fn each_command_says_that_current_is_missing() {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path().join("db");
+    let db = text(&dir);
+    command(&["put", db, "a", "1"]).success();
+    command(&["compact", db]).success();
+    let kept: Vec<_> = files(&dir)
+        .into_iter()
+        .filter(|name| name.ends_with(".ldb") || name.starts_with("MANIFEST-"))
+        .collect();
+    for name in files(&dir) {
+        if !kept.contains(&name) {
+            std::fs::remove_file(dir.join(name)).expect("removed");
+        }
+    }
+    let copy = place.path().join("copy");
+    let reading = [
+        vec!["get", db, "a"],
+        vec!["count", db],
+        vec!["export", db],
+        vec!["status", db],
+        vec!["verify", db],
+        vec!["checkpoint", db, text(&copy)],
+        vec!["yield", db],
+        vec!["put", db, "a", "1", "--create", "false"],
+    ];
+    let cause = [
+        "CURRENT is missing, but 00",
+        ".ldb holds data of a database",
+        "hint: `repair`",
+    ];
+    for arguments in &reading {
+        fails(3, arguments, &cause);
+        assert_eq!(files(&dir), kept, "{arguments:?} made something");
+    }
+    fails(3, &["put", db, "a", "1"], &cause);
+    for arguments in &reading {
+        fails(3, arguments, &cause);
+    }
+    command(&["repair", db, "--yes"]).success();
+    assert_eq!(command(&["count", db]).success().text(), "1\n");
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).expect("listed");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.into_string().expect("a plain name"))
+        .collect();
+    names.sort();
+    names
+}

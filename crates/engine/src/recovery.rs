@@ -36,6 +36,7 @@ use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
 use crate::options::{Before, Options, RecoveryMode};
+use crate::orphans::check_no_orphans;
 use crate::settle::{Base, Unsettled};
 use crate::succession;
 use crate::tail::past::PastLog;
@@ -82,7 +83,7 @@ pub(crate) fn open(
     let names = list(fs.as_ref())?;
     let created = !names.iter().any(|name| name == CURRENT);
     let mut contents = if created {
-        check_may_create(fs.as_ref(), options, &names)?;
+        check_may_create(fs.as_ref(), options)?;
         Contents::of_new_database()
     } else if options.error_if_exists {
         return Err(Error::new(
@@ -303,25 +304,9 @@ fn list(fs: &dyn Fs) -> Result<Vec<String>> {
         .map_err(|error| Error::io("list", "the directory", error))
 }
 
-/// Without `CURRENT` there is no database; but where there are tables or a log with entries, one was here, and making a
-/// new one would destroy what is left of it (LevelDB does).
-fn check_may_create(fs: &dyn Fs, options: &Options, names: &[String]) -> Result<()> {
-    for name in names {
-        let holds_data = match filename::parse(name) {
-            Some((FileKind::Table, _)) => true,
-            Some((FileKind::Log, _)) => {
-                let file = fs
-                    .open_read(name)
-                    .map_err(|error| Error::io("open", name, error))?;
-                !file.is_empty()
-            }
-            _ => false,
-        };
-        if holds_data {
-            let message = format!("CURRENT is missing, but {name} holds data of a database");
-            return Err(Error::new(ErrorKind::Corruption, message));
-        }
-    }
+/// Without `CURRENT` there is no database.
+fn check_may_create(fs: &dyn Fs, options: &Options) -> Result<()> {
+    check_no_orphans(fs)?;
     if !options.create_if_missing {
         return Err(Error::new(
             ErrorKind::DoesNotExist,

@@ -29,7 +29,7 @@ use crate::report::VerifyReport;
 use crate::session::Wait;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
-use crate::status::{Role, Status};
+use crate::status::{Opening, Role, Status};
 use crate::sublevel::{self, Sublevel};
 use crate::transaction as transactions;
 use crate::typed::AsyncTyped;
@@ -416,6 +416,28 @@ impl AsyncDb {
     pub async fn verify(&self) -> Result<VerifyReport> {
         let db = self.db.clone();
         Elsewhere::start(move || db.verify())?.await
+    }
+
+    /// [`Db::losses`].
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn losses(&self) -> Result<Vec<String>> {
+        Ok(self.status().await?.leader.losses)
+    }
+
+    /// [`Db::acknowledge_losses`], on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Db::acknowledge_losses`]; `Io` if the system has no thread left.
+    pub async fn acknowledge_losses(&self) -> Result<Vec<String>> {
+        let db = self.db.clone();
+        Elsewhere::start(move || db.acknowledge_losses())?.await
+    }
+
+    /// [`Db::opening`].
+    pub fn opening(&self) -> Opening {
+        self.db.opening()
     }
 
     /// [`Db::checkpoint`], of the whole database, on a thread of its own.

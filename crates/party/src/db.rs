@@ -18,7 +18,7 @@ use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport, VerifyReport};
 use crate::snapshot::Snapshot;
 use crate::space::Space;
-use crate::status::{Role, Status};
+use crate::status::{Opening, Role, Status};
 use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
@@ -369,6 +369,43 @@ impl Db {
     /// As [`Db::compact_range`], but for `ReadOnly`.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.handle.verify()
+    }
+
+    /// What this and earlier openings of the database left out or set aside because of damage, a sentence each, until it is
+    /// [acknowledged](Db::acknowledge_losses) or a [repair](Db::repair) was made; empty where nothing was lost.
+    ///
+    /// Every process that opens the database is told ([`Db::opening`], [`Event::Losses`](crate::Event::Losses)); this asks
+    /// the leader.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn losses(&self) -> Result<Vec<String>> {
+        Ok(self.status()?.leader.losses)
+    }
+
+    /// Forgets the [losses](Db::losses), durably and for all processes, and gives what they were. Files that were set aside
+    /// stay. Where there is nothing to forget it gives nothing; so it may where the leader dies meanwhile.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// for loss in db.acknowledge_losses()? {
+    ///     eprintln!("seen: {loss}");
+    /// }
+    /// assert!(db.losses()?.is_empty());
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::compact_range`].
+    pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
+        self.handle.acknowledge_losses()
+    }
+
+    /// What somebody should know of the database, as this process was told when it last began to lead or to follow. It asks
+    /// nobody, and never waits.
+    pub fn opening(&self) -> Opening {
+        self.handle.opening()
     }
 
     /// Makes a copy of the database as it is at one moment, in the directory `path`, while all processes go on reading and

@@ -24,6 +24,7 @@ use crate::options::Lead;
 use crate::registry;
 use crate::session::{Tenure, Trouble};
 use crate::state;
+use crate::status::{Opening, first_of};
 
 /// The first pause between attempts. The end of a dead leader's connections can be seen some milliseconds before
 /// its lock is free, so the first pauses are short.
@@ -279,6 +280,10 @@ impl Seat {
                             node.options.engine.differences(&welcome.options);
                         node.leader_compression
                             .store(welcome.options.compression, Ordering::Release);
+                        *node.opening.lock() = Opening {
+                            losses: first_of(&welcome.losses),
+                            ..Opening::default()
+                        };
                         let tenure = node.session.attach(link.clone(), &greeting, &welcome)?;
                         return Ok(Place::Follower {
                             link,
@@ -309,9 +314,11 @@ impl Seat {
     /// Nobody serves the endpoint: lead, if the lock is free.
     fn stand(&self) -> std::result::Result<Place, Obstacle> {
         let node = &*self.node;
-        node.check_database_exists().map_err(Obstacle::Lasting)?;
         if !self.served {
             node.check_not_foreign().map_err(Obstacle::Lasting)?;
+        }
+        if let Err(error) = node.check_database_exists() {
+            return Err(self.no_database(error));
         }
         match node.options.lead {
             Lead::Auto => {}
@@ -352,6 +359,7 @@ impl Seat {
         node.differing_options.lock().clear();
         node.leader_compression
             .store(leadership.compression(), Ordering::Release);
+        *node.opening.lock() = leadership.opening();
         leadership.tell_trouble(node.session.last_trouble());
         match node.session.promote(leadership.clone()) {
             Ok(_) => {
@@ -362,6 +370,20 @@ impl Seat {
                 leadership.leave();
                 Err(passing(format!("leading ended at once: {error}")))
             }
+        }
+    }
+
+    /// What to say where `CURRENT` is missing. Whoever destroys or repairs the database right now holds the lock.
+    fn no_database(&self, error: Error) -> Obstacle {
+        if error.kind() != ErrorKind::Corruption || !self.node.has_lock_file() {
+            return Obstacle::Lasting(error);
+        }
+        match self.lock() {
+            Err(obstacle) => obstacle,
+            Ok(_lock) => match self.node.check_database_exists() {
+                Err(error) => Obstacle::Lasting(error),
+                Ok(()) => passing("the database was just repaired".into()),
+            },
         }
     }
 
@@ -382,9 +404,17 @@ impl Seat {
         }
     }
 
+    fn tell_losses(&self) {
+        let losses = self.node.opening.lock().losses.clone();
+        if !losses.is_empty() {
+            self.node.events.tell(Event::Losses { losses });
+        }
+    }
+
     fn follow(&self, link: &Link, tenure: Tenure, epoch: u64) {
         let leader_pid = link.leader_pid();
         self.node.events.tell(Event::Attached { leader_pid, epoch });
+        self.tell_losses();
         while self.node.session.is_current(tenure) && !self.node.is_closing() {
             self.node.alarm.hear();
             if !self.node.session.is_current(tenure) || self.node.is_closing() {
@@ -403,6 +433,7 @@ impl Seat {
     fn lead(&mut self, leadership: Arc<Leadership>) {
         let epoch = leadership.epoch().number;
         self.node.events.tell(Event::Elected { epoch });
+        self.tell_losses();
         let mut settle_at = Some(Instant::now() + UNSETTLED);
         loop {
             self.node.alarm.hear();

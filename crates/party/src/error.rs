@@ -1,6 +1,7 @@
 //! The one public error: a kind that a caller can act on, a sentence that says what to do next, and the cause.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    of_one_entry: bool,
 }
 
 /// The result of a call of this crate.
@@ -138,8 +140,15 @@ impl Error {
                 kind,
                 message: message.into(),
                 source: None,
+                of_one_entry: false,
             }),
         }
+    }
+
+    /// The same error, which is about one entry of a range.
+    pub(crate) fn of_one_entry(mut self) -> Self {
+        self.inner.of_one_entry = true;
+        self
     }
 
     pub(crate) fn with_source(
@@ -154,6 +163,11 @@ impl Error {
     pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
         self.inner.message = format!("{what}: {}", self.inner.message);
         self
+    }
+
+    /// What keeps a process from leading in the directory `path`.
+    pub(crate) fn cannot_lead(self, path: &Path) -> Self {
+        self.context(format_args!("cannot lead in {}", path.display()))
     }
 
     /// An error of the operating system met while doing `what`.
@@ -193,6 +207,13 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
+    }
+
+    /// Whether it stands for one entry of a [`Range`](crate::Range) or another stream of entries: another program wrote the
+    /// entry, and its key is over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), or all of it is larger than a message between
+    /// processes may be. The stream goes on behind it. After any other error a stream ends.
+    pub fn is_of_one_entry(&self) -> bool {
+        self.inner.of_one_entry
     }
 
     /// The sentence that [`fmt::Display`] prints.

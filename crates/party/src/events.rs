@@ -17,7 +17,7 @@ use crate::session::Limits;
 const WAITING: usize = 256;
 
 /// Something that happened to this process's part in the party.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
@@ -46,6 +46,12 @@ pub enum Event {
         epoch: u64,
         /// Whether it could not go on: its engine could write no more, or the directory was no longer its own.
         failed: bool,
+    },
+    /// Openings of the database lost something that nobody has acknowledged: told whenever this process begins to lead or to
+    /// follow. [`Db::losses`](crate::Db::losses) tells it at any time.
+    Losses {
+        /// A sentence each; see [`LeaderStatus::losses`](crate::LeaderStatus::losses).
+        losses: Vec<String>,
     },
     /// So many events were not read in time and are not told.
     Missed {
@@ -141,7 +147,7 @@ impl Hub {
     pub fn tell(&self, event: Event) {
         self.queues.lock().retain(|queue| {
             let queue = queue.upgrade();
-            queue.inspect(|queue| queue.push(event)).is_some()
+            queue.inspect(|queue| queue.push(event.clone())).is_some()
         });
     }
 }

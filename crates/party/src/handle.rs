@@ -31,7 +31,7 @@ use crate::registry;
 use crate::report::VerifyReport;
 use crate::session::{Calling, Limits, PinId, Tenure, Wait};
 use crate::side::{Ender, Work};
-use crate::status::{LeaderStatus, Role, Status};
+use crate::status::{LeaderStatus, Opening, Role, Status};
 
 /// Keys of one request to read many, in bytes, but for a single key that is larger.
 const KEYS_BYTES: usize = 1 << 20;
@@ -211,6 +211,26 @@ impl Handle {
         match self.work(&Task::Verify, &|_| Ok(()))? {
             Outcome::Verified(report) => Ok(report),
             other => Err(unexpected_outcome(&other)),
+        }
+    }
+
+    /// Forgets what openings of the database lost; gives what that was.
+    pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
+        self.check_writable()?;
+        match self.work(&Task::Acknowledge, &|_| Ok(()))? {
+            Outcome::Acknowledged(losses) => {
+                self.node().opening.lock().losses.clear();
+                Ok(losses)
+            }
+            other => Err(unexpected_outcome(&other)),
+        }
+    }
+
+    /// What this process was told when it last began to lead or to follow.
+    pub fn opening(&self) -> Opening {
+        match self.node().is_forked() {
+            true => Opening::default(),
+            false => self.node().opening.lock().clone(),
         }
     }
 

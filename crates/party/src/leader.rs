@@ -50,7 +50,7 @@ use crate::page::Page;
 use crate::protocol::{Answer, RecoveredThrough, Request, Write};
 use crate::sign_of_life::Member;
 use crate::state::{Known, StateFile};
-use crate::status::LastTrouble;
+use crate::status::{LastTrouble, Opening};
 use absent::Absent;
 use allowance::Allowance;
 pub(crate) use feed::{Feed, Told};
@@ -178,8 +178,7 @@ impl Leadership {
     ) -> Result<Arc<Self>> {
         let lock = Arc::new(lock);
         faults::point("lock-taken");
-        let context =
-            |error: Error| error.context(format_args!("cannot lead in {}", path.display()));
+        let context = |error: Error| error.cannot_lead(path);
         still_there(dir, path).map_err(context)?;
         // Before anybody can connect: a session's sign of life is in this file.
         let state = Arc::new(StateFile::open(&dir.anchored_path()).map_err(context)?);
@@ -339,6 +338,11 @@ impl Leadership {
     /// What ended its writing, if that was why it has to end.
     pub fn failure(&self) -> Option<&Error> {
         self.ending.cause.get()
+    }
+
+    /// As [`Service::opening`].
+    pub fn opening(&self) -> Opening {
+        self.service.opening()
     }
 
     /// Lets go of what need not be kept any longer for absent sessions. Gives when to do so again; `None`: nobody is

@@ -90,7 +90,7 @@ pub use range::{Keys, Range, Values};
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Role, Status};
+pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, Role, Status};
 pub use sublevel::Sublevel;
 pub use transaction::{Transaction, TransactionRange};
 pub use typed::{

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use level_party_engine::{StdFs, refuse_foreign};
+use level_party_engine::{StdFs, check_no_orphans, refuse_foreign};
 use level_party_os::process::fork_generation;
-use level_party_os::{DataDir, Stream};
+use level_party_os::{DataDir, LOCK_NAME, Stream};
 use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
@@ -20,6 +20,7 @@ use crate::protocol::Failure;
 use crate::session::Session;
 use crate::sign_of_life::{Member, SignOfLife};
 use crate::state::STATE_NAME;
+use crate::status::Opening;
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub differing_options: Mutex<Vec<String>>,
     /// How the leader compresses new tables, as a number.
     pub leader_compression: AtomicU8,
+    /// What is to be known of the database, as it was when this node last began to lead or to follow.
+    pub opening: Mutex<Opening>,
     /// That of the process that opened it.
     fork_generation: u64,
 }
@@ -63,6 +66,7 @@ impl Node {
             handshake: Mutex::new(None),
             differing_options: Mutex::new(Vec::new()),
             leader_compression: AtomicU8::new(Compression::default().number()),
+            opening: Mutex::default(),
             fork_generation: fork_generation(),
         }))
     }
@@ -98,24 +102,33 @@ impl Node {
     }
 
     /// With `create_if_missing` off nothing is made in a directory that holds no database, not even `LOCK`.
+    ///
+    /// # Errors
+    /// `NotFound`: there is no database; `Corruption`: there is what is left of one.
     pub fn check_database_exists(&self) -> Result<()> {
         if self.options.create_if_missing {
             return Ok(());
         }
-        let current = self.dir.anchored_path().join("CURRENT");
-        match current.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(
+        let files = self.dir.anchored_path();
+        let context = |what: &str, error| {
+            Error::io(
+                format_args!("cannot look {what} in {}", self.path.display()),
+                error,
+            )
+        };
+        let current = files.join("CURRENT").try_exists();
+        if current.map_err(|error| context("at CURRENT", error))? {
+            return Ok(());
+        }
+        match check_no_orphans(&StdFs::new(&files)) {
+            Ok(()) => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
                     "{} holds no LevelDB database (it has no CURRENT)",
                     self.path.display()
                 ),
             )),
-            Err(error) => Err(Error::io(
-                format_args!("cannot look at CURRENT in {}", self.path.display()),
-                error,
-            )),
+            Err(error) => Err(Error::from(error).cannot_lead(&self.path)),
         }
     }
 
@@ -143,6 +156,12 @@ impl Node {
         }
         let error = Error::from(level_party_engine::Error::needs_zlib_raw());
         Err(error.context(format_args!("cannot open {}", self.path.display())))
+    }
+
+    /// Whether some process has taken the directory's lock once. It need not hold it now.
+    pub fn has_lock_file(&self) -> bool {
+        let lock = self.dir.anchored_path().join(LOCK_NAME);
+        lock.try_exists().unwrap_or(false)
     }
 
     /// This process's part is over: its calls are answered, and no leader waits for it.

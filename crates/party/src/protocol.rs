@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::EngineOptions;
 use crate::status::{LastTrouble, LeaderStatus};
 
-pub(crate) use entries::{Entries, EntriesBuilder};
+pub(crate) use entries::{ChunkEntry, Entries, EntriesBuilder, TooLarge};
 pub(crate) use frame::{
     FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame, frame_message,
 };
@@ -51,12 +51,14 @@ pub(crate) const MAX_REQUEST_FRAME: usize = MAX_BATCH_BYTES + 4096;
 /// A reply's frame: a chunk with one value that another program wrote, which may be larger than ours. Over a side
 /// connection too.
 const MAX_REPLY_FRAME: usize = 1 << 30;
+/// Where an entry is too large to travel, its key or the beginning of it does instead.
+const _: () = assert!(MAX_REPLY_FRAME > 2 * MAX_KEY_BYTES);
 /// What a reply's frame has at most beside what is packed in it.
 const REPLY_OVERHEAD: usize = 4096;
 /// What a frame has at most beside keys, values and bounds: length, tags, ids and lengths.
 const FRAME_OVERHEAD: usize = 64;
 /// The version of the messages below. A change of meaning or shape raises it.
-pub(crate) const VERSION: u16 = 5;
+pub(crate) const VERSION: u16 = 6;
 /// Over a side connection the leader says at least this often that it is at work.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -142,6 +144,8 @@ pub(crate) struct Welcome {
     pub pins_held: Vec<bool>,
     /// Where [`Hello::owed_sync`] says so: what keeps the leader from making what it recovered last.
     pub not_lasting: Option<Failure>,
+    /// What this leadership and earlier ones lost of the database, until it is acknowledged; a sentence each.
+    pub losses: Vec<String>,
 }
 
 /// How much of a past leadership's writes its successor found.

@@ -18,7 +18,7 @@ use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::handle::{Handle, Pinned, now};
-use crate::protocol::{Entries, Scan};
+use crate::protocol::{ChunkEntry, Entries, Scan, TooLarge};
 use crate::session::{Limits, Tenure, Wait};
 
 pub use parts::{Keys, Values};
@@ -30,7 +30,8 @@ const LAST_CHUNK_BYTES: u32 = 256 << 10;
 
 /// The entries of a range at one moment, in key order; made by [`Db::range`](crate::Db::range) and its kin.
 ///
-/// Double-ended: [`Iterator::rev`] walks it from the last key. After an error it ends.
+/// Double-ended: [`Iterator::rev`] walks it from the last key. After an error it ends, unless the error stands for
+/// [one entry](Error::is_of_one_entry) that is too large: then it goes on behind that.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -76,11 +77,7 @@ pub(crate) struct Parts {
 struct Side {
     chunk: Option<Entries>,
     next_bytes: u32,
-    /// Where it began, or was last moved to.
-    start: Bound<Vec<u8>>,
-    /// The key it handed out last since then.
-    last: Vec<u8>,
-    moved: bool,
+    position: Position,
 }
 
 impl Side {
@@ -88,14 +85,27 @@ impl Side {
         Side {
             chunk: None,
             next_bytes: FIRST_CHUNK_BYTES,
-            start: start.clone(),
-            last: Vec::new(),
-            moved: false,
+            position: Position {
+                start: start.clone(),
+                last: Vec::new(),
+                moved: false,
+            },
         }
     }
+}
 
-    /// The bound of what it has not handed out.
-    fn position(&self) -> Bound<Vec<u8>> {
+/// Where one end stands.
+struct Position {
+    /// Where it began, or was last moved to.
+    start: Bound<Vec<u8>>,
+    /// The key it handed out last since then.
+    last: Vec<u8>,
+    moved: bool,
+}
+
+impl Position {
+    /// The bound of what was not handed out.
+    fn bound(&self) -> Bound<Vec<u8>> {
         match self.moved {
             true => Bound::Excluded(self.last.clone()),
             false => self.start.clone(),
@@ -105,6 +115,21 @@ impl Side {
     fn place(&mut self, start: Bound<Vec<u8>>) {
         self.start = start;
         self.moved = false;
+    }
+
+    /// `entry` was handed out from `end`.
+    fn pass(&mut self, end: End, entry: ChunkEntry<'_>) {
+        match entry {
+            ChunkEntry::TooLarge(entry) if entry.is_cut() => {
+                let beyond = beyond_cut(end, entry.key);
+                self.place(beyond.unwrap_or_else(|| Bound::Excluded(entry.key.to_vec())));
+            }
+            ChunkEntry::Whole(key, _) | ChunkEntry::TooLarge(TooLarge { key, .. }) => {
+                self.last.clear();
+                self.last.extend_from_slice(key);
+                self.moved = true;
+            }
+        }
     }
 }
 
@@ -278,7 +303,7 @@ impl Range {
                     // This end may have gone on into it: what it took there lies before it again.
                     others.put_back_last();
                 }
-                self.side(end).place(start);
+                self.side(end).position.place(start);
                 return;
             }
         }
@@ -286,10 +311,10 @@ impl Range {
             return; // There is no entry at all.
         }
         self.sought |= !begun;
-        self.side(end).place(start);
+        self.side(end).position.place(start);
         self.left = Bounds {
-            lower: self.front.position(),
-            upper: self.back.position(),
+            lower: self.front.position.bound(),
+            upper: self.back.position.bound(),
         };
         self.drained = self.left.is_empty();
         for side in [&mut self.front, &mut self.back] {
@@ -316,23 +341,26 @@ impl Range {
             }
         };
         let hidden = self.prefix.len();
-        let (mine, chunk) = match (end, of) {
-            (End::Front, End::Front) => (&mut self.front, None),
-            (End::Back, End::Back) => (&mut self.back, None),
-            (End::Front, End::Back) => (&mut self.front, self.back.chunk.as_ref()),
-            (End::Back, End::Front) => (&mut self.back, self.front.chunk.as_ref()),
+        let chunk = match of {
+            End::Front => self.front.chunk.as_ref(),
+            End::Back => self.back.chunk.as_ref(),
         };
-        let (key, value) = chunk.or(mine.chunk.as_ref())?.entry(at);
-        let taken = take(key.get(hidden..).unwrap_or_default(), value);
-        mine.last.clear();
-        mine.last.extend_from_slice(key);
-        mine.moved = true;
+        let position = match end {
+            End::Front => &mut self.front.position,
+            End::Back => &mut self.back.position,
+        };
+        let entry = chunk?.entry(at);
+        let taken = match entry {
+            ChunkEntry::Whole(key, value) => Ok(take(key.get(hidden..).unwrap_or_default(), value)),
+            ChunkEntry::TooLarge(entry) => Err(entry.error(hidden)),
+        };
+        position.pass(end, entry);
         self.remaining -= 1;
         if self.remaining == 0 {
             // Nothing can be asked any more: the leader need not keep the moment.
             self.pin = None;
         }
-        Some(Ok(taken))
+        Some(taken)
     }
 
     /// Where the next entry from `end` is: in whose chunk, and at which place there.
@@ -410,26 +438,46 @@ impl Range {
         }
         self.tenure = Some(tenure);
         self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
-        let edge = match (entries.reached(), entries.last_key()) {
-            (Some(reached), _) => Bound::Included(reached.to_vec()),
-            (None, Some(last)) => match end {
-                End::Back if faults::planted("reverse-resume-decremented") => {
-                    faults::decremented(last)
-                }
-                _ => Bound::Excluded(last.to_vec()),
-            },
+        let edge = match (entries.reached(), entries.last()) {
+            (Some(reached), _) => Some(Bound::Included(reached.to_vec())),
+            (None, Some(last)) => beyond(end, last),
             (None, None) => {
                 self.drained = true;
                 return Ok(());
             }
         };
+        self.drained = !entries.more() || edge.is_none();
+        self.side(end).chunk = Some(entries);
+        let Some(edge) = edge else {
+            return Ok(());
+        };
         match end {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,
         }
-        self.drained = !entries.more() || self.left.is_empty();
-        self.side(end).chunk = Some(entries);
+        self.drained |= self.left.is_empty();
         Ok(())
+    }
+}
+
+/// The bound of what lies beyond `last` in the direction of a walk from `end`. `None`: nothing does.
+fn beyond(end: End, last: ChunkEntry<'_>) -> Option<Bound<Vec<u8>>> {
+    match last {
+        ChunkEntry::TooLarge(entry) if entry.is_cut() => beyond_cut(end, entry.key),
+        ChunkEntry::Whole(key, _) | ChunkEntry::TooLarge(TooLarge { key, .. }) => Some(match end {
+            End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(key),
+            _ => Bound::Excluded(key.to_vec()),
+        }),
+    }
+}
+
+/// The same where `key` is only the beginning of a key that no request can name: beyond it lies what does not begin so, as
+/// all other keys that begin so are over the limit too, but for `key` itself.
+fn beyond_cut(end: End, key: &[u8]) -> Option<Bound<Vec<u8>>> {
+    match (end, Bounds::prefix(key).upper) {
+        (End::Front, Bound::Excluded(next)) => Some(Bound::Included(next)),
+        (End::Front, _) => None,
+        (End::Back, _) => Some(Bound::Included(key.to_vec())),
     }
 }
 

@@ -39,7 +39,7 @@ impl From<&level_party_engine::Problem> for Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// What is wrong; empty for a sound database.
+    /// What is wrong in the files; empty for sound ones.
     pub problems: Vec<Problem>,
     /// Tables that were looked at.
     pub tables: u64,
@@ -49,12 +49,15 @@ pub struct VerifyReport {
     pub entries: u64,
     /// The last sequence found in a table.
     pub last_sequence: u64,
+    /// What openings of the database lost and nobody has acknowledged; see
+    /// [`LeaderStatus::losses`](crate::LeaderStatus::losses).
+    pub losses: Vec<String>,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and no loss waits to be acknowledged.
     pub fn is_sound(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.is_empty() && self.losses.is_empty()
     }
 }
 
@@ -66,6 +69,7 @@ impl From<level_party_engine::Verified> for VerifyReport {
             blocks: found.blocks,
             entries: found.entries,
             last_sequence: found.last_sequence,
+            losses: Vec::new(),
         }
     }
 }

@@ -62,6 +62,18 @@ pub struct LastTrouble {
 
 /// The longest sentence that a process tells others, in characters.
 const MAX_TOLD: usize = 512;
+/// The most sentences of one kind that a process tells others.
+const MAX_SENTENCES: usize = 65;
+
+/// The first of some sentences, and how many more there are: what a process tells others is bounded.
+pub(crate) fn first_of(sentences: &[String]) -> Vec<String> {
+    if sentences.len() <= MAX_SENTENCES {
+        return sentences.to_vec();
+    }
+    let (first, more) = sentences.split_at(MAX_SENTENCES - 1);
+    let count = format!("and {} more", more.len());
+    first.iter().cloned().chain([count]).collect()
+}
 
 impl LastTrouble {
     /// As it was told by another process: not longer than a sentence, and text of one line.
@@ -73,6 +85,16 @@ impl LastTrouble {
             ..self
         }
     }
+}
+
+/// What somebody should know of the database that this process opened, as [`Db::opening`](crate::Db::opening) gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opening {
+    /// What this and earlier openings lost, a sentence each; see [`LeaderStatus::losses`].
+    pub losses: Vec<String>,
+    /// What else the recovery of this process, which leads, left out, a sentence each: nobody had been promised it.
+    pub left_out: Vec<String>,
 }
 
 /// The leader's part of a [`Status`].
@@ -107,8 +129,12 @@ pub struct LeaderStatus {
     pub bytes_per_level: Vec<u64>,
     /// Bytes of writes held in memory.
     pub memtable_bytes: u64,
-    /// What recovery left out or set aside when this leadership began, a sentence each.
+    /// What recovery left out or set aside when this leadership began, a sentence each: also what nobody had been promised,
+    /// such as a record that a killed process had not finished. The next leadership does not tell it again.
     pub dropped: Vec<String>,
+    /// What this and earlier openings lost, a sentence each, until it is
+    /// [acknowledged](crate::Db::acknowledge_losses) or a [repair](crate::Db::repair) was made.
+    pub losses: Vec<String>,
     /// What went wrong last in background work, if anything.
     pub background_error: Option<String>,
 }

@@ -57,6 +57,9 @@ pub struct Bench {
     /// Be one of several processes: the sublevel that they share
     #[arg(long, value_name = "SUBLEVEL", hide = true)]
     member: Option<String>,
+    /// Leave it to another of them to say what the database has lost
+    #[arg(long, hide = true)]
+    quiet: bool,
 }
 
 /// A line of what is printed.
@@ -98,7 +101,7 @@ impl Bench {
             caller.level.clear(..)?;
             return measured;
         }
-        let members = (0..self.processes).map(|_| Member::start(&self, &level));
+        let members = (0..self.processes).map(|n| Member::start(&self, &level, n > 0));
         let mut members = members.collect::<Result<Vec<_>>>()?;
         for call in CALLS {
             let some = if call == CALLS[0] { 1 } else { members.len() };
@@ -115,7 +118,10 @@ impl Bench {
     }
 
     fn caller(&self, level: &str) -> Result<Caller> {
-        let db = self.target.open_for_writing(self.creating)?;
+        let db = match self.quiet {
+            true => self.target.open_quietly()?,
+            false => self.target.open_for_writing(self.creating)?,
+        };
         let level = db.sublevel(level)?;
         let value = std::iter::repeat_with(|| fastrand::u8(..));
         Ok(Caller {

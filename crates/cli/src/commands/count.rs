@@ -6,12 +6,13 @@ use serde_json::json;
 use crate::args::{Span, Target};
 use crate::coding::BoundCoding;
 use crate::failure::Result;
+use crate::left_out::LeftOut;
 use crate::output::{Output, Report};
 use crate::place::Within;
 
 /// Say how many entries there are.
 ///
-/// The keys are walked over, at one moment; values are not read where they can be left out.
+/// The keys are walked over, at one moment; values are not read where they can be left out. A key over the limit, which another program wrote, is not counted but named, and the exit code is 3.
 #[derive(Args, Debug)]
 pub struct Count {
     #[command(flatten)]
@@ -33,15 +34,16 @@ impl Count {
         let walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_for_reading()?;
         let mut count: u64 = 0;
+        let mut left_out = LeftOut::default();
         for key in walk.keys(&self.within.of(&db)?) {
-            key?;
-            count += 1;
-        }
-        if self.report.json {
-            return self.report.tell_programs(&json!({"entries": count}));
+            count += u64::from(left_out.check(key)?.is_some());
         }
         let mut output = Output::stdout();
-        output.line(count)?;
-        output.flush()
+        match self.report.json {
+            true => output.json(&json!({"entries": count}))?,
+            false => output.line(count)?,
+        }
+        output.flush()?;
+        left_out.finish()
     }
 }

@@ -37,7 +37,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::args::seconds;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, say};
 use crate::stop;
 use crate::text::counted;
 use layout::Layout;
@@ -183,6 +183,10 @@ fn prepare(stage: &Stage<'_>) -> Result<u64> {
             words.trim()
         )));
     }
+    // All that is opened here is opened by children: the first one's warnings stand for all.
+    let words = String::from_utf8_lossy(&done.stderr);
+    let is_told = |line: &&str| line.starts_with("warning: ") || line.starts_with("hint: ");
+    words.lines().filter(is_told).for_each(say);
     last_sequence(stage)
 }
 

@@ -10,13 +10,14 @@ use crate::args::{Target, Window};
 use crate::coding::Coding;
 use crate::commands::import::progress;
 use crate::failure::{Failure, Result, say};
+use crate::left_out::LeftOut;
 use crate::output::{Output, Part};
 use crate::place::Within;
 use crate::text::counted;
 
 /// Print entries as JSON lines that `import` reads.
 ///
-/// A line is {"key":..,"value":..}, and is read back to the same bytes. Keys and values are strings where they are UTF-8, else {"base64":".."}. All entries are of one moment.
+/// A line is {"key":..,"value":..}, and is read back to the same bytes. Keys and values are strings where they are UTF-8, else {"base64":".."}. All entries are of one moment. An entry that another program wrote and that is too large to be read is left out and named, and the exit code is 3.
 #[derive(Args, Debug)]
 pub struct Export {
     #[command(flatten)]
@@ -42,13 +43,15 @@ impl Export {
         let entries = walk.entries(&self.within.of(&db)?);
         let Some(path) = self.file.filter(|file| file.as_os_str() != "-") else {
             let bar_wanted = !std::io::stdout().is_terminal();
-            return write_all(Output::stdout().coded(coding), entries, bar_wanted).map(drop);
+            return write_all(Output::stdout().coded(coding), entries, bar_wanted)?
+                .1
+                .finish();
         };
         let incomplete = || format!("the export to {} is incomplete", path.display());
         let file = File::create(&path).map_err(|error| {
             Failure::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
-        let count = write_all(Output::new(&file, false).coded(coding), entries, true)
+        let (count, left_out) = write_all(Output::new(&file, false).coded(coding), entries, true)
             .map_err(|f| f.context(incomplete()))?;
         file.sync_all()
             .map_err(|error| Failure::output(error).context(incomplete()))?;
@@ -57,24 +60,27 @@ impl Export {
             counted(count, "entry", "entries"),
             path.display()
         ));
-        Ok(())
+        left_out.finish()
     }
 }
 
+/// Gives how many entries were written, and what was left out.
 fn write_all<W: Write>(
     mut output: Output<W>,
     entries: crate::bounds::Entries,
     bar_wanted: bool,
-) -> Result<u64> {
+) -> Result<(u64, LeftOut)> {
     let bar = if bar_wanted {
         progress(None)
     } else {
         indicatif::ProgressBar::hidden()
     };
     let mut count = 0;
+    let mut left_out = LeftOut::default();
     for entry in entries {
-        let (key, value) = match entry {
-            Ok(entry) => entry,
+        let (key, value) = match left_out.check(entry) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => continue,
             Err(error) => {
                 output.flush()?;
                 return Err(error.into());
@@ -86,5 +92,5 @@ fn write_all<W: Write>(
     }
     output.flush()?;
     bar.finish_and_clear();
-    Ok(count)
+    Ok((count, left_out))
 }

@@ -6,12 +6,13 @@ use crate::args::{Target, Window};
 use crate::bounds::Entries;
 use crate::coding::Coding;
 use crate::failure::Result;
+use crate::left_out::LeftOut;
 use crate::output::{Output, Part};
 use crate::place::Within;
 
 /// Print entries in key order.
 ///
-/// A line each, as they are read: key, tab, value; the order is bytewise. All of them are of one moment, that of the scan's start, also when the leader dies meanwhile. Keys or values that
+/// A line each, as they are read: key, tab, value; the order is bytewise. All of them are of one moment, that of the scan's start, also when the leader dies meanwhile. An entry that another program wrote and that is too large to be read is left out and named, and the exit code is 3. Keys or values that
 /// may hold tabs, newlines or other bytes that are no text are told apart with --json.
 #[derive(Args, Debug)]
 pub struct Scan {
@@ -53,9 +54,11 @@ impl Scan {
             Part::Key => Box::new(walk.keys(&place).map(|key| Ok((key?, Vec::new())))),
             _ => walk.entries(&place),
         };
+        let mut left_out = LeftOut::default();
         for entry in entries {
-            let (key, value) = match entry {
-                Ok(entry) => entry,
+            let (key, value) = match left_out.check(entry) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => continue,
                 Err(error) => {
                     output.flush()?;
                     return Err(error.into());
@@ -66,6 +69,7 @@ impl Scan {
                 false => output.entry(part, &key, &value)?,
             }
         }
-        output.flush()
+        output.flush()?;
+        left_out.finish()
     }
 }

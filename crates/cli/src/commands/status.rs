@@ -134,7 +134,11 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     for difference in &status.differing_options {
         lines.push(("option", difference.clone()));
     }
-    for dropped in &leader.dropped {
+    for loss in &leader.losses {
+        lines.push(("lost", loss.clone()));
+    }
+    let harmless = |dropped: &&String| !leader.losses.contains(dropped);
+    for dropped in leader.dropped.iter().filter(harmless) {
         lines.push(("recovery", dropped.clone()));
     }
     if let Some(error) = &leader.background_error {

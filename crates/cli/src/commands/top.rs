@@ -41,7 +41,7 @@ impl Top {
                 "`top` needs a terminal; `status --json` is for programs".into(),
             ));
         }
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_for_screen()?;
         stop::instead(|| {
             // Where the terminal has gone, what waits for its keys looks at the end of them again and again.
             if !std::io::stdout().is_terminal() {

@@ -9,7 +9,7 @@ use crate::text::counted;
 
 /// Look at every block of every table; exit with 1 if anything is wrong.
 ///
-/// Checksums, the order of keys, and what LevelDB's levels promise. The leader does it while everybody goes on.
+/// Checksums, the order of keys, and what LevelDB's levels promise. What openings of the database lost counts as wrong until `acknowledge` or a repair. The leader does it while everybody goes on.
 #[derive(Args, Debug)]
 pub struct Verify {
     #[command(flatten)]
@@ -32,8 +32,12 @@ impl Verify {
             for problem in &report.problems {
                 output.line(problem)?;
             }
+            for loss in &report.losses {
+                output.line(format_args!("lost: {loss}"))?;
+            }
             let found = match report.problems.len() as u64 {
-                0 => "nothing is wrong".to_string(),
+                0 if report.losses.is_empty() => "nothing is wrong".to_string(),
+                0 => "the files are sound, but something was lost".to_string(),
                 wrong => counted(wrong, "problem", "problems"),
             };
             output.line(format_args!(

@@ -1,6 +1,8 @@
 //! Entries that are larger than a message between processes may be, as another program may write them. (The limit is
 //! lowered: nobody waits for a gibibyte.)
 
+use std::process::Command;
+
 use level_party_testkit::ExecChild;
 use serde_json::{Value, json};
 
@@ -68,6 +70,57 @@ fn an_entry_too_large_to_travel_fails_the_calls_that_need_it_and_no_other() {
     );
     follower.delete("large");
     assert_eq!(follower.scan("").len(), SMALL.len());
+}
+
+/// What lies behind it is reached, by threads in either role and from either end.
+#[test]
+fn scan_goes_on_behind_entry_too_large_to_travel() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("a plain name");
+    let mut writer = ExecChild::spawn(PROGRAM, dir.path());
+    for (key, value) in SMALL {
+        writer.put(key, value);
+    }
+    let large = "v".repeat(LARGE);
+    for key in ["k", "l", "m"] {
+        writer.put(key, &large);
+    }
+    assert!(writer.close().success());
+    let mut leader = None;
+    for role in ["leader", "follower"] {
+        let scan = |words: &[&str]| {
+            let done = Command::new(PROGRAM)
+                .args(["scan", path])
+                .args(words)
+                .env(LIMIT.0, LIMIT.1)
+                .output()
+                .expect("the program");
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            (
+                String::from_utf8_lossy(&done.stdout).into_owned(),
+                said,
+                done.status.code(),
+            )
+        };
+        for (words, printed) in [(&[][..], "a\t1\nz\t2\n"), (&["--reverse"], "z\t2\na\t1\n")] {
+            let (told, said, code) = scan(words);
+            assert_eq!((&*told, code), (printed, Some(3)), "{role}: {said}");
+            for key in ["k", "l", "m"] {
+                let named =
+                    format!("left out: the entry whose key has 1 bytes and begins with \"{key}\"");
+                assert!(said.contains(&named), "{role}: {said}");
+            }
+            assert!(said.contains("3 entries were left out"), "{role}: {said}");
+        }
+        assert_eq!(
+            scan(&["--keys"]),
+            ("a\nk\nl\nm\nz\n".into(), "".into(), Some(0))
+        );
+        if role == "leader" {
+            leader = Some(ExecChild::spawn_in(PROGRAM, dir.path(), [""; 0], &[LIMIT]));
+        }
+    }
+    assert!(leader.expect("started").close().success());
 }
 
 fn kind(answer: &Value) -> &str {

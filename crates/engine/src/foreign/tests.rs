@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use level_party_format::Comparator;
 use level_party_format::table::Compression;
 use level_party_testkit::foreign::{self as made, Files};
 

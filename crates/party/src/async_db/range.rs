@@ -163,7 +163,7 @@ stream! {
     ///
     /// It is a [`Stream`], and can be walked from both ends without one: [`AsyncRange::next`] and
     /// [`AsyncRange::next_back`]. A step that is dropped before its end loses no entry: the next one goes on with it.
-    /// After an error it ends.
+    /// After an error it ends, or goes on, as [`Range`].
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

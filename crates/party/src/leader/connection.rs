@@ -203,6 +203,7 @@ fn welcome(service: &Service, state: &StateFile, hello: &Hello, grants: &Grants)
             .map(|s| unbroken && service.adopt(*s, grants))
             .collect(),
         not_lasting: None,
+        losses: service.opening().losses,
     }
 }
 

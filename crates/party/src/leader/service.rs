@@ -23,10 +23,11 @@ use crate::options::Options;
 use crate::page::Page;
 use crate::protocol::{
     Answer, Condition, Conditions, Entries, EntriesBuilder, GetMany, Keys, MAX_CHUNK_BYTES,
-    RecoveredThrough, Request, Scan, Values, Write as WriteRequest, check_travels, max_reply_frame,
+    MAX_KEY_BYTES, RecoveredThrough, Request, Scan, Values, Write as WriteRequest, check_travels,
+    max_reply_frame,
 };
 use crate::state::StateFile;
-use crate::status::{LeaderStatus, MemberStatus};
+use crate::status::{LeaderStatus, MemberStatus, Opening, first_of};
 
 /// Removed keys that one chunk of a scan passes at most: tens of milliseconds of work, after which whoever asked says
 /// whether it still wants the rest.
@@ -298,6 +299,14 @@ impl Service {
         epoch == self.epoch || state.is_unbroken_since(epoch).unwrap_or(false)
     }
 
+    /// What the opening of the database by this leadership found that somebody should know.
+    pub fn opening(&self) -> Opening {
+        let losses = self.engine.losses();
+        let mut left_out = first_of(&self.engine.recovered().dropped);
+        left_out.retain(|sentence| !losses.contains(sentence));
+        Opening { losses, left_out }
+    }
+
     fn status(&self, members: Vec<MemberStatus>) -> Answer {
         let followers = members.iter().skip(1).map(|member| member.pid).collect();
         let oldest = members
@@ -320,7 +329,8 @@ impl Service {
             files_per_level: stats.files_per_level.iter().map(|&n| n as u64).collect(),
             bytes_per_level: stats.bytes_per_level.to_vec(),
             memtable_bytes: stats.memtable_bytes,
-            dropped: self.engine.recovered().dropped.clone(),
+            dropped: first_of(&self.engine.recovered().dropped),
+            losses: self.engine.losses(),
             background_error: stats.background_error,
         }))
     }
@@ -347,14 +357,14 @@ impl Service {
     fn scan(&self, scan: &Scan<'_>, grants: &Grants) -> Served {
         let moment = self.moment(scan.at, grants)?;
         let sequence = moment.sequence();
-        let mut cursor = self
-            .engine
-            .cursor_at(sequence)?
-            .passing_at_most(faults::chunk_passes(MAX_PASSED));
-        if scan.keys_only {
-            cursor = cursor.keys_only();
-        }
-        let entries = collect(cursor, scan)?;
+        let entries = collect(scan, |passes| {
+            let cursor = self.engine.cursor_at(sequence)?;
+            let cursor = cursor.passing_at_most(passes);
+            Ok(match scan.keys_only {
+                true => cursor.keys_only(),
+                false => cursor,
+            })
+        })?;
         Ok(Answer::Entries {
             sequence,
             pinned: moment.grant_if(entries.more() || scan.hold, grants)?,
@@ -481,12 +491,41 @@ fn checked_batch(bytes: &[u8]) -> Result<WriteBatch, Stop> {
     })
 }
 
-/// One chunk: from the bound that the scan begins at until the chunk is full or the range ends.
-fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
+/// One chunk: from the bound that the scan begins at until the chunk is full or the range ends. `cursor` makes a new
+/// cursor at the scan's moment, which passes so many removed keys.
+fn collect(scan: &Scan<'_>, cursor: impl Fn(u64) -> Result<Cursor, Stop>) -> Result<Entries, Stop> {
     let limit_bytes = scan.limit_bytes.min(MAX_CHUNK_BYTES);
     let mut chunk = EntriesBuilder::new(limit_bytes, scan.limit_entries);
+    let mut walk = cursor(faults::chunk_passes(MAX_PASSED))?;
+    position(&mut walk, scan)?;
+    loop {
+        if !gather(&mut chunk, &mut walk, scan)? {
+            return Ok(chunk.finish(true, None));
+        }
+        // Whoever asked has gone, or has no time left: then it does not ask on.
+        let Some(reached) = walk.stopped().filter(|key| within(key, scan)) else {
+            return Ok(chunk.finish(false, None));
+        };
+        let reached = reached.to_vec();
+        if reached.len() <= MAX_KEY_BYTES {
+            return Ok(chunk.finish(true, Some(reached)));
+        }
+        // No bound of a request can name it: go on behind it here.
+        walk = cursor(MAX_PASSED)?;
+        match scan.reverse {
+            false => walk.seek(&reached)?,
+            true => walk.seek_before(&just_after(&reached))?,
+        }
+    }
+}
+
+/// Takes entries as long as the chunk has room. False: it has no more, and there are more entries.
+fn gather(
+    chunk: &mut EntriesBuilder,
+    cursor: &mut Cursor,
+    scan: &Scan<'_>,
+) -> level_party_engine::Result<bool> {
     let mut stamped = Vec::new();
-    position(&mut cursor, scan)?;
     while cursor.valid() && within(cursor.key(), scan) {
         let mut value: &[u8] = match scan.keys_only {
             true => b"",
@@ -498,21 +537,15 @@ fn collect(mut cursor: Cursor, scan: &Scan<'_>) -> Result<Entries, Stop> {
             stamped.extend_from_slice(value);
             value = &stamped;
         }
-        if chunk.is_empty() {
-            check_travels(cursor.key().len() + value.len()).map_err(Stop::Failed)?;
+        if chunk.is_full() || !chunk.push(cursor.key(), value) {
+            return Ok(false);
         }
-        if chunk.is_full() || !chunk.fits(cursor.key(), value) {
-            return Ok(chunk.finish(true, None));
-        }
-        chunk.push(cursor.key(), value);
         match scan.reverse {
             false => cursor.next()?,
             true => cursor.prev()?,
         }
     }
-    // Whoever asked has gone, or has no time left: then it does not ask on.
-    let reached = cursor.stopped().filter(|key| within(key, scan));
-    Ok(chunk.finish(reached.is_some(), reached.map(<[u8]>::to_vec)))
+    Ok(true)
 }
 
 fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<()> {
@@ -528,12 +561,13 @@ fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<
         }
         (true, _, Bound::Unbounded) => cursor.seek_to_last(),
         (true, _, Bound::Excluded(key)) => cursor.seek_before(key),
-        (true, _, Bound::Included(key)) => {
-            // The first key after it, in the order of bytes.
-            let after = [key.as_ref(), &[0]].concat();
-            cursor.seek_before(&after)
-        }
+        (true, _, Bound::Included(key)) => cursor.seek_before(&just_after(key)),
     }
+}
+
+/// The first key after `key`, in the order of bytes.
+fn just_after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
 }
 
 /// Whether `key` has not passed the bound at which the scan ends.

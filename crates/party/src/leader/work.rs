@@ -6,6 +6,7 @@ use super::service::{Service, Stop};
 use crate::checkpoint::Staging;
 use crate::error::Error;
 use crate::protocol::{Outcome, Task};
+use crate::report::VerifyReport;
 
 impl Service {
     /// Does `task`, on this thread, for as long as `wanted` says so.
@@ -34,8 +35,12 @@ impl Service {
             Task::Verify => {
                 let found = self.engine().view().verify_while(go_on);
                 let found = found.ok_or(Stop::Over)?;
-                Ok(Outcome::Verified(found.into()))
+                Ok(Outcome::Verified(VerifyReport {
+                    losses: self.engine().losses(),
+                    ..found.into()
+                }))
             }
+            Task::Acknowledge => Ok(Outcome::Acknowledged(self.engine().acknowledge_losses()?)),
             Task::Checkpoint(copy) => {
                 let staging = Staging::new(copy);
                 let target = staging.make().map_err(Stop::Failed)?;

@@ -1,10 +1,65 @@
 //! A chunk of entries: packed bytes and an index into them.
 //!
 //! Packed form, for each entry in the order of the scan: key length and value length (u32 little-endian), key, value.
+//! An entry that is too large to travel has a value length of all ones and, in place of the value, its true lengths
+//! (u64 little-endian: key, value). A key over [`MAX_KEY_BYTES`] is cut off there: so no bound is ever over the limit.
 
-use crate::error::{Error, Result};
+use std::cmp::Ordering;
+
+use super::MAX_KEY_BYTES;
+use crate::error::{Error, ErrorKind, Result};
 
 const HEADER: usize = 8;
+/// The value length that says that the entry is too large to travel.
+const TOO_LARGE: u32 = u32::MAX;
+/// The true lengths of such an entry.
+const LENGTHS: usize = 16;
+/// How much of such an entry's key an error shows, in bytes.
+const SHOWN: usize = 32;
+
+/// An entry of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChunkEntry<'a> {
+    Whole(&'a [u8], &'a [u8]),
+    TooLarge(TooLarge<'a>),
+}
+
+/// An entry that another program wrote and that is too large to travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge<'a> {
+    /// Its key, or the first [`MAX_KEY_BYTES`] of it.
+    pub key: &'a [u8],
+    pub key_bytes: u64,
+    pub value_bytes: u64,
+}
+
+impl TooLarge<'_> {
+    /// Whether there is more of the key.
+    pub fn is_cut(&self) -> bool {
+        self.key.len() as u64 != self.key_bytes
+    }
+
+    /// What a caller is told in its place. `hidden`: bytes of the key that the caller does not see.
+    pub fn error(&self, hidden: usize) -> Error {
+        let key_bytes = self.key_bytes.saturating_sub(hidden as u64);
+        let shown = self.key.get(hidden..).unwrap_or_default();
+        let begins = shown[..shown.len().min(SHOWN)].escape_ascii();
+        let message = match self.is_cut() {
+            false => format!(
+                "the entry whose key has {key_bytes} bytes and begins with \"{begins}\" has {} bytes, which is larger than \
+                 a message between processes may be ({}): another program wrote it; read it with that one, or delete it",
+                self.key_bytes.saturating_add(self.value_bytes),
+                super::max_reply_content()
+            ),
+            true => format!(
+                "the key of {key_bytes} bytes that begins with \"{begins}\" is over the limit of {MAX_KEY_BYTES}: another \
+                 program wrote it; read or delete it with that one (a scan goes on behind all keys that share its first \
+                 {MAX_KEY_BYTES} bytes)"
+            ),
+        };
+        Error::new(ErrorKind::InvalidArgument, message).of_one_entry()
+    }
+}
 
 /// Entries of one chunk, taken from either end.
 #[derive(Debug)]
@@ -12,6 +67,8 @@ pub(crate) struct Entries {
     packed: Vec<u8>,
     /// For each entry where its key begins, its value begins, its value ends.
     index: Vec<[u32; 3]>,
+    /// The places of those that are too large to travel, in order.
+    too_large: Vec<usize>,
     front: usize,
     back: usize,
     more: bool,
@@ -22,6 +79,7 @@ impl Entries {
     /// Checks `packed` whole; every later access is then within it.
     pub fn from_packed(packed: Vec<u8>, more: bool, reached: Option<Vec<u8>>) -> Result<Self> {
         let mut index = Vec::new();
+        let mut too_large = Vec::new();
         let mut at = 0usize;
         let malformed = || Error::protocol("the leader sent a malformed chunk of entries");
         if packed.len() > u32::MAX as usize {
@@ -34,9 +92,16 @@ impl Entries {
             };
             let key = at + HEADER;
             let value = key + word(0);
-            let end = value + word(4);
+            let is_too_large = word(4) == TOO_LARGE as usize;
+            let end = match is_too_large {
+                true => value + LENGTHS,
+                false => value + word(4),
+            };
             if end > packed.len() {
                 return Err(malformed());
+            }
+            if is_too_large {
+                too_large.push(index.len());
             }
             index.push([key as u32, value as u32, end as u32]);
             at = end;
@@ -45,6 +110,7 @@ impl Entries {
             packed,
             back: index.len(),
             index,
+            too_large,
             front: 0,
             more,
             reached,
@@ -71,20 +137,42 @@ impl Entries {
         self.reached.as_deref()
     }
 
-    /// The key of the last entry in the order of the scan.
-    pub fn last_key(&self) -> Option<&[u8]> {
-        let [key, value, _] = *self.index.last()?;
-        Some(&self.packed[key as usize..value as usize])
+    /// The last entry in the order of the scan.
+    pub fn last(&self) -> Option<ChunkEntry<'_>> {
+        Some(self.entry(self.index.len().checked_sub(1)?))
     }
 
     /// The entry at `at`, as [`Entries::pop`] named it.
-    pub fn entry(&self, at: usize) -> (&[u8], &[u8]) {
+    pub fn entry(&self, at: usize) -> ChunkEntry<'_> {
         let [key, value, end] = self.index[at].map(|n| n as usize);
-        (&self.packed[key..value], &self.packed[value..end])
+        let (key, value) = (&self.packed[key..value], &self.packed[value..end]);
+        if self.too_large.binary_search(&at).is_err() {
+            return ChunkEntry::Whole(key, value);
+        }
+        let word = |at: usize| {
+            u64::from_le_bytes(
+                value[at..at + 8]
+                    .try_into()
+                    .expect("eight of sixteen bytes"),
+            )
+        };
+        ChunkEntry::TooLarge(TooLarge {
+            key,
+            key_bytes: word(0),
+            value_bytes: word(8),
+        })
     }
 
-    fn key(&self, at: usize) -> &[u8] {
-        self.entry(at).0
+    /// How the key at `at` compares to `target`, which is not over the limit: so a key that was cut off is above what is
+    /// left of it, and compares as a whole.
+    fn compare(&self, at: usize, target: &[u8]) -> Ordering {
+        match self.entry(at) {
+            ChunkEntry::Whole(key, _) => key.cmp(target),
+            ChunkEntry::TooLarge(entry) => entry.key.cmp(target).then(match entry.is_cut() {
+                true => Ordering::Greater,
+                false => Ordering::Equal,
+            }),
+        }
     }
 
     /// Takes the first entry that is left, in the order of the scan.
@@ -113,30 +201,38 @@ impl Entries {
         let Some(last) = self.index.len().checked_sub(1) else {
             return false;
         };
-        let (a, b) = (self.key(0), self.key(last));
-        a.min(b) <= key && key <= a.max(b)
+        let (first, last) = (self.compare(0, key), self.compare(last, key));
+        first.min(last).is_le() && first.max(last).is_ge()
     }
 
     /// Of the keys not below `target` none is taken at the lower end, and all others are. Ends that have passed each
     /// other leave nothing between them.
     pub fn seek_low(&mut self, target: &[u8], descending: bool) {
         match descending {
-            false => self.front = self.split(|key| key < target),
-            true => self.back = self.split(|key| key >= target),
+            false => self.front = self.split(|at| self.compare(at, target).is_lt()),
+            true => self.back = self.split(|at| self.compare(at, target).is_ge()),
         }
     }
 
     /// Of the keys not above `target` none is taken at the upper end, and all others are.
     pub fn seek_high(&mut self, target: &[u8], descending: bool) {
         match descending {
-            false => self.back = self.split(|key| key <= target),
-            true => self.front = self.split(|key| key > target),
+            false => self.back = self.split(|at| self.compare(at, target).is_le()),
+            true => self.front = self.split(|at| self.compare(at, target).is_gt()),
         }
     }
 
-    fn split(&self, before: impl Fn(&[u8]) -> bool) -> usize {
-        let key = |&[key, value, _]: &[u32; 3]| &self.packed[key as usize..value as usize];
-        self.index.partition_point(|at| before(key(at)))
+    /// The first place at which `before` is false.
+    fn split(&self, before: impl Fn(usize) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.index.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match before(middle) {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        low
     }
 }
 
@@ -144,6 +240,7 @@ impl Entries {
 pub(crate) struct EntriesBuilder {
     packed: Vec<u8>,
     index: Vec<[u32; 3]>,
+    too_large: Vec<usize>,
     limit: usize,
     limit_entries: usize,
 }
@@ -153,13 +250,10 @@ impl EntriesBuilder {
         EntriesBuilder {
             packed: Vec::new(),
             index: Vec::new(),
+            too_large: Vec::new(),
             limit: limit_bytes as usize,
             limit_entries: (limit_entries as usize).max(1),
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
     }
 
     /// Whether the chunk has reached its size.
@@ -168,25 +262,36 @@ impl EntriesBuilder {
         full && !self.index.is_empty()
     }
 
-    /// Whether one more entry can be named by the chunk's 32-bit offsets and still fits a reply.
-    pub fn fits(&self, key: &[u8], value: &[u8]) -> bool {
-        self.packed.len() + HEADER + key.len() + value.len() <= super::max_reply_content()
-    }
-
-    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+    /// Adds an entry, or that there is one which is too large to travel. False: the chunk has no room for it.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let is_too_large = key.len() > MAX_KEY_BYTES || !travels(key.len() + value.len());
+        let mut lengths = [0; LENGTHS];
+        let (packed_key, packed_value, value_length) = match is_too_large {
+            false => (key, value, value.len() as u32),
+            true => {
+                lengths[..8].copy_from_slice(&(key.len() as u64).to_le_bytes());
+                lengths[8..].copy_from_slice(&(value.len() as u64).to_le_bytes());
+                let cut = &key[..key.len().min(MAX_KEY_BYTES)];
+                (cut, &lengths[..], TOO_LARGE)
+            }
+        };
+        let bytes = HEADER + packed_key.len() + packed_value.len();
+        if !self.index.is_empty() && !travels(self.packed.len() + bytes) {
+            return false;
+        }
         self.packed
-            .extend_from_slice(&(key.len() as u32).to_le_bytes());
-        self.packed
-            .extend_from_slice(&(value.len() as u32).to_le_bytes());
+            .extend_from_slice(&(packed_key.len() as u32).to_le_bytes());
+        self.packed.extend_from_slice(&value_length.to_le_bytes());
         let start = self.packed.len();
-        self.packed.extend_from_slice(key);
-        self.packed.extend_from_slice(value);
-        let value_at = start + key.len();
-        self.index.push([
-            start as u32,
-            value_at as u32,
-            (value_at + value.len()) as u32,
-        ]);
+        self.packed.extend_from_slice(packed_key);
+        let value_at = self.packed.len();
+        self.packed.extend_from_slice(packed_value);
+        if is_too_large {
+            self.too_large.push(self.index.len());
+        }
+        self.index
+            .push([start, value_at, self.packed.len()].map(|at| at as u32));
+        true
     }
 
     /// `reached`: where the range goes on, if not after the last entry.
@@ -195,9 +300,15 @@ impl EntriesBuilder {
             packed: self.packed,
             back: self.index.len(),
             index: self.index,
+            too_large: self.too_large,
             front: 0,
             more,
             reached,
         }
     }
+}
+
+/// Whether so many packed bytes fit a reply, and can be named by the chunk's 32-bit offsets.
+fn travels(bytes: usize) -> bool {
+    bytes <= super::max_reply_content()
 }

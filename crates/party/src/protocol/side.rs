@@ -39,6 +39,8 @@ pub(crate) enum Task {
     Yield,
     /// Makes a copy of the database beside where it is to be.
     Checkpoint(Checkpoint),
+    /// Forgets what openings of the database lost.
+    Acknowledge,
 }
 
 /// Where a copy of the database is made: see [`crate::checkpoint`].
@@ -87,6 +89,8 @@ pub(crate) enum Outcome {
     Yielding(bool),
     /// The copy stands beside where it is to be; it shows this sequence.
     Copied(u64),
+    /// What was forgotten, a sentence each.
+    Acknowledged(Vec<String>),
 }
 
 /// A part of a watch: all changes in the range with sequences up to `through` that no part before it told.

@@ -105,11 +105,11 @@ fn a_chunk_is_taken_from_both_ends_and_each_entry_once() {
     }
     let sent = builder.finish(true, None);
     let mut chunk = Entries::from_packed(sent.packed().to_vec(), true, None).unwrap();
-    assert_eq!(chunk.last_key(), Some(&[4u8][..]));
+    assert_eq!(chunk.last(), Some(ChunkEntry::Whole(&[4], &[4; 3])));
     let first = chunk.pop().unwrap();
-    assert_eq!(chunk.entry(first), (&[0][..], &[0; 3][..]));
+    assert_eq!(chunk.entry(first), ChunkEntry::Whole(&[0], &[0; 3]));
     let last = chunk.pop_last().unwrap();
-    assert_eq!(chunk.entry(last), (&[4][..], &[4; 3][..]));
+    assert_eq!(chunk.entry(last), ChunkEntry::Whole(&[4], &[4; 3]));
     let middle: Vec<_> = std::iter::from_fn(|| chunk.pop()).collect();
     assert_eq!(middle, [1, 2, 3]);
     assert!(chunk.pop_last().is_none());
@@ -225,4 +225,38 @@ fn a_buffer_stays_small_while_what_comes_is() {
         while buffer.next_frame().unwrap().is_some() {}
     }
     assert!(buffer.capacity() >= 64 << 10);
+}
+
+#[test]
+fn chunk_names_too_large_key_by_its_beginning() {
+    let beginning = vec![b'k'; MAX_KEY_BYTES];
+    let key = [&beginning[..], b"end"].concat();
+    let mut builder = EntriesBuilder::new(1 << 20, u32::MAX);
+    assert!(builder.push(b"a", b"1") && builder.push(&key, b"22"));
+    assert!(builder.is_full(), "nothing else of that beginning follows");
+    let sent = builder.finish(true, None);
+    let mut chunk = Entries::from_packed(sent.packed().to_vec(), true, None).unwrap();
+    let entry = TooLarge {
+        key: &beginning,
+        key_bytes: MAX_KEY_BYTES as u64 + 3,
+        value_bytes: 2,
+    };
+    assert_eq!(chunk.last(), Some(ChunkEntry::TooLarge(entry)));
+    assert!(entry.is_cut());
+    let error = entry.error(1);
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.is_of_one_entry());
+    let said = format!(
+        "the key of {} bytes that begins with \"kkk",
+        MAX_KEY_BYTES + 2
+    );
+    assert!(error.message().starts_with(&said), "{error}");
+    assert!(chunk.covers(b"k") && chunk.covers(&beginning) && !chunk.covers(b"l"));
+    // The key itself is above its beginning.
+    chunk.seek_high(&beginning, false);
+    assert_eq!((chunk.pop(), chunk.pop()), (Some(0), None));
+    for cut in 0..24 {
+        let packed = sent.packed()[..sent.packed().len() - 1 - cut].to_vec();
+        assert!(Entries::from_packed(packed, true, None).is_err(), "{cut}");
+    }
 }

@@ -124,6 +124,7 @@ fn attach_to(
         unbroken,
         pins_held: greeting.hello.pins.iter().map(|_| true).collect(),
         not_lasting: None,
+        losses: Vec::new(),
     };
     session.attach(link, &greeting, &welcome)
 }
@@ -352,6 +353,7 @@ fn welcome_of_next(greeting: &Greeting, not_lasting: Option<Failure>) -> Welcome
         unbroken: true,
         pins_held: Vec::new(),
         not_lasting,
+        losses: Vec::new(),
     }
 }
 

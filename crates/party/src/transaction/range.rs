@@ -15,7 +15,8 @@ use crate::session::Wait;
 
 /// The entries of a range in a transaction; made by [`Transaction::range`](super::Transaction::range).
 ///
-/// It borrows the transaction: collect first what is to be written to while walking. After an error it ends.
+/// It borrows the transaction: collect first what is to be written to while walking. After an error it ends,
+/// also where a [`Range`] goes on behind one entry: a transaction counts on all that it walked over.
 pub struct TransactionRange<'a> {
     stored: Ahead<Range>,
     own: Ahead<Own<'a>>,

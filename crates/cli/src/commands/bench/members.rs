@@ -21,8 +21,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts one, and waits until it has the database open.
-    pub fn start(bench: &Bench, level: &str) -> Result<Member> {
+    /// Starts one, and waits until it has the database open. A `quiet` one does not say what the database has lost.
+    pub fn start(bench: &Bench, level: &str, quiet: bool) -> Result<Member> {
         let program = std::env::current_exe()
             .map_err(|error| failed(format_args!("this program cannot find itself: {error}")))?;
         let target = &bench.target;
@@ -39,6 +39,7 @@ impl Member {
                 "--open-timeout",
                 &target.open_timeout.as_secs_f64().to_string(),
             ])
+            .args(quiet.then_some("--quiet"))
             .arg("--")
             .arg(&target.dir)
             .stdin(Stdio::piped())

@@ -64,7 +64,7 @@ fn draw_gist(frame: &mut Frame<'_>, area: Rect, history: &History) {
         lines.push(Line::from(format!("{}/s", count(history.rate()))));
         lines.push(Line::from(format!("{} here", status.leader.members.len())));
     }
-    lines.extend(trouble(history).map(|why| Line::from(why.clone()).fg(Color::Red)));
+    lines.extend(trouble(history).map(|why| Line::from(why).fg(Color::Red)));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -202,7 +202,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, history: &History) {
         micros(0.5),
         micros(0.99)
     ));
-    let trouble = trouble(history).map(|why| Line::from(why.clone()).fg(Color::Red));
+    let trouble = trouble(history).map(|why| Line::from(why).fg(Color::Red));
     let lines = match (trouble, area.height) {
         (Some(trouble), 1) => vec![trouble],
         (trouble, _) => std::iter::once(answered).chain(trouble).collect(),
@@ -210,11 +210,17 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, history: &History) {
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
 }
 
-/// What is wrong: the latest question was not answered, or the leader has said so.
-fn trouble(history: &History) -> Option<&String> {
-    let status = history.status.as_ref();
-    let told = status.and_then(|status| status.leader.background_error.as_ref());
-    history.trouble.as_ref().or(told)
+/// What is wrong: the latest question was not answered, or the leader has said so, or something was lost.
+fn trouble(history: &History) -> Option<String> {
+    if history.trouble.is_some() {
+        return history.trouble.clone();
+    }
+    let leader = &history.status.as_ref()?.leader;
+    let lost = leader.losses.first().map(|loss| match leader.losses.len() {
+        1 => format!("lost: {loss}"),
+        count => format!("lost: {loss}; {} more in `status`", count - 1),
+    });
+    leader.background_error.clone().or(lost)
 }
 
 #[cfg(test)]

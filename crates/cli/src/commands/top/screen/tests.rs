@@ -92,3 +92,15 @@ fn a_small_screen_tells_who_leads() {
     screen(1, 1, &history(3));
     screen(80, 24, &History::new("data".into()));
 }
+
+#[test]
+fn screen_names_what_was_lost() {
+    let mut history = history(2);
+    let leader = &mut history.status.as_mut().expect("a status").leader;
+    leader.losses = vec!["26 bytes of 000005.log".into(), "more".into()];
+    let words = "lost: 26 bytes of 000005.log; 1 more in `status`";
+    for (columns, rows) in [(80, 24), (60, 12)] {
+        let shown = screen(columns, rows, &history).join("\n");
+        assert!(shown.contains(words), "{shown}");
+    }
+}
