@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use level_party::Db;
+use level_party::{Db, ErrorKind};
 
 use crate::failure::{Failure, Result, say};
 use crate::output::Output;
@@ -40,7 +40,8 @@ impl Repair {
             .dry_run(!self.yes)
             .bring_back_aside(!self.leave_aside)
             .allow_empty(self.allow_empty)
-            .run(&self.dir)?;
+            .run(&self.dir)
+            .map_err(refused)?;
         let mut output = Output::stdout();
         if self.json {
             output.json(&report)?;
@@ -82,5 +83,15 @@ impl Repair {
             }
         }
         Ok(())
+    }
+}
+
+/// Why nothing was repaired: not with the hint that damage has elsewhere, to repair it.
+fn refused(error: level_party::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Corruption => Failure::Database(format!(
+            "{error}\nhint: `--allow-empty` makes an empty database of it, and sets all its files aside"
+        )),
+        _ => error.into(),
     }
 }

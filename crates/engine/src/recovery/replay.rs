@@ -319,9 +319,10 @@ impl<'a> Replay<'a> {
         Ok(counts.then(|| memory::bytes_for(batch.iter())))
     }
 
-    /// What is missing before a log that begins with this batch, if the log says so and can be believed.
+    /// What is missing before a log that begins with this batch. A log that begins so is ours, whoever may have written the
+    /// others.
     fn gap_before(&self, batch: &BatchRef<'_>, offset: u64) -> Option<String> {
-        let is_beginning = offset == 0 && batch.count() == 0 && !self.options.foreign_logs;
+        let is_beginning = offset == 0 && batch.count() == 0;
         is_beginning.then(|| succession::gap(batch, Some(self.last)))?
     }
 
