@@ -8,7 +8,7 @@ use std::fmt;
 
 use level_party_format::Sequence;
 
-use crate::range::KeyRange;
+use crate::key_range::KeyRange;
 
 /// What a [`Condition`] expects of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 use crate::condition::{Condition, Expect, Untouched};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::key_range::KeyRange;
 use crate::memory;
-use crate::range::KeyRange;
 
 mod commit;
 mod conditions;

@@ -4,7 +4,8 @@ use level_party_format::batch::WriteBatch;
 
 use super::Engine;
 use crate::error::Result;
-use crate::range::{KeyRange, RangeCursor};
+use crate::key_range::KeyRange;
+use crate::range_cursor::RangeCursor;
 use crate::write::Write;
 
 /// Operations of one chunk: few enough that other writers hardly wait for it.

@@ -8,7 +8,7 @@ use level_party_format::key;
 
 use super::Engine;
 use crate::error::Result;
-use crate::range::KeyRange;
+use crate::key_range::KeyRange;
 use crate::stats::Stats;
 use crate::version::Version;
 

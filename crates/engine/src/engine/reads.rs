@@ -5,7 +5,8 @@ use level_party_format::Sequence;
 use super::Engine;
 use crate::entry::Entry;
 use crate::error::Result;
-use crate::range::{KeyRange, RangeCursor};
+use crate::key_range::KeyRange;
+use crate::range_cursor::RangeCursor;
 
 impl Engine {
     /// The newest values of these keys, in their order, all of one moment.

@@ -18,7 +18,7 @@ use level_party_format::{Comparator, Sequence};
 use super::{Job, Pending};
 use crate::condition::{Condition, Conflict, Expect, Untouched};
 use crate::error::{Error, Result};
-use crate::range::KeyRange;
+use crate::key_range::KeyRange;
 use crate::view::View;
 
 /// Entries that are looked at for the ranges of one write, all other writers waiting, and removed keys that are passed for
