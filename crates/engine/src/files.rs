@@ -18,13 +18,10 @@ use level_party_format::key::InternalComparator;
 use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
+use crate::limits::MAX_OPEN_FILES;
 use crate::open_tables::{OpenTables, TableRef, TableSlot};
 use crate::table::Table;
 use crate::worn::{SAMPLE_PERIOD, Seeks};
-
-/// Tables kept open unless told otherwise: half of the descriptors that a process commonly may have (1,024), so that
-/// the logs, the sockets and the program's own files have room.
-pub(crate) const MAX_OPEN_FILES: usize = 500;
 
 /// The directory and the rules by which its tables are read.
 pub struct Tables {

@@ -10,7 +10,8 @@ use level_party_format::table::Compression;
 use level_party_format::{Comparator, Sequence};
 use level_party_memtable::{HeapRegions, RegionSource};
 
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_OPEN_FILES;
 
 /// How recovery judges the end of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Default for Options {
             drop_floor: 0,
             hold_drop_floor: false,
             block_cache_bytes: 8 << 20,
-            max_open_files: crate::files::MAX_OPEN_FILES,
+            max_open_files: MAX_OPEN_FILES,
             tail_bytes: 0,
             listener: None,
         }

@@ -15,7 +15,7 @@ use level_party_format::filename::{self, FileKind};
 use super::descriptors::with_descriptors;
 use super::pool::FilePool;
 use super::{Fs, ReadFile, WriteFile, copy};
-use crate::files::MAX_OPEN_FILES;
+use crate::limits::MAX_OPEN_FILES;
 
 /// Gives a file that is read through memory which the system maps to it.
 pub type MapFile = fn(&File) -> io::Result<Arc<dyn ReadFile>>;
