@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadFile};
 use crate::limits::MAX_OPEN_FILES;
 use crate::open_tables::{OpenTables, TableRef, TableSlot};
+use crate::seek_budget::{SAMPLE_PERIOD, Seeks};
 use crate::table::Table;
-use crate::worn::{SAMPLE_PERIOD, Seeks};
 
 /// The directory and the rules by which its tables are read.
 pub struct Tables {

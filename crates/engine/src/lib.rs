@@ -50,6 +50,8 @@ mod options;
 mod orphans;
 mod range_cursor;
 mod repair;
+mod seek_budget;
+mod seek_compaction;
 mod seek_key;
 mod sync;
 mod table;
@@ -58,7 +60,6 @@ mod testing;
 mod verify;
 mod version;
 mod view;
-mod worn;
 
 mod background;
 mod bell;

@@ -20,8 +20,8 @@ use crate::entry::{Lookup, Want};
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
 use crate::iter::{InternalIter, LevelIter};
+use crate::seek_compaction::Worn;
 use crate::seek_key::SeekKey;
-use crate::worn::Worn;
 
 /// The table files of each level at one moment.
 pub struct Version {
