@@ -75,6 +75,13 @@ pub struct Cursor {
     view: Arc<View>,
 }
 
+impl View {
+    /// A cursor over the user keys as they were at `sequence`. It keeps the view alive. Nothing is read yet.
+    pub fn cursor(self: &Arc<Self>, sequence: Sequence) -> Cursor {
+        Cursor::new(Arc::clone(self), sequence)
+    }
+}
+
 impl Cursor {
     /// A cursor over `view` at `sequence`.
     pub(crate) fn new(view: Arc<View>, sequence: Sequence) -> Cursor {

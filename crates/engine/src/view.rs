@@ -12,7 +12,6 @@ use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
 use level_party_memtable::{Lookup as MemLookup, MemTable};
 
-use crate::cursor::Cursor;
 use crate::entry::{Entry, Lookup, Want};
 use crate::error::Result;
 use crate::iter::{InternalIter, MergingIter};
@@ -121,11 +120,6 @@ impl View {
             }
         }
         self.version.find(user_key, sequence, want)
-    }
-
-    /// A cursor over the user keys as they were at `sequence`. It keeps the view alive. Nothing is read yet.
-    pub fn cursor(self: &Arc<Self>, sequence: Sequence) -> Cursor {
-        Cursor::new(Arc::clone(self), sequence)
     }
 
     /// An iterator over all internal entries, newest memtable first in `iters`' order.
