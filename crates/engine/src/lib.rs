@@ -44,6 +44,7 @@ mod foreign;
 mod fs;
 mod iter;
 mod key_range;
+mod level_files;
 mod limits;
 mod open_tables;
 mod options;

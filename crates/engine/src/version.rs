@@ -20,6 +20,7 @@ use crate::entry::{Lookup, Want};
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
 use crate::iter::{InternalIter, LevelIter};
+use crate::level_files::{Levels, first_file_reaching};
 use crate::seek_compaction::Worn;
 use crate::seek_key::SeekKey;
 
@@ -273,10 +274,20 @@ impl Version {
         let deeper = (1..LEVELS).map(|level| (level, 0..self.levels[level].len()));
         for (level, range) in level_zero.chain(deeper) {
             if !range.is_empty() {
-                let iter = LevelIter::of_version(Arc::clone(self), level, range);
+                let iter = LevelIter::of_level(Arc::clone(self) as Arc<dyn Levels>, level, range);
                 iters.push(InternalIter::Level(iter));
             }
         }
+    }
+}
+
+impl Levels for Version {
+    fn files_of(&self, level: usize) -> &[Arc<FileMeta>] {
+        self.level(level)
+    }
+
+    fn tables(&self) -> &Tables {
+        &self.tables
     }
 }
 
@@ -284,15 +295,6 @@ impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.levels).finish()
     }
-}
-
-/// The position in `files` (of one level below 0) of the first whose largest key is not before `internal_key`.
-pub(crate) fn first_file_reaching(
-    comparator: &InternalComparator,
-    files: &[Arc<FileMeta>],
-    internal_key: &[u8],
-) -> usize {
-    files.partition_point(|file| comparator.compare(&file.largest, internal_key).is_lt())
 }
 
 /// The first and last user key of a file.

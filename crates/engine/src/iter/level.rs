@@ -9,7 +9,7 @@ use super::read_ahead::ReadAhead;
 use super::table::TableIter;
 use crate::error::{Error, Result};
 use crate::files::{FileMeta, Tables};
-use crate::version::{Version, first_file_reaching};
+use crate::level_files::{Levels, first_file_reaching};
 
 /// An iterator over the entries of tables in key order: a level, a part of one, or a single file of level 0.
 pub(crate) struct LevelIter {
@@ -23,7 +23,7 @@ pub(crate) struct LevelIter {
 
 enum Files {
     Of {
-        version: Arc<Version>,
+        levels: Arc<dyn Levels>,
         level: usize,
         range: Range<usize>,
     },
@@ -37,10 +37,13 @@ impl Files {
     fn list(&self) -> &[Arc<FileMeta>] {
         match self {
             Files::Of {
-                version,
+                levels,
                 level,
                 range,
-            } => version.level(*level).get(range.clone()).unwrap_or_default(),
+            } => levels
+                .files_of(*level)
+                .get(range.clone())
+                .unwrap_or_default(),
             Files::List { files, .. } => files,
         }
     }
@@ -52,21 +55,21 @@ impl Files {
 
     fn tables(&self) -> &Tables {
         match self {
-            Files::Of { version, .. } => version.tables(),
+            Files::Of { levels, .. } => levels.tables(),
             Files::List { tables, .. } => tables,
         }
     }
 }
 
 impl LevelIter {
-    /// Over the files at `range` of one level of a version, which is kept alive.
-    pub(crate) fn of_version(
-        version: Arc<Version>,
+    /// Over the files at `range` of one level, which are kept in being.
+    pub(crate) fn of_level(
+        levels: Arc<dyn Levels>,
         level: usize,
         range: Range<usize>,
     ) -> LevelIter {
         LevelIter::new(Files::Of {
-            version,
+            levels,
             level,
             range,
         })

@@ -376,7 +376,7 @@ fn short_scans_keep_their_blocks_in_memory_and_use_them() {
     for _ in 0..2 {
         let before = fs.reads();
         for item in items.iter().step_by(100) {
-            let mut iter = LevelIter::of_version(Arc::clone(&version), 1, 0..1);
+            let mut iter = LevelIter::of_level(Arc::clone(&version) as _, 1, 0..1);
             iter.seek(&item.internal_key()).unwrap();
             iter.next().unwrap();
             assert!(iter.valid() || item == &items[items.len() - 1]);
@@ -394,7 +394,10 @@ fn long_scans_and_compactions_leave_the_memory_to_others() {
     let one = LevelIter::of_files(level, Arc::clone(version.tables()));
     for (mut iter, allowed) in [
         (one, 0),
-        (LevelIter::of_version(Arc::clone(&version), 1, 0..1), 4096),
+        (
+            LevelIter::of_level(Arc::clone(&version) as _, 1, 0..1),
+            4096,
+        ),
     ] {
         iter.seek_to_first().unwrap();
         for item in &items {

@@ -15,9 +15,10 @@ use level_party_format::{MAX_SEQUENCE, key};
 use crate::entry::Want;
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
+use crate::level_files::first_file_reaching;
 use crate::manifest::Contents;
 use crate::seek_key::SeekKey;
-use crate::version::{Version, first_file_reaching};
+use crate::version::Version;
 
 /// The tables of a manifest.
 pub(super) struct Levels {
