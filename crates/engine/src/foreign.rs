@@ -19,7 +19,8 @@ use level_party_format::filename::{self, CURRENT, FileKind};
 use level_party_format::log::{LogItem, LogReader};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{Fs, ReadFile};
+use crate::foreign_file::{LFS_MAX_LEN, check_table, is_lfs_pointer, is_rocksdb, lfs_pointer};
+use crate::fs::Fs;
 use crate::options::Options;
 
 mod bedrock;
@@ -31,18 +32,6 @@ const MANIFEST_HEAD: usize = 32 << 10;
 /// Bytes of a RocksDB options file in which its version stands.
 const OPTIONS_HEAD: usize = 4 << 10;
 
-/// What a Git LFS pointer begins with, and the length below which it is.
-const LFS_HEAD: &[u8] = b"version https://git-lfs.github.com/spec/v1";
-const LFS_MAX_LEN: u64 = 1024;
-
-/// The last 8 bytes of RocksDB's tables: block-based, plain, older plain, cuckoo. (Its older block-based tables have
-/// LevelDB's own.)
-const ROCKSDB_MAGICS: [u64; 4] = [
-    0x88e2_41b7_85f4_cff7,
-    0x8242_2296_63bf_9564,
-    0x4f34_18eb_7a8f_13b8,
-    0x9267_89d0_c5f1_7873,
-];
 /// Tags in a manifest that LevelDB does not have: `kNewFile2` of basho/leveldb; `kMinLogNumberToKeep` of RocksDB and, from
 /// 100 on, all its others.
 const RIAK_TAG: u32 = 11;
@@ -128,17 +117,6 @@ fn check_tables(fs: &dyn Fs, names: &[String], tables: &[&str]) -> Result<()> {
     riak(fs, names, tag)
 }
 
-/// Refuses a table, met while it is read, that is not LevelDB's. Called where it would be damage otherwise.
-pub(crate) fn check_table(file: &dyn ReadFile, name: &str) -> Result<()> {
-    if is_lfs_pointer(file) {
-        return Err(lfs_pointer(name));
-    }
-    match has_rocksdb_magic(file) {
-        true => Err(is_rocksdb(name)),
-        false => Ok(()),
-    }
-}
-
 /// The names of the tables, by number.
 fn tables(names: &[String]) -> Vec<&str> {
     let mut numbered: Vec<(u64, &str)> = names
@@ -167,20 +145,6 @@ fn head(fs: &dyn Fs, name: &str, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; file.len().min(limit as u64) as usize];
     file.read_at(&mut bytes, 0).ok()?;
     Some(bytes)
-}
-
-fn is_lfs_pointer(file: &dyn ReadFile) -> bool {
-    let mut head = [0; LFS_HEAD.len()];
-    (LFS_HEAD.len() as u64..LFS_MAX_LEN).contains(&file.len())
-        && file.read_at(&mut head, 0).is_ok()
-        && head == LFS_HEAD
-}
-
-fn has_rocksdb_magic(file: &dyn ReadFile) -> bool {
-    let mut last = [0; 8];
-    let at = file.len().checked_sub(last.len() as u64);
-    at.is_some_and(|at| file.read_at(&mut last, at).is_ok())
-        && ROCKSDB_MAGICS.contains(&u64::from_le_bytes(last))
 }
 
 /// What shows that it is RocksDB's, beside its tables.
@@ -278,20 +242,6 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         LogItem::Record { payload, .. } => Some(payload.to_vec()),
         _ => None,
     })
-}
-
-fn lfs_pointer(name: &str) -> Error {
-    let message = format!(
-        "{name} is a Git LFS pointer, and not the file itself: run `git lfs pull` where the files come from, and try again"
-    );
-    Error::new(ErrorKind::Unsupported, message)
-}
-
-fn is_rocksdb(evidence: &str) -> Error {
-    let message = format!(
-        "this is a RocksDB database, not LevelDB ({evidence} says so): open it with RocksDB"
-    );
-    Error::new(ErrorKind::Unsupported, message)
 }
 
 #[cfg(test)]

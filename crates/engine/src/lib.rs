@@ -41,6 +41,7 @@ mod entry;
 mod error;
 mod files;
 mod foreign;
+mod foreign_file;
 mod fs;
 mod iter;
 mod key_range;

@@ -19,7 +19,7 @@ use level_party_format::table::{self, BlockHandle, FOOTER_LEN, Footer};
 use crate::block_cache::BlockCache;
 use crate::entry::{Entry, Lookup, Want};
 use crate::error::{Error, Result};
-use crate::foreign;
+use crate::foreign_file;
 use crate::fs::ReadFile;
 use crate::seek_key::SeekKey;
 
@@ -84,7 +84,7 @@ impl Table {
         use_filter: bool,
     ) -> Result<Table> {
         if file.len() < size {
-            foreign::check_table(file.as_ref(), &name)?;
+            foreign_file::check_table(file.as_ref(), &name)?;
             let what = format!("it has {} bytes but the manifest says {size}", file.len());
             return Err(Error::corruption(&name, Corruption::new(what)));
         }
@@ -98,7 +98,7 @@ impl Table {
             cache: None,
         };
         let footer = table.read_footer().map_err(|error| {
-            let other = foreign::check_table(table.file(), &table.name);
+            let other = foreign_file::check_table(table.file(), &table.name);
             other.err().unwrap_or(error)
         })?;
         let contents = table.read_contents(footer.index)?;
