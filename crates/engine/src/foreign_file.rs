@@ -18,6 +18,7 @@ const ROCKSDB_MAGICS: [u64; 4] = [
     0x4f34_18eb_7a8f_13b8,
     0x9267_89d0_c5f1_7873,
 ];
+
 /// Refuses a table, met while it is read, that is not LevelDB's. Called where it would be damage otherwise.
 pub(crate) fn check_table(file: &dyn ReadFile, name: &str) -> Result<()> {
     if is_lfs_pointer(file) {

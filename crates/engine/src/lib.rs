@@ -83,6 +83,7 @@ mod succession;
 mod tail;
 mod wal;
 mod write;
+mod write_run;
 
 pub use condition::{Condition, Conflict, Expect, Untouched};
 // The planted bugs meet the same harnesses as the engine does in its integration tests, which name this crate.

@@ -9,7 +9,6 @@
 //! as sorting positions.
 
 use std::sync::Arc;
-use std::thread;
 
 use bytes::Bytes;
 use level_party_format::batch::{BatchRef, Op};
@@ -17,11 +16,7 @@ use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::{Comparator, Sequence};
 use level_party_memtable::Lookup;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{TableWriting, Unsynced};
-
-/// Bytes of keys and values from which on they are written by two threads, as two tables that have no key in common.
-const SPLIT_FROM: usize = 1 << 20;
+use crate::error::Result;
 
 /// Where one operation lies.
 #[derive(Clone, Copy)]
@@ -247,40 +242,21 @@ impl Run {
         })
     }
 
-    /// Writes its entries as one table; none if there are none. It is not synced.
-    pub(crate) fn write(&self, writing: &TableWriting) -> Result<Vec<Unsynced>> {
-        Ok(self
-            .write_part(writing, &self.in_order)?
-            .into_iter()
-            .collect())
+    /// Bytes of the keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// As [`Run::write`], but many entries as two tables, written at the same time.
-    pub(crate) fn write_fast(&self, writing: &TableWriting) -> Result<Vec<Unsynced>> {
-        let Some((first, second)) = self.halves().filter(|_| self.bytes >= SPLIT_FROM) else {
-            return self.write(writing);
-        };
-        let tables = thread::scope(|scope| {
-            let builder = thread::Builder::new().name("level-party-recovery".to_owned());
-            let second = builder.spawn_scoped(scope, || self.write_part(writing, second));
-            let second = second.map_err(|error| {
-                Error::with_source(ErrorKind::Io, "can't start a thread", error)
-            })?;
-            let first = self.write_part(writing, first);
-            let panicked = |_| {
-                Err(Error::new(
-                    ErrorKind::Io,
-                    "panicked while a table was written",
-                ))
-            };
-            let second = second.join().unwrap_or_else(panicked);
-            Ok([first?, second?])
-        })?;
-        Ok(tables.into_iter().flatten().collect())
+    /// All its entries.
+    pub(crate) fn whole(&self) -> Part<'_> {
+        Part {
+            run: self,
+            entries: &self.in_order,
+        }
     }
 
     /// Two parts of which neither has a key of the other.
-    fn halves(&self) -> Option<(&[Headed], &[Headed])> {
+    pub(crate) fn halves(&self) -> Option<(Part<'_>, Part<'_>)> {
         let key = |headed: &Headed| self.place(headed).key(&self.buffers);
         let middle = self.in_order.len() / 2;
         let before = key(self.in_order.get(middle)?);
@@ -288,27 +264,38 @@ impl Run {
             .iter()
             .take_while(|headed| self.order.user.compare(key(headed), before).is_eq());
         let (first, second) = self.in_order.split_at(middle + again.count());
-        (!second.is_empty()).then_some((first, second))
-    }
-
-    fn write_part(&self, writing: &TableWriting, part: &[Headed]) -> Result<Option<Unsynced>> {
-        if part.is_empty() {
-            return Ok(None);
-        }
-        let mut table = writing.begin()?;
-        let mut internal_key = Vec::new();
-        for headed in part {
-            let place = self.place(headed);
-            self.internal_key(place, &mut internal_key);
-            table.add(&internal_key, place.value(&self.buffers))?;
-        }
-        table.end().map(Some)
+        let part = |entries| Part { run: self, entries };
+        (!second.is_empty()).then_some((part(first), part(second)))
     }
 
     fn internal_key(&self, place: &Place, into: &mut Vec<u8>) {
         into.clear();
         into.extend_from_slice(place.key(&self.buffers));
         into.extend_from_slice(&place.tag.to_le_bytes());
+    }
+}
+
+/// Entries of a run that follow each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    run: &'a Run,
+    entries: &'a [Headed],
+}
+
+impl Part<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Gives each entry's internal key and value, in order, until `take` fails.
+    pub(crate) fn try_each(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+        let mut internal_key = Vec::new();
+        for headed in self.entries {
+            let place = self.run.place(headed);
+            self.run.internal_key(place, &mut internal_key);
+            take(&internal_key, place.value(&self.run.buffers))?;
+        }
+        Ok(())
     }
 }
 
