@@ -15,13 +15,14 @@ use level_party_format::edit::LEVELS;
 use level_party_format::filename::{self, FileKind};
 use level_party_format::key;
 
-use crate::background::{Background, Manual};
+use crate::background::Background;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
 use crate::flush::TableFile;
 use crate::health::closed;
 use crate::iter::{InternalIter, LevelIter, MergingIter, TableIter};
 use crate::manifest::Change;
+use crate::work::Manual;
 
 mod pick;
 mod rules;
@@ -32,11 +33,6 @@ use rules::{DropRules, StopRules};
 
 /// Files of level 0 at which it is compacted.
 pub(crate) const LEVEL_ZERO_TRIGGER: usize = 4;
-/// Files of level 0 at which each group of writes waits a little.
-pub(crate) const SLOWDOWN_FILES: usize = 8;
-/// Files of level 0 at which writes wait for the compaction.
-pub(crate) const STOP_FILES: usize = 12;
-
 impl Background {
     /// The one compaction that is needed most.
     pub(crate) fn compact_once(&mut self) -> Result<()> {

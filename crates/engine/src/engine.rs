@@ -15,7 +15,7 @@ use level_party_format::key::InternalComparator;
 use level_party_format::table::Compression;
 use parking_lot::{Condvar, Mutex};
 
-use crate::background::{Failures, Manual, Start, State, Step};
+use crate::background::Start;
 use crate::bell::Bell;
 use crate::cursor::Cursor;
 use crate::entry::Entry;
@@ -32,6 +32,7 @@ use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
 use crate::tail::Window;
 use crate::view::{Frozen, View};
+use crate::work::{Failures, Manual, State, Step};
 use crate::write::{Committer, Job, Outcome, Write, WriteQueue};
 
 mod checkpoint;

@@ -82,6 +82,7 @@ mod stats;
 mod succession;
 mod tail;
 mod wal;
+mod work;
 mod write;
 mod write_run;
 

@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::background;
 use crate::engine::Shared;
 use crate::error::Result;
 use crate::files::Tables;
@@ -44,6 +43,7 @@ use crate::succession;
 use crate::tail::past::PastLog;
 use crate::version::Version;
 use crate::wal::Wal;
+use crate::work;
 
 /// What an engine stands on when it is opened.
 pub(crate) enum Base {
@@ -62,10 +62,10 @@ impl Base {
     }
 
     /// What is not in them.
-    pub(crate) fn recovered(&self) -> Option<background::Recovered> {
+    pub(crate) fn recovered(&self) -> Option<work::Recovered> {
         match self {
             Base::Settled(..) => None,
-            Base::Unsettled(unsettled) => Some(background::Recovered {
+            Base::Unsettled(unsettled) => Some(work::Recovered {
                 run: Arc::clone(&unsettled.run),
                 logs: unsettled.logs.clone(),
             }),

@@ -15,14 +15,14 @@ use level_party_memtable::MemTableWriter;
 
 use super::conditions::judge;
 use super::{Job, Pending};
-use crate::background::{Frozen, MAX_FROZEN, Step};
-use crate::compaction::{SLOWDOWN_FILES, STOP_FILES};
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{MAX_FROZEN, SLOWDOWN_FILES, STOP_FILES};
 use crate::memory;
 use crate::options::Before;
 use crate::view::View;
 use crate::wal::Wal;
+use crate::work::{Frozen, Step};
 
 /// Bytes of the group's batch that are kept from one group to the next.
 const KEPT_BATCH: usize = 1 << 20;
