@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::compaction;
-use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{TableWriting, write_memtable};
 use crate::manifest::{Change, Manifest};
 use crate::obsolete::Obsolete;
 use crate::settle::Base;
+use crate::shared::Shared;
 use crate::tail::past::PastLog;
 use crate::version::Version;
 use crate::work::{Manual, State};

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use level_party_format::Sequence;
 use level_party_format::batch::BatchRef;
@@ -20,6 +21,7 @@ use level_party_format::log::{LogItem, LogReader, LogWriter};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{Fs, ReadFile};
+use crate::shared::Shared;
 use crate::succession;
 use crate::version::Version;
 
@@ -60,6 +62,24 @@ pub(crate) struct Moment {
     pub(crate) last: Sequence,
     /// Above the numbers of all tables.
     pub(crate) next_file_number: u64,
+}
+
+impl Shared {
+    /// This moment, with its logs open.
+    pub(crate) fn moment(&self) -> Result<Moment> {
+        // Under the lock no log becomes another's successor, and none is removed.
+        let state = self.state.lock();
+        let view = self.view.load_full();
+        let last = view.last_sequence();
+        let logs = state.log_numbers();
+        let open = logs.map(|number| OpenLog::open(self.fs.as_ref(), number));
+        Ok(Moment {
+            version: Arc::clone(&view.version),
+            logs: open.collect::<Result<_>>()?,
+            last,
+            next_file_number: self.next_file().load(Ordering::SeqCst),
+        })
+    }
 }
 
 impl Moment {

@@ -1,13 +1,12 @@
-//! [`Engine`]: the public face, and what its halves and threads share.
+//! [`Engine`]: the public face.
 //!
 //! Promises: reads share no lock with writers; every call ends in an answer, also while another thread closes the engine
 //! or after writing has ended; the last handle dropped closes the engine.
 //! Must not know: how groups are committed, or when tables are compacted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use level_party_format::Sequence;
@@ -23,16 +22,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
 use crate::foreign;
 use crate::fs::Fs;
-use crate::health::{Health, closed};
+use crate::health::Health;
 use crate::losses::{self, Losses};
 use crate::metrics::Metrics;
 use crate::options::{Before, Options};
 use crate::recovery::{self, Recovered};
+use crate::shared::Shared;
 use crate::snapshots::{Pin, Snapshots, check_readable};
 use crate::stats::Stats;
 use crate::tail::Window;
 use crate::view::{Frozen, View};
-use crate::work::{Failures, Manual, State, Step};
+use crate::work::{Manual, State};
 use crate::write::{Committer, Job, Outcome, Write, WriteQueue};
 
 mod checkpoint;
@@ -40,12 +40,6 @@ mod clear;
 mod properties;
 mod reads;
 mod tail;
-
-/// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
-/// with the first progress.
-const SLOWDOWN: Duration = Duration::from_millis(1);
-/// How often a caller that waits for a compaction is asked whether to go on.
-const GO_ON_PAUSE: Duration = Duration::from_millis(50);
 
 /// A LevelDB database, open for reading and writing. Clones are handles of the same engine; the last one dropped closes
 /// it. See the crate's page for an example.
@@ -55,40 +49,15 @@ pub struct Engine {
     lifeline: Arc<Lifeline>,
 }
 
-/// What the engine's handles, the committing caller and the background thread share.
-pub(crate) struct Shared {
-    pub(crate) fs: Arc<dyn Fs>,
-    pub(crate) options: Options,
-    pub(crate) tables: Arc<Tables>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) snapshots: Arc<Snapshots>,
+/// What the handles have and the background thread has not. Dropped with the last handle.
+struct Lifeline {
+    shared: Arc<Shared>,
+    queue: WriteQueue,
     /// The pin of the drop floor, until the owner takes it.
     hold: Mutex<Option<Pin>>,
-    /// What reads read from. Replaced only under `state`.
-    pub(crate) view: ArcSwap<View>,
-    pub(crate) state: Mutex<State>,
-    /// Wakes the background thread.
-    bell: Arc<Bell>,
-    /// Signalled when the background thread got on, or failed to.
-    progress: Condvar,
-    queue: WriteQueue,
-    pub(crate) metrics: Metrics,
-    /// The newest committed batches, for those who follow.
-    pub(crate) window: Arc<Window>,
     recovered: Recovered,
     /// What was lost and not acknowledged yet.
     losses: Mutex<Losses>,
-    /// What is in logs below this one was recovered.
-    first_log: u64,
-    next_file: Arc<AtomicU64>,
-    log_number: AtomicU64,
-    level_zero: AtomicUsize,
-    flush_wanted: AtomicBool,
-}
-
-/// Dropped with the last handle; the background thread has none.
-struct Lifeline {
-    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -138,16 +107,12 @@ impl Engine {
             tables,
             health,
             snapshots,
-            hold: Mutex::new(hold),
             view: ArcSwap::from_pointee(view),
             state: Mutex::new(state),
             bell,
             progress: Condvar::new(),
-            queue: WriteQueue::new(committer),
             metrics: Metrics::default(),
             window,
-            recovered: opened.recovered,
-            losses: Mutex::new(losses),
             first_log: wal_number,
             next_file,
             log_number: AtomicU64::new(log_number),
@@ -162,6 +127,10 @@ impl Engine {
             .map_err(|error| Error::with_source(ErrorKind::Io, "can't start a thread", error))?;
         let lifeline = Arc::new(Lifeline {
             shared: Arc::clone(&shared),
+            queue: WriteQueue::new(committer),
+            hold: Mutex::new(hold),
+            recovered: opened.recovered,
+            losses: Mutex::new(losses),
             thread: Mutex::new(Some(thread)),
         });
         Ok(Engine { shared, lifeline })
@@ -174,13 +143,13 @@ impl Engine {
 
     /// What the opening found.
     pub fn recovered(&self) -> &Recovered {
-        &self.shared.recovered
+        &self.lifeline.recovered
     }
 
     /// What this opening and earlier ones left out or set aside, a sentence each, until it is
     /// [acknowledged](Engine::acknowledge_losses) or a repair was made.
     pub fn losses(&self) -> Vec<String> {
-        self.shared.losses.lock().told()
+        self.lifeline.losses.lock().told()
     }
 
     /// Forgets the [losses](Engine::losses), durably, and gives what they were. The files that were set aside stay.
@@ -190,7 +159,7 @@ impl Engine {
     pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
         self.shared.health.check()?;
         self.shared.health.check_owner(Before::Removal)?;
-        let mut kept = self.shared.losses.lock();
+        let mut kept = self.lifeline.losses.lock();
         losses::clear(self.shared.fs.as_ref())?;
         Ok(std::mem::take(&mut *kept).told())
     }
@@ -216,7 +185,7 @@ impl Engine {
 
     /// The pin of the drop floor that [`Options::hold_drop_floor`] asked for, once. Dropping it lets compactions go on.
     pub fn take_hold(&self) -> Option<Pin> {
-        self.shared.hold.lock().take()
+        self.lifeline.hold.lock().take()
     }
 
     /// All that a read needs, as of now. Its last sequence goes on until the next view; its files are kept while it lives.
@@ -333,7 +302,7 @@ impl Engine {
     /// ```
     pub fn write_at_once(&self, write: Write) -> Result<Outcome, Write> {
         let mut job = Job::write(write);
-        let taken = self.shared.queue.submit_at_once(&self.shared, &mut job);
+        let taken = self.lifeline.queue.submit_at_once(&self.shared, &mut job);
         let Job::Write(pending) = job else {
             unreachable!("a job keeps its kind");
         };
@@ -346,12 +315,12 @@ impl Engine {
     /// Whether somebody is committing at this moment, so that [`Engine::write_at_once`] would give its write back: for a
     /// caller that had to copy it first.
     pub fn is_committing(&self) -> bool {
-        self.shared.queue.is_busy()
+        self.lifeline.queue.is_busy()
     }
 
     #[cfg(test)]
     pub(crate) fn waiting_writers(&self) -> usize {
-        self.shared.queue.waiting()
+        self.lifeline.queue.waiting()
     }
 
     /// Commits writes in this order, as one entry of the queue: in one group, with one record in the log. Each has its
@@ -366,7 +335,7 @@ impl Engine {
     }
 
     fn submit(&self, job: &mut Job) {
-        self.shared.queue.submit(&self.shared, job);
+        self.lifeline.queue.submit(&self.shared, job);
     }
 
     /// Freezes the memtable, if it has entries. Gives the number of the log then in use.
@@ -457,7 +426,7 @@ impl Lifeline {
         }
         // Whoever closes, first or not, waits in the queue behind the commit under way.
         let mut last = Job::Close(None);
-        self.shared.queue.submit(&self.shared, &mut last);
+        self.queue.submit(&self.shared, &mut last);
         self.shared.window.close();
         let mut thread = self.thread.lock();
         // The last handle may be dropped by a listener, on the background thread itself; it ends right after.
@@ -477,193 +446,6 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl Shared {
-    pub(crate) fn last_sequence(&self) -> Sequence {
-        self.view.load().last_sequence()
-    }
-
-    /// A file number that no file had.
-    pub(crate) fn next_file_number(&self) -> u64 {
-        self.next_file.fetch_add(1, Ordering::SeqCst)
-    }
-
-    pub(crate) fn next_file(&self) -> &Arc<AtomicU64> {
-        &self.next_file
-    }
-
-    /// Logs below this number are in synced tables.
-    pub(crate) fn log_number(&self) -> u64 {
-        self.log_number.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn level_zero_files(&self) -> usize {
-        self.level_zero.load(Ordering::Relaxed)
-    }
-
-    /// Whether a memtable was frozen since the background thread last looked.
-    pub(crate) fn flush_wanted(&self) -> bool {
-        self.flush_wanted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn clear_flush_wanted(&self) {
-        self.flush_wanted.store(false, Ordering::Relaxed);
-    }
-
-    /// Makes `version` what reads read from, without the memtables that it has as tables now.
-    pub(crate) fn install(&self, version: &Arc<crate::Version>, log_number: Option<u64>) {
-        let mut state = self.state.lock();
-        if let Some(log_number) = log_number {
-            state.unfreeze();
-            self.log_number.store(log_number, Ordering::SeqCst);
-        }
-        let mem = self.view.load().mem.clone();
-        let view = View::new(mem, state.frozen_newest_first(), Arc::clone(version));
-        self.level_zero
-            .store(version.level(0).len(), Ordering::Relaxed);
-        let old = self.view.swap(Arc::new(view));
-        drop(state);
-        drop(old);
-        self.progress.notify_all();
-    }
-
-    /// Tells the background thread that there is something to do, or to try again.
-    pub(crate) fn call_background(&self) {
-        self.flush_wanted.store(true, Ordering::Relaxed);
-        self.state.lock().call();
-        self.bell.ring();
-    }
-
-    /// What wakes the background thread.
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
-    }
-
-    /// Records how the background thread fared, and wakes those who wait for it.
-    pub(crate) fn report(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock());
-        self.progress.notify_all();
-    }
-
-    /// Records how the flush of the oldest memtable went, or of what was recovered.
-    pub(crate) fn flushed(&self, result: Result<(), &Error>) {
-        self.report(|state| state.flushed(result));
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        self.health.check_open()?;
-        self.health.check()
-    }
-
-    /// Waits for one step of the background's progress, for a short time at most.
-    pub(crate) fn slow_down(&self) {
-        let mut state = self.state.lock();
-        if self.check_writable().is_ok() && state.error().is_none() {
-            let since = Instant::now();
-            self.progress.wait_for(&mut state, SLOWDOWN);
-            self.metrics.stalled(since);
-        }
-    }
-
-    /// Waits until nothing is missing any more for another memtable to be frozen: `missing` is given how many are frozen,
-    /// and the tables on level 0.
-    ///
-    /// # Errors
-    /// What keeps the background thread from what is missing, after it was asked to try once more.
-    pub(crate) fn wait_for_room(
-        &self,
-        missing: impl Fn(usize, usize) -> Option<Step>,
-    ) -> Result<()> {
-        let mut state = self.state.lock();
-        let failures = state.failures();
-        let mut since = None;
-        loop {
-            self.check_writable()?;
-            if let Some(since) = since.take() {
-                self.metrics.stalled(since);
-            }
-            let Some(step) = missing(state.frozen_count(), self.level_zero_files()) else {
-                return Ok(());
-            };
-            since = Some(Instant::now());
-            self.wait_for_progress(&mut state, failures, step)?;
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.log_number() >= self.first_log
-    }
-
-    /// Waits until nothing is left to be settled: what was recovered is in synced tables.
-    pub(crate) fn settled(&self) -> Result<()> {
-        if self.is_settled() {
-            return Ok(());
-        }
-        self.wait_until_flushed(self.first_log)
-    }
-
-    fn wait_until_flushed(&self, log_number: u64) -> Result<()> {
-        let mut state = self.state.lock();
-        let failures = state.failures();
-        loop {
-            if self.log_number() >= log_number {
-                return Ok(());
-            }
-            self.check_writable()?;
-            self.wait_for_progress(&mut state, failures, Step::Flush)?;
-        }
-    }
-
-    /// Asks the background thread to go on, also while it compacts, and waits for it; fails if this step has failed since
-    /// `failures` were counted.
-    fn wait_for_progress(
-        &self,
-        state: &mut parking_lot::MutexGuard<'_, State>,
-        failures: Failures,
-        step: Step,
-    ) -> Result<()> {
-        if let Some(error) = state.failed_since(failures, step) {
-            return Err(error.clone());
-        }
-        state.call();
-        if step == Step::Flush {
-            self.flush_wanted.store(true, Ordering::Relaxed);
-        }
-        self.bell.ring();
-        self.progress.wait(state);
-        Ok(())
-    }
-
-    fn compact(&self, manual: Arc<Manual>, go_on: &dyn Fn() -> bool) -> Result<()> {
-        let mut state = self.state.lock();
-        self.check_writable()?;
-        state.request(Arc::clone(&manual));
-        self.bell.ring();
-        loop {
-            if let Some(result) = manual.result() {
-                return result;
-            }
-            if !go_on() {
-                manual.withdraw();
-                let message = "the compaction was withdrawn by its caller";
-                return Err(Error::new(ErrorKind::Cancelled, message));
-            }
-            self.progress.wait_for(&mut state, GO_ON_PAUSE);
-        }
-    }
-
-    /// Answers everyone who waits for a compaction that will not come.
-    pub(crate) fn refuse_manual(&self, state: &mut State) {
-        let error = self.health.poisoned().unwrap_or_else(closed);
-        state.refuse(&error);
-        self.progress.notify_all();
-    }
-
-    fn background_error(&self) -> Option<Error> {
-        let poisoned = self.health.poisoned();
-        poisoned.or_else(|| self.state.lock().error().cloned())
     }
 }
 

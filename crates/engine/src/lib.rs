@@ -77,6 +77,7 @@ mod obsolete;
 mod recovery;
 mod run;
 mod settle;
+mod shared;
 mod snapshots;
 mod stats;
 mod succession;

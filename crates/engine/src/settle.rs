@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::engine::Shared;
 use crate::error::Result;
 use crate::files::Tables;
 use crate::flush::{TableWriting, Unsynced};
@@ -39,6 +38,7 @@ use crate::obsolete::Obsolete;
 use crate::options::{Before, Options};
 use crate::recovery::{Opened, Recovered};
 use crate::run::Run;
+use crate::shared::Shared;
 use crate::succession;
 use crate::tail::past::PastLog;
 use crate::version::Version;

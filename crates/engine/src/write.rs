@@ -19,10 +19,10 @@ use level_party_format::batch::{Op, WriteBatch};
 use parking_lot::Mutex;
 
 use crate::condition::{Condition, Expect, Untouched};
-use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_range::KeyRange;
 use crate::memory;
+use crate::shared::Shared;
 
 mod commit;
 mod conditions;

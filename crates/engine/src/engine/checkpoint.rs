@@ -1,12 +1,8 @@
 //! [`Engine::checkpoint`].
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use level_party_format::Sequence;
 
-use super::{Engine, Shared};
-use crate::checkpoint::{Moment, OpenLog};
+use super::Engine;
 use crate::error::Result;
 use crate::fs::Fs;
 
@@ -51,23 +47,5 @@ impl Engine {
         let moment = self.shared.moment()?;
         let whole = moment.copy_to(self.shared.fs.as_ref(), target, go_on)?;
         Ok(whole.then_some(moment.last))
-    }
-}
-
-impl Shared {
-    /// This moment, with its logs open.
-    fn moment(&self) -> Result<Moment> {
-        // Under the lock no log becomes another's successor, and none is removed.
-        let state = self.state.lock();
-        let view = self.view.load_full();
-        let last = view.last_sequence();
-        let logs = state.log_numbers();
-        let open = logs.map(|number| OpenLog::open(self.fs.as_ref(), number));
-        Ok(Moment {
-            version: Arc::clone(&view.version),
-            logs: open.collect::<Result<_>>()?,
-            last,
-            next_file_number: self.next_file.load(Ordering::SeqCst),
-        })
     }
 }

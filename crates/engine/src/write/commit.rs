@@ -15,11 +15,11 @@ use level_party_memtable::MemTableWriter;
 
 use super::conditions::judge;
 use super::{Job, Pending};
-use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_FROZEN, SLOWDOWN_FILES, STOP_FILES};
 use crate::memory;
 use crate::options::Before;
+use crate::shared::Shared;
 use crate::view::View;
 use crate::wal::Wal;
 use crate::work::{Frozen, Step};
