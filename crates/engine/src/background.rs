@@ -7,17 +7,13 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::compaction;
-use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{TableWriting, write_memtable};
-use crate::manifest::{Change, Manifest};
-use crate::obsolete::Obsolete;
+use crate::context::Lead;
+use crate::error::{Error, ErrorKind};
 use crate::settle::Base;
 use crate::shared::Shared;
-use crate::tail::past::PastLog;
-use crate::version::Version;
+use crate::table_writer::TableWriting;
 use crate::work::{Manual, State};
 
 enum Task {
@@ -52,7 +48,7 @@ impl Start {
         let Start { shared, base, .. } = self;
         shared.bell().answer_here();
         let worked = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(background) = Background::begin(&shared, base) {
+            if let Some(background) = Lead::begin(&shared, base) {
                 background.run();
             }
         }));
@@ -64,19 +60,9 @@ impl Start {
     }
 }
 
-/// The background thread's own things.
-pub(crate) struct Background {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) manifest: Manifest,
-    pub(crate) obsolete: Obsolete,
-    pub(crate) writing: Arc<TableWriting>,
-    /// Numbers of tables that are damaged, and not compacted.
-    pub(crate) set_aside: BTreeSet<u64>,
-}
-
-impl Background {
+impl Lead {
     /// Settles what the opening left to be settled. `None`: the engine was closed before.
-    fn begin(shared: &Arc<Shared>, base: Base) -> Option<Background> {
+    fn begin(shared: &Arc<Shared>, base: Base) -> Option<Lead> {
         let (options, tables, health) = (&shared.options, &shared.tables, &shared.health);
         let writing = TableWriting::new(options, tables, shared.next_file(), health);
         let (manifest, mut obsolete) = match base {
@@ -84,7 +70,7 @@ impl Background {
             Base::Unsettled(unsettled) => unsettled.settle(shared, &writing)?,
         };
         obsolete.watch(manifest.version());
-        Some(Background {
+        Some(Lead {
             shared: Arc::clone(shared),
             manifest,
             obsolete,
@@ -153,87 +139,5 @@ impl Background {
                 self.shared.report(|state| state.compacted(result));
             }
         }
-    }
-
-    /// Flushes the oldest frozen memtable, and records how that went.
-    fn flush(&mut self) {
-        let result = self.flush_oldest();
-        self.shared.flushed(result.as_ref().map(|_| ()));
-    }
-
-    /// Flushes what was frozen since a compaction began: the writers don't wait for its end.
-    pub(crate) fn flush_meanwhile(&mut self) {
-        self.shared.clear_flush_wanted();
-        while self.may_flush() {
-            self.flush();
-        }
-    }
-
-    fn may_flush(&self) -> bool {
-        let mut state = self.shared.state.lock();
-        let retry = state.take_call();
-        state.may_flush(retry)
-    }
-
-    fn flush_oldest(&mut self) -> Result<()> {
-        let Some((frozen, next_log)) = self.shared.state.lock().oldest_frozen() else {
-            return Ok(());
-        };
-        let since = Instant::now();
-        let table = write_memtable(&self.writing, &frozen.mem)?;
-        let written = table.as_ref().map_or(0, |table| table.size);
-        let mut last = frozen.mem.last_sequence();
-        if planted!(ManifestAheadOfLog) {
-            last = self.shared.last_sequence();
-        }
-        let change = Change {
-            added: table.into_iter().map(|table| (0, table)).collect(),
-            flushed: Some((next_log, last)),
-            ..Change::default()
-        };
-        let first = self.manifest.last_sequence() + 1;
-        self.apply(change, Some(next_log))?;
-        self.shared.metrics.worked(0, 0, written, since);
-        let log = frozen.log_number;
-        match self.shared.window.is_on() {
-            true => {
-                let log = PastLog::new(log, Some(first), Some(last), None);
-                let not_needed = self.shared.window.keep_log(log);
-                not_needed
-                    .into_iter()
-                    .for_each(|log| self.obsolete.add_log(log));
-            }
-            false => self.obsolete.add_log(log),
-        }
-        self.obsolete
-            .sweep(self.shared.fs.as_ref(), &self.shared.health);
-        Ok(())
-    }
-
-    /// Puts a change into the manifest, and then its version before the readers. Tables that go are removed as soon as
-    /// nobody reads them; tables that came in vain too.
-    pub(crate) fn apply(&mut self, change: Change, log_number: Option<u64>) -> Result<()> {
-        let added: Vec<u64> = change.added.iter().map(|(_, file)| file.number).collect();
-        let removed: Vec<u64> = change.removed.iter().map(|(_, number)| *number).collect();
-        let applied = self
-            .manifest
-            .apply(change, self.shared.next_file(), &self.shared.health);
-        let version: Arc<Version> = match applied {
-            Ok(version) => version,
-            Err(error) => {
-                added
-                    .iter()
-                    .for_each(|number| self.obsolete.add_table(*number));
-                return Err(error);
-            }
-        };
-        self.obsolete.watch(&version);
-        self.shared.install(&version, log_number);
-        for number in removed {
-            if !added.contains(&number) {
-                self.obsolete.add_table(number);
-            }
-        }
-        Ok(())
     }
 }

@@ -15,13 +15,13 @@ use level_party_format::edit::LEVELS;
 use level_party_format::filename::{self, FileKind};
 use level_party_format::key;
 
-use crate::background::Background;
+use crate::context::Lead;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
-use crate::flush::TableFile;
 use crate::health::closed;
 use crate::iter::{InternalIter, LevelIter, MergingIter, TableIter};
 use crate::manifest::Change;
+use crate::table_writer::TableFile;
 use crate::work::Manual;
 
 mod pick;
@@ -33,7 +33,7 @@ use rules::{DropRules, StopRules};
 
 /// Files of level 0 at which it is compacted.
 pub(crate) const LEVEL_ZERO_TRIGGER: usize = 4;
-impl Background {
+impl Lead {
     /// The one compaction that is needed most.
     pub(crate) fn compact_once(&mut self) -> Result<()> {
         match self.pick() {

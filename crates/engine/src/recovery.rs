@@ -28,7 +28,6 @@ use level_party_memtable::MemTableWriter;
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Tables;
-use crate::flush::TableWriting;
 use crate::fs::{Fs, WriteFile};
 use crate::health::Health;
 use crate::losses::Losses;
@@ -39,6 +38,7 @@ use crate::options::{Before, Options, RecoveryMode};
 use crate::orphans::check_no_orphans;
 use crate::settle::{Base, Unsettled};
 use crate::succession;
+use crate::table_writer::TableWriting;
 use crate::tail::past::PastLog;
 use crate::wal::Wal;
 

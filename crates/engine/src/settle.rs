@@ -30,7 +30,6 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::files::Tables;
-use crate::flush::{TableWriting, Unsynced};
 use crate::health::Health;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
@@ -40,6 +39,7 @@ use crate::recovery::{Opened, Recovered};
 use crate::run::Run;
 use crate::shared::Shared;
 use crate::succession;
+use crate::table_writer::{TableWriting, Unsynced};
 use crate::tail::past::PastLog;
 use crate::version::Version;
 use crate::wal::Wal;

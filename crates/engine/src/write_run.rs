@@ -6,8 +6,8 @@
 use std::thread;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{TableWriting, Unsynced};
 use crate::run::{Part, Run};
+use crate::table_writer::{TableWriting, Unsynced};
 
 /// Bytes of keys and values from which on they are written by two threads, as two tables that have no key in common.
 const SPLIT_FROM: usize = 1 << 20;

@@ -19,13 +19,13 @@ use level_party_format::{Corruption, Sequence};
 use super::Aside;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
-use crate::flush::TableWriting;
 use crate::fs::WriteFile;
 use crate::manifest::Contents;
 use crate::memory;
 use crate::options::{Before, Options, RecoveryMode};
 use crate::run::{Run, RunBuilder};
 use crate::succession;
+use crate::table_writer::TableWriting;
 use crate::tail::past::PastLog;
 
 /// Logs that are gathered at most. Each opening that ends before it has settled leaves one behind, however little is in it.

@@ -13,9 +13,9 @@ use level_party_format::key::{self, InternalComparator};
 
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
-use crate::flush::{TableFile, TableWriting};
 use crate::memory;
 use crate::run::RunBuilder;
+use crate::table_writer::{TableFile, TableWriting};
 
 /// Batches of one log that go into one table.
 pub(super) struct Pieces<'a> {

@@ -24,7 +24,6 @@ use super::plan::Plan;
 use super::raw::raw_entries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
-use crate::flush::{TableFile, TableWriting};
 use crate::fs::Fs;
 use crate::health::Health;
 use crate::iter::{InternalIter, LevelIter, MergingIter};
@@ -33,6 +32,7 @@ use crate::options::Options;
 use crate::recovery::first_free_number;
 use crate::succession;
 use crate::table::Table;
+use crate::table_writer::{TableFile, TableWriting};
 use crate::verify::numbered;
 
 /// What is wrong with a table that is salvaged.
