@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::compaction;
 use crate::context::Lead;
 use crate::error::{Error, ErrorKind};
-use crate::settle::Base;
+use crate::opened::Base;
 use crate::shared::Shared;
 use crate::table_writer::TableWriting;
 use crate::work::{Manual, State};

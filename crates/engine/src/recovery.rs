@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::Sequence;
 use level_party_format::filename::{self, CURRENT, FileKind};
-use level_party_memtable::MemTableWriter;
 
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,9 +33,9 @@ use crate::losses::Losses;
 use crate::manifest::{Contents, Manifest};
 use crate::memory;
 use crate::obsolete::Obsolete;
+use crate::opened::{Base, Opened, Recovered, Unsettled};
 use crate::options::{Before, Options, RecoveryMode};
 use crate::orphans::check_no_orphans;
-use crate::settle::{Base, Unsettled};
 use crate::succession;
 use crate::table_writer::TableWriting;
 use crate::tail::past::PastLog;
@@ -48,27 +47,6 @@ use replay::Replay;
 
 /// No file of a sound database has a number as high as this; far below where numbers would overflow.
 const MAX_FILE_NUMBER: u64 = 1 << 56;
-
-/// What an opening found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// The last sequence recovered: every write up to it is there, none above it.
-    pub last_sequence: Sequence,
-    /// What was left out or set aside, one sentence each.
-    pub dropped: Vec<String>,
-    /// The database did not exist before.
-    pub created: bool,
-}
-
-/// The parts of an engine after recovery.
-pub(crate) struct Opened {
-    pub(crate) recovered: Recovered,
-    pub(crate) base: Base,
-    pub(crate) wal: Wal,
-    pub(crate) mem: MemTableWriter,
-    /// Logs that are in tables, oldest first, which are kept for those who follow the batches.
-    pub(crate) past: Vec<PastLog>,
-}
 
 /// Recovers the database in the directory of `tables`, or makes it.
 pub(crate) fn open(

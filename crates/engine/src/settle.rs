@@ -2,7 +2,7 @@
 //!
 //! An opening that takes over from a process that was killed keeps everybody waiting until its first answer. Writing what
 //! the logs hold to tables and syncing them takes most of that time; reading and sorting it takes little. So an engine may
-//! be opened *unsettled* ([`Options::recover_in_background`]): the recovered entries are read from a [`Run`], a new log
+//! be opened *unsettled* ([`Options::recover_in_background`]): the recovered entries are read from a [`Run`](crate::run::Run), a new log
 //! takes the new ones, and nothing else in the directory is touched. The background thread settles it before it does
 //! anything else, but not before somebody needs that or the owner asks for it: in the first milliseconds of a takeover
 //! every survivor wants the processors and the disk.
@@ -31,70 +31,16 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::files::Tables;
 use crate::health::Health;
-use crate::manifest::{Contents, Manifest};
+use crate::manifest::Manifest;
 use crate::memory;
 use crate::obsolete::Obsolete;
+use crate::opened::{Base, Opened, Recovered, Unsettled};
 use crate::options::{Before, Options};
-use crate::recovery::{Opened, Recovered};
-use crate::run::Run;
 use crate::shared::Shared;
 use crate::succession;
 use crate::table_writer::{TableWriting, Unsynced};
 use crate::tail::past::PastLog;
-use crate::version::Version;
 use crate::wal::Wal;
-use crate::work;
-
-/// What an engine stands on when it is opened.
-pub(crate) enum Base {
-    /// Everything recovered is in tables, which this manifest names.
-    Settled(Manifest, Obsolete),
-    Unsettled(Unsettled),
-}
-
-impl Base {
-    /// The tables that are read from the beginning.
-    pub(crate) fn version(&self) -> &Arc<Version> {
-        match self {
-            Base::Settled(manifest, _) => manifest.version(),
-            Base::Unsettled(unsettled) => &unsettled.version,
-        }
-    }
-
-    /// What is not in them.
-    pub(crate) fn recovered(&self) -> Option<work::Recovered> {
-        match self {
-            Base::Settled(..) => None,
-            Base::Unsettled(unsettled) => Some(work::Recovered {
-                run: Arc::clone(&unsettled.run),
-                logs: unsettled.logs.clone(),
-            }),
-        }
-    }
-
-    /// Logs below this number are in them; `wal` is the new log's.
-    pub(crate) fn log_number(&self, wal: u64) -> u64 {
-        match self {
-            Base::Settled(..) => wal,
-            Base::Unsettled(unsettled) => unsettled.contents.log_number,
-        }
-    }
-}
-
-/// What was recovered and is not in tables yet.
-pub(crate) struct Unsettled {
-    /// Of the manifest that was found, and its tables.
-    pub(crate) contents: Contents,
-    pub(crate) version: Arc<Version>,
-    /// What the logs hold.
-    pub(crate) run: Arc<Run>,
-    /// The numbers of these logs, in order.
-    pub(crate) logs: Vec<u64>,
-    /// All names that were in the directory.
-    pub(crate) names: Vec<String>,
-    /// The numbers of logs that are kept for those who follow the batches.
-    pub(crate) kept: Vec<u64>,
-}
 
 impl Unsettled {
     /// The parts of an engine that answers at once; `dropped` is what was left out of the logs.
