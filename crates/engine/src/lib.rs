@@ -33,6 +33,7 @@ mod planted;
 
 mod block_cache;
 mod checkpoint;
+mod choose;
 mod clock;
 mod condition;
 mod cursor;
@@ -63,11 +64,13 @@ mod verify;
 mod version;
 mod view;
 
+mod aside_names;
 mod background;
 mod bell;
 mod compaction;
 mod context;
 mod engine;
+mod file_numbers;
 mod flush;
 mod health;
 mod losses;

@@ -24,8 +24,6 @@ use crate::health::Health;
 use crate::options::{Before, RecoveryMode};
 use crate::version::Version;
 
-pub(crate) mod choose;
-
 /// The number of the manifest that `CURRENT` names; nothing where there is no `CURRENT`, or none that names one.
 ///
 /// # Errors
@@ -146,7 +144,7 @@ impl Contents {
 }
 
 /// Places a bad edit in its file, unless it is not the bytes that are wrong.
-fn at(error: EditError, name: &str, offset: u64) -> Error {
+pub(crate) fn at(error: EditError, name: &str, offset: u64) -> Error {
     match error {
         EditError::Bytes(corruption) => {
             Error::corruption(name, Corruption::new(corruption.what).at(offset))
@@ -155,14 +153,14 @@ fn at(error: EditError, name: &str, offset: u64) -> Error {
     }
 }
 
-enum EditError {
+pub(crate) enum EditError {
     Bytes(Corruption),
     Comparator(String),
 }
 
 /// The edits of a manifest, one after the other.
 #[derive(Default)]
-struct Replay {
+pub(crate) struct Replay {
     log_number: Option<u64>,
     prev_log_number: Option<u64>,
     next_file_number: Option<u64>,
@@ -172,7 +170,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn apply(&mut self, payload: &[u8], comparator: &str) -> Result<(), EditError> {
+    pub(crate) fn apply(&mut self, payload: &[u8], comparator: &str) -> Result<(), EditError> {
         let edit = VersionEdit::decode(payload).map_err(EditError::Bytes)?;
         if let Some(name) = &edit.comparator
             && name != comparator
@@ -197,7 +195,7 @@ impl Replay {
         Ok(())
     }
 
-    fn finish(self) -> Result<Contents, Corruption> {
+    pub(crate) fn finish(self) -> Result<Contents, Corruption> {
         let missing = |what: &str| Corruption::new(format!("it has no {what}"));
         Ok(Contents {
             log_number: self.log_number.ok_or_else(|| missing("log number"))?,

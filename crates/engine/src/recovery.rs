@@ -24,8 +24,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use level_party_format::Sequence;
 use level_party_format::filename::{self, CURRENT, FileKind};
 
+use crate::aside_names::{ASIDE_PREFIX, aside_name};
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_numbers::{first_free_number, is_newest_number};
 use crate::files::Tables;
 use crate::fs::{Fs, WriteFile};
 use crate::health::Health;
@@ -44,9 +46,6 @@ use crate::wal::Wal;
 mod replay;
 
 use replay::Replay;
-
-/// No file of a sound database has a number as high as this; far below where numbers would overflow.
-const MAX_FILE_NUMBER: u64 = 1 << 56;
 
 /// Recovers the database in the directory of `tables`, or makes it.
 pub(crate) fn open(
@@ -317,39 +316,6 @@ fn check_tables_exist(contents: &Contents, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of a directory's logs, tables and manifests, those that were set aside too.
-fn numbers_of(names: &[String]) -> impl Iterator<Item = u64> + '_ {
-    names.iter().filter_map(|name| {
-        let aside = [ASIDE_PREFIX, REPLACED_PREFIX];
-        let mut was = aside.iter().filter_map(|prefix| name.strip_prefix(prefix));
-        match filename::parse(was.next().unwrap_or(name)) {
-            Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => Some(number),
-            _ => None,
-        }
-    })
-}
-
-/// Above the manifest's word and above every number in the directory: a process that still reads a file left over from
-/// before a crash must not see it change.
-pub(crate) fn first_free_number(contents: &Contents, names: &[String]) -> Result<u64> {
-    let first = numbers_of(names)
-        .map(|number| number.saturating_add(1))
-        .filter(|number| *number < MAX_FILE_NUMBER)
-        .chain([
-            contents.next_file_number,
-            contents.log_number.saturating_add(1),
-            contents.prev_log_number.saturating_add(1),
-        ])
-        .max()
-        .unwrap_or(contents.next_file_number);
-    if first >= MAX_FILE_NUMBER {
-        let message =
-            format!("the manifest says that {first} is the next file number, which can't be");
-        return Err(Error::new(ErrorKind::Corruption, message));
-    }
-    Ok(first)
-}
-
 /// The logs to be replayed, of which none may be missing but an empty one.
 fn find_logs(contents: &mut Contents, names: &[String]) -> Result<Vec<u64>> {
     let logs = logs_to_replay(contents, names);
@@ -412,29 +378,6 @@ pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> NeededLog
             is_newest: is_newest_number(contents.log_number, names),
         }),
     }
-}
-
-/// Whether no file of a directory has this number or a higher one.
-pub(crate) fn is_newest_number(number: u64, names: &[String]) -> bool {
-    numbers_of(names).all(|other| other < number)
-}
-
-/// Names of files that an opening set aside begin so.
-pub(crate) const ASIDE_PREFIX: &str = "level-party.aside-";
-/// Names of files that a repair replaced begin so.
-pub(crate) const REPLACED_PREFIX: &str = "level-party.replaced-";
-
-/// A free name with this prefix, for a file that is to be set aside.
-pub(crate) fn aside_name(fs: &dyn Fs, prefix: &str, name: &str) -> Result<String> {
-    let mut aside = format!("{prefix}{name}");
-    let exists = |name: &str| {
-        fs.exists(name)
-            .map_err(|error| Error::io("look for", name, error))
-    };
-    while exists(&aside)? {
-        aside.push_str(".more");
-    }
-    Ok(aside)
 }
 
 /// Logs that are to be set aside.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use level_party_format::edit::LEVELS;
 use level_party_format::filename;
 
+use crate::aside_names::{ASIDE_PREFIX, REPLACED_PREFIX, aside_name};
 use crate::bell::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileMeta;
@@ -29,7 +30,6 @@ use crate::health::Health;
 use crate::losses;
 use crate::manifest::{Contents, Manifest};
 use crate::options::Options;
-use crate::recovery::{ASIDE_PREFIX, REPLACED_PREFIX, aside_name};
 use crate::verify::{Problem, examine};
 use crate::wal::Wal;
 

@@ -17,12 +17,12 @@ use level_party_format::key::InternalComparator;
 use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Comparator, Corruption, Sequence};
 
+use crate::choose::{Chosen, choose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::foreign;
 use crate::fs::Fs;
 use crate::losses::Losses;
-use crate::manifest::choose::{Chosen, choose};
 use crate::recovery;
 use crate::succession;
 use crate::table::Counted;

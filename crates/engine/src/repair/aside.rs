@@ -14,9 +14,9 @@ use level_party_format::batch::BatchRef;
 use level_party_format::filename::{self, FileKind};
 use level_party_format::log::{LogItem, LogReader};
 
+use crate::aside_names::ASIDE_PREFIX;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
-use crate::recovery::ASIDE_PREFIX;
 
 /// A log that was set aside.
 pub(super) struct AsideLog {

@@ -17,10 +17,10 @@ use level_party_format::edit::VersionEdit;
 use level_party_format::filename::{self, CURRENT, FileKind};
 use level_party_format::log::{LogItem, LogReader};
 
-use super::{Contents, EditError, Replay, at};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_numbers::is_newest_number;
 use crate::fs::Fs;
-use crate::recovery::is_newest_number;
+use crate::manifest::{Contents, EditError, Replay, at};
 
 /// `CURRENT` is a name and a newline. What is longer is none, and is not read.
 const MAX_CURRENT: u64 = 4096;
