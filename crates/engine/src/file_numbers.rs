@@ -6,7 +6,7 @@ use level_party_format::filename::{self, FileKind};
 
 use crate::aside_names::{ASIDE_PREFIX, REPLACED_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Contents;
+use crate::manifest_contents::Contents;
 
 /// No file of a sound database has a number as high as this; far below where numbers would overflow.
 const MAX_FILE_NUMBER: u64 = 1 << 56;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use level_party_format::Sequence;
 use level_party_memtable::MemTableWriter;
 
-use crate::manifest::{Contents, Manifest};
+use crate::manifest::Manifest;
+use crate::manifest_contents::Contents;
 use crate::obsolete::Obsolete;
 use crate::run::Run;
 use crate::tail::past::PastLog;

@@ -17,7 +17,7 @@ use level_party_format::key::InternalComparator;
 use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{Comparator, Corruption, Sequence};
 
-use crate::choose::{Chosen, choose};
+use crate::choose_manifest::{Chosen, choose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileMeta, Tables};
 use crate::foreign;

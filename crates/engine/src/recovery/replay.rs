@@ -20,7 +20,7 @@ use super::Aside;
 use crate::error::{Error, Result};
 use crate::files::FileMeta;
 use crate::fs::WriteFile;
-use crate::manifest::Contents;
+use crate::manifest_contents::Contents;
 use crate::memory;
 use crate::options::{Before, Options, RecoveryMode};
 use crate::run::{Run, RunBuilder};

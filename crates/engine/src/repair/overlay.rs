@@ -16,7 +16,7 @@ use crate::entry::Want;
 use crate::error::Result;
 use crate::files::{FileMeta, Tables};
 use crate::level_files::first_file_reaching;
-use crate::manifest::Contents;
+use crate::manifest_contents::Contents;
 use crate::seek_key::SeekKey;
 use crate::version::Version;
 

@@ -2,7 +2,7 @@
 //!
 //! By a manifest that can be read, these files may hold what is lost:
 //! - the logs that it needs, and all newer ones;
-//! - tables that it does not name and that are not [obsolete](crate::choose::Chosen::is_obsolete): the manifest
+//! - tables that it does not name and that are not [obsolete](crate::choose_manifest::Chosen::is_obsolete): the manifest
 //!   may have lost its newest edits. They are read whole where anything that it names is missing or damaged, or where its
 //!   own end is;
 //! - obsolete tables and older logs: tables that are damaged or missing now may have been made of them. They are read for
@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 use level_party_format::filename::{self, CURRENT, FileKind};
 
 use super::aside::AsideLog;
-use crate::choose::Chosen;
-use crate::manifest::Contents;
+use crate::choose_manifest::Chosen;
+use crate::manifest_contents::Contents;
 use crate::verify::{Examined, numbered};
 
 /// What is to be done.

@@ -28,7 +28,7 @@ use crate::files::{FileMeta, Tables};
 use crate::fs::Fs;
 use crate::health::Health;
 use crate::iter::{InternalIter, LevelIter, MergingIter};
-use crate::manifest::Contents;
+use crate::manifest_contents::Contents;
 use crate::options::Options;
 use crate::succession;
 use crate::table::Table;

@@ -20,7 +20,7 @@ use level_party_format::log::{LogItem, LogReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_numbers::is_newest_number;
 use crate::fs::Fs;
-use crate::manifest::{Contents, EditError, Replay, at};
+use crate::manifest_contents::{Contents, EditError, Replay};
 
 /// `CURRENT` is a name and a newline. What is longer is none, and is not read.
 const MAX_CURRENT: u64 = 4096;
@@ -218,9 +218,9 @@ impl Reading {
                 } => match state.apply(&payload, comparator) {
                     Ok(()) => reading.note_removed(&payload),
                     Err(EditError::Bytes(error)) => {
-                        reading.flaw = Some(at(EditError::Bytes(error), name, offset));
+                        reading.flaw = Some(EditError::Bytes(error).at(name, offset));
                     }
-                    Err(mismatch) => return Err(at(mismatch, name, offset)),
+                    Err(mismatch) => return Err(mismatch.at(name, offset)),
                 },
                 LogItem::Torn { offset, bytes } => {
                     reading.is_torn = true;
