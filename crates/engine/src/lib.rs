@@ -8,6 +8,9 @@
 //! was answered is kept when the process dies, and when the power fails if it asked for `sync`; after a failed append to
 //! the log or the manifest, or any failed sync, not one further byte goes to either.
 //!
+//! Its sources are layers, and a layer uses those below it alone: `engine` (the public face), `lead`, `commit`, `follow`,
+//! `read`, `base`. Each has a file of its name that says what it must not know. The test `engine_layers_point_down` holds it.
+//!
 //! It must not know: other processes, sockets, who may lead, or the wall clock. All file access goes through [`Fs`],
 //! memory for memtables comes from a `RegionSource`, and whoever opens an engine holds the directory's `LOCK`.
 //!
@@ -31,70 +34,15 @@
 #[macro_use]
 mod planted;
 
-mod block_cache;
-mod checkpoint;
-mod choose_manifest;
-mod clock;
-mod condition;
-mod cursor;
-mod destroy;
-mod entry;
-mod error;
-mod files;
-mod foreign;
-mod foreign_file;
-mod fs;
-mod iter;
-mod key_range;
-mod level_files;
-mod limits;
-mod manifest_contents;
-mod open_tables;
-mod options;
-mod orphans;
-mod range_cursor;
-mod repair;
-mod seek_budget;
-mod seek_compaction;
-mod seek_key;
-mod sync;
-mod table;
+mod base;
+mod commit;
+mod engine;
+mod follow;
+mod lead;
+mod read;
 #[cfg(test)]
 mod testing;
-mod verify;
-mod version;
-mod view;
 
-mod aside_names;
-mod background;
-mod bell;
-mod compaction;
-mod context;
-mod engine;
-mod file_numbers;
-mod flush;
-mod health;
-mod losses;
-mod manifest;
-mod memory;
-mod metrics;
-mod obsolete;
-mod opened;
-mod recovery;
-mod run;
-mod settle;
-mod shared;
-mod snapshots;
-mod stats;
-mod succession;
-mod table_writer;
-mod tail;
-mod wal;
-mod work;
-mod write;
-mod write_run;
-
-pub use condition::{Condition, Conflict, Expect, Untouched};
 // The planted bugs meet the same harnesses as the engine does in its integration tests, which name this crate.
 #[cfg(all(test, not(loom)))]
 extern crate self as level_party_engine;
@@ -107,32 +55,33 @@ mod harness;
 #[path = "../tests/engine/support.rs"]
 mod support;
 
-pub use cursor::Cursor;
-pub use destroy::{Destroyed, destroy};
+pub use base::condition::{Condition, Conflict, Expect, Untouched};
+pub use base::entry::{Entry, Lookup};
+pub use base::error::{Error, ErrorKind, Result};
+pub use base::fs::{Fs, MapFile, MemFs, ReadFile, StdFs, WriteFile, with_descriptors};
+pub use base::key_range::KeyRange;
+pub use base::metrics::LevelWork;
+pub use base::options::{Before, Listener, Options, RecoveryMode};
+pub use base::stats::Stats;
+pub use commit::write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outcome, Write};
 pub use engine::Engine;
-pub use entry::{Entry, Lookup};
-pub use error::{Error, ErrorKind, Result};
-pub use files::{FileMeta, Tables};
-pub use foreign::refuse_foreign;
-pub use fs::{Fs, MapFile, MemFs, ReadFile, StdFs, WriteFile, with_descriptors};
-pub use key_range::KeyRange;
-pub use manifest_contents::current_manifest;
-pub use metrics::LevelWork;
-pub use open_tables::TableRef;
-pub use opened::Recovered;
-pub use options::{Before, Listener, Options, RecoveryMode};
-pub use orphans::check_no_orphans;
-pub use range_cursor::{Keys, Pairs, RangeCursor};
-pub use repair::{Repair, Repaired};
-pub use run::Run;
-pub use snapshots::Pin;
-pub use stats::Stats;
-pub use table::Table;
-pub use tail::{Committed, Gap, Tail, TailItem, TailWaker};
-pub use verify::{Problem, Verified, verify};
-pub use version::Version;
-pub use view::{Frozen, View};
-pub use write::{CommitHook, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outcome, Write};
+pub use follow::manifest_contents::current_manifest;
+pub use follow::tail::{Committed, Gap, Tail, TailItem, TailWaker};
+pub use lead::destroy::{Destroyed, destroy};
+pub use lead::foreign::refuse_foreign;
+pub use lead::opened::Recovered;
+pub use lead::orphans::check_no_orphans;
+pub use lead::repair::{Repair, Repaired};
+pub use lead::verify::{Problem, Verified, verify};
+pub use read::cursor::Cursor;
+pub use read::files::{FileMeta, Tables};
+pub use read::open_tables::TableRef;
+pub use read::range_cursor::{Keys, Pairs, RangeCursor};
+pub use read::run::Run;
+pub use read::snapshots::Pin;
+pub use read::table::Table;
+pub use read::version::Version;
+pub use read::view::{Frozen, View};
 
 pub use level_party_format::batch::{Op, WriteBatch};
 pub use level_party_format::table::Compression;

@@ -12,8 +12,8 @@ use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::table::{Compression, TableBuilder, TableOptions};
 use level_party_memtable::{HeapRegions, MemTable, MemTableWriter, RegionSource};
 
-use crate::files::{FileMeta, Tables};
-use crate::fs::{Fs, MemFs, ReadFile, WriteFile};
+use crate::base::fs::{Fs, MemFs, ReadFile, WriteFile};
+use crate::read::files::{FileMeta, Tables};
 
 /// A random source that gives the same numbers for the same seed (splitmix64).
 pub(crate) struct Rng(u64);

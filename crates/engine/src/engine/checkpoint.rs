@@ -3,8 +3,8 @@
 use level_party_format::Sequence;
 
 use super::Engine;
-use crate::error::Result;
-use crate::fs::Fs;
+use crate::base::error::Result;
+use crate::base::fs::Fs;
 
 impl Engine {
     /// Copies the database as it is at this moment into another directory, which must exist and hold no database, and

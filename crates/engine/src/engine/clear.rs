@@ -3,10 +3,10 @@
 use level_party_format::batch::WriteBatch;
 
 use super::Engine;
-use crate::error::Result;
-use crate::key_range::KeyRange;
-use crate::range_cursor::RangeCursor;
-use crate::write::Write;
+use crate::base::error::Result;
+use crate::base::key_range::KeyRange;
+use crate::commit::write::Write;
+use crate::read::range_cursor::RangeCursor;
 
 /// Operations of one chunk: few enough that other writers hardly wait for it.
 const CHUNK_KEYS: u32 = 1_000;

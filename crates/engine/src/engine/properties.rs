@@ -7,10 +7,10 @@ use level_party_format::edit::LEVELS;
 use level_party_format::key;
 
 use super::Engine;
-use crate::error::Result;
-use crate::key_range::KeyRange;
-use crate::stats::Stats;
-use crate::version::Version;
+use crate::base::error::Result;
+use crate::base::key_range::KeyRange;
+use crate::base::stats::Stats;
+use crate::read::version::Version;
 
 const MEBIBYTE: f64 = 1_048_576.0;
 

@@ -3,10 +3,10 @@
 use level_party_format::Sequence;
 
 use super::Engine;
-use crate::entry::Entry;
-use crate::error::Result;
-use crate::key_range::KeyRange;
-use crate::range_cursor::RangeCursor;
+use crate::base::entry::Entry;
+use crate::base::error::Result;
+use crate::base::key_range::KeyRange;
+use crate::read::range_cursor::RangeCursor;
 
 impl Engine {
     /// The newest values of these keys, in their order, all of one moment.

@@ -3,8 +3,8 @@
 use level_party_format::Sequence;
 
 use super::Engine;
-use crate::error::{Error, ErrorKind, Result};
-use crate::tail::Tail;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::follow::tail::Tail;
 
 impl Engine {
     /// The batches committed from a sequence on, that of its first operation included, as far back as

@@ -8,7 +8,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::Engine;
 use crate::MemFs;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
 
 /// An engine whose compaction stands still where a table is created, until it is told how to go on.

@@ -5,6 +5,7 @@ mod conditions;
 mod damage;
 mod descriptors;
 mod figures;
+mod layers;
 mod limits;
 mod open_files;
 mod ranges;

@@ -1,0 +1,19 @@
+//! Layer `base`: what every other layer stands on: errors, files, options, and values that say what they are.
+//!
+//! Promises: nothing here decides what the database does.
+//! Must not know: any other layer.
+
+pub(crate) mod bell;
+pub(crate) mod clock;
+pub(crate) mod condition;
+pub(crate) mod entry;
+pub(crate) mod error;
+pub(crate) mod fs;
+pub(crate) mod health;
+pub(crate) mod key_range;
+pub(crate) mod limits;
+pub(crate) mod metrics;
+pub(crate) mod options;
+pub(crate) mod seek_key;
+pub(crate) mod stats;
+pub(crate) mod sync;

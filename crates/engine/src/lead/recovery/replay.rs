@@ -1,0 +1,368 @@
+//! [`Replay`]: logs, one after the other, into tables of level 0; or, if all are sound to the end and not large, into one
+//! [`Run`].
+//!
+//! Promises: of a log the longest good beginning is taken, and what ends it is said, as is what does not count of it
+//! ([`succession`]); a log that is corrupt ends the
+//! opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
+//! one memtable's worth of its operations is being sorted at a time.
+//! Must not know: manifests, or what becomes of the tables.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use level_party_format::batch::BatchRef;
+use level_party_format::filename;
+use level_party_format::log::{LogItem, LogReader};
+use level_party_format::{Corruption, Sequence};
+
+use super::Aside;
+use crate::base::error::{Error, Result};
+use crate::base::fs::WriteFile;
+use crate::base::options::{Before, Options, RecoveryMode};
+use crate::commit::memory;
+use crate::follow::manifest_contents::Contents;
+use crate::follow::succession;
+use crate::follow::tail::past::PastLog;
+use crate::lead::table_writer::TableWriting;
+use crate::read::files::FileMeta;
+use crate::read::run::{Run, RunBuilder};
+
+/// Logs that are gathered at most. Each opening that ends before it has settled leaves one behind, however little is in it.
+const MAX_GATHERED: usize = 16;
+
+/// Why a log's replay ended before its end.
+enum End {
+    /// The file ends inside a record.
+    Torn { offset: u64, bytes: u64 },
+    /// A record that is whole but wrong, or missing.
+    Bad { offset: u64, what: String },
+}
+
+/// Logs being replayed.
+pub(super) struct Replay<'a> {
+    writing: &'a TableWriting,
+    options: &'a Options,
+    /// The tables written, older ones first. Later ones get higher numbers, which on level 0 means newer. All but the
+    /// last ones are synced.
+    pub(super) written: Vec<Arc<FileMeta>>,
+    /// The files of the last ones.
+    pub(super) unsynced: Vec<Box<dyn WriteFile>>,
+    pub(super) last: Sequence,
+    pub(super) dropped: Vec<String>,
+    /// Those of them by which something may be lost that was answered.
+    pub(super) lost: Vec<String>,
+    /// The logs to be set aside.
+    pub(super) aside: Aside,
+    /// The logs that had batches, for who follows them.
+    pub(super) past: Vec<PastLog>,
+    /// From this sequence on the records of the log that is read do not count.
+    end: Sequence,
+    /// How many of them there were.
+    late: u64,
+    /// The last sequence that a log had.
+    in_logs: Sequence,
+    /// The last one that an earlier log had than the one that is read.
+    behind: Sequence,
+}
+
+/// Records of a log that go into one table.
+#[derive(Default)]
+struct Piece<'a> {
+    /// Each is a good batch.
+    payloads: Vec<Cow<'a, [u8]>>,
+    /// Bytes that their operations would need in a memtable.
+    demand: usize,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(
+        writing: &'a TableWriting,
+        options: &'a Options,
+        contents: &Contents,
+    ) -> Replay<'a> {
+        Replay {
+            writing,
+            options,
+            written: Vec::new(),
+            unsynced: Vec::new(),
+            last: contents.last_sequence,
+            dropped: Vec::new(),
+            lost: Vec::new(),
+            aside: Aside::default(),
+            past: Vec::new(),
+            end: Sequence::MAX,
+            late: 0,
+            in_logs: 0,
+            behind: 0,
+        }
+    }
+
+    /// For each log, from which sequence on its records do not count. After a loss of power, and where another program may
+    /// have written the logs, they all do.
+    fn ends(&self, logs: &[u64]) -> Result<Vec<Sequence>> {
+        match self.options.recovery {
+            RecoveryMode::SameBoot if !self.options.foreign_logs => {
+                succession::ends_of(self.writing.fs.as_ref(), logs)
+            }
+            _ => Ok(vec![Sequence::MAX; logs.len()]),
+        }
+    }
+
+    /// A log is read from here on.
+    fn begin_log(&mut self, end: Sequence) {
+        (self.end, self.late, self.behind) = (end, 0, self.in_logs);
+    }
+
+    /// The log was read: what was left out of it is said.
+    fn end_log(&mut self, name: &str) {
+        if self.late > 0 {
+            self.dropped
+                .push(succession::said(self.late, name, self.end));
+        }
+    }
+
+    /// All logs as one run, for an opening that answers before they are in tables. `None`: they must be in tables first,
+    /// because one of them does not end with a whole record, or they are large or many. Nothing was changed then but what
+    /// is told of them here.
+    pub(super) fn gather(&mut self, logs: &[u64]) -> Result<Option<Run>> {
+        if logs.len() > MAX_GATHERED {
+            return Ok(None);
+        }
+        let mut builder = RunBuilder::new();
+        let mut room = 2 * self.options.write_buffer_size as u64;
+        let ends = self.ends(logs)?;
+        for (&number, end) in logs.iter().zip(ends) {
+            self.begin_log(end);
+            let name = filename::log(number);
+            let len = self.writing.fs.open_read(&name).map(|file| file.len());
+            let len = len.map_err(|error| Error::io("open", &name, error))?;
+            let Some(left) = room.checked_sub(len) else {
+                return Ok(None);
+            };
+            room = left;
+            let read = self.writing.fs.read(&name);
+            let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
+            let before = self.last;
+            builder.begin_log(&bytes);
+            for item in LogReader::new(&bytes) {
+                let LogItem::Record {
+                    payload, offset, ..
+                } = item
+                else {
+                    return Ok(None);
+                };
+                let (payload, own) = match payload {
+                    Cow::Borrowed(payload) => (payload, None),
+                    Cow::Owned(payload) => (&[][..], Some(Bytes::from(payload))),
+                };
+                let Ok(batch) = BatchRef::parse(own.as_deref().unwrap_or(payload)) else {
+                    return Ok(None);
+                };
+                if self.gap_before(&batch, offset).is_some() {
+                    return Ok(None);
+                }
+                if self.go_on_to_end_of(&batch) {
+                    builder.add(batch, own.clone());
+                }
+            }
+            self.end_log(&name);
+            self.keep_for_followers(number, before, &bytes);
+        }
+        let order = self.writing.tables.comparator();
+        Ok(Some(builder.finish(order, self.last)))
+    }
+
+    pub(super) fn run(&mut self, logs: &[u64]) -> Result<()> {
+        let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
+        let ends = self.ends(logs)?;
+        for (at, (&number, end)) in logs.iter().zip(ends).enumerate() {
+            self.begin_log(end);
+            let name = filename::log(number);
+            let read = self.writing.fs.read(&name);
+            let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
+            let before = self.last;
+            let end = self.replay(&name, &bytes)?;
+            self.end_log(&name);
+            self.keep_for_followers(number, before, &bytes);
+            match end {
+                None => continue,
+                Some(End::Torn { offset, bytes }) => {
+                    let what = format!(
+                        "{bytes} bytes of a torn record at the end of {name}, offset {offset}"
+                    );
+                    match after_reboot {
+                        // It may have been whole, and answered, before the power failed.
+                        true => self.lose(what),
+                        // Its process died before it could answer.
+                        false => self.dropped.push(what),
+                    }
+                }
+                Some(End::Bad { offset, what }) => {
+                    let lost = bytes.len() as u64 - offset;
+                    self.lose(format!(
+                        "{lost} bytes of {name} from offset {offset} on: {what}"
+                    ));
+                    self.aside.damaged = Some(number);
+                }
+            }
+            if after_reboot {
+                self.aside.later = logs[at + 1..].to_vec();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the tables that were written, because the opening fails. What can't be removed the next opening removes.
+    pub(super) fn take_back(&mut self) {
+        self.unsynced.clear();
+        let health = &self.writing.health;
+        for table in self.written.drain(..) {
+            if health.check_owner(Before::Removal).is_ok() {
+                let _ = self.writing.fs.remove(&filename::table(table.number));
+            }
+        }
+    }
+
+    /// A log that led from the sequence `before` to here is offered to who follows.
+    fn keep_for_followers(&mut self, number: u64, before: Sequence, bytes: &Bytes) {
+        if self.last > before && self.options.tail_bytes > 0 {
+            let log = PastLog::new(number, None, Some(self.last), Some(bytes.clone()));
+            self.past.push(log);
+            self.forget_old_bytes();
+        }
+    }
+
+    /// Keeps the bytes of the newest logs in memory, up to the tail's budget. The others are read again if somebody asks.
+    fn forget_old_bytes(&mut self) {
+        let mut sum = 0;
+        for log in self.past.iter_mut().rev() {
+            sum += log.bytes_in_memory();
+            if sum > self.options.tail_bytes {
+                log.bytes = None;
+            }
+        }
+    }
+
+    fn lose(&mut self, sentence: String) {
+        self.lost.push(sentence.clone());
+        self.dropped.push(sentence);
+    }
+
+    /// Writes what is good of a log, and says what ended it before its end.
+    fn replay(&mut self, name: &str, bytes: &Bytes) -> Result<Option<End>> {
+        let mut reader = LogReader::new(bytes);
+        let mut piece = Piece::default();
+        let end = loop {
+            let (payload, offset) = match reader.next() {
+                None => break None,
+                Some(LogItem::Record {
+                    payload, offset, ..
+                }) => (payload, offset),
+                Some(LogItem::Torn { offset, bytes }) => break Some(End::Torn { offset, bytes }),
+                Some(LogItem::Bad { offset, what, .. }) => break Some(End::Bad { offset, what }),
+            };
+            let demand = match self.follow(name, &payload, offset) {
+                Ok(Some(demand)) => demand,
+                Ok(None) => continue,
+                Err(what) => break Some(End::Bad { offset, what }),
+            };
+            if demand > memory::MAX_DEMAND {
+                let what = "a batch larger than any that is written";
+                return Err(Error::corruption(name, Corruption::new(what).at(offset)));
+            }
+            if piece.demand > 0 && piece.demand + demand > 2 * self.options.write_buffer_size {
+                self.write(std::mem::take(&mut piece), bytes)?;
+            }
+            piece.demand += demand;
+            piece.payloads.push(payload);
+        };
+        if let Some(End::Bad { offset, what }) = &end
+            && self.options.recovery == RecoveryMode::SameBoot
+        {
+            let error = Corruption::new(what.as_str()).at(*offset);
+            return Err(Error::corruption(name, error));
+        }
+        self.write(piece, bytes)?;
+        Ok(end)
+    }
+
+    /// Goes on to a record's last sequence, and gives what it would need in a memtable; `None` if it does not count; or says
+    /// why it is bad.
+    fn follow(
+        &mut self,
+        name: &str,
+        payload: &[u8],
+        offset: u64,
+    ) -> std::result::Result<Option<usize>, String> {
+        let batch = BatchRef::parse(payload).map_err(|error| error.what)?;
+        if let Some(gap) = self.gap_before(&batch, offset) {
+            match self.options.recovery {
+                RecoveryMode::SameBoot => return Err(gap),
+                // The first write behind it ends recovery; where there is none, nothing of this log is lost.
+                RecoveryMode::AfterReboot => self.lose(format!("{name}: {gap}")),
+            }
+        }
+        if self.options.recovery == RecoveryMode::AfterReboot && !self.options.foreign_logs {
+            let (next, last) = (batch.sequence(), self.last);
+            if batch.count() > 0 && next > last + 1 {
+                return Err(format!(
+                    "the writes between sequence {last} and {next} are missing"
+                ));
+            }
+            if next <= self.behind {
+                return Err(format!("an earlier log has sequence {next} too"));
+            }
+        }
+        let counts = self.go_on_to_end_of(&batch);
+        Ok(counts.then(|| memory::bytes_for(batch.iter())))
+    }
+
+    /// What is missing before a log that begins with this batch. A log that begins so is ours, whoever may have written the
+    /// others.
+    fn gap_before(&self, batch: &BatchRef<'_>, offset: u64) -> Option<String> {
+        let is_beginning = offset == 0 && batch.count() == 0;
+        is_beginning.then(|| succession::gap(batch, Some(self.last)))?
+    }
+
+    /// Goes on to a batch's last sequence. False: it does not count.
+    fn go_on_to_end_of(&mut self, batch: &BatchRef<'_>) -> bool {
+        if batch.count() == 0 {
+            return false;
+        }
+        if succession::is_late(batch, self.end) {
+            self.late += 1;
+            return false;
+        }
+        let last = batch.sequence() + u64::from(batch.count()) - 1;
+        self.in_logs = self.in_logs.max(last);
+        self.last = self.last.max(last);
+        true
+    }
+
+    /// Writes a piece of `log`.
+    fn write(&mut self, piece: Piece<'_>, log: &Bytes) -> Result<()> {
+        let mut builder = RunBuilder::new();
+        builder.begin_log(log);
+        for payload in piece.payloads {
+            let (payload, own) = match payload {
+                Cow::Borrowed(payload) => (payload, None),
+                Cow::Owned(payload) => (&[][..], Some(Bytes::from(payload))),
+            };
+            let batch = BatchRef::parse(own.as_deref().unwrap_or(payload))
+                .expect("a payload was parsed before it came into a piece");
+            builder.add(batch, own.clone());
+        }
+        let run = builder.finish(self.writing.tables.comparator(), self.last);
+        for mut file in self.unsynced.drain(..) {
+            let synced = file.sync();
+            synced.map_err(|error| Error::io("sync", "a recovered table", error))?;
+        }
+        for table in run.write_fast(self.writing)? {
+            self.written.push(table.meta);
+            self.unsynced.push(table.file);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,450 @@
+//! [`Cursor`]: the user keys of a view as they were at one sequence, in both directions (LevelDB's `DBIter`).
+//!
+//! Invariant: going forward the merge is at the very entry shown. Going backward it is at an entry before all entries
+//! of the key shown, whose key, value and sequence are kept in the cursor.
+//! Promises: the moment shown does not change, whatever is written meanwhile. After an error the cursor is not valid,
+//! and may be positioned anew.
+//! Must not know: pins, or where the view came from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use level_party_format::key::{self, ValueType};
+use level_party_format::{Comparator, MAX_SEQUENCE, Sequence};
+
+use crate::base::error::Result;
+use crate::base::seek_key::SeekKey;
+use crate::read::iter::MergingIter;
+use crate::read::view::View;
+
+/// Hidden entries of one key passed one by one before the cursor seeks beyond them.
+const STEPS_BEFORE_SEEK: u32 = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// A cursor over user keys at one moment. It lends its key and value until it moves, and keeps its view alive.
+///
+/// A new cursor is not valid until it is positioned. Moving a cursor that is not valid does nothing.
+///
+/// ```
+/// use std::sync::Arc;
+/// use level_party_engine::{Engine, MemFs, Options, Write};
+/// use level_party_format::batch::WriteBatch;
+///
+/// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+/// let mut batch = WriteBatch::new();
+/// batch.put(b"apple", b"red");
+/// batch.put(b"pear", b"green");
+/// engine.write(Write::new(batch))?;
+///
+/// let mut cursor = engine.cursor()?;
+/// cursor.seek(b"b")?;
+/// assert_eq!((cursor.key(), cursor.value(), cursor.sequence()), (&b"pear"[..], &b"green"[..], 2));
+/// cursor.prev()?;
+/// assert_eq!(cursor.key(), b"apple");
+/// cursor.prev()?;
+/// assert!(!cursor.valid());
+/// # Ok::<(), level_party_engine::Error>(())
+/// ```
+pub struct Cursor {
+    merge: MergingIter,
+    user: Comparator,
+    sequence: Sequence,
+    direction: Direction,
+    valid: bool,
+    /// Going backward, the key shown; going forward, the key whose older entries are passed over.
+    saved_key: Vec<u8>,
+    saved_value: Vec<u8>,
+    saved_sequence: Sequence,
+    /// The first of a row of entries that are too new, to tell many writes to one key from many keys.
+    too_new: Vec<u8>,
+    /// The key last sought while looking for the next one to show; empty if none.
+    sought: Vec<u8>,
+    /// Values are neither shown nor copied.
+    keys_only: bool,
+    /// Bytes of entries to pass until the next sample.
+    until_sample: u64,
+    /// Keys without a value that may be passed yet.
+    passes: u64,
+    /// Where it stopped because there were more of them.
+    stopped: Option<Vec<u8>>,
+    view: Arc<View>,
+}
+
+impl View {
+    /// A cursor over the user keys as they were at `sequence`. It keeps the view alive. Nothing is read yet.
+    pub fn cursor(self: &Arc<Self>, sequence: Sequence) -> Cursor {
+        Cursor::new(Arc::clone(self), sequence)
+    }
+}
+
+impl Cursor {
+    /// A cursor over `view` at `sequence`.
+    pub(crate) fn new(view: Arc<View>, sequence: Sequence) -> Cursor {
+        Cursor {
+            merge: view.internal_iter(),
+            user: view.comparator().user.clone(),
+            sequence: sequence.min(MAX_SEQUENCE),
+            direction: Direction::Forward,
+            valid: false,
+            saved_key: Vec::new(),
+            saved_value: Vec::new(),
+            saved_sequence: 0,
+            too_new: Vec::new(),
+            sought: Vec::new(),
+            keys_only: false,
+            until_sample: view.version.tables().sample_period(),
+            passes: u64::MAX,
+            stopped: None,
+            view,
+        }
+    }
+
+    /// The view it reads.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// A cursor that shows no values: [`Cursor::value`] is empty, and going backward none is copied.
+    pub fn keys_only(mut self) -> Cursor {
+        self.keys_only = true;
+        self
+    }
+
+    /// A cursor that passes no more than about `passes` entries that show nothing (removed keys, and keys newer than its
+    /// moment), in all its moves together. A move that would have to is not valid, and [`Cursor::stopped`] says where.
+    pub fn passing_at_most(mut self, passes: u64) -> Cursor {
+        self.passes = passes;
+        self
+    }
+
+    /// Where the last move stopped because of [`Cursor::passing_at_most`]: every key before it, in the direction of the
+    /// move, was shown or shows nothing; it itself is still to be looked at.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use level_party_engine::{Engine, MemFs, Options, Write, WriteBatch};
+    ///
+    /// let engine = Engine::open(Arc::new(MemFs::new()), Options::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// for key in [b"a", b"b", b"c"] {
+    ///     batch.delete(key);
+    /// }
+    /// engine.write(Write::new(batch))?;
+    /// let mut cursor = engine.cursor()?.passing_at_most(2);
+    /// cursor.seek_to_first()?;
+    /// assert_eq!((cursor.valid(), cursor.stopped()), (false, Some(&b"c"[..])));
+    /// # Ok::<(), level_party_engine::Error>(())
+    /// ```
+    pub fn stopped(&self) -> Option<&[u8]> {
+        self.stopped.as_deref()
+    }
+
+    /// The order of the user keys.
+    #[inline]
+    pub(crate) fn user(&self) -> &Comparator {
+        &self.user
+    }
+
+    /// The moment it shows.
+    pub fn at(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Whether it is at a key.
+    #[inline]
+    pub fn valid(&self) -> bool {
+        self.valid
+    }
+
+    /// The user key it is at; empty if not valid.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        match self.direction {
+            _ if !self.valid => &[],
+            Direction::Forward => key::user_key(self.merge.key()),
+            Direction::Backward => &self.saved_key,
+        }
+    }
+
+    /// The value of the key it is at; empty if not valid.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        match self.direction {
+            _ if !self.valid || self.keys_only => &[],
+            Direction::Forward => self.merge.value(),
+            Direction::Backward => &self.saved_value,
+        }
+    }
+
+    /// The sequence of the write that put the value; 0 if not valid.
+    #[inline]
+    pub fn sequence(&self) -> Sequence {
+        match self.direction {
+            _ if !self.valid => 0,
+            Direction::Forward => key::tag(self.merge.key()) >> 8,
+            Direction::Backward => self.saved_sequence,
+        }
+    }
+
+    /// Moves to the first key.
+    ///
+    /// # Errors
+    /// What keeps a block on the way from being read; so for all moves.
+    pub fn seek_to_first(&mut self) -> Result<()> {
+        self.begin(Direction::Forward);
+        self.merge.seek_to_first()?;
+        self.find_next(false)
+    }
+
+    /// Moves to the last key.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek_to_last(&mut self) -> Result<()> {
+        self.begin(Direction::Backward);
+        self.merge.seek_to_last()?;
+        self.find_prev()
+    }
+
+    /// Moves to the first key at or after `user_key`.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek(&mut self, user_key: &[u8]) -> Result<()> {
+        self.begin(Direction::Forward);
+        let target = SeekKey::new(user_key, self.sequence);
+        self.merge.seek(target.as_bytes())?;
+        self.find_next(false)
+    }
+
+    /// Moves to the last key before `user_key`.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    pub fn seek_before(&mut self, user_key: &[u8]) -> Result<()> {
+        self.begin(Direction::Backward);
+        let target = SeekKey::new(user_key, MAX_SEQUENCE);
+        self.merge.seek(target.as_bytes())?;
+        if self.merge.valid() {
+            self.merge.prev()?;
+        } else {
+            self.merge.seek_to_last()?;
+        }
+        self.find_prev()
+    }
+
+    /// Moves to the next key.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    #[inline]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends, as no Iterator can, and prev is its twin"
+    )]
+    pub fn next(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.valid = false;
+        match self.direction {
+            Direction::Forward => {
+                save(&mut self.saved_key, key::user_key(self.merge.key()));
+                self.merge.next()?;
+            }
+            // The merge is before all entries of the key shown: move to the first of them. The key to pass over is
+            // the one shown, and saved already.
+            Direction::Backward => {
+                self.direction = Direction::Forward;
+                if self.merge.valid() {
+                    self.merge.next()?;
+                } else {
+                    self.merge.seek_to_first()?;
+                }
+            }
+        }
+        self.find_next(true)
+    }
+
+    /// Moves to the key before.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_to_first`].
+    #[inline]
+    pub fn prev(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        self.valid = false;
+        if self.direction == Direction::Forward {
+            // What is left before the merge of the key shown is too new, and passed over like all that is.
+            self.direction = Direction::Backward;
+            self.merge.prev()?;
+        }
+        self.find_prev()
+    }
+
+    fn begin(&mut self, direction: Direction) {
+        self.valid = false;
+        self.stopped = None;
+        self.direction = direction;
+    }
+
+    /// Goes forward to the first entry that shows a key; with `passing`, past all entries of `saved_key`.
+    fn find_next(&mut self, mut passing: bool) -> Result<()> {
+        let mut hidden = 0;
+        let mut too_new = 0;
+        self.sought.clear();
+        while self.merge.valid() {
+            self.count();
+            let entry = match key::parse(self.merge.key()) {
+                Ok(entry) => entry,
+                Err(error) => return Err(self.merge.damaged(error)),
+            };
+            if entry.sequence > self.sequence {
+                if self.passes == 0 {
+                    self.stopped = Some(entry.user_key.to_vec());
+                    return Ok(());
+                }
+                self.passes -= 1;
+                too_new += 1;
+                if too_new == 1 {
+                    save(&mut self.too_new, entry.user_key);
+                } else if too_new > STEPS_BEFORE_SEEK {
+                    too_new = 0;
+                    if self.user.compare(entry.user_key, &self.too_new).is_eq() {
+                        let target = SeekKey::new(entry.user_key, self.sequence);
+                        if self.seek_on(&target)? {
+                            continue;
+                        }
+                    }
+                }
+            } else if passing && self.user.compare(entry.user_key, &self.saved_key).is_le() {
+                hidden += 1;
+                if hidden > STEPS_BEFORE_SEEK {
+                    hidden = 0;
+                    let target = SeekKey::after_all(&self.saved_key);
+                    if self.seek_on(&target)? {
+                        continue;
+                    }
+                }
+            } else if entry.kind == ValueType::Deletion {
+                if self.passes == 0 {
+                    self.stopped = Some(entry.user_key.to_vec());
+                    return Ok(());
+                }
+                self.passes -= 1;
+                save(&mut self.saved_key, entry.user_key);
+                (passing, hidden) = (true, 0);
+            } else {
+                self.valid = true;
+                return Ok(());
+            }
+            self.merge.next()?;
+        }
+        Ok(())
+    }
+
+    /// Counts the bytes of the entry that is passed, and now and then what the tables make a read of it cost.
+    #[inline]
+    fn count(&mut self) {
+        let bytes = (self.merge.key().len() + self.merge.value().len()) as u64;
+        match self.until_sample.checked_sub(bytes) {
+            Some(left) => self.until_sample = left,
+            None => self.sample(bytes),
+        }
+    }
+
+    #[cold]
+    fn sample(&mut self, bytes: u64) {
+        let version = &self.view.version;
+        while self.until_sample < bytes {
+            version.sample(self.merge.key());
+            self.until_sample += version.tables().sample_period();
+        }
+        self.until_sample -= bytes;
+    }
+
+    /// Seeks a key further on. Within one search these keys only grow, so that entries out of order (in a damaged table
+    /// whose checksums are right) can't send it in a circle.
+    fn seek_on(&mut self, target: &SeekKey) -> Result<bool> {
+        let target = target.as_bytes();
+        let comparator = self.view.comparator();
+        if !self.sought.is_empty() && comparator.compare(target, &self.sought).is_le() {
+            return Ok(false);
+        }
+        save(&mut self.sought, target);
+        self.merge.seek(target)?;
+        Ok(true)
+    }
+
+    /// Goes backward until all entries of one key that has a value are passed, keeping its newest.
+    fn find_prev(&mut self) -> Result<()> {
+        let mut kind = ValueType::Deletion;
+        let mut last: Option<Vec<u8>> = None;
+        while self.merge.valid() {
+            self.count();
+            let entry = match key::parse(self.merge.key()) {
+                Ok(entry) => entry,
+                Err(error) => return Err(self.merge.damaged(error)),
+            };
+            if self.passes == 0 {
+                // Only between two keys: else the next search would begin where this one did.
+                match &last {
+                    None => last = Some(entry.user_key.to_vec()),
+                    Some(last) if self.user.compare(entry.user_key, last).is_lt() => {
+                        if kind == ValueType::Deletion {
+                            self.stopped = Some(entry.user_key.to_vec());
+                            return Ok(());
+                        }
+                        break;
+                    }
+                    Some(_) => {}
+                }
+            } else if kind == ValueType::Deletion || entry.sequence > self.sequence {
+                self.passes -= 1;
+            }
+            if entry.sequence <= self.sequence {
+                let other = kind == ValueType::Value
+                    && self.user.compare(entry.user_key, &self.saved_key).is_lt();
+                if other {
+                    break;
+                }
+                kind = entry.kind;
+                if kind == ValueType::Value {
+                    save(&mut self.saved_key, entry.user_key);
+                    if !self.keys_only {
+                        save(&mut self.saved_value, self.merge.value());
+                    }
+                    self.saved_sequence = entry.sequence;
+                }
+            }
+            self.merge.prev()?;
+        }
+        self.valid = kind == ValueType::Value;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor")
+            .field("at", &self.sequence)
+            .field("valid", &self.valid)
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
+    }
+}
+
+fn save(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.clear();
+    to.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests;
