@@ -1,7 +1,7 @@
 //! Layer `read`: tables, versions and views, and the iterators and cursors over them.
 //!
-//! Promises: what is read never changes, so a read takes no lock that a writer holds; whoever reads keeps what he reads in
-//! being.
+//! Promises: what is read never changes, so a read takes no lock that a writer holds; a reader keeps alive what it
+//! reads.
 //! Must not know: where a view comes from, who writes, or when files are removed.
 
 pub(crate) mod block_cache;

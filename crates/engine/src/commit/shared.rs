@@ -1,8 +1,8 @@
 //! [`Shared`]: what the engine's handles, the committing caller and the background thread share, and how they wait for each
 //! other.
 //!
-//! Promises: reads share no lock with writers; the view and the list of work change together, under one lock; whoever waits
-//! is woken by each step that was done, by each that failed, and by the close.
+//! Promises: reads share no lock with writers; the view and the list of work change together, under one lock; each step
+//! that was done or failed, and the close, wake all who wait.
 //! Must not know: how groups are committed, or how tables are written or compacted.
 
 use std::sync::Arc;

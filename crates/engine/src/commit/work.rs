@@ -1,6 +1,7 @@
 //! [`State`]: what the background thread is to do, and how it fared.
 //!
-//! Promises: what is frozen becomes tables oldest first; whoever waits for a step is told of failures of that step alone.
+//! Promises: what is frozen becomes tables oldest first; a caller that waits for a step is told of failures of that step
+//! alone.
 //! Must not know: how a step is done, or who does it.
 
 use std::collections::VecDeque;

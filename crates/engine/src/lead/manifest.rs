@@ -140,8 +140,8 @@ impl Manifest {
     /// Appends a change, syncs it, and gives the version it makes, which nobody has seen yet.
     ///
     /// # Errors
-    /// [`Corruption`](crate::ErrorKind::Corruption) if the change would break the order of a level: nothing was written. Any other error
-    /// has ended writing for good.
+    /// [`Corruption`](crate::ErrorKind::Corruption) if the change would break the order of a level: nothing was written.
+    /// Any other error has ended writing for good.
     pub(crate) fn apply(
         &mut self,
         change: Change,

@@ -2,8 +2,8 @@
 //!
 //! An opening that takes over from a process that was killed keeps everybody waiting until its first answer. Writing what
 //! the logs hold to tables and syncing them takes most of that time; reading and sorting it takes little. So an engine may
-//! be opened *unsettled* ([`Options::recover_in_background`]): the recovered entries are read from a [`Run`](crate::read::run::Run), a new log
-//! takes the new ones, and nothing else in the directory is touched. The background thread settles it before it does
+//! be opened *unsettled* ([`Options::recover_in_background`]): the recovered entries are read from a [`Run`](crate::read::run::Run), a
+//! new log takes the new ones, and nothing else in the directory is touched. The background thread settles it before it does
 //! anything else, but not before somebody needs that or the owner asks for it: in the first milliseconds of a takeover
 //! every survivor wants the processors and the disk.
 //!

@@ -1,5 +1,4 @@
-//! The files of a version's levels, as an iterator needs them: [`Levels`] keeps them in being, [`first_file_reaching`] finds
-//! one of them.
+//! The files of a version's levels, as an iterator needs them: [`Levels`] owns them, [`first_file_reaching`] finds one.
 //!
 //! Must not know: versions, or which files a level has.
 
@@ -9,7 +8,7 @@ use level_party_format::key::InternalComparator;
 
 use crate::read::files::{FileMeta, Tables};
 
-/// Whoever has the files of each level, and keeps them while he lives.
+/// The owner of the files of each level: while it lives, they are kept.
 pub(crate) trait Levels: Send + Sync {
     /// The files of a level, in order. A level beyond the last has none.
     fn files_of(&self, level: usize) -> &[Arc<FileMeta>];

@@ -62,7 +62,7 @@ impl Files {
 }
 
 impl LevelIter {
-    /// Over the files at `range` of one level, which are kept in being.
+    /// Over the files at `range` of one level, whose owner is kept alive.
     pub(crate) fn of_level(
         levels: Arc<dyn Levels>,
         level: usize,
