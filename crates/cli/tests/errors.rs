@@ -4,9 +4,7 @@
 
 use std::path::Path;
 
-use level_party_testkit::foreign::{
-    Compression, bedrock_world, git_lfs, riak, rocksdb, write_files,
-};
+use level_party_testkit::damage::{Compression, cases};
 use level_party_testkit::{Finished, ForeignLock, run, run_with_input};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
@@ -129,10 +127,10 @@ fn what_is_said_is_what_was_committed() {
     told.run(&["get", "DIR/db", "--open-timeout", "3", "a"]);
     drop(held);
     // Other products' directories.
-    write_files(&path("rocks"), &rocksdb());
-    write_files(&path("riak"), &riak());
-    write_files(&path("lfs"), &git_lfs(|_| false));
-    write_files(&path("world"), &bedrock_world(Compression::ZlibRaw));
+    cases::rocksdb().write_to(&path("rocks"));
+    cases::riak().write_to(&path("riak"));
+    cases::git_lfs_pointers(|_| true).write_to(&path("lfs"));
+    cases::compressed(Compression::ZlibRaw).write_to(&path("world"));
     told.run(&["get", "DIR/rocks", "a"]);
     told.run(&["repair", "DIR/riak", "--yes"]);
     told.run(&["verify", "DIR/lfs"]);

@@ -326,9 +326,9 @@ fn a_leaders_write_that_has_no_time_at_all_is_not_made() {
 
 #[test]
 fn a_writing_handle_beside_a_reader_of_a_bedrock_world_needs_zlib_raw() {
-    use level_party_testkit::foreign::{Compression as Blocks, bedrock_world, write_files};
+    use level_party_testkit::damage::{Compression as Blocks, cases};
     let dir = tempfile::tempdir().unwrap();
-    write_files(dir.path(), &bedrock_world(Blocks::ZlibRaw));
+    cases::compressed(Blocks::ZlibRaw).write_to(dir.path());
     let alone = Db::open(dir.path()).unwrap_err();
     let reader = Db::options().read_only(true).open(dir.path()).unwrap();
     let beside = Db::open(dir.path()).unwrap_err();

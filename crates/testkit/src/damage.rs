@@ -5,15 +5,15 @@
 
 mod bytes;
 pub mod cases;
-mod deflate;
 mod files;
 mod fixture;
 mod holdings;
 mod kept;
 mod sweep;
 
-pub use bytes::{BlockType, Log, Manifest, TableBytes};
-pub use deflate::{deflate, zlib};
+pub use level_party_format::table::Compression;
+
+pub use bytes::{Log, Manifest, TableBytes, UNKNOWN};
 pub use files::Files;
 pub use fixture::{KEYS, Version, key, unpack, value, versions, workload};
 pub use holdings::{Holdings, Record, stored_types};

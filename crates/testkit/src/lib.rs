@@ -26,7 +26,6 @@
 mod client;
 pub mod damage;
 mod exec_child;
-pub mod foreign;
 #[cfg(unix)]
 mod foreign_lock;
 mod history;

@@ -1,6 +1,6 @@
 //! Other products' directories, and files that are no database's: named, and nothing is changed.
 
-use level_party_testkit::damage::{BlockType, Files, cases, stored_types};
+use level_party_testkit::damage::{Compression, Files, cases, stored_types};
 
 use crate::Damaged;
 
@@ -23,8 +23,8 @@ fn refused_by_name(files: Files, words: &[&str]) {
     }
 }
 
-fn minecraft_is_read_and_kept(block_type: BlockType) {
-    let world = || Damaged::new(cases::minecraft(block_type));
+fn minecraft_is_read_and_kept(compression: Compression) {
+    let world = || Damaged::new(cases::compressed(compression));
     let damaged = world();
     damaged.says(0, &["repair"], &["nothing is wrong"]);
     damaged.says(0, &["repair", "--yes"], &["nothing is wrong"]);
@@ -55,18 +55,18 @@ fn the_game_reads(damaged: &Damaged) {
 
 #[test]
 fn minecraft_deflate_blocks_are_read_and_never_dropped() {
-    minecraft_is_read_and_kept(BlockType::Deflate);
+    minecraft_is_read_and_kept(Compression::ZlibRaw);
 }
 
 #[test]
 fn minecraft_zlib_blocks_are_read_and_never_dropped() {
-    minecraft_is_read_and_kept(BlockType::Zlib);
+    minecraft_is_read_and_kept(Compression::Zlib);
 }
 
 #[test]
 fn minecraft_world_is_not_written_to_by_default() {
-    for block_type in [BlockType::Deflate, BlockType::Zlib] {
-        let damaged = Damaged::new(cases::minecraft(block_type));
+    for compression in [Compression::ZlibRaw, Compression::Zlib] {
+        let damaged = Damaged::new(cases::compressed(compression));
         for command in [&["put", "a", "1"][..], &["del", "new"], &["compact"]] {
             damaged.refuses(command, &["Minecraft"]);
             damaged.is_unchanged();
@@ -77,7 +77,7 @@ fn minecraft_world_is_not_written_to_by_default() {
 
 #[test]
 fn minecraft_world_stays_usable_when_written_to_as_asked() {
-    let damaged = Damaged::new(cases::minecraft(BlockType::Deflate));
+    let damaged = Damaged::new(cases::compressed(Compression::ZlibRaw));
     let asked = ["--compression", "zlib-raw"];
     let put = ["put", "k0000", "changed"];
     damaged.says(0, &[&put[..], &asked[..]].concat(), &[]);
@@ -90,8 +90,8 @@ fn minecraft_world_stays_usable_when_written_to_as_asked() {
 
 #[test]
 fn repair_without_current_keeps_minecraft_blocks() {
-    for block_type in [BlockType::Deflate, BlockType::Zlib] {
-        let mut files = cases::minecraft(block_type);
+    for compression in [Compression::ZlibRaw, Compression::Zlib] {
+        let mut files = cases::compressed(compression);
         files.put("CURRENT", [0; 16]);
         let damaged = Damaged::new(files);
         damaged.says(0, &["repair", "--yes"], &["repaired"]);
@@ -101,33 +101,12 @@ fn repair_without_current_keeps_minecraft_blocks() {
 }
 
 #[test]
-fn rocksdb_directory_is_named_and_left_alone() {
-    refused_by_name(cases::rocksdb(), &["RocksDB"]);
-}
-
-#[test]
 fn rocksdb_tables_alone_are_named_and_left_alone() {
     let mut files = cases::rocksdb();
     for name in ["OPTIONS-000007", "IDENTITY", "CURRENT", "MANIFEST-000005"] {
         files.take(name);
     }
     refused_by_name(files, &["RocksDB"]);
-}
-
-#[test]
-fn riak_directory_is_named_and_left_alone() {
-    refused_by_name(cases::riak(), &["sst_"]);
-}
-
-#[test]
-fn git_lfs_pointers_are_named_and_left_alone() {
-    refused_by_name(cases::git_lfs_pointers(|_| true), &["Git LFS"]);
-}
-
-#[test]
-fn git_lfs_pointers_for_tables_alone_are_named() {
-    let files = cases::git_lfs_pointers(|name| name.ends_with(".ldb"));
-    refused_by_name(files, &["Git LFS"]);
 }
 
 #[test]

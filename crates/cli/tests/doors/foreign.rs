@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use level_party_testkit::foreign::{
-    Compression, Files, bedrock_world, git_lfs, riak, rocksdb, unknown_compression, write_files,
-};
+use level_party_testkit::damage::{Compression, Files, cases};
 use level_party_testkit::{ExecChild, Finished, run};
 
 use crate::{PROGRAM, SERVED_WITHIN, leader, refused, temp, within};
@@ -69,7 +67,7 @@ fn command((name, rest): (&str, &[&str]), dir: &Path) -> Finished {
 fn is_left_alone(files: &Files, words: &[&str]) {
     let tmp = temp();
     let dir = tmp.path().join("db");
-    write_files(&dir, files);
+    files.write_to(&dir);
     let before = contents(tmp.path());
     for given in COMMANDS {
         let done = command(*given, &dir);
@@ -84,18 +82,21 @@ fn is_left_alone(files: &Files, words: &[&str]) {
 
 #[test]
 fn every_command_names_a_rocksdb_database_and_leaves_it() {
-    is_left_alone(&rocksdb(), &["is a RocksDB database, not LevelDB"]);
+    is_left_alone(&cases::rocksdb(), &["is a RocksDB database, not LevelDB"]);
 }
 
 #[test]
 fn every_command_names_riaks_tables_and_leaves_them() {
-    is_left_alone(&riak(), &["Riak", "sst_0 to sst_6"]);
+    is_left_alone(&cases::riak(), &["Riak", "sst_0 to sst_6"]);
 }
 
 #[test]
 fn every_command_names_a_git_lfs_pointer_and_leaves_it() {
-    is_left_alone(&git_lfs(|_| false), &["Git LFS pointer", "git lfs pull"]);
-    let tables = git_lfs(|name| !name.ends_with(".ldb"));
+    is_left_alone(
+        &cases::git_lfs_pointers(|_| true),
+        &["Git LFS pointer", "git lfs pull"],
+    );
+    let tables = cases::git_lfs_pointers(|name| name.ends_with(".ldb"));
     is_left_alone(&tables, &["000005.ldb is a Git LFS pointer"]);
 }
 
@@ -104,7 +105,7 @@ fn a_bedrock_world_is_read_without_an_option_and_not_written() {
     for compression in [Compression::Zlib, Compression::ZlibRaw] {
         let tmp = temp();
         let dir = tmp.path().join("db");
-        write_files(&dir, &bedrock_world(compression));
+        cases::compressed(compression).write_to(&dir);
         let before = contents(&dir);
         for given in COMMANDS {
             if WRITERS.contains(&given.0) {
@@ -133,7 +134,7 @@ fn a_bedrock_world_is_read_without_an_option_and_not_written() {
 fn a_writer_beside_a_reader_of_a_bedrock_world_is_refused() {
     let tmp = temp();
     let dir = tmp.path().join("db");
-    write_files(&dir, &bedrock_world(Compression::ZlibRaw));
+    cases::compressed(Compression::ZlibRaw).write_to(&dir);
     let raw = ["--compression", "zlib-raw"];
     let mut leader = ExecChild::spawn_with(PROGRAM, &dir, raw);
     assert_eq!(leader.leader_pid(), leader.pid());
@@ -143,22 +144,6 @@ fn a_writer_beside_a_reader_of_a_bedrock_world_is_refused() {
     within(SERVED_WITHIN, "put", &dir, &rest).success();
     let read = within(SERVED_WITHIN, "get", &dir, &["a"]).success();
     assert_eq!(read.text(), "1\n");
-}
-
-#[test]
-fn repair_drops_no_sound_block_of_unknown_compression() {
-    let tmp = temp();
-    let dir = tmp.path().join("db");
-    write_files(&dir, &unknown_compression());
-    std::fs::remove_file(dir.join("CURRENT")).expect("removed");
-    let before = contents(&dir);
-    for given in [("repair", &[][..]), ("repair", &["--yes"])] {
-        let done = command(given, &dir);
-        refused(&done, &["000005.ldb has a sound block", "number 77"]);
-    }
-    let mut after = contents(&dir);
-    after.retain(|path, _| !path.ends_with("LOCK"));
-    assert!(after == before, "something was changed");
 }
 
 #[test]

@@ -94,13 +94,16 @@ pub(crate) fn check_all(fs: &dyn Fs, names: &[String]) -> Result<()> {
 }
 
 fn check_tables(fs: &dyn Fs, names: &[String], tables: &[&str]) -> Result<()> {
-    let others = names.iter().map(String::as_str).filter(|name| {
+    let is_other = |name: &&str| {
         let kind = filename::parse(name).map(|(kind, _)| kind);
         matches!(
             kind,
             Some(FileKind::Current | FileKind::Manifest | FileKind::Log)
         )
-    });
+    };
+    let mut others: Vec<&str> = names.iter().map(String::as_str).filter(is_other).collect();
+    // A directory lists its files in any order; the same one is named each time.
+    others.sort_unstable_by_key(|name| (*name != CURRENT, *name));
     for name in others {
         let file = fs.open_read(name).ok();
         if file.is_some_and(|file| is_lfs_pointer(file.as_ref())) {

@@ -145,7 +145,7 @@ impl Repair {
         };
         if let Some(refusal) = &examined.refusal {
             report.refusal = Some(refusal.to_string());
-            return match self.dry_run {
+            return match self.dry_run && refusal.kind() != ErrorKind::Unsupported {
                 true => Ok(report),
                 false => Err(refusal.clone()),
             };

@@ -420,10 +420,12 @@ impl Examiner {
         let fs = Arc::clone(self.tables.fs());
         let ends = succession::ends_of_readable(fs.as_ref(), &numbers);
         let mut last = chosen.map(|chosen| chosen.contents.last_sequence);
+        let batches_before = self.verified.batches;
         for (number, end) in numbers.into_iter().zip(ends) {
             let name = filename::log(number);
+            let is_first = self.verified.batches == batches_before;
             match fs.read(&name) {
-                Ok(bytes) => is_bad |= self.check_log(&name, &bytes, end, &mut last),
+                Ok(bytes) => is_bad |= self.check_log(&name, &bytes, end, &mut last, is_first),
                 Err(error) => {
                     is_bad = true;
                     self.bad(&Error::io("read", &name, error), &name);
@@ -434,13 +436,14 @@ impl Examiner {
     }
 
     /// Looks at a log whose records do not count from the sequence `end` on, and which goes on behind the sequence `at`, if
-    /// that is known. Gives whether it is bad.
+    /// that is known; the first one may begin anywhere. Gives whether it is bad.
     fn check_log(
         &mut self,
         name: &str,
         bytes: &[u8],
         end: Sequence,
         at: &mut Option<Sequence>,
+        is_first: bool,
     ) -> bool {
         let (mut late, mut is_bad) = (0, false);
         let mut bad = |problems: &mut Findings, offset: u64, what: String| {
@@ -452,15 +455,17 @@ impl Examiner {
                 LogItem::Record {
                     payload, offset, ..
                 } => match BatchRef::parse(&payload) {
-                    Ok(batch) if batch.count() == 0 => {
+                    Ok(batch) if succession::is_late(&batch, end) => late += 1,
+                    Ok(batch) => {
                         if offset == 0
+                            && (batch.count() == 0 || !is_first)
                             && let Some(gap) = succession::gap(&batch, *at)
                         {
                             bad(&mut self.problems, offset, gap);
                         }
-                    }
-                    Ok(batch) if succession::is_late(&batch, end) => late += 1,
-                    Ok(batch) => {
+                        if batch.count() == 0 {
+                            continue;
+                        }
                         self.verified.batches += 1;
                         let last = batch.sequence() + u64::from(batch.count()) - 1;
                         self.verified.last_sequence = self.verified.last_sequence.max(last);

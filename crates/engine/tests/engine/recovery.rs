@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use level_party_engine::{Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode, verify};
+use level_party_engine::{
+    Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode, Repair, verify,
+};
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename::CURRENT;
 use level_party_format::log::{LogItem, LogReader, LogWriter};
@@ -19,6 +21,14 @@ fn after_reboot() -> Options {
 
 fn shared(fs: &MemFs) -> Arc<dyn Fs> {
     Arc::new(fs.clone())
+}
+
+fn copy_of(fs: &MemFs) -> MemFs {
+    let copy = MemFs::new();
+    for name in fs.list().unwrap() {
+        copy.write(&name, fs.read(&name).unwrap());
+    }
+    copy
 }
 
 fn refused(fs: &MemFs, options: &Options) -> Error {
@@ -282,15 +292,52 @@ fn log_missing_between_two_openings_is_a_gap() {
     assert!(open(&fs, &tiny()).losses().is_empty());
 }
 
+/// A log that was begun because a memtable was full has no empty batch before its first write.
+#[test]
+fn log_missing_between_two_of_one_process_is_a_gap() {
+    let fs = with_log(&[b"a"]);
+    add_log(&fs, "000004.log", b"b", 2);
+    add_log(&fs, "000005.log", b"c", 3);
+    assert_eq!(contents(&open(&copy_of(&fs), &tiny())).len(), 3);
+    fs.remove("000004.log").unwrap();
+    let background = Options {
+        recover_in_background: true,
+        ..tiny()
+    };
+    for options in [tiny(), background] {
+        let error = refused(&fs, &options);
+        assert!(
+            error.to_string().contains("1 writes are missing"),
+            "{error}"
+        );
+    }
+    let foreign = Options {
+        foreign_logs: true,
+        ..tiny()
+    };
+    assert_eq!(contents(&open(&copy_of(&fs), &foreign)).len(), 2);
+    let engine = open(&copy_of(&fs), &after_reboot());
+    assert_eq!(contents(&engine).len(), 1);
+    assert!(
+        engine
+            .losses()
+            .iter()
+            .any(|what| what.contains("are missing"))
+    );
+    let repaired = Repair::new(shared(&fs), tiny())
+        .dry_run(false)
+        .run()
+        .unwrap();
+    assert!(repaired.problems[0].what.contains("1 writes are missing"));
+    assert_eq!(contents(&open(&fs, &tiny())).len(), 2);
+}
+
 #[test]
 fn harmless_torn_end_in_the_same_boot_is_no_loss() {
     let fs = with_log(&[b"a", b"b"]);
     fs.change("000003.log", |bytes| bytes.truncate(bytes.len() - 1))
         .unwrap();
-    let copy = MemFs::new();
-    for name in fs.list().unwrap() {
-        copy.write(&name, fs.read(&name).unwrap());
-    }
+    let copy = copy_of(&fs);
     let engine = open(&fs, &tiny());
     assert!(engine.losses().is_empty() && engine.recovered().dropped.len() == 1);
     let engine = open(&copy, &after_reboot());

@@ -7,23 +7,16 @@ use level_party_format::crc;
 use level_party_format::edit::{NewFile, VersionEdit};
 use level_party_format::key::{ValueType, append_internal_key};
 use level_party_format::log::LogWriter;
-use level_party_format::table::{BlockHandle, FOOTER_LEN, Footer};
+use level_party_format::table::{
+    BlockHandle, Compression, FOOTER_LEN, Footer, TableBuilder, TableOptions,
+};
 
-use super::deflate::{deflate, zlib};
 use crate::Op;
 
-/// How the blocks of a table are stored. The numbers are on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockType {
-    /// As they are.
-    Plain = 0,
-    /// As zlib streams: Minecraft Bedrock's first worlds. LevelDB 1.23 gives this number to zstd.
-    Zlib = 2,
-    /// As raw deflate: Minecraft Bedrock's worlds.
-    Deflate = 4,
-    /// As no LevelDB stores them. The checksum is right.
-    Unknown = 77,
-}
+/// A block's number for how it is stored: as it is.
+const PLAIN: u8 = 0;
+/// As no LevelDB stores it.
+pub const UNKNOWN: u8 = 77;
 
 /// An internal key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
@@ -32,7 +25,7 @@ type Entry = (Vec<u8>, Vec<u8>);
 #[derive(Debug, Clone)]
 pub struct TableBytes {
     entries: Vec<Entry>,
-    block_type: BlockType,
+    first_block: u8,
     entries_per_block: usize,
 }
 
@@ -47,7 +40,7 @@ impl TableBytes {
     pub fn new() -> Self {
         TableBytes {
             entries: Vec::new(),
-            block_type: BlockType::Plain,
+            first_block: PLAIN,
             entries_per_block: 20,
         }
     }
@@ -71,9 +64,9 @@ impl TableBytes {
         self
     }
 
-    /// How blocks are stored, the index too.
-    pub fn stored_as(mut self, block_type: BlockType) -> Self {
-        self.block_type = block_type;
+    /// Says of the first block that it is stored in a way that nobody knows. Its checksum is right.
+    pub fn with_unknown_block(mut self) -> Self {
+        self.first_block = UNKNOWN;
         self
     }
 
@@ -93,48 +86,63 @@ impl TableBytes {
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut index = BlockBuilder::new(1);
-        for entries in self.entries.chunks(self.entries_per_block) {
+        let chunks = self.entries.chunks(self.entries_per_block);
+        for (at, entries) in chunks.enumerate() {
             let mut block = BlockBuilder::new(16);
             for (key, value) in entries {
                 block.add(key, value);
             }
             let mut handle = Vec::new();
-            append_block(&mut out, block.finish(), self.block_type).encode(&mut handle);
+            let kind = if at == 0 { self.first_block } else { PLAIN };
+            append_block(&mut out, block.finish(), kind).encode(&mut handle);
             let (last, _) = entries.last().expect("a chunk is not empty");
             index.add(last, &handle);
         }
-        let metaindex = append_block(&mut out, BlockBuilder::new(1).finish(), self.block_type);
-        let index = append_block(&mut out, index.finish(), self.block_type);
+        let metaindex = append_block(&mut out, BlockBuilder::new(1).finish(), PLAIN);
+        let index = append_block(&mut out, index.finish(), PLAIN);
         out.extend(Footer { metaindex, index }.encode());
         debug_assert!(out.len() > FOOTER_LEN);
         out
     }
 
+    /// The file as this project's own writer compresses it.
+    pub fn compressed(&self, compression: Compression) -> Vec<u8> {
+        let mut builder = TableBuilder::new(TableOptions {
+            block_size: 400,
+            compression,
+            ..TableOptions::default()
+        });
+        for (key, value) in &self.entries {
+            builder.add(key, value);
+        }
+        builder.finish();
+        std::mem::take(builder.output())
+    }
+
     /// The table as a manifest names it.
     pub fn named(&self, number: u64) -> NewFile {
+        self.named_with(number, self.bytes().len())
+    }
+
+    /// The same, of a file with so many bytes.
+    pub fn named_with(&self, number: u64, size: usize) -> NewFile {
         let key = |entry: Option<&Entry>| entry.expect("a table with entries").0.clone();
         NewFile {
             number,
-            size: self.bytes().len() as u64,
+            size: size as u64,
             smallest: key(self.entries.first()),
             largest: key(self.entries.last()),
         }
     }
 }
 
-fn append_block(out: &mut Vec<u8>, contents: &[u8], block_type: BlockType) -> BlockHandle {
-    let stored = match block_type {
-        BlockType::Plain | BlockType::Unknown => contents.to_vec(),
-        BlockType::Zlib => zlib(contents),
-        BlockType::Deflate => deflate(contents),
-    };
-    let kind = block_type as u8;
+fn append_block(out: &mut Vec<u8>, contents: &[u8], kind: u8) -> BlockHandle {
     let handle = BlockHandle {
         offset: out.len() as u64,
-        size: stored.len() as u64,
+        size: contents.len() as u64,
     };
-    let sum = crc::extend(crc::crc32c(&stored), &[kind]);
-    out.extend(stored);
+    let sum = crc::extend(crc::crc32c(contents), &[kind]);
+    out.extend(contents);
     out.push(kind);
     out.extend(crc::mask(sum).to_le_bytes());
     handle

@@ -6,7 +6,7 @@ use level_party_format::table::FOOTER_LEN;
 use level_party_format::varint;
 
 use super::bytes::numbers;
-use super::{BlockType, Files, Log, Manifest, TableBytes};
+use super::{Compression, Files, Log, Manifest, TableBytes};
 use crate::Op;
 
 /// The comparator of Chrome's IndexedDB.
@@ -173,17 +173,23 @@ pub fn without_current() -> Files {
     files
 }
 
-/// A world of Minecraft Bedrock: 100 entries in a table whose blocks are stored as zlib or deflate, and a log with one
-/// more (`new`).
-pub fn minecraft(block_type: BlockType) -> Files {
-    let table = TableBytes::numbered("k", 100, 1).stored_as(block_type);
+/// A database of 100 entries in a table whose blocks are compressed so, and a log with one more (`new`). With zlib or raw
+/// deflate it is a world of Minecraft Bedrock.
+pub fn compressed(compression: Compression) -> Files {
+    let table = TableBytes::numbered("k", 100, 1);
     let log = Log::new().batch(201, &[put("new", "1")]);
-    bytewise(1, &table, 200, &log)
+    let mut files = bytewise(1, &table, 200, &log);
+    let bytes = table.compressed(compression);
+    let named = table.named_with(5, bytes.len());
+    let manifest = Manifest::new([(1, named)]).numbers(7, 8, 200);
+    files.put("000005.ldb", bytes);
+    files.put("MANIFEST-000006", manifest.bytes());
+    files
 }
 
-/// A table with sound blocks of a compression that nobody knows, and an empty log.
+/// A table with a sound block, its first, of a compression that nobody knows, and an empty log.
 pub fn unknown_compression() -> Files {
-    let table = TableBytes::numbered("k", 100, 1).stored_as(BlockType::Unknown);
+    let table = TableBytes::numbered("k", 100, 1).with_unknown_block();
     bytewise(1, &table, 100, &Log::new())
 }
 

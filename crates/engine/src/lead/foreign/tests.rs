@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use level_party_format::Comparator;
 use level_party_format::table::Compression;
-use level_party_testkit::foreign::{self as made, Files};
+use level_party_testkit::damage::{Files, cases};
 
 use super::*;
 use crate::testing::WatchedFs;
@@ -11,7 +11,7 @@ use crate::{Engine, MemFs, Repair, Write, WriteBatch, verify};
 /// A directory of these files. Of a directory in it only the name is there, as `list` gives it.
 fn directory(files: &Files) -> MemFs {
     let fs = MemFs::new();
-    for (name, bytes) in files {
+    for (name, bytes) in &files.0 {
         match name.split_once('/') {
             Some((directory, _)) => fs.write(directory, Vec::new()),
             None => fs.write(name, bytes.clone()),
@@ -61,7 +61,7 @@ fn is_refused(files: &Files, words: &str) {
 }
 
 fn without(mut files: Files, name: &str) -> Files {
-    files.retain(|(there, _)| there != name);
+    files.take(name);
     files
 }
 
@@ -122,36 +122,36 @@ fn count(engine: &Engine) -> usize {
 
 #[test]
 fn rocksdb_is_named_by_each_of_its_marks() {
-    let whole = made::rocksdb();
+    let whole = cases::rocksdb();
     is_refused(&whole, "a RocksDB database");
     let no_options = without(whole, "OPTIONS-000007");
     is_refused(&no_options, "the manifest says so");
     let no_current = without(no_options.clone(), "CURRENT");
     is_refused(&no_current, "the manifest says so");
-    let table_alone = without(no_current, "MANIFEST-000004");
+    let table_alone = without(no_current, "MANIFEST-000005");
     is_refused(&table_alone, "000009.sst says so");
 }
 
 #[test]
 fn riak_is_named_while_its_tables_are_not_here() {
-    is_refused(&made::riak(), "sst_0 to sst_6");
-    is_refused(&without(made::riak(), "CURRENT"), "sst_0 to sst_6");
+    is_refused(&cases::riak(), "sst_0 to sst_6");
+    is_refused(&without(cases::riak(), "CURRENT"), "sst_0 to sst_6");
     // One table of two was moved up.
-    let mut half = made::riak();
-    half[0].0 = "000008.sst".into();
-    half.push(("sst_0/other".into(), Vec::new()));
+    let mut half = cases::riak();
+    let table = half.take("sst_0/000008.sst");
+    half.put("000008.sst", table);
+    half.put("sst_0/other", "");
     is_refused(&half, "sst_0 to sst_6");
 }
 
 #[test]
 fn riak_with_all_tables_moved_up_opens() {
-    let mut moved = made::riak();
-    for (name, _) in &mut moved {
-        if let Some((_, table)) = name.split_once('/') {
-            *name = table.to_owned();
-        }
+    let mut moved = cases::riak();
+    for name in ["sst_0/000008.sst", "sst_1/000005.sst"] {
+        let table = moved.take(name);
+        moved.put(name.split_once('/').unwrap().1, table);
     }
-    moved.push(("sst_0/none".into(), Vec::new()));
+    moved.put("sst_0/none", "");
     let engine = Engine::open(Arc::new(directory(&moved)), Options::default()).unwrap();
     assert_eq!(count(&engine), 100);
     engine.close().unwrap();
@@ -166,18 +166,18 @@ fn riak_with_entries_of_its_own_in_the_manifest_is_named() {
     let mut manifest = Vec::new();
     let record = [&edit.encode()[..], &[RIAK_TAG as u8, 0, 8]].concat();
     level_party_format::log::LogWriter::new().add_record(&record, &mut manifest);
-    let mut files = without(made::riak(), "MANIFEST-000004");
-    files.push(("MANIFEST-000004".into(), manifest));
+    let mut files = cases::riak();
+    files.put("MANIFEST-000009", manifest);
     is_refused(&files, "open it with Riak");
 }
 
 #[test]
 fn git_lfs_pointers_are_named_wherever_they_are() {
-    for missing in ["CURRENT", "MANIFEST-000004", "000010.log", "000005.ldb"] {
-        let files = made::git_lfs(|name| name != missing);
+    for missing in ["CURRENT", "MANIFEST-000006", "000007.log", "000005.ldb"] {
+        let files = cases::git_lfs_pointers(|name| name == missing);
         is_refused(&files, &format!("{missing} is a Git LFS pointer"));
     }
-    is_refused(&made::git_lfs(|_| false), "git lfs pull");
+    is_refused(&cases::git_lfs_pointers(|_| true), "git lfs pull");
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn an_lfs_pointer_beyond_the_sample_fails_its_table_alone() {
     let (all, sampled) = (tables(&names), sample(&tables(&names)));
     assert_eq!(sampled.len(), SAMPLE);
     let hidden = all.iter().find(|name| !sampled.contains(name)).unwrap();
-    let pointer = &made::git_lfs(|_| false)[0].1;
-    files.write(hidden, pointer.clone());
+    let pointers = cases::git_lfs_pointers(|_| true);
+    files.write(hidden, pointers.get("CURRENT").to_vec());
     let engine = Engine::open(Arc::new(files.clone()), options).unwrap();
     let errors: Vec<_> = (0..400)
         .filter_map(|at| engine.get(format!("{at:06}").as_bytes()).err())
@@ -217,23 +217,23 @@ fn an_lfs_pointer_beyond_the_sample_fails_its_table_alone() {
 
 #[test]
 fn ordinary_directories_are_not_taken_for_foreign() {
-    let ordinary = made::bedrock_world(Compression::Snappy);
+    let ordinary = cases::compressed(Compression::Snappy);
     let with = |name: &str, bytes: &str| {
         let mut files = ordinary.clone();
-        files.push((name.into(), bytes.into()));
+        files.put(name, bytes);
         files
     };
     for files in [
         ordinary.clone(),
-        made::bedrock_world(Compression::Zstd),
-        made::bedrock_world(Compression::None),
+        cases::compressed(Compression::Zstd),
+        cases::compressed(Compression::None),
         with("OPTIONS-000007", "mine"),
         with("OPTIONS-", "rocksdb_version"),
         with("OPTIONS-mine", "rocksdb_version"),
         with("IDENTITY", "00000000-0000-4000-8000-000000000000"),
         with("sst_7", ""),
         with("sst_0", ""),
-        Vec::new(),
+        Files::new(),
     ] {
         let fs = directory(&files);
         refuse_foreign(&fs, &Options::default()).unwrap();
@@ -243,7 +243,7 @@ fn ordinary_directories_are_not_taken_for_foreign() {
 #[test]
 fn an_opening_looks_into_few_of_many_tables() {
     let watched = WatchedFs::default();
-    let table = made::bedrock_world(Compression::Snappy).remove(0).1;
+    let table = cases::compressed(Compression::Snappy).take("000005.ldb");
     for number in 1..1000 {
         watched.files.write(&filename::table(number), table.clone());
     }
@@ -262,7 +262,7 @@ fn an_opening_looks_into_few_of_many_tables() {
 #[test]
 fn a_bedrock_world_is_read_whichever_of_its_types() {
     for compression in [Compression::Zlib, Compression::ZlibRaw] {
-        let files = directory(&made::bedrock_world(compression));
+        let files = directory(&cases::compressed(compression));
         let fs: Arc<dyn Fs> = Arc::new(files.clone());
         assert!(verify(&fs, &Comparator::default()).unwrap().is_sound());
         let engine = Engine::open(fs, read_only()).unwrap();
@@ -279,7 +279,7 @@ fn writing_to_a_bedrock_world_needs_zlib_raw() {
         ..zlib_raw()
     };
     for compression in [Compression::Zlib, Compression::ZlibRaw] {
-        let files = directory(&made::bedrock_world(compression));
+        let files = directory(&cases::compressed(compression));
         let before = contents(&files);
         for options in [Options::default(), zstd.clone()] {
             let error = Engine::open(Arc::new(files.clone()), options)
@@ -299,7 +299,7 @@ fn writing_to_a_bedrock_world_needs_zlib_raw() {
 #[test]
 fn what_is_written_to_a_bedrock_world_is_raw_deflate_or_plain() {
     for options in [read_only(), zlib_raw()] {
-        let files = directory(&made::bedrock_world(Compression::ZlibRaw));
+        let files = directory(&cases::compressed(Compression::ZlibRaw));
         // What the log holds becomes a table, and a compaction rewrites the other.
         let engine = Engine::open(Arc::new(files.clone()), options).unwrap();
         for at in 0..100 {
@@ -315,7 +315,7 @@ fn what_is_written_to_a_bedrock_world_is_raw_deflate_or_plain() {
 
 #[test]
 fn a_repair_of_a_bedrock_world_writes_raw_deflate() {
-    let files = directory(&made::bedrock_world(Compression::ZlibRaw));
+    let files = directory(&cases::compressed(Compression::ZlibRaw));
     files.remove("CURRENT").unwrap();
     let fs: Arc<dyn Fs> = Arc::new(files.clone());
     let repair = Repair::new(Arc::clone(&fs), Options::default()).dry_run(false);
@@ -328,7 +328,7 @@ fn a_repair_of_a_bedrock_world_writes_raw_deflate() {
 
 #[test]
 fn repair_refuses_to_drop_a_block_of_unknown_compression() {
-    let files = directory(&made::unknown_compression());
+    let files = directory(&cases::unknown_compression());
     files.remove("CURRENT").unwrap();
     let before = contents(&files);
     for dry_run in [true, false] {
@@ -342,7 +342,7 @@ fn repair_refuses_to_drop_a_block_of_unknown_compression() {
 
 #[test]
 fn a_block_of_unknown_compression_fails_its_reads_alone() {
-    let files = directory(&made::unknown_compression());
+    let files = directory(&cases::unknown_compression());
     let engine = Engine::open(Arc::new(files.clone()), Options::default()).unwrap();
     let error = engine.get(b"k0000").unwrap_err();
     assert_eq!(error.unknown_compression(), Some(77), "{error}");

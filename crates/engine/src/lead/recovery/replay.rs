@@ -319,11 +319,16 @@ impl<'a> Replay<'a> {
         Ok(counts.then(|| memory::bytes_for(batch.iter())))
     }
 
-    /// What is missing before a log that begins with this batch. A log that begins so is ours, whoever may have written the
-    /// others.
+    /// What is missing before a log that begins with this batch. A log that begins with an empty one is ours, whoever may
+    /// have written the others. In the boot in which they were written, a log of ours that was begun while the engine ran
+    /// goes on where the one before it ended.
     fn gap_before(&self, batch: &BatchRef<'_>, offset: u64) -> Option<String> {
-        let is_beginning = offset == 0 && batch.count() == 0;
-        is_beginning.then(|| succession::gap(batch, Some(self.last)))?
+        let goes_on = self.behind > 0
+            && self.options.recovery == RecoveryMode::SameBoot
+            && !self.options.foreign_logs
+            && !succession::is_late(batch, self.end);
+        let says_so = offset == 0 && (batch.count() == 0 || goes_on);
+        says_so.then(|| succession::gap(batch, Some(self.last)))?
     }
 
     /// Goes on to a batch's last sequence. False: it does not count.
