@@ -105,10 +105,15 @@ pub(crate) fn ends_of(fs: &dyn Fs, logs: &[u64]) -> Result<Vec<Sequence>> {
     Ok(ends(&beginnings))
 }
 
-/// The same where some of them may be damaged.
+/// The same where some of them may be damaged. A successor never begins before its predecessor, so logs whose beginnings
+/// descend have been mixed up, and none bounds another.
 pub(crate) fn ends_of_readable(fs: &dyn Fs, logs: &[u64]) -> Vec<Sequence> {
     let beginning = |number: &u64| beginning_at(fs, *number).ok().flatten();
-    ends(&logs.iter().map(beginning).collect::<Vec<_>>())
+    let beginnings: Vec<_> = logs.iter().map(beginning).collect();
+    match beginnings.iter().flatten().is_sorted_by_key(|it| it.first) {
+        true => ends(&beginnings),
+        false => vec![Sequence::MAX; logs.len()],
+    }
 }
 
 fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {

@@ -80,7 +80,13 @@ pub(super) fn unrecovered(bytes: &[u8]) -> (Option<Sequence>, Vec<Cow<'_, [u8]>>
             LogItem::Torn { .. } => break,
         };
         let end = match BatchRef::parse(&payload) {
-            Ok(batch) if batch.count() == 0 => continue,
+            // The beginning of a log of ours says how far the logs before it reach.
+            Ok(batch) if batch.count() == 0 => {
+                if !has_flaw {
+                    recovered_to = recovered_to.max(batch.sequence());
+                }
+                continue;
+            }
             Ok(batch) => batch.sequence() + u64::from(batch.count()),
             Err(_) => {
                 has_flaw = true;
