@@ -38,9 +38,8 @@ impl LeftOut {
         match self.count {
             0 => Ok(()),
             count => Err(Failure::Database(format!(
-                "{} left out, which {} too large to be read; all others were read",
+                "{} too large to read and left out; all others were read",
                 counted(count, "entry was", "entries were"),
-                if count == 1 { "is" } else { "are" }
             ))),
         }
     }

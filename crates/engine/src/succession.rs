@@ -128,8 +128,12 @@ fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {
 pub(crate) fn gap(beginning: &BatchRef<'_>, last: Option<Sequence>) -> Option<String> {
     let (first, last) = (beginning.sequence(), last?);
     let missing = first.checked_sub(last + 1).filter(|missing| *missing > 0)?;
+    let missing = match missing {
+        1 => "1 write is".to_owned(),
+        count => format!("{count} writes are"),
+    };
     Some(format!(
-        "it begins with the sequence {first}, but what comes before it ends at {last}: {missing} writes are missing"
+        "it begins with the sequence {first}, but what comes before it ends at {last}: {missing} missing"
     ))
 }
 

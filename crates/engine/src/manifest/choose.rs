@@ -182,7 +182,8 @@ fn current_name(fs: &dyn Fs) -> Result<Result<String>> {
     let file = match fs.open_read(CURRENT) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Err(Error::io("read", CURRENT, error)));
+            let what = Corruption::new("it is missing");
+            return Ok(Err(Error::corruption(CURRENT, what)));
         }
         Err(error) => return Err(Error::io("open", CURRENT, error)),
     };
