@@ -38,8 +38,9 @@ impl LeftOut {
         match self.count {
             0 => Ok(()),
             count => Err(Failure::Database(format!(
-                "{} too large to read and left out; all others were read",
+                "{} left out because {} too large to read; all others were read",
                 counted(count, "entry was", "entries were"),
+                if count == 1 { "it is" } else { "they are" },
             ))),
         }
     }

@@ -240,7 +240,7 @@ fn damaged_table_is_filled_up_from_older_ones_in_its_range_alone() {
         repaired
             .actions
             .iter()
-            .any(|it| it.contains("may come back there"))
+            .any(|it| it.contains("may come back among them"))
     );
     assert_eq!(shown(&maker.fs), map(&[("k", "kept"), ("l", "newer")]));
 }
@@ -496,7 +496,7 @@ fn two_histories_in_logs_are_both_kept_and_said() {
         .change("MANIFEST-000004", |bytes| bytes.clear())
         .unwrap();
     let repaired = maker.repair();
-    let said = |it: &&String| it.contains("sequences that batches before them have too");
+    let said = |it: &&String| it.contains("repeat sequences of earlier batches");
     assert_eq!(
         repaired.actions.iter().filter(said).count(),
         0,
@@ -605,26 +605,36 @@ fn aside_batches_come_back_where_nothing_was_written_since() {
 }
 
 #[test]
-fn aside_batches_replace_what_the_log_was_written_over() {
-    let mut maker = Maker::new();
-    let table = maker.table(3, &[("a", 1, Some("old")), ("b", 2, Some("old"))]);
-    maker.edit(5, 2, &[], vec![(1, table)]);
-    let entries = [("a", 3, Some("damaged")), ("b", 4, Some("aside"))];
-    maker.log_from(5, Some(3), &entries);
-    maker.manifest(4, 0);
-    let log = maker.fs.read("000005.log").unwrap();
-    let at = log.windows(7).position(|it| it == b"damaged").unwrap();
-    maker
-        .fs
-        .change("000005.log", |bytes| bytes[at] ^= 1)
-        .unwrap();
-    let options = Options {
-        recovery: RecoveryMode::AfterReboot,
-        ..Options::default()
-    };
-    open(&maker.fs, &options).close().unwrap();
-    maker.repair();
-    assert_eq!(shown(&maker.fs), map(&[("a", "old"), ("b", "aside")]));
+fn aside_batches_replace_older_entries_after_a_bad_first_write() {
+    for beginning in [Some(3), None] {
+        for since in [false, true] {
+            let mut maker = Maker::new();
+            let old = [("a", 1, Some("old")), ("b", 2, Some("old"))];
+            let table = maker.table(3, &old);
+            maker.edit(5, 2, &[], vec![(1, table)]);
+            let entries = [("a", 3, Some("damaged")), ("b", 4, Some("aside"))];
+            maker.log_from(5, beginning, &entries);
+            maker.manifest(4, 0);
+            let log = maker.fs.read("000005.log").unwrap();
+            let at = log.windows(7).position(|it| it == b"damaged").unwrap();
+            maker
+                .fs
+                .change("000005.log", |bytes| bytes[at] ^= 1)
+                .unwrap();
+            let options = Options {
+                recovery: RecoveryMode::AfterReboot,
+                ..Options::default()
+            };
+            let engine = open(&maker.fs, &options);
+            if since {
+                put(&engine, b"b", b"since").unwrap();
+            }
+            engine.close().unwrap();
+            maker.repair();
+            let newest = if since { "since" } else { "aside" };
+            assert_eq!(shown(&maker.fs), map(&[("a", "old"), ("b", newest)]));
+        }
+    }
 }
 
 #[test]
