@@ -93,7 +93,7 @@ pub struct Target {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Opening")]
     pub open_timeout: Duration,
 
-    /// Compress the blocks of new tables so; a Minecraft Bedrock world is written to with `zlib-raw` alone
+    /// Compress new tables with this; writing to a Minecraft Bedrock world requires `zlib-raw`
     #[arg(
         long,
         value_name = "KIND",
@@ -107,12 +107,12 @@ pub struct Target {
 /// How new tables are compressed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
 pub enum Compression {
-    /// Not at all
+    /// No compression
     None,
-    /// As any LevelDB reads it
+    /// Snappy, which every LevelDB reads
     #[default]
     Snappy,
-    /// As Minecraft Bedrock alone reads it
+    /// Raw deflate, which only Minecraft Bedrock reads
     ZlibRaw,
 }
 

@@ -128,9 +128,9 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
         ErrorKind::ConnectionLost => {
             Some("hint: with `--retry true` calls go on with the next leader")
         }
-        ErrorKind::Corruption => {
-            Some("hint: `repair` says what is damaged and what it would do about it")
-        }
+        ErrorKind::Corruption => Some(
+            "hint: `repair` shows the damage and what it would do; it changes nothing without --yes",
+        ),
         _ => None,
     }
 }
@@ -148,17 +148,17 @@ fn is_out_of_space(error: &level_party::Error) -> bool {
     words.iter().any(|words| error.message().contains(words))
 }
 
-/// Says what somebody should see to.
+/// Prints a warning: somebody should act on it.
 pub fn warn(what: impl std::fmt::Display) {
     say(format_args!("{WARNING}warning:{WARNING:#} {what}"));
 }
 
-/// Says what does no harm, but may be wondered at.
+/// Prints a note: it needs no action.
 pub fn note(what: impl std::fmt::Display) {
     say(format_args!("note: {what}"));
 }
 
-/// Says what can be done.
+/// Prints a hint: what the user can do.
 pub fn say_hint(what: impl std::fmt::Display) {
     say(format_args!("{HINT}hint:{HINT:#} {what}"));
 }

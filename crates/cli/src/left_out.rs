@@ -38,9 +38,9 @@ impl LeftOut {
         match self.count {
             0 => Ok(()),
             count => Err(Failure::Database(format!(
-                "{} left out, which {} too large to be read; all others were read",
+                "{} left out because {} too large to read; all others were read",
                 counted(count, "entry was", "entries were"),
-                if count == 1 { "is" } else { "are" }
+                if count == 1 { "it is" } else { "they are" },
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! What is said of the database that a command opened: what its openings lost.
+//! Warnings about what openings of the database lost.
 //!
 //! What it promises: standard error has each loss once a command, also one that comes to light later, when another process
 //! begins to lead; a few in words and the number of the others. What it must not know: how a loss is mended.
@@ -13,12 +13,12 @@ use crate::failure::{note, say_hint, warn};
 /// Losses that are said one by one.
 const SHOWN: usize = 4;
 
-/// Says what is to be known of `db` in the directory `dir`, now and later.
+/// Warns of the losses of `db` in the directory `dir`, now and later.
 pub fn begin(db: &Db, dir: &Path) {
     let opening = db.opening();
     let mut told = Told::default();
     told.tell(&opening, dir);
-    // Without a thread it is said by the next command.
+    // If no thread can be started, the next command warns.
     if let Ok(events) = db.events() {
         let dir = dir.to_path_buf();
         let _ = std::thread::Builder::new().spawn(move || {
@@ -31,12 +31,12 @@ pub fn begin(db: &Db, dir: &Path) {
     }
 }
 
-/// Says what is to be known of `db` now.
+/// Warns of the losses of `db` that are known now.
 pub fn now(db: &Db, dir: &Path) {
     Told::default().tell(&db.opening(), dir);
 }
 
-/// What was said already.
+/// The losses that this command has warned of.
 #[derive(Default)]
 struct Told {
     losses: BTreeSet<String>,
@@ -61,9 +61,13 @@ impl Told {
         }
         shortened(&new, |what| warn(format_args!("recovery: {what}")));
         let dir = dir.display();
-        say_hint(format_args!(
-            "`level-party repair {dir}` may bring back what was set aside; `level-party acknowledge {dir}` ends this warning"
-        ));
+        let end = format!("`level-party acknowledge {dir}` ends this warning");
+        match new.iter().any(|loss| loss.contains("set aside")) {
+            true => say_hint(format_args!(
+                "`level-party repair {dir}` shows what it can bring back; {end}"
+            )),
+            false => say_hint(end),
+        }
         self.losses.extend(new);
     }
 }

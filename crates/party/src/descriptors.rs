@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use level_party_os::descriptors;
 
-/// Raises the soft limit to the hard one, the first time it is called. What is refused is lived without.
+/// Raises the soft limit to the hard one, the first time it is called. A refusal by the system is not an error.
 pub(crate) fn raise_limit() {
     static RAISED: Once = Once::new();
     RAISED.call_once(|| {

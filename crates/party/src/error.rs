@@ -165,9 +165,9 @@ impl Error {
         self
     }
 
-    /// What keeps a process from leading in the directory `path`.
+    /// Adds that a process cannot lead, and so not open, the database in the directory `path`.
     pub(crate) fn cannot_lead(self, path: &Path) -> Self {
-        self.context(format_args!("cannot lead in {}", path.display()))
+        self.context(format_args!("cannot open {}", path.display()))
     }
 
     /// An error of the operating system met while doing `what`.

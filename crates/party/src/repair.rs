@@ -38,7 +38,7 @@ impl Default for RepairOptions {
 }
 
 impl RepairOptions {
-    /// Whether to say what would be done and to change nothing (default no).
+    /// Whether to report what a repair would do, without any change (default no).
     pub fn dry_run(mut self, yes: bool) -> Self {
         self.dry_run = yes;
         self

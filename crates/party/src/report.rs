@@ -92,7 +92,7 @@ pub struct Destroyed {
 pub struct RepairReport {
     /// What is wrong: a few examples for each file, and a count.
     pub problems: Vec<Problem>,
-    /// What openings have left out or set aside and nobody has acknowledged, a sentence each. A repair ends the telling.
+    /// What openings have left out or set aside and nobody has acknowledged, a sentence each. A repair ends these reports.
     pub losses: Vec<String>,
     /// What is to be done, or was done, a sentence each. If there is nothing, nothing is done.
     pub actions: Vec<String>,

@@ -1,4 +1,4 @@
-//! `acknowledge`: have no command warn any more of what openings of the database lost.
+//! `acknowledge`: ends the warnings about what earlier openings of the database lost.
 
 use clap::Args;
 use serde_json::json;
@@ -7,9 +7,9 @@ use crate::args::Target;
 use crate::failure::{Result, say};
 use crate::output::{Output, Report};
 
-/// Say that you have seen what openings of the database lost; no command warns of it any more.
+/// End the warnings about what earlier openings of the database lost.
 ///
-/// It prints what that was, a line each. Files that were set aside stay, and `repair` can still bring back what is in them.
+/// It prints each loss on a line of its own. Files that an opening set aside stay, and `repair` can still bring back what is in them.
 #[derive(Args, Debug)]
 pub struct Acknowledge {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct Acknowledge {
 }
 
 impl Acknowledge {
-    /// Has it forgotten, and prints it.
+    /// Clears the record of losses, and prints it.
     pub fn run(self) -> Result<()> {
         let db = self.target.open_quietly()?;
         let losses = db.acknowledge_losses()?;
@@ -33,7 +33,7 @@ impl Acknowledge {
         output.flush()?;
         say(match losses.len() {
             0 => "there was nothing to acknowledge",
-            _ => "acknowledged: no command warns of this any more",
+            _ => "acknowledged: commands no longer warn of this",
         });
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `repair`: make of a damaged database one that opens.
+//! `repair`: reports damage, and makes a damaged database usable again.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,26 @@ use level_party::{Db, ErrorKind};
 use crate::failure::{Failure, Result, say};
 use crate::output::Output;
 
+/// Files set aside that are listed; `--json` lists all.
+const ASIDE_SHOWN: usize = 20;
+
 /// Say what is damaged and what a repair would do; with --yes do it.
 ///
-/// Nobody may have the database open. Nothing is deleted: files that the repaired database does not use stay, with names that begin with level-party.replaced-. Writes that an opening has set aside (level-party.aside-) come back. Exits with 1 where something is to be done and was not.
+/// No process may have the database open. A repair deletes nothing: it renames the files that the repaired database does not use to level-party.replaced-NAME. It brings back the writes that an earlier opening set aside in level-party.aside-NAME. The exit code is 1 if a repair is needed and was not made.
 #[derive(Args, Debug)]
 pub struct Repair {
     /// The LevelDB directory
     dir: PathBuf,
 
-    /// Do it; without this nothing is changed
+    /// Make the repair; without this nothing is changed
     #[arg(long)]
     yes: bool,
 
-    /// Leave what openings have set aside where it is
+    /// Do not bring back what earlier openings set aside
     #[arg(long)]
     leave_aside: bool,
 
-    /// Make an empty database where nothing of its files can be read
+    /// Make an empty database if no entry can be kept
     #[arg(long)]
     allow_empty: bool,
 
@@ -65,20 +68,24 @@ impl Repair {
             for lost in &report.lost {
                 output.line(format_args!("lost     {lost}"))?;
             }
-            for (was, is) in &report.aside {
+            for (was, is) in report.aside.iter().take(ASIDE_SHOWN) {
                 output.line(format_args!("aside    {was} is {is} now"))?;
+            }
+            if report.aside.len() > ASIDE_SHOWN {
+                let more = report.aside.len() - ASIDE_SHOWN;
+                output.line(format_args!("aside    and {more} more files"))?;
             }
         }
         output.flush()?;
         if let Some(refusal) = report.refusal {
-            say(format_args!("it can't be repaired: {refusal}"));
+            say(format_args!("a repair is refused: {refusal}"));
             return Err(Failure::Difference);
         }
         match (report.actions.is_empty(), report.done) {
             (true, _) => say("nothing is wrong, nothing was done"),
             (false, true) => say("repaired"),
             (false, false) => {
-                say("nothing was changed; --yes does what is to be done");
+                say("nothing was changed; --yes makes the repair");
                 return Err(Failure::Difference);
             }
         }
@@ -86,11 +93,11 @@ impl Repair {
     }
 }
 
-/// Why nothing was repaired: not with the hint that damage has elsewhere, to repair it.
+/// Why nothing was repaired. Other commands hint at `repair` here, which would lead in a circle.
 fn refused(error: level_party::Error) -> Failure {
     match error.kind() {
         ErrorKind::Corruption => Failure::Database(format!(
-            "{error}\nhint: `--allow-empty` makes an empty database of it, and sets all its files aside"
+            "{error}\nhint: `--allow-empty` makes an empty database here and sets all files aside"
         )),
         _ => error.into(),
     }

@@ -37,7 +37,7 @@ impl Verify {
             }
             let found = match report.problems.len() as u64 {
                 0 if report.losses.is_empty() => "nothing is wrong".to_string(),
-                0 => "the files are sound, but something was lost".to_string(),
+                0 => "the files are sound, but earlier openings lost something".to_string(),
                 wrong => counted(wrong, "problem", "problems"),
             };
             output.line(format_args!(

@@ -105,10 +105,15 @@ pub(crate) fn ends_of(fs: &dyn Fs, logs: &[u64]) -> Result<Vec<Sequence>> {
     Ok(ends(&beginnings))
 }
 
-/// The same where some of them may be damaged.
+/// The same where some of them may be damaged. A successor never begins before its predecessor, so logs whose beginnings
+/// descend have been mixed up, and none bounds another.
 pub(crate) fn ends_of_readable(fs: &dyn Fs, logs: &[u64]) -> Vec<Sequence> {
     let beginning = |number: &u64| beginning_at(fs, *number).ok().flatten();
-    ends(&logs.iter().map(beginning).collect::<Vec<_>>())
+    let beginnings: Vec<_> = logs.iter().map(beginning).collect();
+    match beginnings.iter().flatten().is_sorted_by_key(|it| it.first) {
+        true => ends(&beginnings),
+        false => vec![Sequence::MAX; logs.len()],
+    }
 }
 
 fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {
@@ -123,8 +128,12 @@ fn beginning_at(fs: &dyn Fs, number: u64) -> Result<Option<Beginning>> {
 pub(crate) fn gap(beginning: &BatchRef<'_>, last: Option<Sequence>) -> Option<String> {
     let (first, last) = (beginning.sequence(), last?);
     let missing = first.checked_sub(last + 1).filter(|missing| *missing > 0)?;
+    let missing = match missing {
+        1 => "1 write is".to_owned(),
+        count => format!("{count} writes are"),
+    };
     Some(format!(
-        "it begins with the sequence {first}, but what comes before it ends at {last}: {missing} writes are missing"
+        "it begins with the sequence {first}, but what comes before it ends at {last}: {missing} missing"
     ))
 }
 

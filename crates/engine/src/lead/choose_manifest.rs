@@ -114,7 +114,20 @@ pub(crate) fn choose(fs: &dyn Fs, comparator: &str, names: &[String]) -> Result<
         }
     }
     let named = current.and_then(|name| filename::parse(&name));
-    let chosen = best_of(readable, named.map(|(_, number)| number));
+    let named = named.map(|(_, number)| number);
+    let chosen = best_of(readable, named);
+    if let (Some(named), Some(chosen)) = (named, &chosen)
+        && named != chosen.number
+        && flaws.is_empty()
+    {
+        // An opening goes by the named one and fails.
+        let name = filename::manifest(named);
+        let message = format!(
+            "files that {name} names are missing; {} has all of its files",
+            filename::manifest(chosen.number)
+        );
+        flaws.push((name, Error::new(ErrorKind::Corruption, message)));
+    }
     Ok(Choice { chosen, flaws })
 }
 
@@ -169,7 +182,8 @@ fn current_name(fs: &dyn Fs) -> Result<Result<String>> {
     let file = match fs.open_read(CURRENT) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Err(Error::io("read", CURRENT, error)));
+            let what = Corruption::new("it is missing");
+            return Ok(Err(Error::corruption(CURRENT, what)));
         }
         Err(error) => return Err(Error::io("open", CURRENT, error)),
     };

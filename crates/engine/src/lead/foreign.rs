@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use level_party_format::batch::BatchRef;
 use level_party_format::edit::{self, VersionEdit};
 use level_party_format::filename::{self, CURRENT, FileKind};
 use level_party_format::log::{LogItem, LogReader};
@@ -220,9 +221,12 @@ impl Manifest {
         Some(Manifest { name, head })
     }
 
-    /// The first tag in the first records that LevelDB does not have.
+    /// The first tag in the first records that LevelDB does not have. Write batches show that a log lies under the
+    /// manifest's name, which is damage.
     fn foreign_tag(&self) -> Option<u32> {
-        records(&self.head).find_map(|record| edit::unknown_tag(&record))
+        records(&self.head)
+            .take_while(|record| BatchRef::parse(record).is_err())
+            .find_map(|record| edit::unknown_tag(&record))
     }
 
     /// The numbers of the tables in use, if every record can be read.

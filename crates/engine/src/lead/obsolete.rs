@@ -2,7 +2,8 @@
 //!
 //! Promises: a table is removed only when no live [`Version`] holds it, and only on the background thread, never on a
 //! reader's; every removal comes after a sync of the manifest that no longer names the file, and of the directory
-//! entries of what that manifest names instead. After poison nothing is removed.
+//! entries of what that manifest names instead. After poison nothing is removed. What earlier openings left stays while
+//! a table that may have been made of it can't be opened: a repair reads it.
 //! Never touched: names LevelDB does not use (so all `level-party.*` too), `LOCK`, `CURRENT`, `LOG`, and
 //! `000001.dbtmp`, by whose absence the party layer knows that another program opened the database.
 //! Must not know: why a file is no longer needed.
@@ -44,6 +45,7 @@ impl Obsolete {
     ) -> Obsolete {
         let known: HashSet<u64> = version.files().map(|(_, file)| file.number).collect();
         let mut obsolete = Obsolete::default();
+        let mut oldest_data = u64::MAX;
         for name in names {
             let Some((kind, number)) = filename::parse(&name) else {
                 continue;
@@ -56,8 +58,21 @@ impl Obsolete {
                 FileKind::Lock | FileKind::Current | FileKind::InfoLog => true,
             };
             if !needed {
+                if is_data(kind) {
+                    oldest_data = oldest_data.min(number);
+                }
                 obsolete.names.insert(name);
             }
+        }
+        // A table has a higher number than what it was made of.
+        let mut made_later = version
+            .files()
+            .filter(|(_, file)| file.number > oldest_data);
+        if made_later.any(|(_, file)| file.table(version.tables()).is_err()) {
+            let kind = |name: &String| filename::parse(name).map(|(kind, _)| kind);
+            obsolete
+                .names
+                .retain(|name| !kind(name).is_some_and(is_data));
         }
         obsolete
     }
@@ -96,6 +111,11 @@ impl Obsolete {
         self.tables
             .retain(|number| live.contains(number) || !may_remove() || !remove_table(fs, *number));
     }
+}
+
+/// Whether files of this kind hold entries.
+fn is_data(kind: FileKind) -> bool {
+    matches!(kind, FileKind::Log | FileKind::Table)
 }
 
 /// Whether the table's file is no longer there, under either of its names.

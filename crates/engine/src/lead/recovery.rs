@@ -307,11 +307,11 @@ fn check_tables_exist(contents: &Contents, names: &[String]) -> Result<()> {
         .keys()
         .filter(|(_, number)| !there.contains(number));
     if let Some((_, number)) = missing.next() {
-        let message = format!(
-            "{} tables that the manifest names are missing, the first is {}",
-            1 + missing.count(),
-            filename::table(*number)
-        );
+        let first = filename::table(*number);
+        let message = match missing.count() {
+            0 => format!("{first} is missing, and the manifest names it"),
+            more => format!("tables that the manifest names are missing: {first} and {more} more"),
+        };
         return Err(Error::new(ErrorKind::Corruption, message));
     }
     Ok(())
@@ -350,7 +350,7 @@ impl MissingLog {
     pub(crate) fn what(&self) -> &'static str {
         match self.is_newest {
             true => {
-                "it is missing, and is taken for an empty log that was not copied: no file is newer"
+                "it is missing; no file is newer, so it was taken for an empty log that was not copied"
             }
             false => "it is missing: the manifest says that it holds the last writes",
         }

@@ -82,7 +82,7 @@ pub struct Repair {
 pub struct Repaired {
     /// What is wrong, as [`verify`](crate::verify) tells it.
     pub problems: Vec<Problem>,
-    /// What openings left out or set aside that nobody has acknowledged; the repair ends the telling.
+    /// What openings left out or set aside that nobody has acknowledged; a repair ends these warnings.
     pub losses: Vec<String>,
     /// What is to be done, or was done, one sentence each; if it is nothing, nothing is done.
     pub actions: Vec<String>,

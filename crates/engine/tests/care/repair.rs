@@ -68,8 +68,18 @@ impl Maker {
     }
 
     fn log(&self, number: u64, entries: &[Entry<'_>]) {
+        self.log_from(number, None, entries);
+    }
+
+    /// A log that says with its first record which sequence it begins with.
+    fn log_from(&self, number: u64, first: Option<u64>, entries: &[Entry<'_>]) {
         let mut bytes = Vec::new();
         let mut writer = LogWriter::new();
+        if let Some(first) = first {
+            let mut beginning = WriteBatch::new();
+            beginning.set_sequence(first);
+            writer.add_record(beginning.as_bytes(), &mut bytes);
+        }
         for (key, sequence, value) in entries {
             let mut batch = WriteBatch::new();
             match value {
@@ -230,7 +240,7 @@ fn damaged_table_is_filled_up_from_older_ones_in_its_range_alone() {
         repaired
             .actions
             .iter()
-            .any(|it| it.contains("may come back there"))
+            .any(|it| it.contains("may come back among them"))
     );
     assert_eq!(shown(&maker.fs), map(&[("k", "kept"), ("l", "newer")]));
 }
@@ -316,6 +326,33 @@ fn newest_manifest_with_all_its_files_replaces_a_damaged_current() {
         "{repaired:?}"
     );
     assert_eq!(shown(&maker.fs), map(&[("a", "new")]));
+}
+
+#[test]
+fn current_manifest_without_its_log_yields_to_a_newer_one() {
+    let mut maker = Maker::new();
+    maker.edit(5, 0, &[], vec![]);
+    maker.manifest(4, 0);
+    let table = maker.table(7, &[("a", 1, Some("alive"))]);
+    maker.edit(9, 1, &[], vec![(0, table)]);
+    maker.log(9, &[]);
+    maker.manifest(8, 0);
+    maker.fs.write("CURRENT", &b"MANIFEST-000004\n"[..]);
+    let repaired = maker.repair();
+    assert_eq!(repaired.problems[0].file, "MANIFEST-000004");
+    assert_eq!(shown(&maker.fs), map(&[("a", "alive")]));
+}
+
+#[test]
+fn swapped_logs_keep_all_their_writes() {
+    let mut maker = Maker::new();
+    maker.edit(5, 0, &[], vec![]);
+    maker.log_from(5, Some(3), &[("a", 3, Some("third"))]);
+    maker.log_from(6, Some(1), &[("b", 1, Some("first"))]);
+    maker.manifest(4, 0);
+    let repaired = maker.repair();
+    assert!(repaired.lost.is_empty(), "{repaired:?}");
+    assert_eq!(shown(&maker.fs), map(&[("a", "third"), ("b", "first")]));
 }
 
 #[test]
@@ -459,7 +496,7 @@ fn two_histories_in_logs_are_both_kept_and_said() {
         .change("MANIFEST-000004", |bytes| bytes.clear())
         .unwrap();
     let repaired = maker.repair();
-    let said = |it: &&String| it.contains("sequences that batches before them have too");
+    let said = |it: &&String| it.contains("repeat sequences of earlier batches");
     assert_eq!(
         repaired.actions.iter().filter(said).count(),
         0,
@@ -564,5 +601,57 @@ fn aside_batches_come_back_where_nothing_was_written_since() {
             let name = format!("level-party.{kept}-{log}");
             assert!(maker.fs.exists(&name).unwrap(), "{name}");
         }
+    }
+}
+
+#[test]
+fn aside_batches_replace_older_entries_after_a_bad_first_write() {
+    for beginning in [Some(3), None] {
+        for since in [false, true] {
+            let mut maker = Maker::new();
+            let old = [("a", 1, Some("old")), ("b", 2, Some("old"))];
+            let table = maker.table(3, &old);
+            maker.edit(5, 2, &[], vec![(1, table)]);
+            let entries = [("a", 3, Some("damaged")), ("b", 4, Some("aside"))];
+            maker.log_from(5, beginning, &entries);
+            maker.manifest(4, 0);
+            let log = maker.fs.read("000005.log").unwrap();
+            let at = log.windows(7).position(|it| it == b"damaged").unwrap();
+            maker
+                .fs
+                .change("000005.log", |bytes| bytes[at] ^= 1)
+                .unwrap();
+            let options = Options {
+                recovery: RecoveryMode::AfterReboot,
+                ..Options::default()
+            };
+            let engine = open(&maker.fs, &options);
+            if since {
+                put(&engine, b"b", b"since").unwrap();
+            }
+            engine.close().unwrap();
+            maker.repair();
+            let newest = if since { "since" } else { "aside" };
+            assert_eq!(shown(&maker.fs), map(&[("a", "old"), ("b", newest)]));
+        }
+    }
+}
+
+#[test]
+fn opening_keeps_the_log_of_a_table_that_is_damaged() {
+    for damage in [&b""[..], &[0; 4096]] {
+        let mut maker = Maker::new();
+        let table = maker.table(5, &[("a", 1, Some("flushed"))]);
+        maker.edit(4, 1, &[], vec![(0, table)]);
+        maker.log(3, &[("a", 1, Some("flushed"))]);
+        maker.log(4, &[("b", 2, Some("logged"))]);
+        maker.manifest(2, 0);
+        maker.fs.write("000005.ldb", damage);
+        for _ in 0..2 {
+            open(&maker.fs, &Options::default()).close().unwrap();
+        }
+        maker.repair();
+        let right = map(&[("a", "flushed"), ("b", "logged")]);
+        assert_eq!(shown(&maker.fs), right);
     }
 }

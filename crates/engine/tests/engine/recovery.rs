@@ -261,21 +261,18 @@ fn log_missing_between_two_openings_is_a_gap() {
     for options in [tiny(), background.clone()] {
         let error = refused(&fs, &options);
         assert_eq!(error.kind(), ErrorKind::Corruption);
-        assert!(
-            error.to_string().contains("1 writes are missing"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("1 write is missing"), "{error}");
     }
     let found = verify(&shared(&fs), &Comparator::default()).unwrap();
     assert!(
-        found.problems[0].what.contains("1 writes are missing"),
+        found.problems[0].what.contains("1 write is missing"),
         "{found:?}"
     );
     let engine = open(&fs, &after_reboot());
     assert_eq!(contents(&engine).len(), 2);
     let told = engine.losses();
     assert!(
-        told.iter().any(|what| what.contains("writes are missing")),
+        told.iter().any(|what| what.contains("1 write is missing")),
         "{told:?}"
     );
     assert!(

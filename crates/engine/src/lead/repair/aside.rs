@@ -10,13 +10,17 @@
 use std::borrow::Cow;
 
 use level_party_format::Sequence;
-use level_party_format::batch::BatchRef;
+use level_party_format::batch::{BatchRef, HEADER_LEN as BATCH_HEADER_LEN};
 use level_party_format::filename::{self, FileKind};
-use level_party_format::log::{LogItem, LogReader};
+use level_party_format::log::{self, LogItem, LogReader};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs::Fs;
 use crate::lead::aside_names::ASIDE_PREFIX;
+
+/// Types of a record's first fragment: the whole record, or its beginning.
+const FULL: u8 = 1;
+const FIRST: u8 = 2;
 
 /// A log that was set aside.
 pub(super) struct AsideLog {
@@ -50,7 +54,10 @@ pub(super) fn find(fs: &dyn Fs, names: &[String]) -> Result<Vec<AsideLog>> {
         let (parted_at, batches) = unrecovered(&bytes);
         let first = batches.first().and_then(|batch| sequence_of(batch));
         log.batches = batches.len() as u64;
-        log.parted_at = parted_at.or(first).unwrap_or(0);
+        log.parted_at = match (parted_at, first) {
+            (Some(0), Some(first)) => damaged_start(&bytes, first).unwrap_or(0),
+            (parted_at, first) => parted_at.or(first).unwrap_or(0),
+        };
         if log.batches > 0 {
             logs.push(log);
         }
@@ -80,7 +87,13 @@ pub(super) fn unrecovered(bytes: &[u8]) -> (Option<Sequence>, Vec<Cow<'_, [u8]>>
             LogItem::Torn { .. } => break,
         };
         let end = match BatchRef::parse(&payload) {
-            Ok(batch) if batch.count() == 0 => continue,
+            // The beginning of a log of ours says how far the logs before it reach.
+            Ok(batch) if batch.count() == 0 => {
+                if !has_flaw {
+                    recovered_to = recovered_to.max(batch.sequence());
+                }
+                continue;
+            }
             Ok(batch) => batch.sequence() + u64::from(batch.count()),
             Err(_) => {
                 has_flaw = true;
@@ -99,4 +112,40 @@ pub(super) fn unrecovered(bytes: &[u8]) -> (Option<Sequence>, Vec<Cow<'_, [u8]>>
         true => (Some(recovered_to), behind),
         false => (None, before),
     }
+}
+
+/// The sequence with which a log begins whose first records are damaged, where `sound` is that of its first sound batch.
+/// Damage seldom hits a header: a sequence is believed if the damaged records, by their own lengths and counts, lead from
+/// it to exactly that batch.
+fn damaged_start(bytes: &[u8], sound: Sequence) -> Option<Sequence> {
+    let sound_at = LogReader::new(bytes).find_map(|item| match item {
+        LogItem::Record {
+            payload, offset, ..
+        } if BatchRef::parse(&payload).is_ok_and(|batch| batch.count() > 0) => Some(offset),
+        _ => None,
+    })?;
+    let sound_at = usize::try_from(sound_at).ok()?;
+    let (mut at, mut first, mut next) = (0, None, None);
+    while at < sound_at {
+        let block_left = log::BLOCK_LEN - at % log::BLOCK_LEN;
+        if block_left < log::HEADER_LEN {
+            at += block_left;
+            continue;
+        }
+        let header = bytes.get(at..at + log::HEADER_LEN)?;
+        let len = usize::from(u16::from_le_bytes([header[4], header[5]]));
+        if matches!(header[6], FULL | FIRST) {
+            let batch = bytes.get(at + log::HEADER_LEN..at + log::HEADER_LEN + BATCH_HEADER_LEN)?;
+            let (sequence, count) = batch.split_at(8);
+            let sequence = Sequence::from_le_bytes(sequence.try_into().ok()?);
+            if next.is_some_and(|next| next != sequence) {
+                return None;
+            }
+            first.get_or_insert(sequence);
+            let count = u32::from_le_bytes(count.try_into().ok()?);
+            next = Some(sequence.checked_add(u64::from(count))?);
+        }
+        at += log::HEADER_LEN + len;
+    }
+    first.filter(|_| at == sound_at && next == Some(sound))
 }

@@ -154,17 +154,17 @@ impl Plan {
             }
             for log in &self.aside {
                 actions.push(format!(
-                    "{} batches of {}, which an opening set aside, are brought back where nothing was written over them",
+                    "the {} sound batches of {} are brought back where their keys were not written since",
                     log.batches, log.name
                 ));
             }
             actions.push(
-                "a new manifest is made, and every file that it does not use is set aside"
+                "a new manifest is written, and every file that it does not use is set aside"
                     .to_owned(),
             );
         }
         if has_losses {
-            actions.push("what openings have left out is told no longer".to_owned());
+            actions.push("the warnings about earlier losses end".to_owned());
         }
         actions
     }
@@ -172,9 +172,9 @@ impl Plan {
     fn actions_by(&self, chosen: &Chosen, actions: &mut Vec<String>) {
         let manifest = filename::manifest(chosen.number);
         actions.push(match self.is_complete {
-            true => format!("{manifest} says which tables there are: it is whole, and they are there"),
+            true => format!("the repair goes by {manifest}, which is whole and whose files are all there"),
             false => format!(
-                "{manifest} says which tables there are, but it may be older than they are: deleted entries may come back"
+                "the repair goes by {manifest}, which may be out of date: deleted entries may come back"
             ),
         });
         for number in &self.bad_tables {
@@ -182,30 +182,32 @@ impl Plan {
             actions.push(
                 match numbered(&self.names, FileKind::Table).contains_key(number) {
                     true => {
-                        format!("{table} is rewritten on its level, without what can't be read")
+                        format!("{table} is rewritten without what cannot be read")
                     }
-                    false => format!("{table} is missing, and left out"),
+                    false => format!("{table} is missing and is left out"),
                 },
             );
         }
-        let beside = |count: usize, what: &str| match count {
-            0 => None,
-            count => Some(format!("{count} {what}")),
-        };
-        actions.extend(beside(
-            self.unnamed.len(),
-            "tables that it does not name are read for newer entries",
-        ));
-        actions.extend(beside(
-            self.obsolete.len() + self.old_logs.len(),
-            "older tables and logs are read for entries that damaged tables have lost; deleted entries may come back there",
-        ));
+        let unnamed = self.unnamed.len();
+        if unnamed > 0 {
+            let count = counted(unnamed, "table");
+            actions.push(format!(
+                "newer entries are taken from {count} that it does not name"
+            ));
+        }
+        let older = self.obsolete.len() + self.old_logs.len();
+        if older > 0 {
+            let count = counted(older, "older file");
+            actions.push(format!(
+                "entries that damaged tables lost are taken from {count}; deleted entries may come back among them"
+            ));
+        }
     }
 
     fn actions_without_manifest(&self, actions: &mut Vec<String>) {
         actions.push(format!(
-            "no manifest can be read: what {} tables hold is merged into new tables on the last level, and deleted entries may come back",
-            self.unnamed.len()
+            "no manifest can be read: the entries of {} are merged into new tables; deleted entries may come back",
+            counted(self.unnamed.len(), "table")
         ));
     }
 
@@ -221,5 +223,13 @@ impl Plan {
         let mut unused: Vec<String> = self.names.iter().filter(is_unused).cloned().collect();
         unused.sort();
         unused
+    }
+}
+
+/// A count with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     }
 }

@@ -338,13 +338,13 @@ impl Rebuild {
         self.lost.count(&name, damage.more_errors);
         if damage.found > 0 {
             self.notes.push(format!(
-                "{name} has no index that can be read: {} blocks were found by their checksums",
+                "the index of {name} cannot be read; blocks found by their checksums: {}",
                 damage.found
             ));
         }
         if strayed > 0 {
             self.notes.push(format!(
-                "{strayed} entries of {name} are out of their place: each counts where nothing newer is known of its key"
+                "{strayed} entries of {name} are outside its key range; each is kept unless its key has a newer entry"
             ));
         }
         if passed > 0 {
@@ -518,7 +518,7 @@ impl Rebuild {
         }
         if again > 0 {
             self.notes.push(format!(
-                "{again} batches of {name} have sequences that batches before them have too: of each key the entry with the highest sequence counts"
+                "{again} batches of {name} repeat sequences of earlier batches; for each key the entry with the highest sequence counts"
             ));
         }
         Ok(())
