@@ -165,7 +165,9 @@ fn status_and_verify_name_losses_until_acknowledged() {
     assert_eq!((again.text(), said(&again, "there was nothing")), ("", 1));
     assert_eq!(command("verify", dir, &[]).success().stderr, "");
     assert_eq!(command("count", dir, &[]).success().stderr, "");
-    assert!(dir.join("level-party.aside-000005.log").exists());
+    let is_aside = |name: &str| name.starts_with("level-party.aside-000005.log");
+    let mut names = std::fs::read_dir(dir).expect("it lists");
+    assert!(names.any(|entry| is_aside(&entry.expect("an entry").file_name().to_string_lossy())));
 }
 
 #[test]

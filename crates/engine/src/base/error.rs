@@ -194,13 +194,9 @@ impl Error {
 
     /// Whether the process or the system has no file descriptor left: what could not be opened may be sound.
     pub(crate) fn is_out_of_descriptors(&self) -> bool {
-        // EMFILE and ENFILE, or ERROR_TOO_MANY_OPEN_FILES
-        let codes: &[i32] = if cfg!(windows) { &[4] } else { &[24, 23] };
         let source = self.0.source.as_ref();
         let system = source.and_then(|source| source.downcast_ref::<io::Error>());
-        system
-            .and_then(io::Error::raw_os_error)
-            .is_some_and(|code| codes.contains(&code))
+        system.is_some_and(is_out_of_descriptors)
     }
 
     /// The file concerned (a plain name inside the database's directory), where there is one.
@@ -212,6 +208,15 @@ impl Error {
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
     }
+}
+
+/// Whether the process or the system has no file descriptor left.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    // EMFILE and ENFILE, or ERROR_TOO_MANY_OPEN_FILES
+    let codes: &[i32] = if cfg!(windows) { &[4] } else { &[24, 23] };
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 /// The kind of an operating system error.

@@ -40,7 +40,9 @@ impl Chosen {
     /// Whether a table that the manifest does not name is of no use for a database whose files are sound: it was replaced
     /// by others, or was there when the manifest was made and left out of it.
     pub(crate) fn is_obsolete(&self, table: u64) -> bool {
-        table < self.number || self.removed.contains(&table)
+        // A manifest that was copied to another name says nothing by its number. Its own was taken before what it holds.
+        let has_own_number = self.number < self.contents.next_file_number;
+        (has_own_number && table < self.number) || self.removed.contains(&table)
     }
 }
 
@@ -120,13 +122,7 @@ pub(crate) fn choose(fs: &dyn Fs, comparator: &str, names: &[String]) -> Result<
         && named != chosen.number
         && flaws.is_empty()
     {
-        // An opening goes by the named one and fails.
-        let name = filename::manifest(named);
-        let message = format!(
-            "files that {name} names are missing; {} has all of its files",
-            filename::manifest(chosen.number)
-        );
-        flaws.push((name, Error::new(ErrorKind::Corruption, message)));
+        flaws.push((CURRENT.to_owned(), names_older(named, chosen.number)));
     }
     Ok(Choice { chosen, flaws })
 }
@@ -142,6 +138,16 @@ fn best_of(mut readable: Vec<Chosen>, named: Option<u64>) -> Option<Chosen> {
         .position(|it| it.has_all_files && Some(it.number) > oldest)
         .unwrap_or(0);
     (best < readable.len()).then(|| readable.swap_remove(best))
+}
+
+/// `CURRENT` names a sound manifest, but another one fits the files better.
+fn names_older(named: u64, chosen: u64) -> Error {
+    let message = format!(
+        "CURRENT names {}, of which files are missing; {} is newer",
+        filename::manifest(named),
+        filename::manifest(chosen)
+    );
+    Error::new(ErrorKind::Corruption, message)
 }
 
 /// The numbers of a directory's files.

@@ -6,7 +6,7 @@ use level_party_format::filename::{self, FileKind};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::follow::manifest_contents::Contents;
-use crate::lead::aside_names::{ASIDE_PREFIX, REPLACED_PREFIX};
+use crate::lead::aside_names::{ASIDE_PREFIX, REPLACED_PREFIX, own_name};
 
 /// No file of a sound database has a number as high as this; far below where numbers would overflow.
 const MAX_FILE_NUMBER: u64 = 1 << 56;
@@ -16,7 +16,7 @@ fn numbers_of(names: &[String]) -> impl Iterator<Item = u64> + '_ {
     names.iter().filter_map(|name| {
         let aside = [ASIDE_PREFIX, REPLACED_PREFIX];
         let mut was = aside.iter().filter_map(|prefix| name.strip_prefix(prefix));
-        match filename::parse(was.next().unwrap_or(name)) {
+        match filename::parse(was.next().map_or(name, own_name)) {
             Some((FileKind::Log | FileKind::Table | FileKind::Manifest, number)) => Some(number),
             _ => None,
         }

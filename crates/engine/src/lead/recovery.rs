@@ -12,7 +12,7 @@
 //! before it. A gap in the sequences is such a missing record: logs are written without gaps, and the manifest carries
 //! the sequence up to which they are in tables. So is a log that begins at or below what an earlier one holds. (Where
 //! another program may have written the logs, neither says anything: [`Options::foreign_logs`].) Logs behind that point, and the damaged one itself, are set aside as
-//! `level-party.aside-NNNNNN.log`, a name that LevelDB ignores; nothing removes them but their owner.
+//! `level-party.aside-NNNNNN.log.from-S` ([`AsideName`]), a name that LevelDB ignores; nothing removes them but their owner.
 //!
 //! In the boot in which the logs were written, records that were appended to one after its process had been succeeded are
 //! left out ([`succession`](crate::follow::succession)).
@@ -34,7 +34,7 @@ use crate::commit::wal::Wal;
 use crate::follow::manifest_contents::Contents;
 use crate::follow::succession;
 use crate::follow::tail::past::PastLog;
-use crate::lead::aside_names::{ASIDE_PREFIX, aside_name};
+use crate::lead::aside_names::{ASIDE_PREFIX, AsideName, aside_name};
 use crate::lead::file_numbers::{first_free_number, is_newest_number};
 use crate::lead::losses::Losses;
 use crate::lead::manifest::Manifest;
@@ -151,7 +151,7 @@ impl Opening<'_> {
         contents.dropped.extend(dropped);
         contents.lost.extend(lost);
         self.health.check_owner(Before::Create)?;
-        aside.set_aside(fs, &mut contents, losses)?;
+        aside.set_aside(fs, last + 1, &mut contents, losses)?;
         for file in written {
             contents.files.insert((0, file.number), file.to_new_file());
         }
@@ -384,27 +384,43 @@ pub(crate) fn logs_to_replay(contents: &Contents, names: &[String]) -> NeededLog
 /// Logs that are to be set aside.
 #[derive(Default)]
 struct Aside {
-    /// The one in which recovery ended.
-    damaged: Option<u64>,
+    /// The one in which recovery ended, and where.
+    damaged: Option<(u64, u64)>,
     /// Those behind it.
     later: Vec<u64>,
 }
 
 impl Aside {
-    /// Writes down what is lost, then gives the logs names that no recovery looks at. All of it comes before the new
-    /// manifest, after which they would be removed as obsolete. Cut short anywhere, it is done again by the next opening:
-    /// the damaged log goes last, and keeps its own name too.
-    fn set_aside(self, fs: &dyn Fs, contents: &mut Contents, losses: &mut Losses) -> Result<()> {
+    /// Writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
+    /// not recovered. All of it comes before the new manifest, after which they would be removed as obsolete. Cut short
+    /// anywhere, it is done again by the next opening: the damaged log goes last, and keeps its own name too.
+    fn set_aside(
+        self,
+        fs: &dyn Fs,
+        from: Sequence,
+        contents: &mut Contents,
+        losses: &mut Losses,
+    ) -> Result<()> {
+        let aside_of = |log: u64, at: Option<u64>| {
+            let from = Some(from);
+            AsideName { log, from, at }.without_prefix()
+        };
         let renames: Vec<(String, String)> = self
             .later
             .iter()
-            .map(|number| filename::log(*number))
-            .map(|name| Ok((aside_name(fs, ASIDE_PREFIX, &name)?, name)))
+            .map(|log| {
+                let aside = aside_name(fs, ASIDE_PREFIX, &aside_of(*log, None))?;
+                Ok((aside, filename::log(*log)))
+            })
             .collect::<Result<_>>()?;
-        let kept = self.damaged.map(|number| {
-            let name = filename::log(number);
-            (format!("{ASIDE_PREFIX}{name}"), name)
+        let kept = self.damaged.map(|(log, at)| {
+            let name = filename::log(log);
+            let aside = copy_name(fs, &name, &aside_of(log, Some(at)));
+            aside
+                .map(|aside| (aside, name.clone()))
+                .map_err(|error| Error::io("set aside", &name, error))
         });
+        let kept = kept.transpose()?;
         for (aside, name) in renames.iter().chain(&kept) {
             contents.lose(format!("{name} was set aside as {aside}"));
         }
@@ -418,6 +434,16 @@ impl Aside {
         }
         Ok(())
     }
+}
+
+/// A name for a second copy of a log: free, or that of a copy that a recovery cut short has left.
+fn copy_name(fs: &dyn Fs, name: &str, aside: &str) -> std::io::Result<String> {
+    let mut aside = format!("{ASIDE_PREFIX}{aside}");
+    let log = fs.read(name)?;
+    while fs.exists(&aside)? && !log.starts_with(&fs.read(&aside)?) {
+        aside.push_str(".more");
+    }
+    Ok(aside)
 }
 
 /// Gives a log a second name, durably. A copy that a recovery cut short has left is replaced.

@@ -12,11 +12,14 @@
 //!   wins whatever level or number its table had (LevelDB's own repairer goes by file numbers, which can show old values).
 //! - What an opening has set aside comes back, as far as nothing was written over it since.
 //! - The last sequence is at least that of everything kept.
+//! - No log has to be replayed: a torn or missing one would end the recovery of the next opening after a loss of power.
 //!
 //! Must not know: who holds the directory's `LOCK`: the caller does, throughout.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use level_party_format::Sequence;
 use level_party_format::edit::LEVELS;
 use level_party_format::filename;
 
@@ -37,11 +40,14 @@ use crate::read::files::FileMeta;
 mod aside;
 mod lost;
 mod overlay;
+mod patient;
 mod pieces;
 mod plan;
 mod raw;
 mod rebuild;
 
+use aside::AsideLog;
+use patient::Patient;
 use plan::Plan;
 use rebuild::Rebuild;
 
@@ -100,7 +106,7 @@ impl Repair {
     /// A dry run of a repair. The options say the comparator, and how new tables are made.
     pub fn new(fs: Arc<dyn Fs>, options: Options) -> Repair {
         Repair {
-            fs,
+            fs: Arc::new(Patient(fs)),
             options,
             dry_run: true,
             bring_back: true,
@@ -145,7 +151,7 @@ impl Repair {
         };
         if let Some(refusal) = &examined.refusal {
             report.refusal = Some(refusal.to_string());
-            return match self.dry_run && refusal.kind() != ErrorKind::Unsupported {
+            return match self.dry_run {
                 true => Ok(report),
                 false => Err(refusal.clone()),
             };
@@ -192,7 +198,7 @@ impl Repair {
             return Err(Error::new(ErrorKind::Corruption, message));
         }
         let aside = self.names_aside(&plan, &contents)?;
-        self.publish(&mut contents, &rebuild, plan.replace_logs, &aside)?;
+        self.publish(&mut contents, &rebuild, &aside)?;
         self.clean_up(&rebuild, &aside)?;
         rebuild.tell(report);
         report.aside = aside;
@@ -218,6 +224,7 @@ impl Repair {
         if !lost.is_empty() {
             let mut older = rebuild.sound_tables(&plan.obsolete)?;
             older.extend(rebuild.tables_of_logs(&plan.old_logs)?);
+            older.extend(rebuild.take_strays());
             rebuild.lay_over(&mut contents, older, |key, sequence, known| {
                 lost.contain(key) && is_newer(sequence, known)
             })?;
@@ -232,13 +239,18 @@ impl Repair {
         plan: &Plan,
         rebuild: &mut Rebuild,
     ) -> Result<()> {
-        let Some(parted_at) = plan.aside.iter().map(|log| log.parted_at).min() else {
-            return Ok(());
-        };
-        let tables = rebuild.tables_of_aside(&plan.aside)?;
-        rebuild.lay_over(contents, tables, |_, _, known| {
-            known.is_none_or(|known| known < parted_at)
-        })
+        let mut partings: BTreeMap<Sequence, Vec<&AsideLog>> = BTreeMap::new();
+        for log in &plan.aside {
+            partings.entry(log.parted_at).or_default().push(log);
+        }
+        // The latest parting first: what was set aside then is newer than what was set aside before.
+        for (parted_at, logs) in partings.into_iter().rev() {
+            let tables = rebuild.tables_of_aside(&logs)?;
+            rebuild.lay_over(contents, tables, |_, _, known| {
+                known.is_none_or(|known| known < parted_at)
+            })?;
+        }
+        Ok(())
     }
 
     /// For each file that the repaired database does not use, the name that it gets.
@@ -256,15 +268,12 @@ impl Repair {
         &self,
         contents: &mut Contents,
         rebuild: &Rebuild,
-        replace_logs: bool,
         aside: &[(String, String)],
     ) -> Result<()> {
         let fs = self.fs.as_ref();
         let manifest_number = rebuild.next_file_number();
-        if replace_logs {
-            let wal = Wal::create(fs, rebuild.next_file_number())?;
-            contents.log_number = wal.number();
-        }
+        let wal = Wal::create(fs, rebuild.next_file_number())?;
+        contents.log_number = wal.number();
         contents.prev_log_number = 0;
         contents.next_file_number = rebuild.next_file_number();
         for (name, second) in aside {

@@ -216,6 +216,9 @@ pub(crate) fn examine(fs: &Arc<dyn Fs>, comparator: &Comparator) -> Result<Exami
         examiner.check_tables_without_manifest(&names);
     }
     let bad_logs = examiner.check_logs(chosen.as_ref(), &names);
+    if let Some(chosen) = &mut chosen {
+        examiner.check_unnamed(chosen, &names);
+    }
     let bad_tables = std::mem::take(&mut examiner.bad_tables);
     let refusal = examiner.refusal.take();
     let mut verified = examiner.finish();
@@ -251,8 +254,15 @@ impl View {
     }
 }
 
+/// Gaps in the sequences of logs that are kept.
+const MAX_GAPS: usize = 1000;
+
 struct Examiner {
     tables: Arc<Tables>,
+    /// Sequences that are missing between those of the logs, the first and the last of each gap.
+    gaps: Vec<(Sequence, Sequence)>,
+    /// The last sequence of the manifest and the logs.
+    end: Sequence,
     verified: Verified,
     problems: Findings,
     remarks: Findings,
@@ -264,6 +274,8 @@ impl Examiner {
     fn new(tables: Arc<Tables>) -> Examiner {
         Examiner {
             tables,
+            gaps: Vec::new(),
+            end: 0,
             verified: Verified::default(),
             problems: Findings::default(),
             remarks: Findings::default(),
@@ -432,7 +444,38 @@ impl Examiner {
                 }
             }
         }
+        self.end = last.unwrap_or(0);
         is_bad
+    }
+
+    /// Looks for tables that a sound manifest would name: what a killed process was about to add to it is in the logs too,
+    /// or in other tables. A table with writes that are nowhere else shows that the manifest is an older one, of which
+    /// all files happen to be there.
+    fn check_unnamed(&mut self, chosen: &mut Chosen, names: &[String]) {
+        let last_named = chosen.contents.last_sequence;
+        for (number, name) in numbered(names, FileKind::Table) {
+            let is_named = chosen.contents.files.keys().any(|(_, it)| *it == number);
+            if is_named || chosen.is_obsolete(number) {
+                continue;
+            }
+            let Ok(file) = self.tables.fs().open_read(name) else {
+                continue;
+            };
+            let meta = FileMeta::new(number, file.len(), Vec::new(), Vec::new());
+            let Ok(table) = self.tables.open_table(&meta) else {
+                continue;
+            };
+            let last = table.check(None, |_| {}).last_sequence;
+            let in_gap = |(first, end): &(Sequence, Sequence)| *first <= last && last <= *end;
+            if last > last_named && (last > self.end || self.gaps.iter().any(in_gap)) {
+                let what = format!(
+                    "it holds writes up to sequence {last}, which neither the manifest nor the logs have: the manifest is older than the table"
+                );
+                self.problems.add(Problem::new(name, None, what));
+                self.verified.last_sequence = self.verified.last_sequence.max(last);
+                chosen.is_complete = false;
+            }
+        }
     }
 
     /// Looks at a log whose records do not count from the sequence `end` on, and which goes on behind the sequence `at`, if
@@ -467,7 +510,14 @@ impl Examiner {
                             continue;
                         }
                         self.verified.batches += 1;
-                        let last = batch.sequence() + u64::from(batch.count()) - 1;
+                        let first = batch.sequence();
+                        let last = first + u64::from(batch.count()) - 1;
+                        if let Some(before) = *at
+                            && first > before + 1
+                            && self.gaps.len() < MAX_GAPS
+                        {
+                            self.gaps.push((before + 1, first - 1));
+                        }
                         self.verified.last_sequence = self.verified.last_sequence.max(last);
                         *at = Some(at.map_or(last, |before| before.max(last)));
                     }
@@ -488,11 +538,19 @@ impl Examiner {
     }
 }
 
-/// The files of a kind, by number.
+/// The files of a kind, by number. Of several with one number it is the one that is read.
 pub(crate) fn numbered(names: &[String], wanted: FileKind) -> BTreeMap<u64, &str> {
-    let parsed = names.iter().filter_map(|name| match filename::parse(name) {
-        Some((kind, number)) if kind == wanted => Some((number, name.as_str())),
-        _ => None,
-    });
-    parsed.collect()
+    let mut files: BTreeMap<u64, &str> = BTreeMap::new();
+    for name in names {
+        match filename::parse(name) {
+            Some((kind, number)) if kind == wanted => {
+                let known = files.entry(number).or_insert(name);
+                if [filename::table(number), filename::log(number)].contains(name) {
+                    *known = name;
+                }
+            }
+            _ => {}
+        }
+    }
+    files
 }

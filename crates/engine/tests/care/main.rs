@@ -10,6 +10,9 @@ mod limits;
 mod open_files;
 mod ranges;
 mod repair;
+mod repair_aside;
+mod repair_random;
+mod repair_reads;
 #[path = "../engine/support.rs"]
 #[allow(dead_code, reason = "shared with the tests in `engine`")]
 mod support;

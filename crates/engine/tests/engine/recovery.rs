@@ -147,15 +147,19 @@ fn after_a_reboot_the_first_bad_record_ends_recovery_and_later_logs_are_set_asid
     assert_eq!(dropped.len(), 3, "{dropped:?}");
     assert!(dropped[0].contains("000003.log") && dropped[1].contains("000004.log"));
     engine.compact_range(None, None).unwrap();
-    assert_eq!(fs.read("level-party.aside-000004.log").unwrap(), later);
-    assert!(fs.exists("level-party.aside-000003.log").unwrap());
+    assert_eq!(
+        fs.read("level-party.aside-000004.log.from-2").unwrap(),
+        later
+    );
+    let damaged = format!("level-party.aside-000003.log.from-2.at-{second}");
+    assert!(fs.exists(&damaged).unwrap());
     put(&engine, b"e", b"5").unwrap();
     engine.close().unwrap();
     // Set aside is set aside, however it is opened next, and its number is not used again.
     let engine = open(&fs, &tiny());
     assert_eq!(keys(&engine), [b"a", b"e"]);
     assert!(engine.recovered().dropped.is_empty());
-    assert!(fs.exists("level-party.aside-000004.log").unwrap());
+    assert!(fs.exists("level-party.aside-000004.log.from-2").unwrap());
     assert_ne!(names(&fs, ".log"), ["000004.log"]);
 }
 
@@ -178,7 +182,10 @@ fn after_a_reboot_a_log_that_lost_its_tail_at_a_record_ends_recovery_too() {
     let engine = open(&fs, &after_reboot());
     assert_eq!(keys(&engine), [b"a", b"b"]);
     assert!(engine.recovered().dropped[0].contains("missing"));
-    assert!(fs.exists("level-party.aside-000004.log").unwrap());
+    assert!(
+        fs.exists("level-party.aside-000004.log.from-3.at-0")
+            .unwrap()
+    );
 }
 
 /// C++ LevelDB counts the sequences of a write whose append failed, and goes on behind the gap.
@@ -303,10 +310,7 @@ fn log_missing_between_two_of_one_process_is_a_gap() {
     };
     for options in [tiny(), background] {
         let error = refused(&fs, &options);
-        assert!(
-            error.to_string().contains("1 writes are missing"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("1 write is missing"), "{error}");
     }
     let foreign = Options {
         foreign_logs: true,
@@ -325,7 +329,7 @@ fn log_missing_between_two_of_one_process_is_a_gap() {
         .dry_run(false)
         .run()
         .unwrap();
-    assert!(repaired.problems[0].what.contains("1 writes are missing"));
+    assert!(repaired.problems[0].what.contains("1 write is missing"));
     assert_eq!(contents(&open(&fs, &tiny())).len(), 2);
 }
 

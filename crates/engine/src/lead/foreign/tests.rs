@@ -224,12 +224,8 @@ fn log_under_a_manifests_name_is_not_taken_for_rocksdb() {
     batch.set_sequence(103);
     let mut log = Vec::new();
     LogWriter::new().add_record(batch.as_bytes(), &mut log);
-    let mut files = made::bedrock_world(Compression::Snappy);
-    for (name, bytes) in &mut files {
-        if name.starts_with("MANIFEST-") {
-            *bytes = log.clone();
-        }
-    }
+    let mut files = cases::compressed(Compression::Snappy);
+    files.put("MANIFEST-000006", log);
     refuse_foreign(&directory(&files), &Options::default()).unwrap();
 }
 

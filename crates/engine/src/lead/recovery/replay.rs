@@ -203,7 +203,7 @@ impl<'a> Replay<'a> {
                     self.lose(format!(
                         "{lost} bytes of {name} from offset {offset} on: {what}"
                     ));
-                    self.aside.damaged = Some(number);
+                    self.aside.damaged = Some((number, offset));
                 }
             }
             if after_reboot {

@@ -8,24 +8,20 @@
 //! Must not know: what the database holds.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use level_party_format::Sequence;
-use level_party_format::batch::{BatchRef, HEADER_LEN as BATCH_HEADER_LEN};
-use level_party_format::filename::{self, FileKind};
-use level_party_format::log::{self, LogItem, LogReader};
+use level_party_format::batch::BatchRef;
+use level_party_format::log::{LogItem, LogReader};
 
 use crate::base::error::{Error, Result};
 use crate::base::fs::Fs;
-use crate::lead::aside_names::ASIDE_PREFIX;
-
-/// Types of a record's first fragment: the whole record, or its beginning.
-const FULL: u8 = 1;
-const FIRST: u8 = 2;
+use crate::lead::aside_names::AsideName;
 
 /// A log that was set aside.
 pub(super) struct AsideLog {
     pub(super) name: String,
-    number: u64,
+    said: AsideName,
     /// Sound batches that were not recovered.
     pub(super) batches: u64,
     /// No sequence of a recovered write is as high. 0, if that can't be known: then nothing counts as recovered.
@@ -36,116 +32,100 @@ pub(super) struct AsideLog {
 pub(super) fn find(fs: &dyn Fs, names: &[String]) -> Result<Vec<AsideLog>> {
     let mut logs = Vec::new();
     for name in names {
-        let number = name
-            .strip_prefix(ASIDE_PREFIX)
-            .and_then(|was| filename::parse(was.trim_end_matches(".more")));
-        let Some((FileKind::Log, number)) = number else {
+        let Some(said) = AsideName::parse(name) else {
             continue;
         };
         let bytes = fs
             .read(name)
             .map_err(|error| Error::io("read", name, error))?;
-        let mut log = AsideLog {
-            name: name.clone(),
-            number,
-            batches: 0,
-            parted_at: 0,
-        };
-        let (parted_at, batches) = unrecovered(&bytes);
-        let first = batches.first().and_then(|batch| sequence_of(batch));
-        log.batches = batches.len() as u64;
-        log.parted_at = match (parted_at, first) {
-            (Some(0), Some(first)) => damaged_start(&bytes, first).unwrap_or(0),
-            (parted_at, first) => parted_at.or(first).unwrap_or(0),
-        };
-        if log.batches > 0 {
-            logs.push(log);
+        let (parted_at, batches) = unrecovered(&bytes, said);
+        if !batches.is_empty() {
+            logs.push(AsideLog {
+                name: name.clone(),
+                said,
+                batches: batches.len() as u64,
+                parted_at,
+            });
         }
     }
-    logs.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
+    logs.sort_by(|a, b| (a.said.log, &a.name).cmp(&(b.said.log, &b.name)));
     Ok(logs)
 }
 
-fn sequence_of(batch: &[u8]) -> Option<Sequence> {
-    BatchRef::parse(batch).ok().map(|batch| batch.sequence())
+impl AsideLog {
+    /// Its sound batches that were not recovered, of the bytes of its file.
+    pub(super) fn unrecovered<'a>(&self, bytes: &'a [u8]) -> Vec<Cow<'a, [u8]>> {
+        unrecovered(bytes, self.said).1
+    }
 }
 
-/// The sound batches of a log that were not recovered when the log was set aside. A log with damage was recovered up to it,
-/// and the sequence behind that comes along (0: the damage is at its start); one without damage was set aside for that of
-/// an earlier one.
-pub(super) fn unrecovered(bytes: &[u8]) -> (Option<Sequence>, Vec<Cow<'_, [u8]>>) {
+/// The sound batches of a log that were not recovered when it was set aside, and the sequence at which the histories
+/// parted. Where its name does not say that, a log with damage was recovered up to it, and parted behind that. One without
+/// damage was set aside for that of another, so nothing is known: 0.
+fn unrecovered(bytes: &[u8], said: AsideName) -> (Sequence, Vec<Cow<'_, [u8]>>) {
     let mut recovered_to = 0;
     let mut has_flaw = false;
     let (mut before, mut behind) = (Vec::new(), Vec::new());
+    let mut lowest = Sequence::MAX;
     for item in LogReader::new(bytes) {
-        let payload = match item {
-            LogItem::Record { payload, .. } => payload,
+        let (payload, offset) = match item {
+            LogItem::Record {
+                payload, offset, ..
+            } => (payload, offset),
             LogItem::Bad { .. } => {
                 has_flaw = true;
                 continue;
             }
             LogItem::Torn { .. } => break,
         };
-        let end = match BatchRef::parse(&payload) {
-            // The beginning of a log of ours says how far the logs before it reach.
-            Ok(batch) if batch.count() == 0 => {
-                if !has_flaw {
-                    recovered_to = recovered_to.max(batch.sequence());
-                }
-                continue;
-            }
-            Ok(batch) => batch.sequence() + u64::from(batch.count()),
+        let (first, end) = match BatchRef::parse(&payload) {
+            Ok(batch) if batch.count() == 0 => continue,
+            Ok(batch) => (
+                batch.sequence(),
+                batch.sequence() + u64::from(batch.count()),
+            ),
             Err(_) => {
                 has_flaw = true;
                 continue;
             }
         };
-        match has_flaw {
-            true => behind.push(payload),
+        let is_behind = match said.from {
+            Some(_) => offset >= said.at.unwrap_or(0),
+            None => has_flaw,
+        };
+        match is_behind {
+            true => {
+                lowest = lowest.min(first);
+                behind.push(payload);
+            }
             false => {
                 recovered_to = recovered_to.max(end);
                 before.push(payload);
             }
         }
     }
-    match has_flaw {
-        true => (Some(recovered_to), behind),
-        false => (None, before),
+    match (said.from, has_flaw) {
+        // A log of another history may begin lower.
+        (Some(from), _) => (from.min(lowest), behind),
+        (None, true) => (recovered_to, behind),
+        (None, false) => (0, before),
     }
 }
 
-/// The sequence with which a log begins whose first records are damaged, where `sound` is that of its first sound batch.
-/// Damage seldom hits a header: a sequence is believed if the damaged records, by their own lengths and counts, lead from
-/// it to exactly that batch.
-fn damaged_start(bytes: &[u8], sound: Sequence) -> Option<Sequence> {
-    let sound_at = LogReader::new(bytes).find_map(|item| match item {
-        LogItem::Record {
-            payload, offset, ..
-        } if BatchRef::parse(&payload).is_ok_and(|batch| batch.count() > 0) => Some(offset),
-        _ => None,
-    })?;
-    let sound_at = usize::try_from(sound_at).ok()?;
-    let (mut at, mut first, mut next) = (0, None, None);
-    while at < sound_at {
-        let block_left = log::BLOCK_LEN - at % log::BLOCK_LEN;
-        if block_left < log::HEADER_LEN {
-            at += block_left;
-            continue;
+/// The operations that can be brought back, as sequences and user keys. A repair that was cut short has left tables of them,
+/// which say no longer where they come from.
+pub(super) fn operations(fs: &dyn Fs, logs: &[AsideLog]) -> Result<HashSet<(Sequence, Vec<u8>)>> {
+    let mut operations = HashSet::new();
+    for log in logs {
+        let read = fs.read(&log.name);
+        let bytes = read.map_err(|error| Error::io("read", &log.name, error))?;
+        for payload in log.unrecovered(&bytes) {
+            let Ok(batch) = BatchRef::parse(&payload) else {
+                continue;
+            };
+            let keys = batch.iter().map(|op| op.key().to_vec());
+            operations.extend((batch.sequence()..).zip(keys));
         }
-        let header = bytes.get(at..at + log::HEADER_LEN)?;
-        let len = usize::from(u16::from_le_bytes([header[4], header[5]]));
-        if matches!(header[6], FULL | FIRST) {
-            let batch = bytes.get(at + log::HEADER_LEN..at + log::HEADER_LEN + BATCH_HEADER_LEN)?;
-            let (sequence, count) = batch.split_at(8);
-            let sequence = Sequence::from_le_bytes(sequence.try_into().ok()?);
-            if next.is_some_and(|next| next != sequence) {
-                return None;
-            }
-            first.get_or_insert(sequence);
-            let count = u32::from_le_bytes(count.try_into().ok()?);
-            next = Some(sequence.checked_add(u64::from(count))?);
-        }
-        at += log::HEADER_LEN + len;
     }
-    first.filter(|_| at == sound_at && next == Some(sound))
+    Ok(operations)
 }

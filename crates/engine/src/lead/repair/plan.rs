@@ -31,8 +31,6 @@ pub(super) struct Plan {
     is_complete: bool,
     /// All that it names can be read.
     is_sound: bool,
-    /// The logs below this number are not needed.
-    first_log: u64,
     pub(super) bad_tables: BTreeSet<u64>,
     /// Tables that the manifest does not name, to be read whole. Without a manifest: all tables.
     pub(super) unnamed: Vec<u64>,
@@ -44,8 +42,6 @@ pub(super) struct Plan {
     has_batches: bool,
     /// Logs to be read for what damaged tables have lost.
     pub(super) old_logs: Vec<u64>,
-    /// The logs that are there, or ones that are missing, are not replayed any more.
-    pub(super) replace_logs: bool,
     /// Logs that openings have set aside.
     pub(super) aside: Vec<AsideLog>,
     names: Vec<String>,
@@ -63,14 +59,12 @@ impl Plan {
             is_needed: !examined.verified.problems.is_empty() || !aside.is_empty(),
             is_complete: false,
             is_sound: false,
-            first_log: 0,
             bad_tables: examined.bad_tables,
             unnamed: tables,
             obsolete: Vec::new(),
             logs,
             has_batches: examined.verified.batches > 0,
             old_logs: Vec::new(),
-            replace_logs: true,
             aside,
             names: examined.names,
             chosen: examined.chosen,
@@ -85,18 +79,18 @@ impl Plan {
         };
         let contents = &chosen.contents;
         let (first_log, prev_log) = (contents.log_number, contents.prev_log_number);
-        self.first_log = first_log;
         self.is_complete = chosen.is_complete;
         self.is_sound = chosen.is_complete && self.bad_tables.is_empty() && !bad_logs;
-        self.replace_logs = !self.is_sound || prev_log != 0 || !self.aside.is_empty();
         let is_named = |number: &u64| contents.files.keys().any(|(_, named)| named == number);
-        let is_needed = |number: &u64| *number >= first_log || *number == prev_log;
+        let is_needed =
+            |number: &u64| *number >= first_log || (*number == prev_log && prev_log != 0);
         let unnamed = std::mem::take(&mut self.unnamed)
             .into_iter()
             .filter(|number| !is_named(number));
         let (obsolete, unnamed): (Vec<u64>, Vec<u64>) =
             unnamed.partition(|number| chosen.is_obsolete(*number));
-        let (logs, old_logs) = std::mem::take(&mut self.logs)
+        let old_logs;
+        (self.logs, old_logs) = std::mem::take(&mut self.logs)
             .into_iter()
             .partition(is_needed);
         if !self.is_sound {
@@ -104,9 +98,6 @@ impl Plan {
         }
         if !self.bad_tables.is_empty() {
             (self.obsolete, self.old_logs) = (obsolete, old_logs);
-        }
-        if self.replace_logs {
-            self.logs = logs;
         }
     }
 
@@ -217,7 +208,7 @@ impl Plan {
         let is_unused = |name: &&String| match filename::parse(name) {
             Some((FileKind::Manifest, _)) => name.as_str() != CURRENT,
             Some((FileKind::Table, number)) => !named.contains(&number),
-            Some((FileKind::Log, number)) => self.replace_logs || number < self.first_log,
+            Some((FileKind::Log, _)) => true,
             _ => self.aside.iter().any(|log| log.name == **name),
         };
         let mut unused: Vec<String> = self.names.iter().filter(is_unused).cloned().collect();

@@ -5,7 +5,8 @@
 //! them. Behind a damaged block, where the next one starts is looked for in the same way, within a budget.
 //!
 //! Promises: an entry is given only out of a block with the right checksum, in ascending order, and never out of an index
-//! or filter block, whose values are no one's. No bytes make it panic, or work longer than [`BUDGET`] allows.
+//! or filter block, whose values are no one's. No bytes make it panic, or work longer than
+//! the budgets allow.
 //! Must not know: what becomes of the entries.
 
 use level_party_format::block::Block;
@@ -15,9 +16,14 @@ use level_party_format::{Corruption, MAX_SEQUENCE, crc, varint};
 
 use crate::base::error::{Error, Result};
 
-/// Steps of a byte that are spent in all on starts where no block is known to begin.
+/// Steps of a byte that are spent in all on starts where no block is known to begin, but one may by its first bytes.
+const LIKELY_BUDGET: usize = 1 << 26;
+/// The same on all other starts: raw deflate begins with any byte.
 const BUDGET: usize = 1 << 24;
-/// The longest block that is looked for at such a start: LevelDB's usual block with a large last entry.
+/// Steps that are spent on starts where a block is known to begin and none ends, for each byte of the file. Whether the block
+/// is damaged or very long, only its end says.
+const PASSES: usize = 8;
+/// The longest block that is looked for at other starts: LevelDB's usual block with a large last entry.
 const MAX_LOOKED_FOR: usize = 8 << 10;
 /// The highest compression type that is looked for: well above those that any LevelDB writes.
 const MAX_TYPE: u8 = 15;
@@ -38,18 +44,29 @@ pub(super) fn raw_entries(
 ) -> Result<RawWalk> {
     let mut walk = RawWalk::default();
     let mut last: Vec<u8> = Vec::new();
-    let (mut at, mut budget, mut is_known) = (0, BUDGET, true);
+    let (mut at, mut is_known) = (0, true);
+    let mut passes = file.len().saturating_mul(PASSES);
+    let (mut likely, mut others) = (LIKELY_BUDGET, BUDGET);
     while at < file.len() {
-        let longest = match is_known {
-            true => file.len(),
-            false => MAX_LOOKED_FOR.min(budget),
+        let rest = &file[at..];
+        let (budget, longest) = match is_known {
+            true => (&mut passes, file.len()),
+            false if may_begin(rest) => (&mut likely, MAX_LOOKED_FOR),
+            false => (&mut others, MAX_LOOKED_FOR),
         };
-        let Some(len) = block_len(&file[at..], longest) else {
-            if !is_known {
-                budget = budget.saturating_sub(longest.min(file.len() - at));
-            }
-            if budget == 0 {
-                walk.passed += (file.len() - at) as u64;
+        let longest = match is_known {
+            true => longest.min((*budget).max(MAX_LOOKED_FOR)),
+            false => longest.min(*budget),
+        };
+        let found = if longest > 0 {
+            block_len(rest, longest)
+        } else {
+            None
+        };
+        let Some(len) = found else {
+            *budget = budget.saturating_sub(longest.min(rest.len()));
+            if likely == 0 {
+                walk.passed += rest.len() as u64;
                 break;
             }
             is_known = false;
@@ -71,6 +88,29 @@ pub(super) fn raw_entries(
         at += len;
     }
     Ok(walk)
+}
+
+/// Whether a block of entries may begin so. Its first key shares nothing with one before, so that its first byte is 0; and
+/// what is compressed begins with that of its kind.
+fn may_begin(bytes: &[u8]) -> bool {
+    const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let is_plain = |bytes: &[u8]| matches!(bytes, [0, unshared, ..] if *unshared >= 8);
+    let is_zlib = match bytes {
+        [first, second, ..] => {
+            first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31)
+        }
+        _ => false,
+    };
+    // Snappy: the length, then a literal, as nothing is there to be copied.
+    let literal = varint::get_u32(bytes).map(|(_, rest)| rest);
+    let is_snappy = literal.is_some_and(|literal| match literal {
+        [tag, rest @ ..] if tag & 3 == 0 => {
+            let length_bytes = usize::from(tag >> 2).saturating_sub(59);
+            rest.get(length_bytes..).is_some_and(is_plain)
+        }
+        _ => false,
+    });
+    is_plain(bytes) || is_snappy || is_zlib || bytes.starts_with(&ZSTD_MAGIC)
 }
 
 /// The length of the block that starts here, with its trailer, if its checksum says that it ends anywhere within `longest`.

@@ -3,7 +3,7 @@
 //! Promises: it only adds files. What it leaves out is said in a sentence.
 //! Must not know: which files are to be read, or what becomes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use level_party_format::log::{LogItem, LogReader};
 use level_party_format::{MAX_SEQUENCE, Sequence};
 
 use super::Repaired;
-use super::aside::{AsideLog, unrecovered};
+use super::aside::{self, AsideLog};
 use super::lost::{KEPT_OF_A_FILE, KeyRanges, Lost};
 use super::overlay::Levels;
 use super::pieces::{Pieces, Sifted};
@@ -70,7 +70,7 @@ impl Damage {
             |_, internal_key, value| sifted.add(internal_key, value),
             |block, error| {
                 let is_sound = error.kind() == ErrorKind::Unsupported;
-                if is_sound || error.is_out_of_descriptors() {
+                if is_sound || !is_damage(&error) {
                     failed.get_or_insert(error);
                     return;
                 }
@@ -104,6 +104,21 @@ impl Damage {
     }
 }
 
+fn is_set_aside(set_aside: &HashSet<(Sequence, Vec<u8>)>, internal_key: &[u8]) -> bool {
+    let operation = || {
+        let sequence = key::tag(internal_key) >> 8;
+        (sequence, key::user_key(internal_key).to_vec())
+    };
+    !set_aside.is_empty() && set_aside.contains(&operation())
+}
+
+/// Whether an error that [`Patient`](super::patient::Patient) reads end with is the file's own: bytes that are wrong, or that
+/// the device does not give. After any other the file may be sound.
+fn is_damage(error: &Error) -> bool {
+    let is_devices = error.kind() == ErrorKind::Io && !error.is_out_of_descriptors();
+    is_devices || error.kind() == ErrorKind::Corruption
+}
+
 pub(super) struct Rebuild {
     options: Options,
     tables: Arc<Tables>,
@@ -116,6 +131,8 @@ pub(super) struct Rebuild {
     on_the_way: BTreeSet<u64>,
     /// Tables of entries that were out of their place in damaged ones.
     strays: Vec<Arc<FileMeta>>,
+    /// Operations that do not count until [`Rebuild::tables_of_aside`] is asked for them.
+    set_aside: HashSet<(Sequence, Vec<u8>)>,
     last_sequence: Sequence,
 }
 
@@ -137,6 +154,7 @@ impl Rebuild {
             notes: Vec::new(),
             on_the_way: BTreeSet::new(),
             strays: Vec::new(),
+            set_aside: aside::operations(fs.as_ref(), &plan.aside)?,
             last_sequence: 0,
         })
     }
@@ -219,7 +237,7 @@ impl Rebuild {
         let mut inputs: Vec<_> = from_logs.into_iter().rev().collect();
         for number in plan.unnamed.iter().rev() {
             let name = numbered(plan.names(), FileKind::Table)[number].to_owned();
-            let Some(file) = self.file_of(*number, &name) else {
+            let Some(file) = self.file_of(*number, &name)? else {
                 continue;
             };
             let known = match plan.bad_tables.contains(number) {
@@ -229,7 +247,10 @@ impl Rebuild {
             inputs.extend(known);
         }
         inputs.append(&mut self.strays);
-        self.merge(inputs)
+        let set_aside = std::mem::take(&mut self.set_aside);
+        let merged = self.merge_if(inputs, |key| Ok(!is_set_aside(&set_aside, key)));
+        self.set_aside = set_aside;
+        merged
     }
 
     /// The entries that were out of their place in damaged tables, as tables.
@@ -237,18 +258,18 @@ impl Rebuild {
         std::mem::take(&mut self.strays)
     }
 
-    fn file_of(&mut self, number: u64, name: &str) -> Option<Arc<FileMeta>> {
+    /// A table of which the length alone is known; nothing where it is not there.
+    fn file_of(&mut self, number: u64, name: &str) -> Result<Option<Arc<FileMeta>>> {
         match self.tables.fs().open_read(name) {
-            Ok(file) => Some(Arc::new(FileMeta::new(
-                number,
-                file.len(),
-                Vec::new(),
-                Vec::new(),
-            ))),
-            Err(error) => {
-                self.lose(name, &Error::io("open", name, error));
-                None
+            Ok(file) => {
+                let meta = FileMeta::new(number, file.len(), Vec::new(), Vec::new());
+                Ok(Some(Arc::new(meta)))
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.lose(name, &Error::io("open", name, error));
+                Ok(None)
+            }
+            Err(error) => Err(Error::io("open", name, error)),
         }
     }
 
@@ -257,7 +278,7 @@ impl Rebuild {
         let mut sound = Vec::new();
         for number in numbers {
             let name = self.name_of(*number)?;
-            let Some(file) = self.file_of(*number, &name) else {
+            let Some(file) = self.file_of(*number, &name)? else {
                 continue;
             };
             let mut is_bad = false;
@@ -312,7 +333,7 @@ impl Rebuild {
         let mut damage = Damage::default();
         match self.tables.open_table(file) {
             Ok(table) => damage.walk(&table, file, &mut sifted)?,
-            Err(error) if error.kind() == ErrorKind::Corruption => {
+            Err(error) if is_damage(&error) => {
                 let bytes = match self.tables.fs().read(&name) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         return Err(Error::io("read", &name, error));
@@ -372,8 +393,12 @@ impl Rebuild {
         let levels = Levels::of(contents, &self.tables);
         let order = self.tables.comparator().user.clone();
         let mut last: Option<Vec<u8>> = None;
+        let set_aside = std::mem::take(&mut self.set_aside);
         let laid = self.merge_if(files, |internal_key| {
             let user_key = key::user_key(internal_key);
+            if is_set_aside(&set_aside, internal_key) {
+                return Ok(false);
+            }
             let is_older = last
                 .as_ref()
                 .is_some_and(|last| order.compare(last, user_key).is_eq());
@@ -384,6 +409,7 @@ impl Rebuild {
             let sequence = key::tag(internal_key) >> 8;
             Ok(is_wanted(user_key, sequence, levels.newest(user_key)?))
         })?;
+        self.set_aside = set_aside;
         for file in laid {
             contents.files.insert((0, file.number), file.to_new_file());
         }
@@ -468,7 +494,11 @@ impl Rebuild {
             let name = filename::log(*number);
             match self.tables.fs().read(&name) {
                 Ok(bytes) => self.tables_of_log(&name, bytes.into(), end, &mut done)?,
-                Err(error) => self.lose(&name, &Error::io("read", &name, error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.lose(&name, &Error::io("read", &name, error));
+                }
+                // The log may be sound, and nothing would read it again once it is set aside.
+                Err(error) => return Err(Error::io("read", &name, error)),
             }
         }
         Ok(done)
@@ -525,13 +555,14 @@ impl Rebuild {
     }
 
     /// What can be brought back of logs that were set aside, as tables.
-    pub(super) fn tables_of_aside(&mut self, logs: &[AsideLog]) -> Result<Vec<Arc<FileMeta>>> {
+    pub(super) fn tables_of_aside(&mut self, logs: &[&AsideLog]) -> Result<Vec<Arc<FileMeta>>> {
+        self.set_aside.clear();
         let mut done = Vec::new();
         for log in logs {
             let read = self.tables.fs().read(&log.name);
             let bytes = Bytes::from(read.map_err(|e| Error::io("read", &log.name, e))?);
             let mut pieces = Pieces::new(&bytes, 2 * self.options.write_buffer_size);
-            for payload in unrecovered(&bytes).1 {
+            for payload in log.unrecovered(&bytes) {
                 if let Ok(batch) = BatchRef::parse(&payload) {
                     let last = batch.sequence() + u64::from(batch.count()) - 1;
                     self.last_sequence = self.last_sequence.max(last.min(MAX_SEQUENCE));
