@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 use super::pool::FilePool;
+use crate::base::error::is_out_of_descriptors;
 
 /// Every pool of the process.
 static POOLS: ArcSwapOption<Vec<Weak<FilePool>>> = ArcSwapOption::const_empty();
@@ -46,7 +47,7 @@ pub(super) fn register(pool: &Arc<FilePool>) {
 pub fn with_descriptors<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
         match open() {
-            Err(error) if is_shortage(&error) && give_up_some() => {}
+            Err(error) if is_out_of_descriptors(&error) && give_up_some() => {}
             done => return done,
         }
     }
@@ -62,15 +63,4 @@ fn give_up_some() -> bool {
         any |= pool.give_up_half();
     }
     any
-}
-
-/// Whether an error says that the process or the system has as many files open as it may.
-pub(super) fn is_shortage(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    const CODES: [i32; 2] = [23, 24]; // ENFILE, EMFILE: the same numbers on Linux and macOS
-    #[cfg(windows)]
-    const CODES: [i32; 1] = [4]; // ERROR_TOO_MANY_OPEN_FILES
-    error
-        .raw_os_error()
-        .is_some_and(|code| CODES.contains(&code))
 }
