@@ -202,6 +202,7 @@ pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport
     };
     let looked = files.join(LOCK_NAME).try_exists().map_err(context)?;
     if options.dry_run {
+        check_files(&files).map_err(context)?;
         // Nobody has it who left no LOCK; and none is made to look.
         let _alone = match looked {
             true => Alone::lock(claim)?,
@@ -215,6 +216,7 @@ pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport
             format!("{} holds no LevelDB database", path.display()),
         ));
     }
+    check_files(&files).map_err(context)?;
     let _alone = Alone::lock(claim)?;
     let _state = match files.join(STATE_NAME).try_exists().map_err(context)? {
         true => Some(StateFile::open(&files)?),
@@ -237,14 +239,33 @@ fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// Refuses a directory in which something else has the name of a database's file. To open a pipe waits for whoever writes
+/// to it.
+fn check_files(directory: &Path) -> io::Result<()> {
+    for name in names(directory)?.iter().filter(|name| is_part(name)) {
+        let kind = match fs::metadata(directory.join(name)) {
+            // A link that leads nowhere: it is missing.
+            Err(error) if error.kind() == K::NotFound => continue,
+            metadata => metadata?.file_type(),
+        };
+        if !kind.is_file() {
+            let message = format!("{} is not a file", name.display());
+            return Err(io::Error::new(K::InvalidData, message));
+        }
+    }
+    Ok(())
+}
+
 /// Whether there is any file that a repair can begin with.
 fn has_database(directory: &Path) -> io::Result<bool> {
-    let is_part = |name: &OsString| {
-        let name = name.to_string_lossy();
-        let ends = [".ldb", ".sst", ".log"]
-            .iter()
-            .any(|end| name.ends_with(end));
-        name == CURRENT || name.starts_with("MANIFEST-") || ends
-    };
     Ok(names(directory)?.iter().any(is_part))
+}
+
+/// Whether a file of a database may have this name.
+fn is_part(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    let ends = [".ldb", ".sst", ".log"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    name == CURRENT || name.starts_with("MANIFEST-") || ends
 }

@@ -240,6 +240,21 @@ fn an_endpoint_of_another_directory_is_replaced_and_its_own_leader_unharmed() {
     assert_eq!(get(&live, "a"), "1");
 }
 
+/// To open a pipe would wait for ever.
+#[test]
+fn repair_refuses_a_pipe_in_the_place_of_a_file() {
+    for name in ["CURRENT", "000099.ldb"] {
+        let dir = temp();
+        put(dir.path(), "a", "1");
+        let _ = std::fs::remove_file(dir.path().join(name));
+        fifo(&dir.path().join(name));
+        for rest in [&[][..], &["--yes"]] {
+            let words = format!("{name} is not a file");
+            refused(&command("repair", dir.path(), rest), &[&words]);
+        }
+    }
+}
+
 #[test]
 fn a_leader_that_recovers_says_so_to_whoever_comes() {
     let dir = temp();

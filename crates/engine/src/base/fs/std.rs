@@ -106,16 +106,6 @@ impl StdFs {
     }
 }
 
-/// Opens a file for reading. Opening a pipe would wait for somebody to write to it.
-fn open_plain(path: &Path) -> io::Result<File> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        let message = "it is a pipe or a device, not a file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    File::open(path)
-}
-
 fn entry(root: &Path, name: &str) -> io::Result<PathBuf> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
         return Err(io::Error::new(
@@ -151,7 +141,7 @@ impl Fs for StdFs {
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
         let path = self.entry(name)?;
-        let file = with_descriptors(|| open_plain(&path))?;
+        let file = with_descriptors(|| File::open(&path))?;
         if let Some(mapped) = self.map.and_then(|map| Mapped::new(map, &file)) {
             return Ok(Arc::new(mapped));
         }
@@ -168,7 +158,7 @@ impl Fs for StdFs {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let path = self.entry(name)?;
-        let mut file = with_descriptors(|| open_plain(&path))?;
+        let mut file = with_descriptors(|| File::open(&path))?;
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
