@@ -248,9 +248,10 @@ fn repair_refuses_a_pipe_in_the_place_of_a_file() {
         put(dir.path(), "a", "1");
         let _ = std::fs::remove_file(dir.path().join(name));
         fifo(&dir.path().join(name));
+        let path = dir.path().to_str().expect("plain");
         for rest in [&[][..], &["--yes"]] {
-            let words = format!("{name} is not a file");
-            refused(&command("repair", dir.path(), rest), &[&words]);
+            let done = run(PROGRAM, [&["repair", path], rest].concat());
+            refused(&done, &[&format!("{name} is not a file")]);
         }
     }
 }
