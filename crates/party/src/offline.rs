@@ -189,9 +189,10 @@ fn check_marked(dir: &DataDir) -> Result<()> {
 pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
-    check_not_foreign(&claim.dir, "repair")?;
     let files = claim.dir.anchored_path();
     let context = |error| registry::refused(path, error);
+    check_files(&files).map_err(context)?;
+    check_not_foreign(&claim.dir, "repair")?;
     let tables = crate::descriptors::for_tables();
     let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files).keeping_open(tables));
     let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()))
@@ -202,7 +203,6 @@ pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport
     };
     let looked = files.join(LOCK_NAME).try_exists().map_err(context)?;
     if options.dry_run {
-        check_files(&files).map_err(context)?;
         // Nobody has it who left no LOCK; and none is made to look.
         let _alone = match looked {
             true => Alone::lock(claim)?,
@@ -216,7 +216,6 @@ pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport
             format!("{} holds no LevelDB database", path.display()),
         ));
     }
-    check_files(&files).map_err(context)?;
     let _alone = Alone::lock(claim)?;
     let _state = match files.join(STATE_NAME).try_exists().map_err(context)? {
         true => Some(StateFile::open(&files)?),
