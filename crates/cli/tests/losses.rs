@@ -1,7 +1,7 @@
 //! What an opening loses is told by every command and every process until somebody has acknowledged it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use level_party::{Db, Event, Events, Role};
 use level_party_testkit::{ExecChild, Finished, PATIENCE, run, run_with_input};
@@ -50,6 +50,14 @@ fn damaged(from: &Path, to: &Path) {
     fs::write(&log, bytes).expect("written");
 }
 
+/// Such a damaged copy in a place of its own.
+fn damaged_database() -> (TempDir, PathBuf) {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path().join("db");
+    damaged(sound().path(), &dir);
+    (place, dir)
+}
+
 /// The lines of standard error that begin with `word`.
 fn said(done: &Finished, word: &str) -> usize {
     let lines = done.stderr.lines();
@@ -89,10 +97,7 @@ fn check_warned(done: &Finished, losses: &[String]) {
 
 #[test]
 fn each_command_that_opens_warns_of_losses_once() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (place, dir) = damaged_database();
     let losses = losses_of(&dir);
     let check = |name: &str, words: &[&str], code: i32| {
         let done = command(name, &dir, words);
@@ -172,10 +177,7 @@ fn status_and_verify_name_losses_until_acknowledged() {
 
 #[test]
 fn acknowledge_says_what_it_ended() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let losses = losses_of(&dir);
     let done = command("acknowledge", &dir, &[]).success();
     assert_eq!(done.text().lines().collect::<Vec<_>>(), losses);
@@ -196,10 +198,7 @@ fn next_losses(events: &mut Events) -> Vec<String> {
 
 #[test]
 fn follower_learns_losses_and_acknowledges_them_for_all() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let leader = ExecChild::spawn_leader(PROGRAM, &dir);
     let mut other = ExecChild::spawn(PROGRAM, &dir);
     let db = Db::open(&dir).expect("served");
@@ -227,10 +226,7 @@ fn follower_learns_losses_and_acknowledges_them_for_all() {
 
 #[test]
 fn acknowledgement_of_follower_outlives_the_leader() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let leader = ExecChild::spawn_leader(PROGRAM, &dir);
     let losses = losses_of(&dir);
     let done = command("acknowledge", &dir, &[]).success();
@@ -241,10 +237,7 @@ fn acknowledgement_of_follower_outlives_the_leader() {
 
 #[test]
 fn command_follows_and_warns_of_losses_of_its_leader() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let leader = ExecChild::spawn_leader(PROGRAM, &dir);
     let losses = losses_of(&dir);
     check_warned(&command("count", &dir, &[]), &losses);
@@ -269,10 +262,7 @@ fn torn_record_of_killed_process_is_noted_once() {
 
 #[test]
 fn demo_warns_of_losses_of_its_directory() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let losses = losses_of(&dir);
     let words = ["--json", "--seconds", "0.5", "--kills", "1"];
     let done = command("demo", &dir, &words).success();
@@ -282,10 +272,7 @@ fn demo_warns_of_losses_of_its_directory() {
 /// A process that leads later says what it lost then: another program damaged the directory meanwhile.
 #[test]
 fn serving_process_warns_of_losses_that_come_later() {
-    let sound = sound();
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    damaged(sound.path(), &dir);
+    let (_place, dir) = damaged_database();
     let leader = ExecChild::spawn_leader(PROGRAM, &dir);
     command("acknowledge", &dir, &[]).success();
     let follower = ExecChild::spawn(PROGRAM, &dir);

@@ -325,7 +325,7 @@ fn a_leaders_write_that_has_no_time_at_all_is_not_made() {
 }
 
 #[test]
-fn a_writing_handle_beside_a_reader_of_a_bedrock_world_needs_zlib_raw() {
+fn writer_beside_reader_of_bedrock_world_needs_zlib_raw() {
     use level_party_testkit::damage::{Compression as Blocks, cases};
     let dir = tempfile::tempdir().unwrap();
     cases::compressed(Blocks::ZlibRaw).write_to(dir.path());

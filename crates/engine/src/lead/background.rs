@@ -114,7 +114,7 @@ impl Lead {
                     return Some(Task::Compact);
                 }
                 if retry && compaction::is_needed(self.manifest.version(), &shared.options) {
-                    // Who waits for it must hear that it will not come: tables set aside are in its way.
+                    // Tell the waiting callers that it will not come: tables that were set aside are in its way.
                     drop(state);
                     shared.report(State::cannot_compact);
                     retry = false;
