@@ -37,14 +37,18 @@ fn database() -> TempDir {
     batch.put(&long_key("e"), b"long");
     batch.put(b"f", b"5");
     batch.set_sequence(2);
+    write_as_another_program(path, &batch);
+    dir
+}
+
+/// Adds a log with this batch, and makes the directory another program's.
+fn write_as_another_program(path: &Path, batch: &WriteBatch) {
     let mut log = Vec::new();
     LogWriter::new().add_record(batch.as_bytes(), &mut log);
     fs::write(path.join("000099.log"), log).expect("written");
-    // It is another program's from here on.
     for ours in ["level-party.state", "000001.dbtmp"] {
         fs::remove_file(path.join(ours)).expect("removed");
     }
-    dir
 }
 
 fn plain(path: &Path) -> &str {
@@ -211,12 +215,7 @@ fn chunk_does_not_end_at_removed_key_over_limit() {
     batch.delete(&long_key("i"));
     batch.put(b"j", b"2");
     batch.set_sequence(2);
-    let mut log = Vec::new();
-    LogWriter::new().add_record(batch.as_bytes(), &mut log);
-    fs::write(path.join("000099.log"), log).expect("written");
-    for ours in ["level-party.state", "000001.dbtmp"] {
-        fs::remove_file(path.join(ours)).expect("removed");
-    }
+    write_as_another_program(path, &batch);
     let db = Db::open(path).expect("opened");
     assert_eq!(shown(db.range("h"..).keys()), ["j"]);
     assert_eq!(shown(db.range(.."i").keys().rev()), ["a"]);

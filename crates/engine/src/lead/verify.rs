@@ -432,12 +432,10 @@ impl Examiner {
         let fs = Arc::clone(self.tables.fs());
         let ends = succession::ends_of_readable(fs.as_ref(), &numbers);
         let mut last = chosen.map(|chosen| chosen.contents.last_sequence);
-        let batches_before = self.verified.batches;
         for (number, end) in numbers.into_iter().zip(ends) {
             let name = filename::log(number);
-            let is_first = self.verified.batches == batches_before;
             match fs.read(&name) {
-                Ok(bytes) => is_bad |= self.check_log(&name, &bytes, end, &mut last, is_first),
+                Ok(bytes) => is_bad |= self.check_log(&name, &bytes, end, &mut last),
                 Err(error) => {
                     is_bad = true;
                     self.bad(&Error::io("read", &name, error), &name);
@@ -486,7 +484,6 @@ impl Examiner {
         bytes: &[u8],
         end: Sequence,
         at: &mut Option<Sequence>,
-        is_first: bool,
     ) -> bool {
         let (mut late, mut is_bad) = (0, false);
         let mut bad = |problems: &mut Findings, offset: u64, what: String| {
@@ -501,7 +498,7 @@ impl Examiner {
                     Ok(batch) if succession::is_late(&batch, end) => late += 1,
                     Ok(batch) => {
                         if offset == 0
-                            && (batch.count() == 0 || !is_first)
+                            && (batch.count() == 0 || self.verified.batches > 0)
                             && let Some(gap) = succession::gap(&batch, *at)
                         {
                             bad(&mut self.problems, offset, gap);
