@@ -19,7 +19,7 @@ memory() {
 "$program" exec "$dir/db" <"$dir/input" >"$dir/out" &
 leader=$!
 pids=$leader
-until [ -S "$dir/db/level-party.sock" ]; do :; done
+until [ -S "$dir/db/level-party.endpoint" ]; do :; done
 "$program" put "$dir/db" a 1
 echo "leader without followers: $(memory $leader)"
 last=

@@ -36,7 +36,7 @@ impl Unit {
 }
 
 /// Rows of figures in groups. In each group the first row is the floor or the peer, and the others stand beside it as
-/// ratios (below 1 is faster).
+/// ratios (below 1 is faster). Figures that are no times have columns of their own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,13 +52,22 @@ pub struct Table {
     title: String,
     unit: Unit,
     notes: Vec<String>,
+    columns: Vec<String>,
     groups: Vec<Group>,
 }
 
 #[derive(Clone, Debug)]
 struct Group {
     name: String,
-    rows: Vec<(String, Option<Summary>)>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    name: String,
+    summary: Option<Summary>,
+    /// What stands in the table's own columns.
+    extra: Vec<String>,
 }
 
 const HEADS: [&str; 9] = [
@@ -80,6 +89,7 @@ impl Table {
             title: title.into(),
             unit,
             notes: Vec::new(),
+            columns: Vec::new(),
             groups: Vec::new(),
         }
     }
@@ -87,6 +97,11 @@ impl Table {
     /// Says something about the whole table, above it.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// Adds a column behind the ratios, for figures that are no times.
+    pub fn column(&mut self, head: impl Into<String>) {
+        self.columns.push(head.into());
     }
 
     /// Begins a group; its first row is what the others stand beside.
@@ -99,47 +114,71 @@ impl Table {
 
     /// Adds a row to the group; `None` is a peer that is absent.
     pub fn row(&mut self, name: impl Into<String>, summary: Option<Summary>) {
+        self.row_with(name, summary, Vec::new());
+    }
+
+    /// Adds a row with its cells in the table's own columns, in the order of [`Table::column`].
+    pub fn row_with(
+        &mut self,
+        name: impl Into<String>,
+        summary: Option<Summary>,
+        extra: Vec<String>,
+    ) {
         if self.groups.is_empty() {
             self.group("");
         }
         if let Some(group) = self.groups.last_mut() {
-            group.rows.push((name.into(), summary));
+            group.rows.push(Row {
+                name: name.into(),
+                summary,
+                extra,
+            });
         }
     }
 
-    fn cells(&self) -> Vec<[String; 9]> {
+    fn heads(&self) -> Vec<&str> {
+        let own = self.columns.iter().map(String::as_str);
+        HEADS.into_iter().chain(own).collect()
+    }
+
+    fn cells(&self) -> Vec<Vec<String>> {
         let mut lines = Vec::new();
         for group in &self.groups {
-            let beside = group.rows.first().and_then(|(_, summary)| summary.as_ref());
-            for (i, (name, summary)) in group.rows.iter().enumerate() {
-                let head = if i == 0 {
-                    group.name.clone()
-                } else {
-                    String::new()
-                };
-                let mut cells = [const { String::new() }; 9];
-                cells[0] = head;
-                cells[1] = name.clone();
-                match summary {
-                    None => cells[2] = "absent".to_owned(),
-                    Some(summary) => {
-                        let time =
-                            |nanos: Option<f64>| nanos.map_or(String::new(), |n| self.time(n));
-                        cells[2] = summary.count.to_string();
-                        cells[3] = time(summary.p50);
-                        cells[4] = time(Some(summary.mean));
-                        cells[5] = time(summary.p99);
-                        cells[6] = time(summary.max);
-                        if let Some(beside) = beside.filter(|_| i > 0) {
-                            cells[7] = ratio(summary.p50, beside.p50);
-                            cells[8] = ratio(Some(summary.mean), Some(beside.mean));
-                        }
-                    }
+            let beside = group.rows.first().and_then(|row| row.summary.as_ref());
+            for (i, row) in group.rows.iter().enumerate() {
+                let mut cells = vec![String::new(); HEADS.len()];
+                if i == 0 {
+                    cells[0].clone_from(&group.name);
                 }
+                cells[1].clone_from(&row.name);
+                match &row.summary {
+                    None => cells[2] = "absent".to_owned(),
+                    Some(summary) => self.figures(summary, beside.filter(|_| i > 0), &mut cells),
+                }
+                let own = row
+                    .extra
+                    .iter()
+                    .cloned()
+                    .chain(std::iter::repeat(String::new()));
+                cells.extend(own.take(self.columns.len()));
                 lines.push(cells);
             }
         }
         lines
+    }
+
+    /// Fills in the cells of a row's times, and of their ratios to those of the row that it stands beside.
+    fn figures(&self, summary: &Summary, beside: Option<&Summary>, cells: &mut [String]) {
+        let time = |nanos: Option<f64>| nanos.map_or(String::new(), |n| self.time(n));
+        cells[2] = summary.count.to_string();
+        cells[3] = time(summary.p50);
+        cells[4] = time(Some(summary.mean));
+        cells[5] = time(summary.p99);
+        cells[6] = time(summary.max);
+        if let Some(beside) = beside {
+            cells[7] = ratio(summary.p50, beside.p50);
+            cells[8] = ratio(Some(summary.mean), Some(beside.mean));
+        }
     }
 
     fn time(&self, nanos: f64) -> String {
@@ -166,15 +205,16 @@ impl fmt::Display for Table {
         for note in &self.notes {
             writeln!(f, "{note}\n")?;
         }
+        let heads = self.heads();
         let lines = self.cells();
-        let mut widths = HEADS.map(str::len);
+        let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
                 *width = (*width).max(cell.chars().count());
             }
         }
         let write = |f: &mut fmt::Formatter<'_>, line: &[&str]| {
-            for (i, (cell, width)) in line.iter().zip(widths).enumerate() {
+            for (i, (cell, width)) in line.iter().zip(&widths).enumerate() {
                 match i {
                     0 | 1 => write!(f, "| {cell:<width$} ")?,
                     _ => write!(f, "| {cell:>width$} ")?,
@@ -182,7 +222,7 @@ impl fmt::Display for Table {
             }
             writeln!(f, "|")
         };
-        write(f, &HEADS)?;
+        write(f, &heads)?;
         for (i, width) in widths.iter().enumerate() {
             match i {
                 0 | 1 => write!(f, "|{:-<1$}", "", width + 2)?,
@@ -191,7 +231,8 @@ impl fmt::Display for Table {
         }
         writeln!(f, "|")?;
         for line in &lines {
-            write(f, &line.each_ref().map(String::as_str))?;
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            write(f, &line)?;
         }
         Ok(())
     }
@@ -229,6 +270,18 @@ mod tests {
         let cells = table.cells();
         assert_eq!(cells[0][2], "absent");
         assert_eq!((cells[1][4].as_str(), cells[1][8].as_str()), ("1.50", ""));
+    }
+
+    #[test]
+    fn own_columns_stand_behind_the_ratios() {
+        let mut table = Table::new("t", Unit::Micros);
+        table.column("calls/s");
+        table.row_with("floor", total(10), vec!["100000".to_owned()]);
+        table.row("ours", None);
+        assert!(table.to_string().contains("| mean ratio | calls/s |"));
+        let cells = table.cells();
+        assert_eq!(cells[0][9], "100000");
+        assert_eq!((cells[1].len(), cells[1][9].as_str()), (10, ""));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Target {
     /// The LevelDB directory
     pub dir: PathBuf,
 
-    /// Go on with the next leader when the leader goes; with `false`, calls in flight end with ConnectionLost
+    /// Go on with the next leader when the leader goes; with `false`, what it was asked to do ends with ConnectionLost
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Opening")]
     pub retry: bool,
 

@@ -20,7 +20,6 @@ mod commands;
 mod failure;
 mod input;
 mod json;
-mod left_out;
 mod output;
 mod place;
 mod stop;

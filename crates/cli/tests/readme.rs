@@ -24,7 +24,7 @@ async fn from_rust() -> level_party::Result<()> {
     let by_id = users.typed::<level_party::BigEndian<u64>, level_party::Utf8>();
     let value = db.to_async().get("a").await?;           // the same as futures, on any runtime or none
     let status = db.status()?;                           // who leads, who follows, levels, pins
-    let db = level_party::Db::options().retry(false).open("data")?; // calls end with ConnectionLost instead
+    let db = level_party::Db::options().retry(false).open("data")?; // what a leader was asked to do ends with ConnectionLost instead
     Ok(())
 }
 

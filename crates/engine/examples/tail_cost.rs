@@ -1,12 +1,14 @@
-//! What the window of recent batches ([`Options::tail_bytes`]) costs a put when nobody reads it: rounds with and without
-//! it in turn, in one process. Short rounds on a filesystem in memory tell most.
+//! What those who follow ([`Engine::tail_from`]) cost a put: rounds without any, with logs that are kept for them, and with
+//! one that waits for each put on another thread, in turn, in one process. Short rounds on a filesystem in memory tell most.
 //!
 //! `cargo run --release -p level-party-engine --example tail_cost [DIRECTORY] [PUTS] [ROUNDS]`
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use level_party_engine::{Engine, Options, StdFs, Write, WriteBatch};
+use level_party_engine::{Engine, Options, StdFs, Tail, TailItem, Write, WriteBatch};
+
+const ROUNDS: [&str; 3] = ["without", "kept", "followed"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -14,17 +16,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let puts: u64 = args.next().map_or(Ok(20_000), |n| n.parse())?;
     let rounds: usize = args.next().map_or(Ok(41), |n| n.parse())?;
     for value_bytes in [16, 100, 1000] {
-        let mut costs = [Vec::new(), Vec::new()];
-        for round in 0..2 * rounds {
-            let on = round % 2;
+        let mut costs = [Vec::new(), Vec::new(), Vec::new()];
+        for round in 0..3 * rounds {
+            let kind = round % 3;
             let dir = tempfile::tempdir_in(&parent)?;
             let options = Options {
-                tail_bytes: on * (4 << 20),
+                tail_bytes: usize::from(kind > 0) * (4 << 20),
                 // No flush falls into a round.
                 write_buffer_size: 256 << 20,
                 ..Options::default()
             };
             let engine = Engine::open(Arc::new(StdFs::new(dir.path())), options)?;
+            let tail = (kind == 2).then(|| engine.tail_from(1)).transpose()?;
+            let following = tail.map(|tail| std::thread::spawn(move || follow(tail)));
             let value = vec![b'v'; value_bytes];
             let begun = Instant::now();
             for number in 0..puts {
@@ -35,22 +39,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 );
                 engine.write(Write::new(batch))?;
             }
-            costs[on].push(begun.elapsed().as_nanos() as u64 / puts);
+            costs[kind].push(begun.elapsed().as_nanos() as u64 / puts);
             engine.close()?;
+            if let Some(following) = following {
+                let followed = following.join().map_err(|_| "the follower panicked")?;
+                assert_eq!(followed, puts);
+            }
         }
-        let [off, on] = costs.map(|mut samples| {
+        for (name, mut samples) in ROUNDS.into_iter().zip(costs) {
             samples.sort();
-            (samples[0], samples[samples.len() / 2])
-        });
-        println!(
-            "put of {value_bytes} bytes: without min {} p50 {} ns, with 4 MiB min {} p50 {} ns: {:+.1} % (min {:+.1} %)",
-            off.0,
-            off.1,
-            on.0,
-            on.1,
-            (on.1 as f64 / off.1 as f64 - 1.0) * 100.0,
-            (on.0 as f64 / off.0 as f64 - 1.0) * 100.0,
-        );
+            let (min, middle) = (samples[0], samples[samples.len() / 2]);
+            println!("put of {value_bytes} bytes, {name}: min {min} p50 {middle} ns");
+        }
     }
     Ok(())
+}
+
+/// Follows until the engine is closed. Gives how many operations came.
+fn follow(mut tail: Tail) -> u64 {
+    let mut came = 0;
+    while let Ok(Some(TailItem::Batch(batch))) = tail.wait_next() {
+        came += batch.ops().count() as u64;
+    }
+    came
 }

@@ -4,8 +4,12 @@
 //! Promises: a group is one record of the log, whole or absent; nothing is published before it is in the log.
 //! Must not know: how memtables become tables, how tables are compacted, or the bytes of a manifest.
 
+pub(crate) mod active;
+pub(crate) mod lock;
+pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod shared;
+pub(crate) mod sync;
 pub(crate) mod wal;
 pub(crate) mod work;
 pub(crate) mod write;

@@ -6,6 +6,7 @@
 
 pub(crate) mod aside_names;
 pub(crate) mod background;
+pub(crate) mod calls;
 pub(crate) mod checkpoint;
 pub(crate) mod choose_manifest;
 pub(crate) mod compaction;
@@ -14,6 +15,8 @@ pub(crate) mod destroy;
 pub(crate) mod file_numbers;
 pub(crate) mod flush;
 pub(crate) mod foreign;
+pub(crate) mod founding;
+pub(crate) mod kept_logs;
 pub(crate) mod losses;
 pub(crate) mod manifest;
 pub(crate) mod obsolete;
@@ -21,7 +24,7 @@ pub(crate) mod opened;
 pub(crate) mod orphans;
 pub(crate) mod recovery;
 pub(crate) mod repair;
-pub(crate) mod settle;
+pub(crate) mod run;
+pub(crate) mod succession;
 pub(crate) mod table_writer;
 pub(crate) mod verify;
-pub(crate) mod write_run;

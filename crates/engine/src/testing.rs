@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::Sequence;
@@ -12,8 +14,19 @@ use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::table::{Compression, TableBuilder, TableOptions};
 use level_party_memtable::{HeapRegions, MemTable, MemTableWriter, RegionSource};
 
-use crate::base::fs::{Fs, MemFs, ReadFile, WriteFile};
+use crate::base::control::{CONTROL_LEN, Control, Founded, VersionRecord};
+use crate::base::fs::{Fs, LogFile, MemFs, ReadFile, WriteFile};
+use crate::base::peers::LocalPeers;
 use crate::read::files::{FileMeta, Tables};
+use crate::read::version::Version;
+use crate::read::view::{Frozen, Parts, View};
+
+#[cfg(not(loom))]
+pub(crate) mod leader;
+#[cfg(not(loom))]
+pub(crate) mod recycling;
+#[cfg(not(loom))]
+pub(crate) mod reporting;
 
 /// A random source that gives the same numbers for the same seed (splitmix64).
 pub(crate) struct Rng(u64);
@@ -39,6 +52,17 @@ impl Rng {
     /// True once in `n`.
     pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
+    }
+}
+
+/// Sets a flag for those who wait for it, also where what comes before panics.
+#[cfg(not(loom))]
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+#[cfg(not(loom))]
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -152,17 +176,58 @@ pub(crate) fn tables(fs: &(impl Fs + Clone + 'static)) -> Arc<Tables> {
     Arc::new(Tables::new(fs, InternalComparator::default(), false))
 }
 
-/// A memtable of these items, with `last_sequence` published.
-pub(crate) fn memtable(items: &[Item], last_sequence: Sequence) -> (MemTableWriter, MemTable) {
+/// A memtable of these items.
+pub(crate) fn memtable(items: &[Item]) -> (MemTableWriter, MemTable) {
     let region = HeapRegions::new().allocate(1 << 20).unwrap();
     let comparator = InternalComparator::default();
-    let mut writer = MemTableWriter::create(region, comparator, 0).unwrap();
+    let mut writer = MemTableWriter::create(region, comparator).unwrap();
     for item in items {
         insert(&mut writer, item);
     }
-    writer.publish(last_sequence);
     let reader = writer.reader();
     (writer, reader)
+}
+
+/// A view of these parts, `frozen` newest first, with all published up to `last`.
+pub(crate) fn view(
+    mem: MemTable,
+    frozen: Vec<Frozen>,
+    version: Arc<Version>,
+    last: Sequence,
+) -> Arc<View> {
+    let page = HeapRegions::new().allocate(CONTROL_LEN).unwrap();
+    let control = Control::over(page).unwrap();
+    let flushed = 0;
+    let active = flushed + 1 + frozen.len() as u32;
+    let record = VersionRecord::default();
+    control.found(&Founded {
+        founding: 1,
+        comparator: 0,
+        write_buffer: 0,
+        region: active,
+        log: 3,
+        log_end: 0,
+        before: last,
+        horizon: 0,
+        kept_logs: 0,
+        version: VersionRecord { flushed, ..record },
+    });
+    let word = control.view();
+    let parts = Parts {
+        mem,
+        seen: last,
+        frozen,
+        version,
+    };
+    Arc::new(View::new(&control, false, word, parts))
+}
+
+/// Publishes what was inserted into the active memtable of a view that [`view`] made.
+pub(crate) fn publish(view: &View, last: Sequence) {
+    let peers = LocalPeers::default();
+    let held = view.control().try_lock(1, false, &peers).unwrap();
+    held.begin(last, 0);
+    held.publish();
 }
 
 pub(crate) fn insert(writer: &mut MemTableWriter, item: &Item) {
@@ -218,6 +283,7 @@ pub(crate) struct WatchedFs {
 #[derive(Default)]
 struct Watch {
     opens: AtomicU64,
+    before_next_open: parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     reads: AtomicU64,
     bad_offset: parking_lot::Mutex<Option<(String, u64)>>,
 }
@@ -231,6 +297,12 @@ impl WatchedFs {
         self.shared.reads.load(Ordering::Relaxed)
     }
 
+    /// The next opening of a file does this first.
+    #[cfg(not(loom))]
+    pub(crate) fn before_next_open(&self, act: impl FnOnce() + Send + 'static) {
+        *self.shared.before_next_open.lock() = Some(Box::new(act));
+    }
+
     /// From now on the disk can't read this byte.
     pub(crate) fn lose_byte(&self, name: &str, offset: u64) {
         *self.shared.bad_offset.lock() = Some((name.to_owned(), offset));
@@ -238,11 +310,12 @@ impl WatchedFs {
 }
 
 impl Fs for WatchedFs {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.files.list()
-    }
+    forward!(list read create logs names exists);
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
+        if let Some(act) = self.shared.before_next_open.lock().take() {
+            act();
+        }
         let file = self.files.open_read(name)?;
         self.shared.opens.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(WatchedFile {
@@ -250,30 +323,6 @@ impl Fs for WatchedFs {
             name: name.to_owned(),
             shared: Arc::clone(&self.shared),
         }))
-    }
-
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.files.read(name)
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        self.files.create(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.files.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.remove(name)
-    }
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        self.files.exists(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.files.sync_dir()
     }
 }
 

@@ -167,7 +167,7 @@ fn tables_under_their_old_names_are_read_in_full() {
 
 /// Whether a table of a level below 0 begins with the user key with which the one before it ends.
 fn splits_a_key(engine: &Engine) -> bool {
-    let view = engine.view();
+    let view = engine.view().unwrap();
     let user_key = |key: &[u8]| key[..key.len() - 8].to_vec();
     let levels = view.version.levels[1..].iter();
     let mut neighbours = levels.flat_map(|level| level.windows(2));

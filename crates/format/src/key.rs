@@ -24,6 +24,7 @@ pub enum ValueType {
 impl TryFrom<u8> for ValueType {
     type Error = Corruption;
 
+    #[inline]
     fn try_from(byte: u8) -> Result<Self, Corruption> {
         match byte {
             0 => Ok(ValueType::Deletion),

@@ -6,53 +6,75 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::layout::{Arena, FILTER_LEN};
+use crate::layout::{Arena, FILTER_WORDS};
+use crate::memory::{AtomicU64, last_word, prefetch};
 
 /// Bits set for one key, all in one block of 512 bits. Six 9-bit positions and a 10-bit block number are
 /// exactly one hash.
 const PROBES: u32 = 6;
 /// Words of a block.
-const BLOCK_WORDS: u64 = 8;
+const BLOCK_WORDS: usize = 8;
 /// Blocks of a filter.
-const BLOCKS: u64 = FILTER_LEN as u64 / 8 / BLOCK_WORDS;
+const BLOCKS: usize = FILTER_WORDS / BLOCK_WORDS;
 
 const _: () = assert!(BLOCKS == 1 << 10 || cfg!(loom));
 
 /// Sets every bit to zero.
 pub(crate) fn clear(arena: &Arena) {
-    for index in 0..FILTER_LEN / 8 {
-        if let Some(word) = arena.filter_word(index) {
-            word.store(0, Ordering::Relaxed);
-        }
+    for word in arena.filter().unwrap_or_default() {
+        word.store(0, Ordering::Relaxed);
     }
 }
 
+/// A key to be added.
+#[derive(Clone, Copy)]
+pub(crate) struct Addition {
+    hash: u64,
+}
+
+/// Has the block of a key on its way here, for [`add`].
+#[inline]
+pub(crate) fn prepare(arena: &Arena, user_key: &[u8]) -> Addition {
+    let hash = hash(user_key);
+    if let Some([first, ..]) = block(arena, hash) {
+        prefetch(first);
+    }
+    Addition { hash }
+}
+
 /// Adds a key. Only the region's writer may.
-pub(crate) fn add(arena: &Arena, user_key: &[u8]) {
-    for (index, bit) in probes(user_key) {
-        if let Some(word) = arena.filter_word(index) {
-            // One writer: nobody stores between this load and this store.
-            word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
-        }
+pub(crate) fn add(arena: &Arena, Addition { hash }: Addition) {
+    let Some(block) = block(arena, hash) else {
+        return;
+    };
+    for (index, bit) in probes(hash) {
+        let word = &block[index];
+        // One writer: nobody stores between this load and this store.
+        word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
     }
 }
 
 /// Whether the key may have been added.
 pub(crate) fn may_contain(arena: &Arena, user_key: &[u8]) -> bool {
-    probes(user_key).all(|(index, bit)| {
-        arena
-            .filter_word(index)
-            .is_none_or(|word| word.load(Ordering::Relaxed) & bit != 0)
+    let hash = hash(user_key);
+    block(arena, hash).is_none_or(|block| {
+        probes(hash).all(|(index, bit)| block[index].load(Ordering::Relaxed) & bit != 0)
     })
 }
 
-/// The words and bits of a key.
-fn probes(user_key: &[u8]) -> impl Iterator<Item = (u32, u64)> {
-    let hash = hash(user_key);
-    let first = (hash >> 54) % BLOCKS * BLOCK_WORDS;
+/// The block of a key; `None` if the region has no room for a filter.
+#[inline]
+fn block(arena: &Arena, hash: u64) -> Option<&[AtomicU64; BLOCK_WORDS]> {
+    let (blocks, _) = arena.filter()?.as_chunks();
+    blocks.get((hash >> 54) as usize % BLOCKS)
+}
+
+/// The words of its block and bits of a key.
+#[inline]
+fn probes(hash: u64) -> impl Iterator<Item = (usize, u64)> {
     (0..PROBES).map(move |probe| {
-        let position = hash >> (9 * probe) & 511;
-        ((first + position / 64) as u32, 1 << (position % 64))
+        let position = hash >> (9 * probe);
+        (position as usize / 64 % BLOCK_WORDS, 1 << (position % 64))
     })
 }
 
@@ -60,14 +82,12 @@ fn probes(user_key: &[u8]) -> impl Iterator<Item = (u32, u64)> {
 /// gain is a walk down the list.
 fn hash(bytes: &[u8]) -> u64 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (chunks, rest) = bytes.as_chunks::<8>();
+    let (chunks, _) = bytes.as_chunks::<8>();
     let mut state = fold(SEED ^ bytes.len() as u64);
     for chunk in chunks {
         state = fold(state ^ u64::from_le_bytes(*chunk));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    fold(fold(state ^ u64::from_le_bytes(last)))
+    fold(fold(state ^ u64::from_le(last_word(bytes))))
 }
 
 /// Multiplies by an odd constant and folds the product's halves together. The offset keeps 0 from staying 0.
@@ -112,7 +132,7 @@ mod tests {
             assert!(!may_contain(&arena, b""));
             // As many as a memtable of 4 MiB holds.
             for n in 0..28_000 {
-                add(&arena, &key(n));
+                add(&arena, prepare(&arena, &key(n)));
             }
             assert!((0..28_000).all(|n| may_contain(&arena, &key(n))));
             let others = (28_000..128_000)

@@ -1,122 +1,117 @@
-//! The layout of a region: which offsets are looked at, and in which order words are stored and loaded.
+//! The layout of a region: which words are looked at, and in which order they are stored and loaded.
 //!
-//! The table of the layout is in the crate's head. [`Arena`] promises that whatever an offset says, only bytes
-//! inside the region are touched: an offset becomes a [`Tower`] or a [`Node`] only by a check, and only those can
-//! be read through. It knows nothing of order or of searching.
+//! The table of the layout is in the crate's head. [`Arena`] promises that whatever an index says, only words inside the
+//! region are touched: an index becomes a [`Tower`] or a [`Node`] only by a check, and only those can be read through.
+//! It knows nothing of order or of searching.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use level_party_format::key::TAG_LEN;
-
-use crate::memory::{AtomicU32, AtomicU64, Memory, fence};
+use crate::memory::{AtomicU64, LINK, Memory, WORD, load_acquire, prefetch, store_bytes, stored};
+use crate::order::EntryKey;
 use crate::region::Region;
 
-/// First word of a region that holds a memtable.
-pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"LPmemtbl");
-/// Version of the layout. Peers of another version refuse the region.
-pub(crate) const LAYOUT_VERSION: u32 = 1;
+mod header;
+
+pub use header::RegionError;
+pub(crate) use header::{
+    ALLOCATED, ENTRIES, FILTER_LEN_FIELD, HEAD_LINKS, HEIGHT, LAYOUT_VERSION, LIMIT, MAGIC,
+    MAGIC_FIELD, VERSION,
+};
+
 /// Levels of the skiplist. With one entry in four rising a level, 12 serve 16 million entries.
 pub(crate) const MAX_HEIGHT: usize = 12;
-
-/// A `u32` field of the header.
-#[derive(Clone, Copy)]
-pub(crate) struct Field32(u32);
-
-/// See the table in the crate's head.
-pub(crate) const VERSION: Field32 = Field32(8);
-pub(crate) const LIMIT: Field32 = Field32(12);
-pub(crate) const FILTER_LEN_FIELD: Field32 = Field32(16);
-pub(crate) const HEIGHT: Field32 = Field32(24);
-pub(crate) const ALLOCATED: Field32 = Field32(128);
-pub(crate) const ENTRIES: Field32 = Field32(132);
-
-/// A `u64` field of the header.
-#[derive(Clone, Copy)]
-pub(crate) struct Field64(u32);
-
-pub(crate) const MAGIC_FIELD: Field64 = Field64(0);
-pub(crate) const LAST_SEQUENCE: Field64 = Field64(64);
-
-/// Offset of the head of the list. Its links lie below it, as an entry's do.
-const HEAD_OFFSET: u32 = 240;
-/// Bytes before the filter, or before the entries where there is none.
-pub(crate) const HEADER_LEN: u32 = 256;
-/// Length of the filter: 18 bits a key for a 4 MiB memtable of 28,000 entries, in 1,024 blocks of 64 bytes. Two blocks
+/// Index of the head of the list. Its links lie below it, as an entry's do.
+const HEAD: u32 = 31;
+/// Words before the filter, or before the entries where there is none.
+pub(crate) const HEADER_WORDS: usize = 32;
+/// Words of the filter: 18 bits a key for a 4 MiB memtable of 28,000 entries, in 1,024 blocks of 64 bytes. Two blocks
 /// where the list is run in a model: there every word costs.
-pub(crate) const FILTER_LEN: u32 = if cfg!(loom) { 128 } else { 64 << 10 };
-/// Regions shorter than this have no filter: it would take too great a part of them.
-pub(crate) const FILTER_FROM_LEN: u32 = if cfg!(loom) { 448 } else { 1 << 20 };
-/// Bytes of an entry between its offset and its key.
-const NODE_HEAD: u32 = 12;
-/// The smallest entry there can be: one link, an empty user key, an empty value.
-const MIN_NODE: u32 = 4 + NODE_HEAD + TAG_LEN as u32;
-/// The longest region used, so that rounding an offset up to a multiple of 4 never overflows.
-const MAX_LIMIT: u32 = u32::MAX - 3;
+pub(crate) const FILTER_WORDS: usize = if cfg!(loom) { 16 } else { 8 << 10 };
+/// Regions with fewer words have no filter: it would take too great a part of them.
+pub(crate) const FILTER_FROM: usize = if cfg!(loom) { 56 } else { 128 << 10 };
+/// Words of an entry from its index to its user key: lengths and tag.
+const NODE_HEAD: usize = 2;
+/// The smallest entry there can be: one word of links, an empty user key, an empty value.
+pub(crate) const MIN_NODE: usize = 1 + NODE_HEAD;
+/// The most words of a region that are used: 4 GiB, so that lengths and indexes in it are 32 bits.
+const MAX_WORDS: usize = u32::MAX as usize / WORD;
 
 /// Bytes of a region that are not for entries: a region of `REGION_OVERHEAD + n` bytes starts with at least
-/// `n` bytes [remaining](crate::MemTableWriter::remaining), as long as the whole is below 4 GiB.
-pub const REGION_OVERHEAD: usize = (HEADER_LEN + FILTER_LEN) as usize;
+/// `n` bytes [remaining](crate::MemTableWriter::remaining), as long as the whole is below 4 GiB and `n` a multiple
+/// of 8.
+pub const REGION_OVERHEAD: usize = (HEADER_WORDS + FILTER_WORDS) * WORD;
 
-/// Why a region cannot hold a memtable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegionError {
-    /// The region is shorter than the header.
-    TooShort,
-    /// The region does not start at a multiple of 8.
-    Misaligned,
-    /// Somebody else holds the region too; a writer must be its only holder when it starts.
-    Shared,
-}
-
-impl std::fmt::Display for RegionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            RegionError::TooShort => "the memory region is too short for a memtable's header",
-            RegionError::Misaligned => "the memory region does not start at a multiple of 8",
-            RegionError::Shared => {
-                "the memory region for a new memtable is already held by somebody else"
-            }
-        })
-    }
-}
-
-impl std::error::Error for RegionError {}
-
-/// The head or an entry whose offset was checked: its links and its fixed words lie inside the region.
+/// The head or an entry whose index was checked: its links and its first word lie inside the region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tower(u32);
 
 impl Tower {
     /// The head of the list.
-    pub(crate) const HEAD: Tower = Tower(HEAD_OFFSET);
+    pub(crate) const HEAD: Tower = Tower(HEAD);
 
-    /// The offset that links carry.
-    pub(crate) fn offset(self) -> u32 {
+    /// The index that links carry.
+    pub(crate) fn index(self) -> u32 {
         self.0
     }
 }
 
-/// An entry whose offset and lengths were checked: all of its bytes lie inside the region.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
-    tower: Tower,
-    key_len: u32,
-    value_len: u32,
+/// An entry whose index and lengths were checked: all of its words lie inside the region.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a> {
+    pub(crate) tower: Tower,
+    pub(crate) key: EntryKey<'a>,
+    pub(crate) value: Stored<'a>,
 }
 
-impl Node {
-    pub(crate) fn tower(&self) -> Tower {
-        self.tower
+impl Node<'_> {
+    /// Its tag: the sequence it was written at << 8, and its type.
+    #[inline]
+    pub(crate) fn tag(&self) -> u64 {
+        self.key.tag.load(Ordering::Relaxed)
+    }
+
+    /// What is kept of it by who comes back for its value.
+    #[inline]
+    pub(crate) fn spot(&self) -> Spot {
+        Spot {
+            tower: self.tower,
+            key_words: self.key.words.len() as u32,
+            value_len: self.value.len as u32,
+        }
     }
 }
 
+/// An entry that was met, without a borrow of the region.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) tower: Tower,
+    key_words: u32,
+    value_len: u32,
+}
+
+impl Spot {
+    /// The length of its value in bytes.
+    #[inline]
+    pub(crate) fn value_len(&self) -> usize {
+        self.value_len as usize
+    }
+}
+
+/// Bytes in shared memory, as the words they take.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) words: &'a [AtomicU64],
+    /// Their number.
+    pub(crate) len: usize,
+}
+
 /// What a link says.
-pub(crate) enum Link {
+pub(crate) enum Link<'a> {
     /// There is no entry behind it.
     End,
     /// There is one.
-    To(Node),
+    To(Node<'a>),
     /// It leads outside the region, or to an entry that does.
     Broken,
 }
@@ -124,288 +119,305 @@ pub(crate) enum Link {
 /// Where a new entry goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    node: u32,
+    node: usize,
     /// Where the entry after it may start.
-    pub(crate) end: u32,
+    pub(crate) end: usize,
 }
 
 impl Place {
-    /// The place of an entry in the bytes from `allocated` to `limit`, or `None` if it does not fit.
+    /// The place of an entry in the words from `allocated` to `limit`, or `None` if it does not fit.
     pub(crate) fn find(
-        allocated: u32,
-        limit: u32,
+        allocated: usize,
+        limit: usize,
         height: usize,
-        key_len: usize,
+        user_key_len: usize,
         value_len: usize,
     ) -> Option<Place> {
-        let node = (allocated as usize).checked_add(4 * height)?;
-        let end = node
-            .checked_add(NODE_HEAD as usize)?
-            .checked_add(key_len)?
-            .checked_add(value_len)?;
-        if end > limit as usize {
-            return None;
-        }
-        // `end` is at most MAX_LIMIT, so both fit and rounding up does not overflow.
-        Some(Place {
-            node: node as u32,
-            end: (end as u32).next_multiple_of(4),
-        })
+        let node = allocated + link_words(height);
+        // No slice is longer than half of all memory, and a word has eight bytes: nothing overflows.
+        let end = node + NODE_HEAD + user_key_len.div_ceil(WORD) + value_len.div_ceil(WORD);
+        (end <= limit).then_some(Place { node, end })
     }
 
     /// The most bytes [`Place::find`] can ask for, whatever the height.
-    pub(crate) fn most_bytes(key_len: usize, value_len: usize) -> usize {
-        (4 * MAX_HEIGHT + NODE_HEAD as usize + 3)
-            .saturating_add(key_len)
-            .saturating_add(value_len)
+    pub(crate) fn most_bytes(user_key_len: usize, value_len: usize) -> usize {
+        let padded = |len: usize| len.checked_next_multiple_of(WORD).unwrap_or(usize::MAX);
+        ((link_words(MAX_HEIGHT) + NODE_HEAD) * WORD)
+            .saturating_add(padded(user_key_len))
+            .saturating_add(padded(value_len))
     }
 }
 
-/// A region, with checked access to its words and bytes.
+/// Words for so many bytes, which are below 4 GiB.
+#[inline]
+fn words_for(len: usize) -> usize {
+    // Cheaper than `div_ceil`, and no length read from a region is near overflow: see `Arena::node`.
+    len.wrapping_add(WORD - 1) / WORD
+}
+
+/// Words of the links of an entry: two links a word, and the one back is one of them.
+fn link_words(height: usize) -> usize {
+    1 + height / 2
+}
+
+/// Where a link lies: so many words below the entry, so many bits up in that word. The link back is in the low half of
+/// the first, the link on level 0 in its high half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level {
+    below: usize,
+    shift: u32,
+}
+
+impl Level {
+    const BACK: Level = Level { below: 1, shift: 0 };
+
+    #[inline]
+    pub(crate) const fn new(level: usize) -> Level {
+        debug_assert!(level < MAX_HEIGHT);
+        Level {
+            below: 1 + level.div_ceil(2),
+            shift: 32 * ((level as u32 + 1) % 2),
+        }
+    }
+
+    /// This link in the word that holds it.
+    #[inline]
+    fn get(self, word: u64) -> u32 {
+        (word >> self.shift) as u32
+    }
+
+    /// The word with this link changed.
+    #[inline]
+    fn set(self, word: u64, to: u32) -> u64 {
+        word & !(u64::from(u32::MAX) << self.shift) | u64::from(to) << self.shift
+    }
+}
+
+/// Where a walk over level 0 goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Direction(Level);
+
+impl Direction {
+    pub(crate) const FORWARD: Direction = Direction(Level::new(0));
+    pub(crate) const BACKWARD: Direction = Direction(Level::BACK);
+
+    /// What the link of the last entry in this direction says.
+    #[inline]
+    pub(crate) fn end(self) -> u32 {
+        if self.0.shift == 0 { HEAD } else { 0 }
+    }
+}
+
+/// A region, with checked access to its words.
 ///
-/// Invariant: `HEADER_LEN <= limit <=` the memory's length.
+/// Invariant: it has at least `HEADER_WORDS`.
 #[derive(Clone)]
 pub(crate) struct Arena {
     memory: Memory,
-    limit: u32,
 }
 
 impl Arena {
     /// Takes a region, all of it up to 4 GiB.
     pub(crate) fn new(region: Arc<dyn Region>) -> Result<Arena, RegionError> {
-        let limit = region.len().min(MAX_LIMIT as usize) as u32;
-        if limit < HEADER_LEN {
+        let memory = Memory::new(region).ok_or(RegionError::Misaligned)?;
+        let arena = Arena {
+            memory: memory.shortened(MAX_WORDS),
+        };
+        if arena.limit() < HEADER_WORDS {
             return Err(RegionError::TooShort);
         }
-        let memory = Memory::new(region).ok_or(RegionError::Misaligned)?;
-        Ok(Arena { memory, limit })
+        Ok(arena)
     }
 
-    /// Gives up all bytes from `limit` on, if the region has and needs so many.
-    pub(crate) fn shorten(self, limit: u32) -> Option<Arena> {
-        (HEADER_LEN..=self.limit)
+    /// Gives up all words from `limit` on, if the region has and needs so many.
+    fn shorten(self, limit: usize) -> Option<Arena> {
+        (HEADER_WORDS..=self.limit())
             .contains(&limit)
-            .then_some(Arena { limit, ..self })
+            .then(|| Arena {
+                memory: self.memory.shortened(limit),
+            })
     }
 
-    /// Whether nobody else holds the region.
-    pub(crate) fn sole_holder(&mut self) -> bool {
-        self.memory.sole_holder()
+    #[inline]
+    fn words(&self) -> &[AtomicU64] {
+        self.memory.words()
     }
 
     /// The region's end.
-    pub(crate) fn limit(&self) -> u32 {
-        self.limit
+    #[inline]
+    pub(crate) fn limit(&self) -> usize {
+        self.words().len()
     }
 
     /// More steps than any walk over the entries of a region of this length can take.
     pub(crate) fn most_steps(&self) -> u32 {
-        self.limit / MIN_NODE + MAX_HEIGHT as u32
+        (self.limit() / MIN_NODE + MAX_HEIGHT) as u32
     }
 
-    /// The word at `at`. Private: the callers say why `at` is inside.
-    ///
-    /// # Safety
-    /// `at` is a multiple of 4 and `at + 4 <= self.limit`.
+    /// The words of the filter, or `None` if the region has no room for one.
     #[inline]
-    unsafe fn word32(&self, at: u32) -> &AtomicU32 {
-        debug_assert!(at.is_multiple_of(4) && at <= self.limit - 4);
-        // SAFETY: the caller's promise keeps it inside the region and aligned; words at link and field offsets are
-        // only ever accessed as atomics in this process while they are shared.
-        unsafe { self.memory.word32(at) }
+    pub(crate) fn filter(&self) -> Option<&[AtomicU64]> {
+        self.words().get(HEADER_WORDS..HEADER_WORDS + FILTER_WORDS)
     }
 
-    /// # Safety
-    /// `at` is a multiple of 8 and `at + 8 <= self.limit`.
+    /// The word of a link of `tower`.
     #[inline]
-    unsafe fn word64(&self, at: u32) -> &AtomicU64 {
-        debug_assert!(at.is_multiple_of(8) && at <= self.limit - 8);
-        // SAFETY: as for `word32`.
-        unsafe { self.memory.word64(at) }
+    fn link_word(&self, tower: Tower, level: Level) -> &AtomicU64 {
+        // A tower's index is at least that of the head, which leaves room for all links below it.
+        &self.words()[tower.0 as usize - level.below]
     }
 
-    /// A field of the header, which only the writer may store to.
+    /// Checks an index read from a link, and the key of the entry there.
     #[inline]
-    pub(crate) fn field32(&self, field: Field32) -> &AtomicU32 {
-        assert!(field.0.is_multiple_of(4) && field.0 <= HEADER_LEN - 4);
-        // SAFETY: just checked, and the limit is at least HEADER_LEN.
-        unsafe { self.word32(field.0) }
-    }
-
-    /// A field of the header, which only the writer may store to.
-    #[inline]
-    pub(crate) fn field64(&self, field: Field64) -> &AtomicU64 {
-        assert!(field.0.is_multiple_of(8) && field.0 <= HEADER_LEN - 8);
-        // SAFETY: just checked, and the limit is at least HEADER_LEN.
-        unsafe { self.word64(field.0) }
-    }
-
-    /// Word `index` of the filter, or `None` if the region has no room for one.
-    #[inline]
-    pub(crate) fn filter_word(&self, index: u32) -> Option<&AtomicU64> {
-        if index >= FILTER_LEN / 8 || self.limit < HEADER_LEN + FILTER_LEN {
+    pub(crate) fn key(&self, index: u32) -> Option<(Tower, EntryKey<'_>)> {
+        let (words, at) = (self.words(), index as usize);
+        let [lens, _] = words.get(at..at + NODE_HEAD)? else {
             return None;
-        }
-        // SAFETY: just checked; HEADER_LEN is a multiple of 8.
-        Some(unsafe { self.word64(HEADER_LEN + 8 * index) })
-    }
-
-    /// The link of `tower` on `level`.
-    #[inline]
-    fn link_word(&self, tower: Tower, level: usize) -> &AtomicU32 {
-        assert!(level < MAX_HEIGHT);
-        // SAFETY: a tower's offset is a multiple of 4 and at least HEAD_OFFSET, which leaves room for MAX_HEIGHT
-        // links below it, and it is below the limit.
-        unsafe { self.word32(tower.0 - 4 * (level as u32 + 1)) }
-    }
-
-    /// The link back from `tower`.
-    #[inline]
-    fn back_word(&self, tower: Tower) -> &AtomicU32 {
-        // SAFETY: the fixed words of a tower lie inside the region.
-        unsafe { self.word32(tower.0) }
-    }
-
-    /// Checks an offset read from a link.
-    #[inline]
-    fn node(&self, offset: u32) -> Option<Node> {
-        if offset < HEADER_LEN + 4 || !offset.is_multiple_of(4) || offset > self.limit - NODE_HEAD {
-            return None;
-        }
-        // SAFETY: both words lie below offset + NODE_HEAD, which is inside the region.
-        let (key_len, value_len) = unsafe {
-            let key_len = self.word32(offset + 4).load(Ordering::Relaxed);
-            (key_len, self.word32(offset + 8).load(Ordering::Relaxed))
         };
-        let room = self.limit - offset - NODE_HEAD;
-        let inside = u64::from(key_len) + u64::from(value_len) <= u64::from(room);
-        (inside && key_len >= TAG_LEN as u32).then_some(Node {
-            tower: Tower(offset),
-            key_len,
-            value_len,
+        let len = lens.load(Ordering::Relaxed) as u32 as usize;
+        let [tag, key @ ..] = words.get(at + 1..at + NODE_HEAD + words_for(len))? else {
+            return None;
+        };
+        let key = EntryKey {
+            tag,
+            words: key,
+            len,
+        };
+        (at > HEADER_WORDS).then_some((Tower(index), key))
+    }
+
+    /// Checks an index read from a link, and all of the entry there.
+    #[inline]
+    pub(crate) fn node(&self, index: u32) -> Option<Node<'_>> {
+        let (words, at) = (self.words(), index as usize);
+        let [lens, tag] = words.get(at..at + NODE_HEAD)? else {
+            return None;
+        };
+        let lens = lens.load(Ordering::Relaxed);
+        let (key_len, value_len) = (lens as u32 as usize, (lens >> 32) as usize);
+        let start = at + NODE_HEAD;
+        let middle = start + words_for(key_len);
+        let value = words.get(middle..middle + words_for(value_len))?;
+        let key = EntryKey {
+            tag,
+            words: words.get(start..middle)?,
+            len: key_len,
+        };
+        let value = Stored {
+            words: value,
+            len: value_len,
+        };
+        (at > HEADER_WORDS).then_some(Node {
+            tower: Tower(index),
+            key,
+            value,
         })
     }
 
-    /// The offset behind the link of `tower` on `level`, unchecked; 0 is none.
+    /// The index behind the link of `tower` on `level`, unchecked; 0 is none.
     #[inline]
-    pub(crate) fn next_offset(&self, tower: Tower, level: usize) -> u32 {
-        load_acquire(self.link_word(tower, level))
+    pub(crate) fn next_index(&self, tower: Tower, level: Level) -> u32 {
+        level.get(load_acquire(self.link_word(tower, level)))
     }
 
-    /// The entry at an offset that [`Arena::next_offset`] gave.
+    /// The entry at an index that [`Arena::next_index`] gave.
     #[inline]
-    pub(crate) fn resolve(&self, offset: u32) -> Link {
-        if offset == 0 {
+    pub(crate) fn resolve(&self, index: u32) -> Link<'_> {
+        if index == 0 {
             Link::End
         } else {
-            self.node(offset).map_or(Link::Broken, Link::To)
+            self.node(index).map_or(Link::Broken, Link::To)
         }
     }
 
     /// The entry after `tower` on level 0.
     #[inline]
-    pub(crate) fn next(&self, tower: Tower) -> Link {
-        self.resolve(self.next_offset(tower, 0))
+    pub(crate) fn next(&self, tower: Tower) -> Link<'_> {
+        self.resolve(self.next_index(tower, Level::new(0)))
     }
 
-    /// The entry before `tower` on level 0.
+    /// The index of the entry beside `tower` on level 0, unchecked, or [`Direction::end`].
     #[inline]
-    pub(crate) fn previous(&self, tower: Tower) -> Link {
-        match load_acquire(self.back_word(tower)) {
-            HEAD_OFFSET => Link::End,
-            offset => self.node(offset).map_or(Link::Broken, Link::To),
+    pub(crate) fn neighbour(&self, tower: Tower, direction: Direction) -> u32 {
+        // Both links are in the same word.
+        let links = load_acquire(&self.words()[tower.0 as usize - 1]);
+        direction.0.get(links)
+    }
+
+    /// Has the entry beside `tower`, if there is one, on its way here before it is asked for.
+    #[inline]
+    pub(crate) fn prefetch_neighbour(&self, tower: Tower, direction: Direction) {
+        // Nothing is read there, so nothing has to be ordered.
+        let links = self.words()[tower.0 as usize - 1].load(Ordering::Relaxed);
+        if let Some(word) = self.words().get(direction.0.get(links) as usize) {
+            prefetch(word);
         }
     }
 
-    /// The internal key, at least 8 bytes.
+    /// The value of an entry that was met in this arena.
     #[inline]
-    pub(crate) fn key(&self, node: &Node) -> &[u8] {
-        // SAFETY: `node()` checked that the bytes lie inside the region. The writer does not write to them once
-        // a link leads to the entry, and the link was loaded with acquire order.
-        unsafe { self.bytes(node.tower.0 + NODE_HEAD, node.key_len) }
-    }
-
-    /// The value.
-    #[inline]
-    pub(crate) fn value(&self, node: &Node) -> &[u8] {
-        // SAFETY: as for `key`.
-        unsafe { self.bytes(node.tower.0 + NODE_HEAD + node.key_len, node.value_len) }
-    }
-
-    /// # Safety
-    /// `at + len <= self.limit`, and nobody in this process writes there while the slice lives.
-    #[inline]
-    unsafe fn bytes(&self, at: u32, len: u32) -> &[u8] {
-        debug_assert!(u64::from(at) + u64::from(len) <= u64::from(self.limit));
-        // SAFETY: the caller's promise.
-        unsafe { self.memory.bytes(at, len) }
-    }
-
-    /// Writes an entry's bytes. No link may lead to the place yet.
-    ///
-    /// # Safety
-    /// The caller is the region's only writer, and `place` came from [`Place::find`] with this arena's limit and
-    /// these lengths (the key being user key and tag), over bytes that no entry owns.
-    pub(crate) unsafe fn fill(
-        &self,
-        place: Place,
-        user_key: &[u8],
-        tag: u64,
-        value: &[u8],
-    ) -> Tower {
-        let node = place.node;
-        let key_len = user_key.len() + TAG_LEN;
-        // SAFETY: `place` reaches to NODE_HEAD + key + value behind `node`, inside the limit. No link leads there,
-        // so no reader looks, and the arguments cannot lie there.
-        unsafe {
-            self.word32(node + 4)
-                .store(key_len as u32, Ordering::Relaxed);
-            self.word32(node + 8)
-                .store(value.len() as u32, Ordering::Relaxed);
-            let key = node + NODE_HEAD;
-            self.memory.write(key, user_key);
-            self.memory
-                .write(key + user_key.len() as u32, &tag.to_le_bytes());
-            self.memory.write(key + key_len as u32, value);
+    pub(crate) fn value(&self, spot: &Spot) -> Stored<'_> {
+        let start = spot.tower.0 as usize + NODE_HEAD + spot.key_words as usize;
+        let len = spot.value_len();
+        Stored {
+            words: &self.words()[start..start + words_for(len)],
+            len,
         }
-        Tower(node)
     }
 
-    /// Sets a link of an entry that no link leads to yet, or of the head of a new list.
-    pub(crate) fn prepare_next(&self, tower: Tower, level: usize, offset: u32) {
-        self.link_word(tower, level)
-            .store(offset, Ordering::Relaxed);
+    /// Stores an entry, without links, at a place that [`Place::find`] gave for these lengths in this arena; no link may
+    /// lead there yet.
+    #[inline(never)]
+    pub(crate) fn fill(&self, place: Place, user_key: &[u8], tag: u64, value: &[u8]) -> Tower {
+        let words = &self.words()[place.node..place.end];
+        let [lens, tag_word, bytes @ ..] = words else {
+            unreachable!("an entry has its lengths and a tag");
+        };
+        // Both are below the limit, which is below 4 GiB.
+        let (key_len, value_len) = (user_key.len() as u32, value.len() as u32);
+        lens.store(pair(key_len, value_len), Ordering::Relaxed);
+        tag_word.store(tag, Ordering::Relaxed);
+        let (key, behind) = bytes.split_at(words_for(user_key.len()));
+        store_bytes(key, user_key);
+        store_bytes(behind, value);
+        Tower(place.node as u32)
     }
 
-    /// Sets the link back of an entry that no link leads to yet.
-    pub(crate) fn prepare_previous(&self, tower: Tower, previous: Tower) {
-        self.back_word(tower).store(previous.0, Ordering::Relaxed);
+    /// Sets the links of an entry that no link leads to yet, or of the head of a new list: the one back, then that of
+    /// each level.
+    #[inline]
+    pub(crate) fn prepare_links(&self, tower: Tower, previous: Tower, next: &[u32]) {
+        let Some((first, upper)) = next.split_first() else {
+            return;
+        };
+        let words = self.words();
+        let mut at = tower.0 as usize - 1;
+        words[at].store(pair(previous.0, *first), Ordering::Relaxed);
+        for links in upper.chunks(2) {
+            at -= 1;
+            let high = links.get(1).copied().unwrap_or(0);
+            words[at].store(pair(links[0], high), Ordering::Relaxed);
+        }
     }
 
     /// Makes `to` reachable from `tower` on `level`.
-    pub(crate) fn link_next(&self, tower: Tower, level: usize, to: Tower) {
-        self.link_word(tower, level).store(to.0, Ordering::Release);
+    #[inline]
+    pub(crate) fn link_next(&self, tower: Tower, level: Level, to: Tower) {
+        let word = self.link_word(tower, level);
+        // One writer: nobody stores between this load and this store.
+        let links = level.set(word.load(Ordering::Relaxed), to.0);
+        word.store(links, stored(LINK));
     }
 
     /// Makes `to` the entry before `node`.
-    pub(crate) fn link_previous(&self, node: &Node, to: Tower) {
-        self.back_word(node.tower).store(to.0, Ordering::Release);
+    #[inline]
+    pub(crate) fn link_previous(&self, node: Tower, to: Tower) {
+        self.link_next(node, Level::BACK, to);
     }
 }
 
-/// An acquire load that is defined on memory mapped read-only. `std::sync::atomic` promises that for relaxed
-/// loads only, and names the fence as the way to order them.
+/// A word of two halves.
 #[inline]
-pub(crate) fn load_acquire(word: &AtomicU32) -> u32 {
-    let value = word.load(Ordering::Relaxed);
-    fence(Ordering::Acquire);
-    value
-}
-
-/// As [`load_acquire`], for the words of 64 bits.
-#[inline]
-pub(crate) fn load_acquire64(word: &AtomicU64) -> u64 {
-    let value = word.load(Ordering::Relaxed);
-    fence(Ordering::Acquire);
-    value
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
 }

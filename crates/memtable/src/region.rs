@@ -17,10 +17,9 @@ use parking_lot::Mutex;
 /// For the whole life of the value:
 /// - `ptr()` gives the same address, a multiple of 8, and `len()` the same length;
 /// - `ptr()..ptr() + len()` is readable, and every byte of it is initialised (to any value);
-/// - this process writes there only through the one
-///   [`MemTableWriter`](crate::MemTableWriter) made of this value, and no second writable `Region` value for
-///   the same memory exists in this process;
-/// - if a `MemTableWriter` is made of it, the memory is writable.
+/// - whatever accesses the memory at the same time as this crate (through another `Region` value, another mapping or in
+///   another process) does so by atomic words of 8 bytes, or only reads while nobody writes;
+/// - if a [`MemTableWriter`](crate::MemTableWriter) is made of it, the memory is writable.
 pub unsafe trait Region: Send + Sync {
     /// The address of the first byte.
     fn ptr(&self) -> NonNull<u8>;
@@ -32,6 +31,76 @@ pub unsafe trait Region: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Memory that somebody else has as words, such as memory that several processes map.
+pub trait SharedWords: Send + Sync {
+    /// All of it.
+    fn words(&self) -> &[std::sync::atomic::AtomicU64];
+}
+
+/// A part of [`SharedWords`].
+struct Part {
+    /// The address of its first word.
+    start: NonNull<u8>,
+    len: usize,
+    /// Keeps the words.
+    _words: Arc<dyn SharedWords>,
+}
+
+// SAFETY: the words are Sync, and accessed as atomics only.
+unsafe impl Send for Part {}
+// SAFETY: as above.
+unsafe impl Sync for Part {}
+
+// SAFETY: `start` and `len` are those of a slice that `words` lent for as long as it is borrowed. It is borrowed until this
+// value is dropped: `_words` keeps it where it is, and nobody gets it mutably while it is shared. So the address stays, the
+// words are initialised and may be written, and all access is by atomic words of 8 bytes.
+unsafe impl Region for Part {
+    fn ptr(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// The region of so many bytes at an offset of shared words. `None` if they are not there, or the offset is not that of a
+/// word.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use level_party_memtable::{SharedWords, Words, region_of};
+///
+/// struct Page([AtomicU64; 4]);
+/// impl SharedWords for Page {
+///     fn words(&self) -> &[AtomicU64] {
+///         &self.0
+///     }
+/// }
+/// let page = Arc::new(Page([1, 2, 3, 4].map(AtomicU64::new)));
+/// let part = Words::of(region_of(page.clone(), 8, 16).unwrap()).unwrap();
+/// assert_eq!(part.all()[1].load(Ordering::Relaxed), 3);
+/// assert!(region_of(page, 24, 16).is_none());
+/// ```
+pub fn region_of(
+    words: Arc<dyn SharedWords>,
+    offset: usize,
+    len: usize,
+) -> Option<Arc<dyn Region>> {
+    let end = offset.checked_add(len)?;
+    if !offset.is_multiple_of(8) || !len.is_multiple_of(8) {
+        return None;
+    }
+    let part = words.words().get(offset / 8..end / 8)?;
+    let start = NonNull::from(part).cast();
+    Some(Arc::new(Part {
+        start,
+        len,
+        _words: words,
+    }))
 }
 
 /// Hands out regions.

@@ -10,12 +10,16 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::AtomicU64;
 
+#[cfg(unix)]
+use crate::fork::GuardedMapping;
+#[cfg(windows)]
 use crate::mapping::Mapping;
 
 /// How far into a file a word may be: what is before it is mapped too.
 const MAX_OFFSET: u64 = 1 << 16;
 
-/// A word of a file, shared with every process that maps it or writes the file.
+/// A word of a file, shared with every process that maps it or writes the file. A forked child finds a zero of its own: its
+/// parent's mapping would keep the file's locks.
 ///
 /// ```
 /// use std::io::{Seek, SeekFrom, Write};
@@ -31,6 +35,9 @@ const MAX_OFFSET: u64 = 1 << 16;
 /// ```
 #[derive(Debug)]
 pub struct FileWord {
+    #[cfg(unix)]
+    mapping: GuardedMapping,
+    #[cfg(windows)]
     mapping: Mapping,
 }
 
@@ -50,7 +57,11 @@ impl FileWord {
         if !meta.is_file() || meta.len() < offset + 8 {
             return refused("the file is not long enough for the word, or not regular");
         }
-        let mapping = Mapping::of_file(file, offset as usize + 8, true)?;
+        let len = offset as usize + 8;
+        #[cfg(unix)]
+        let mapping = GuardedMapping::of_file(file, len)?;
+        #[cfg(windows)]
+        let mapping = Mapping::of_file(file, len, true)?;
         Ok(Self { mapping })
     }
 

@@ -1,4 +1,4 @@
-//! Why a directory's lock is not given.
+//! Why a directory's lock is not given, or could not be lowered.
 
 use std::fmt;
 use std::io;
@@ -36,6 +36,41 @@ impl std::error::Error for LockError {
 }
 
 impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Why a lock could not be lowered. All that it held is given back.
+#[derive(Debug)]
+pub enum LowerError {
+    /// Another program got a lock of the directory in between. Begin again: it has the directory now, or had it.
+    Lost,
+    /// The system refused it.
+    Io(io::Error),
+}
+
+impl fmt::Display for LowerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost => f.write_str(
+                "another program took the directory's lock while it was lowered: begin again",
+            ),
+            Self::Io(error) => write!(f, "the directory's lock can't be lowered: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LowerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Lost => None,
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for LowerError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }

@@ -65,6 +65,25 @@ pub fn boot_id() -> Option<[u8; 16]> {
     }
 }
 
+/// Time since the system came up, the same for all its processes; it goes on while the system is suspended where the system
+/// tells that.
+pub fn since_boot() -> std::time::Duration {
+    #[cfg(unix)]
+    {
+        #[cfg(target_os = "linux")]
+        let clock = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let clock = rustix::time::ClockId::Monotonic;
+        let now = rustix::time::clock_gettime(clock);
+        let (seconds, nanos) = (now.tv_sec as u64, now.tv_nsec as u32);
+        std::time::Duration::new(seconds, nanos)
+    }
+    #[cfg(windows)]
+    {
+        system::since_boot()
+    }
+}
+
 /// The user as whom this process acts.
 #[cfg(unix)]
 pub fn effective_uid() -> u32 {
@@ -83,8 +102,22 @@ pub fn user() -> String {
     }
 }
 
-#[cfg(unix)]
+/// Stops this process as `kill -STOP` does: the calling thread at once, the others right after it. On return somebody has let it
+/// go on.
+///
+/// # Errors
+/// The system's.
+#[cfg(all(unix, feature = "faults"))]
+pub fn stop_this_one() -> std::io::Result<()> {
+    // SAFETY: a signal to the calling thread, whose effect no handler can change.
+    match unsafe { libc::raise(libc::SIGSTOP) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// Sixteen bytes of hexadecimal digits, with dashes anywhere.
+#[cfg(unix)]
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let digits: Vec<u8> = text
         .trim()
@@ -120,6 +153,12 @@ mod tests {
         assert_eq!(parse_uuid(""), None);
         assert_eq!(parse_uuid("6f1c"), None);
         assert_eq!(parse_uuid("zf1c2a2e-0b5f-4c0e-9d58-000102030405"), None);
+    }
+
+    #[test]
+    fn time_since_the_boot_does_not_go_back() {
+        let before = since_boot();
+        assert!(since_boot() >= before && !before.is_zero());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a stream does on every system.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -94,6 +94,31 @@ fn data_does_not_end_a_wait_for_the_hangup_but_a_shutdown_does() {
 }
 
 #[test]
+fn bounded_wait_for_the_hangup_ends_by_each_of_its_causes() {
+    let (one, two) = Stream::pair().unwrap();
+    let waker = Waker::new().unwrap();
+    let (short, long) = (Duration::from_millis(2), Duration::MAX);
+    (&two).write_all(b"unread").unwrap();
+    for timeout in [Duration::ZERO, short] {
+        assert_eq!(one.wait_hangup_within(&waker, timeout).unwrap(), None);
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| waker.wake());
+        let woken = one.wait_hangup_within(&waker, long).unwrap();
+        assert_eq!(woken, Some(Hangup::Woken));
+    });
+    waker.reset();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(two));
+        let gone = one.wait_hangup_within(&waker, long).unwrap();
+        assert_eq!(gone, Some(Hangup::PeerGone));
+    });
+    waker.wake();
+    let both = one.wait_hangup_within(&waker, Duration::ZERO).unwrap();
+    assert_eq!(both, Some(Hangup::PeerGone));
+}
+
+#[test]
 fn the_hangup_is_seen_while_another_thread_reads_the_same_stream() {
     let (one, two) = Stream::pair().unwrap();
     let waker = Waker::new().unwrap();
@@ -156,32 +181,4 @@ fn timeouts_bound_reads_and_writes() {
         .unwrap();
     let endless = (&one).write_all(&vec![0; 64 << 20]).unwrap_err();
     assert_eq!(endless.kind(), ErrorKind::WouldBlock);
-}
-
-#[test]
-fn a_wait_tells_input_room_and_waker_apart() {
-    let (ours, theirs) = Stream::pair().unwrap();
-    let waker = Waker::new().unwrap();
-    let now = Some(Duration::ZERO);
-    let none = ours.wait_ready(true, false, Some(&waker), now).unwrap();
-    assert!(!none.read && !none.write && !none.woken);
-    assert!(ours.wait_ready(true, true, None, now).unwrap().write);
-    (&theirs).write_all(b"x").unwrap();
-    let input = ours.wait_ready(true, false, None, None).unwrap();
-    assert!(input.read && !input.write);
-    let mut byte = [0; 8];
-    assert_eq!(ours.try_read(&mut byte).unwrap(), 1);
-    assert_eq!(
-        ours.try_read(&mut byte).unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
-    waker.wake();
-    assert!(waker.wait(None).unwrap());
-    assert!(
-        ours.wait_ready(true, false, Some(&waker), None)
-            .unwrap()
-            .woken
-    );
-    drop(theirs);
-    assert!(ours.wait_ready(false, false, None, None).unwrap().read);
 }

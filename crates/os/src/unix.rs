@@ -1,7 +1,5 @@
 //! Linux and macOS.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
 pub(crate) mod byte_lock;
 pub(crate) mod credentials;
 pub(crate) mod data_dir;
@@ -13,10 +11,8 @@ pub(crate) mod held;
 pub(crate) mod listener;
 pub(crate) mod lock;
 pub(crate) mod mapping;
+mod memory_file;
 pub(crate) mod ofd;
+pub(crate) mod shared_memory;
 pub(crate) mod stream;
 pub(crate) mod waker;
-
-pub(crate) fn borrow(handle: &OwnedFd) -> BorrowedFd<'_> {
-    handle.as_fd()
-}

@@ -8,10 +8,8 @@
 //! | handles beside bytes | `DuplicateHandle` between the two processes |
 //! | a process's end | its handles are closed by the system: locks come free, pipes break |
 
-use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
-
 pub(crate) mod byte_lock;
-mod call;
+pub(crate) mod call;
 pub(crate) mod credentials;
 pub(crate) mod data_dir;
 pub(crate) mod endpoint;
@@ -23,11 +21,8 @@ pub(crate) mod lock;
 pub(crate) mod mapping;
 mod overlapped;
 mod pipe;
+pub(crate) mod shared_memory;
 pub(crate) mod stream;
 pub(crate) mod waker;
 
 pub(crate) use call::made;
-
-pub(crate) fn borrow(handle: &OwnedHandle) -> BorrowedHandle<'_> {
-    handle.as_handle()
-}

@@ -1,8 +1,8 @@
 //! The handle for tasks: the same calls as futures.
 //!
-//! They need no runtime: the answers are taken in by one thread a process and directory, started with the first
-//! call of a task, which also watches the deadlines (`session/driver.rs`), in bursts by a task (`session/looking.rs`). Nothing but what is said at
-//! [`AsyncDb`] blocks the thread that polls.
+//! They need no runtime. Reads are made where the task stands, and so are writes while nobody commits; the other writes are made
+//! by one thread a process and directory (`lane.rs`), and another one watches the deadlines (`timer.rs`). Both are started by the
+//! first task that needs them.
 
 mod events;
 mod range;
@@ -18,15 +18,15 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::batch::Batch;
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::handle::Yielded;
+use crate::limits::Wait;
 use crate::options::Options;
 use crate::report::VerifyReport;
-use crate::session::Wait;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::status::{Opening, Role, Status};
@@ -34,6 +34,7 @@ use crate::sublevel::{self, Sublevel};
 use crate::transaction as transactions;
 use crate::typed::AsyncTyped;
 use crate::watch::{Watch, WatchFrom};
+use crate::writes::{WriteBatch, WriteOptions};
 
 pub use events::AsyncEvents;
 pub use range::{AsyncKeys, AsyncRange, AsyncValues};
@@ -48,14 +49,13 @@ pub use watch::AsyncWatch;
 ///
 /// - A call is issued by its **first poll**; a handle's writes take effect in that order. A future that is never
 ///   polled does nothing.
-/// - A future that is **dropped** before its end is taken back: if no leader has begun with it, it never takes effect,
-///   whatever happens; a write that a leader has begun with may have taken effect, once, and is not sent again.
-/// - Calls that tasks make together travel together: 64 gets in flight cost little more than one. One of those tasks is
-///   then polled again and again for the answers, for 200 microseconds at most and less and less often if that was in vain.
+/// - A future that is **dropped** before its end is taken back: a write that nobody has begun with never takes effect,
+///   whatever happens; one that was begun may take effect, once.
+/// - Reads are made on the polling thread (microseconds, or a read of the disk), and so are writes while nobody else is writing.
+///   Other writes, and those with `sync`, are made by a thread of this process, in order; those that wait together are
+///   committed together.
 /// - What has a **thread of its own** (`compact_range`, `verify`, `checkpoint`, `yield_leadership`, `close`, opening) is
 ///   begun by its first poll too; dropped after that it goes on to its end, and nobody is told of it.
-/// - Where this process leads, a `get` reads the database on the polling thread (microseconds, or a read of
-///   the disk); writes, scans and `get_many` are made by the driver thread, in order.
 ///
 /// Dropping the last clone leaves the directory, which for a leader takes as long as [`Db::close`]; [`AsyncDb::close`] does
 /// it on a thread of its own.

@@ -1,10 +1,7 @@
-//! Ranges of keys: as callers write them, and as they travel.
+//! Ranges of keys, as callers write them.
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
-use serde_bytes::Bytes;
-
-use crate::batch::check_key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::MAX_SIDE_BOUND;
 
@@ -66,23 +63,6 @@ impl Bounds {
         }
     }
 
-    /// The bounds as they travel.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: a bound is over the limit of a key.
-    pub fn checked(&self) -> Result<(Bound<&Bytes>, Bound<&Bytes>)> {
-        let check = |bound: &Bound<Vec<u8>>| match bound {
-            Bound::Included(key) | Bound::Excluded(key) => check_key(key),
-            Bound::Unbounded => Ok(()),
-        };
-        check(&self.lower)?;
-        check(&self.upper)?;
-        Ok((
-            self.lower.as_ref().map(|key| Bytes::new(key)),
-            self.upper.as_ref().map(|key| Bytes::new(key)),
-        ))
-    }
-
     /// Refuses bounds that do not fit the first message of a connection.
     ///
     /// # Errors
@@ -95,7 +75,7 @@ impl Bounds {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     format!(
-                        "a bound of {} bytes is over the limit of {MAX_SIDE_BOUND} for a watch or a compaction",
+                        "a bound of {} bytes is over the limit of {MAX_SIDE_BOUND} for a compaction",
                         key.len()
                     ),
                 ));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::async_db::AsyncDb;
-use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::batch::Batch;
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -23,10 +23,11 @@ use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
 use crate::watch::{Watch, WatchFrom};
+use crate::writes::{WriteBatch, WriteOptions};
 
 /// One LevelDB directory, shared with every other process that opens it.
 ///
-/// A handle behaves the same whether this process leads or follows. Clones are cheap and share one connection; the
+/// Every process reads and writes by itself; a handle behaves the same whether its process leads or not. Clones are cheap; the
 /// database is left when the last clone is dropped or [`closed`](Db::close). All calls block ([`Db::to_async`] has
 /// their futures); all may be made from any thread.
 ///
@@ -42,6 +43,20 @@ use crate::watch::{Watch, WatchFrom};
 #[derive(Clone)]
 pub struct Db {
     handle: Arc<Handle>,
+}
+
+impl Options {
+    /// Opens the database in `path`, in as many processes as you like and in any order.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
+    /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer),
+    /// `NoLeader` (with [`Lead::Join`](crate::Lead::Join)), `Unsupported` (another product's directory; a Minecraft Bedrock world to be
+    /// written to without its [`compression`](Options::compression)).
+    pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
+        self.create_if_missing &= !self.read_only;
+        Db::open_with(path.as_ref(), self)
+    }
 }
 
 impl Db {
@@ -128,7 +143,7 @@ impl Db {
     /// # Errors
     /// - `Timeout`: not applied, and it never will be.
     /// - `OutcomeUnknown`: it may have been applied once; it is never applied later than this answer's cause.
-    /// - `ConnectionLost` (only with `retry(false)`): the leader went; it may have been applied once.
+    /// - `ConnectionLost` (only with `retry(false)`): this process had to open the database anew; not applied.
     /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES), or a key over
     ///   [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
@@ -188,7 +203,7 @@ impl Db {
 
     /// The entries whose keys lie in `bounds`, in key order (bytewise), of one moment: that of the first step.
     ///
-    /// The iterator is double-ended. It goes on at the same moment when the leader dies; where that moment is gone
+    /// The iterator is double-ended. It goes on at the same moment, whoever leads; where that moment is gone
     /// it ends with `SnapshotLost`. What can be given is told at [`KeyRange`].
     ///
     /// ```
@@ -301,9 +316,9 @@ impl Db {
     /// Follows the committed changes of the keys in `bounds`, made by whichever process: each once, in the order of its
     /// sequence number, over any number of leaders. What cannot be told is a [gap](crate::WatchItem::Gap), never silence.
     ///
-    /// With [`WatchFrom::Now`], every write acknowledged after this call returns is told. Changes wait for a slow watcher
-    /// in the connection and in the leader's history ([`Options::watch_history_bytes`]), which is bounded: who falls
-    /// further behind gets a gap. Where one process leads after the other, so does the watch; it is the same in all.
+    /// With [`WatchFrom::Now`], every write acknowledged after this call returns is told. A watch reads the logs. Of those that are
+    /// in tables already the newest [`Options::watch_history_bytes`] are kept: who falls further behind gets a gap. It is the
+    /// same in all processes, and goes on whoever leads.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -322,7 +337,7 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// As [`Db::get`]; `InvalidArgument` if the leader keeps no history.
+    /// As [`Db::get`]; `InvalidArgument` if no history is kept.
     pub fn watch(&self, bounds: impl KeyRange, from: impl Into<WatchFrom>) -> Result<Watch> {
         Watch::begin(self.space(), bounds.into_bounds(), from.into())
     }
@@ -374,8 +389,7 @@ impl Db {
     /// What this and earlier openings of the database left out or set aside because of damage, a sentence each, until it is
     /// [acknowledged](Db::acknowledge_losses) or a [repair](Db::repair) was made; empty where nothing was lost.
     ///
-    /// Every process that opens the database is told ([`Db::opening`], [`Event::Losses`](crate::Event::Losses)); this asks
-    /// the leader.
+    /// Every process that opens the database is told ([`Db::opening`], [`Event::Losses`](crate::Event::Losses)).
     ///
     /// # Errors
     /// As [`Db::get`].
@@ -402,8 +416,8 @@ impl Db {
         self.handle.acknowledge_losses()
     }
 
-    /// What somebody should know of the database, as this process was told when it last began to lead or to follow. It asks
-    /// nobody, and never waits.
+    /// What somebody should know of the database. It asks nobody, and never waits: while the database is being opened anew it
+    /// gives nothing.
     pub fn opening(&self) -> Opening {
         self.handle.opening()
     }
@@ -493,7 +507,8 @@ impl Db {
         RepairOptions::default()
     }
 
-    /// What happens to this process's part in the party from here on: that it leads, follows, lost its leader.
+    /// What happens to this process's part in the party from here on: that it leads, that another one does, that the leader
+    /// has gone.
     ///
     /// # Errors
     /// `Closed`.
@@ -504,7 +519,7 @@ impl Db {
     /// Has the leading process, this one or another, leave leadership to another process, and says who leads then.
     ///
     /// The leader finishes what it has begun; calls in flight in all processes complete, snapshots, iterators and watches
-    /// go on. Where no other process is attached that may lead, the leader goes on leading.
+    /// go on. Where no other process has the database open that may lead, the leader goes on leading.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -525,7 +540,7 @@ impl Db {
         self.handle.role()
     }
 
-    /// Who leads, who follows, and how the database is.
+    /// Who leads, who else has the database open, and how it is. Nobody is asked: it answers beside a stopped leader.
     ///
     /// # Errors
     /// As [`Db::get`].
@@ -542,7 +557,7 @@ impl Db {
         self.space().approximate_size(bounds.into_bounds())
     }
 
-    /// A property of the leader's engine by LevelDB's name: `leveldb.stats`, `leveldb.sstables`,
+    /// A property of this process's engine by LevelDB's name: `leveldb.stats`, `leveldb.sstables`,
     /// `leveldb.num-files-at-level<N>`, `leveldb.approximate-memory-usage`. `None`: there is none of this name.
     ///
     /// # Errors
@@ -574,7 +589,7 @@ impl Db {
         AsyncDb::new(self.clone(), self.handle.no_prefix.clone())
     }
 
-    /// Leaves the directory. A leader finishes what is queued and hands over first.
+    /// Leaves the directory, once what is queued is made. A leader hands over.
     ///
     /// Later calls on any clone of this handle answer `Closed`. Handles opened separately go on. Dropping the last
     /// clone does the same.

@@ -1,8 +1,10 @@
-//! The elector: one thread a node that finds a leader, or becomes it, again and again until the node closes.
+//! The elector: one thread a node that makes this process a member of its directory, and leads where nobody else does, until
+//! the node closes.
 //!
-//! One attempt: connect, and follow whoever serves the endpoint; if nobody does, try `LOCK`, and lead; if somebody
-//! has it, wait a little. A lock is never stolen: a leader that is stopped or slow keeps its followers waiting, until
-//! their deadlines, with its name in the error.
+//! Outside of a segment, one attempt: connect, and join whoever serves the endpoint; if nobody does, try `LOCK`, and found; if
+//! somebody has it, wait a little. Inside, one attempt: try the leader's byte, and lead; if somebody has it, connect, so that
+//! his end is seen. A lock is never stolen: whoever is stopped or slow is waited for, with its name in the error of those whose
+//! time ends meanwhile. Reads and commits of a member go on, whoever leads.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,35 +13,45 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use level_party_engine::with_descriptors;
-use level_party_os::{DirLock, Hangup, Holder, LockError, Stream};
+use level_party_os::{ByteLock, DirLock, Hangup, Holder, LockError, MemberLock, Stream};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::faults;
-use crate::follower::{Greeted, Link, Reception};
 use crate::leader::Leadership;
+use crate::member::{self, Founder, Invitation, Member};
 use crate::node::Node;
 use crate::options::Lead;
+use crate::place::{KnownLeader, Trouble};
+use crate::protocol::Hello;
 use crate::registry;
-use crate::session::{Tenure, Trouble};
-use crate::state;
-use crate::status::{Opening, first_of};
+use crate::state::{self, door_byte, leader_byte};
 
+mod greeting;
+
+/// Endpoints of libraries for Node that let processes share a database, with one that answers for the others.
+const NODE_LIBRARIES: [(&str, &str); 2] = [
+    ("level-party.sock", "Node's level-party 5 or older"),
+    ("rave-level.sock", "Node's rave-level"),
+];
 /// The first pause between attempts. The end of a dead leader's connections can be seen some milliseconds before
-/// its lock is free, so the first pauses are short.
+/// its byte is free, so the first pauses are short.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-/// A tenure shorter than this, in which nothing was answered, does not begin the pauses anew.
-const SHORT_TENURE: Duration = Duration::from_millis(100);
-/// The pause after a leadership that could not go on, or a takeover that failed.
+/// A stay shorter than this does not begin the pauses anew.
+const SHORT_STAY: Duration = Duration::from_millis(100);
+/// The pause after a stay or a leadership that could not go on.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
-/// How long a new leader answers its survivors before it writes what it recovered to tables, unless somebody needs that
-/// sooner: both want the processors.
-const UNSETTLED: Duration = Duration::from_millis(20);
-/// How long a process that gave leadership up waits for another to take it before it stands again. A follower that can
-/// run takes it within milliseconds.
+/// How long a process that gave leadership up waits for another to take it before it stands again. A member that
+/// can run takes it within milliseconds.
 const YIELD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a member waits for each part of a greeting.
+const GREETING: Duration = Duration::from_secs(1);
+/// How often a member that follows lets go of files that are not needed any more.
+const FILES_LOOK: Duration = Duration::from_secs(30);
+/// How often who keeps the door looks whether somebody leads.
+const DOOR_LOOK: Duration = Duration::from_secs(1);
 
 /// A node with its thread, and the number of handles that keep it.
 pub(crate) struct Elector {
@@ -125,24 +137,28 @@ struct Seat {
     pause: Duration,
     /// This process gave leadership up, and does not stand for it again until then, or until somebody else led.
     yielded: Option<Instant>,
-    /// Why the last attempt to follow came to nothing: told beside how far the present one is, so that a deadline in the
+    /// Why the last attempt to join came to nothing: told beside how far the present one is, so that a deadline in the
     /// middle of an attempt hides no cause.
     failed: Option<String>,
-    /// This node has led or followed: it is open.
+    /// This node has been a member: it is open.
     served: bool,
 }
 
-/// How an attempt ended well.
-enum Place {
+/// What this process is among the members.
+enum Role {
+    /// Somebody else leads, who is at the other end.
     Follower {
-        link: Arc<Link>,
-        tenure: Tenure,
-        epoch: u64,
+        stream: Arc<Stream>,
+        leader: KnownLeader,
     },
     Leader(Arc<Leadership>),
+    /// Nobody leads, and this process answers those who would join.
+    Door(Arc<Leadership>, u64),
+    /// It is to find out who leads, or to become it.
+    Seeking,
 }
 
-/// Why an attempt ended without a leader.
+/// Why an attempt ended outside.
 enum Obstacle {
     /// It may pass by itself.
     Passing(Trouble),
@@ -169,22 +185,12 @@ impl Seat {
                 break;
             }
             match self.attempt() {
-                Ok(place) => {
+                Ok((member, role)) => {
                     self.served = true;
-                    self.yielded = None;
                     self.failed = None;
                     let begun = Instant::now();
-                    match place {
-                        Place::Follower {
-                            link,
-                            tenure,
-                            epoch,
-                        } => self.follow(&link, tenure, epoch),
-                        Place::Leader(leadership) => self.lead(leadership),
-                    }
-                    // A leader that ends each connection at once is not asked again without a pause.
-                    let in_vain = !self.node.session.was_answered();
-                    match begun.elapsed() < SHORT_TENURE && in_vain {
+                    self.stay(member, role);
+                    match begun.elapsed() < SHORT_STAY {
                         true => self.rest(self.pause),
                         false => self.pause = FIRST_PAUSE,
                     }
@@ -194,54 +200,54 @@ impl Seat {
                     break;
                 }
                 Err(Obstacle::Lasting(error)) => {
-                    self.node.session.note_trouble(error.message().to_string());
-                    self.node.session.set_trouble(Trouble {
-                        what: error.message().to_string(),
-                        kind: Some(error.kind()),
-                        ..Trouble::default()
-                    });
+                    self.trouble(error.message().to_string(), Some(error.kind()));
                     self.rest(FAILURE_PAUSE);
                 }
                 Err(Obstacle::Passing(trouble)) => {
-                    self.node.session.set_trouble(trouble);
+                    self.node.place.set_trouble(trouble);
                     self.rest(self.pause);
                 }
             }
         }
-        self.node.close();
+        self.node.place.close();
         if faults::planted("unlink-by-follower") {
-            let _ = std::fs::remove_file(self.node.path.join("level-party.sock"));
+            let _ = std::fs::remove_file(self.node.path.join(level_party_os::ENDPOINT_NAME));
         }
     }
 
-    fn attempt(&mut self) -> std::result::Result<Place, Obstacle> {
+    /// Something is in the way that a status is to tell of, too.
+    fn trouble(&self, what: String, kind: Option<ErrorKind>) {
+        self.node.place.note_trouble(what.clone());
+        self.node.place.set_trouble(Trouble {
+            what,
+            kind,
+            ..Trouble::default()
+        });
+    }
+
+    /// Becomes a member.
+    fn attempt(&mut self) -> std::result::Result<(Arc<Member>, Role), Obstacle> {
         use std::io::ErrorKind as K;
         match with_descriptors(|| Stream::connect(&self.node.dir)) {
             Ok(stream) => self.join(stream),
             Err(error) if matches!(error.kind(), K::NotFound | K::ConnectionRefused) => {
                 self.failed = None;
-                match self.yielded {
-                    Some(until) if Instant::now() < until => Err(passing(
-                        "this process gave leadership up, and another one is about to take it"
-                            .into(),
-                    )),
-                    _ => self.stand(),
-                }
+                self.found()
             }
             Err(error) if matches!(error.kind(), K::PermissionDenied | K::AlreadyExists) => Err(
                 Obstacle::Lasting(Error::io("cannot use the directory's endpoint", error)),
             ),
             Err(error) => {
                 let what = format!("connecting to the leader failed: {error}");
-                self.node.session.note_trouble(what.clone());
+                self.node.place.note_trouble(what.clone());
                 Err(passing(what))
             }
         }
     }
 
-    /// Somebody serves the endpoint: follow.
-    fn join(&mut self, stream: Stream) -> std::result::Result<Place, Obstacle> {
-        let node = &*self.node;
+    /// Somebody serves the endpoint: become one of the members.
+    fn join(&mut self, stream: Stream) -> std::result::Result<(Arc<Member>, Role), Obstacle> {
+        let node = self.node.clone();
         let stream = Arc::new(stream);
         let pid = stream.peer().ok().and_then(|peer| peer.pid);
         let trouble = |what: &str| Trouble {
@@ -250,70 +256,82 @@ impl Seat {
             ..Trouble::default()
         };
         let silent = "the leader has not greeted this process yet";
-        node.session.set_trouble(match &self.failed {
+        node.place.set_trouble(match &self.failed {
             Some(before) => trouble(&format!("{silent}; the attempt before: {before}")),
             None => trouble(silent),
         });
+        // Before the segment is asked for: else the last member may die meanwhile, C++ LevelDB write, and this process
+        // go on with what was before.
+        let lock = match MemberLock::try_join(&node.dir) {
+            Ok(lock) => lock,
+            Err(error) => return Err(self.not_locked(error)),
+        };
         if !node.begin_handshake(&stream) {
             return Err(passing("the handle is closing".into()));
         }
-        let place = node.member().place;
-        let mut greeting = node.session.greeting(node.options.engine.clone(), place);
-        greeting.hello.may_lead = node.options.lead == Lead::Auto;
-        let met = Greeted::greet(
-            stream,
-            &node.dir,
-            node.session.page(),
-            greeting.hello.clone(),
-        );
-        let attached = met.and_then(|mut greeted| {
-            loop {
-                match greeted.next()? {
-                    Reception::Recovering(again) => {
-                        greeted = again;
-                        node.session
-                            .set_trouble(trouble("the new leader is still recovering"));
-                    }
-                    Reception::Welcome(link, welcome) => {
-                        let link = Arc::new(link);
-                        *node.differing_options.lock() =
-                            node.options.engine.differences(&welcome.options);
-                        node.leader_compression
-                            .store(welcome.options.compression, Ordering::Release);
-                        *node.opening.lock() = Opening {
-                            losses: first_of(&welcome.losses),
-                            ..Opening::default()
-                        };
-                        let tenure = node.session.attach(link.clone(), &greeting, &welcome)?;
-                        return Ok(Place::Follower {
-                            link,
-                            tenure,
-                            epoch: welcome.epoch.number,
-                        });
-                    }
-                }
-            }
-        });
+        let greeted = greeting::greet(&stream, &node.dir, self.hello(None), None);
         node.end_handshake();
-        match attached {
-            Ok(place) => Ok(place),
+        let (welcome, handles) = match greeted {
+            Ok(greeted) => greeted,
             // The endpoint came along when its directory was copied or linked: nobody serves this one.
-            Err(error) if error.kind() == ErrorKind::InvalidArgument => self.stand(),
-            Err(error) if error.kind() == ErrorKind::IncompatibleVersion => {
-                Err(Obstacle::Lasting(error))
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+                drop(lock);
+                return self.found();
             }
-            Err(error) => {
-                let what = format!("attaching to the leader failed: {error}");
-                let told = trouble(&what);
-                self.failed = Some(what);
-                Err(Obstacle::Passing(told))
+            Err(error) => return Err(self.not_joined(error, pid)),
+        };
+        let leader = welcome.leadership.map(|leadership| KnownLeader {
+            pid: welcome.pid,
+            leadership,
+        });
+        let invitation = Invitation {
+            welcome,
+            handles,
+            lock,
+        };
+        let stay = node.place.next_stay();
+        match member::join(&node.dir, invitation, &node.options, &node.alarm, stay) {
+            Ok(member) => {
+                let role = match leader {
+                    Some(leader) => Role::Follower { stream, leader },
+                    None => Role::Seeking,
+                };
+                Ok((member, role))
+            }
+            Err(error) => Err(self.not_joined(error, pid)),
+        }
+    }
+
+    fn hello(&self, member_of: Option<crate::epoch::Epoch>) -> Hello {
+        Hello {
+            pid: std::process::id(),
+            may_lead: self.node.options.lead == Lead::Auto,
+            member_of,
+        }
+    }
+
+    fn not_joined(&mut self, error: Error, pid: Option<u32>) -> Obstacle {
+        match error.kind() {
+            ErrorKind::IncompatibleVersion
+            | ErrorKind::InvalidArgument
+            | ErrorKind::Unsupported
+            | ErrorKind::PermissionDenied => Obstacle::Lasting(error),
+            kind => {
+                let what = format!("joining the processes that have it open failed: {error}");
+                self.failed = Some(what.clone());
+                Obstacle::Passing(Trouble {
+                    what,
+                    pid,
+                    kind: (kind == ErrorKind::Busy).then_some(kind),
+                    ..Trouble::default()
+                })
             }
         }
     }
 
-    /// Nobody serves the endpoint: lead, if the lock is free.
-    fn stand(&self) -> std::result::Result<Place, Obstacle> {
-        let node = &*self.node;
+    /// Nobody serves the endpoint: found, if the lock is free.
+    fn found(&mut self) -> std::result::Result<(Arc<Member>, Role), Obstacle> {
+        let node = self.node.clone();
         if !self.served {
             node.check_not_foreign().map_err(Obstacle::Lasting)?;
         }
@@ -341,36 +359,248 @@ impl Seat {
             }
         }
         let lock = self.lock()?;
-        node.session.set_trouble(Trouble {
+        node.place.set_trouble(Trouble {
             what: "this process is recovering the database".into(),
             ..Trouble::default()
         });
-        let alarm = node.alarm.clone();
-        let own = || node.member();
-        // A takeover is no opening: nobody is turned away for the compression that an earlier leader had.
-        let options = node.options.clone();
-        let read_only = options.read_only || self.served;
-        let options = options.read_only(read_only);
-        let taken = Leadership::take_over(&node.dir, &node.path, lock, &options, alarm, &own);
-        let leadership = taken.map_err(Obstacle::Lasting)?;
-        if leadership.created() {
+        // To open it anew is no opening: nobody is turned away for the compression that an earlier epoch had.
+        let read_only = node.options.read_only || self.served;
+        let options = node.options.clone().read_only(read_only);
+        let stay = node.place.next_stay();
+        let founded = member::found(&node.dir, &node.path, lock, &options, &node.alarm, stay);
+        let Some(founder) = founded.map_err(Obstacle::Lasting)? else {
+            return Err(passing(
+                "another program took the directory's lock in the middle of this opening".into(),
+            ));
+        };
+        let Founder {
+            member,
+            byte,
+            leadership,
+        } = founder;
+        if member.created() {
             self.created.store(true, Ordering::Release);
         }
-        node.differing_options.lock().clear();
-        node.leader_compression
-            .store(leadership.compression(), Ordering::Release);
-        *node.opening.lock() = leadership.opening();
-        leadership.tell_trouble(node.session.last_trouble());
-        match node.session.promote(leadership.clone()) {
-            Ok(_) => {
-                faults::point("promoted");
-                Ok(Place::Leader(leadership))
-            }
+        match Leadership::begin(&node.dir, &member, Some(leadership), byte, &node.alarm) {
+            Ok(leadership) => Ok((member, Role::Leader(leadership))),
             Err(error) => {
-                leadership.leave();
-                Err(passing(format!("leading ended at once: {error}")))
+                member.leave();
+                Err(Obstacle::Lasting(error.cannot_open(&node.path)))
             }
         }
+    }
+
+    /// A stay, until it is over or the node closes.
+    fn stay(&mut self, member: Arc<Member>, mut role: Role) {
+        let node = self.node.clone();
+        let leader = match &role {
+            Role::Follower { leader, .. } => Some(*leader),
+            Role::Leader(leadership) => leadership.known(),
+            Role::Door(..) | Role::Seeking => None,
+        };
+        node.place.enter(&member, leader);
+        let losses = member.engine().losses();
+        if !losses.is_empty() {
+            node.events.tell(Event::Losses { losses });
+        }
+        while !node.is_closing() && !member.is_over() {
+            role = match role {
+                Role::Follower { stream, leader } => self.follow(&member, &stream, leader),
+                Role::Leader(leadership) => self.lead(&member, leadership),
+                Role::Door(door, term) => self.keep_door(&member, door, term),
+                Role::Seeking => self.seek(&member),
+            };
+        }
+        match node.is_closing() {
+            true => node.place.close(),
+            false => node.place.leave(),
+        }
+        if let Role::Leader(leadership) | Role::Door(leadership, _) = role {
+            leadership.stop();
+        }
+        if member.is_over() && !node.is_closing() {
+            let mut what = "this process can't write to the directory any more".to_string();
+            let mut kind = ErrorKind::Io;
+            if let Some(cause) = member.failure() {
+                what = format!("{what}: {cause}");
+                kind = cause.kind();
+            } else if member.engine().is_condemned() {
+                what = "the memory that the processes share contradicts itself; it is opened anew"
+                    .into();
+            }
+            self.trouble(what, Some(kind));
+        }
+        member.leave();
+    }
+
+    fn follow(&mut self, member: &Member, stream: &Stream, leader: KnownLeader) -> Role {
+        let node = &self.node;
+        let KnownLeader {
+            pid: leader_pid,
+            leadership: epoch,
+        } = leader;
+        self.yielded = None;
+        self.pause = FIRST_PAUSE;
+        node.place.led_by(Some(leader));
+        node.events.tell(Event::Attached { leader_pid, epoch });
+        loop {
+            node.alarm.hear();
+            if node.is_closing() || member.is_over() {
+                break;
+            }
+            match stream.wait_hangup_within(node.alarm.waker(), FILES_LOOK) {
+                Ok(Some(Hangup::Woken)) => {}
+                Ok(None) => member.engine().let_go_of_files(),
+                Ok(Some(Hangup::PeerGone)) | Err(_) => break,
+            }
+        }
+        node.place.led_by(None);
+        if !node.is_closing() && !member.is_over() {
+            let what = format!("the connection to the leader (pid {leader_pid}) ended");
+            self.trouble(what, None);
+        }
+        let node = &self.node;
+        node.events.tell(Event::LeaderLost { leader_pid, epoch });
+        Role::Seeking
+    }
+
+    /// Finds out who leads, or becomes it. One attempt.
+    fn seek(&mut self, member: &Arc<Member>) -> Role {
+        let waits = self.yielded.is_some_and(|until| Instant::now() < until);
+        let may_lead = self.node.options.lead == Lead::Auto && !waits;
+        if may_lead {
+            match member.try_leaders_byte() {
+                Ok(Some(byte)) => return self.take_over(member, byte),
+                Ok(None) => {}
+                Err(error) => {
+                    let what = format!("cannot lock the leader's byte: {error}");
+                    self.node.place.note_trouble(what);
+                }
+            }
+        }
+        match self.reconnect(member) {
+            Some(role) => return role,
+            None if !may_lead && !waits && self.pause >= LONGEST_PAUSE => {
+                if let Some((door, term)) = self.take_door(member) {
+                    return Role::Door(door, term);
+                }
+            }
+            None => {}
+        }
+        self.rest(self.pause);
+        Role::Seeking
+    }
+
+    /// Connects to whoever leads by now. `None`: nobody serves the endpoint, or only one who keeps the door.
+    fn reconnect(&mut self, member: &Member) -> Option<Role> {
+        let node = self.node.clone();
+        let stream = with_descriptors(|| Stream::connect(&node.dir)).ok()?;
+        let stream = Arc::new(stream);
+        if !node.begin_handshake(&stream) {
+            return None;
+        }
+        // Whoever serves may be stopped; then others may come to lead, this member too.
+        let hello = self.hello(Some(member.epoch()));
+        let greeted = greeting::greet(&stream, &node.dir, hello, Some(GREETING));
+        node.end_handshake();
+        let (welcome, _) = greeted.ok()?;
+        if welcome.epoch != member.epoch() {
+            // The directory was opened anew without this process: its own epoch word tells the same.
+            member.end();
+            return None;
+        }
+        let leader = KnownLeader {
+            pid: welcome.pid,
+            leadership: welcome.leadership?,
+        };
+        Some(Role::Follower { stream, leader })
+    }
+
+    /// Leads in the living segment.
+    fn take_over(&mut self, member: &Arc<Member>, byte: ByteLock) -> Role {
+        faults::point("byte-taken");
+        let node = self.node.clone();
+        let led = member.succeed().and_then(|number| {
+            Leadership::begin(&node.dir, member, Some(number), Some(byte), &node.alarm)
+        });
+        match led {
+            Ok(leadership) => Role::Leader(leadership),
+            Err(error) => {
+                let what = format!("this process could not take leading over: {error}");
+                self.trouble(what, None);
+                if !member.is_over() {
+                    self.rest(FAILURE_PAUSE);
+                }
+                Role::Seeking
+            }
+        }
+    }
+
+    fn lead(&mut self, member: &Member, leadership: Arc<Leadership>) -> Role {
+        let node = self.node.clone();
+        let number = leadership.number().unwrap_or_default();
+        self.yielded = None;
+        self.pause = FIRST_PAUSE;
+        node.set_leadership(&leadership);
+        node.place.led_by(leadership.known());
+        node.events.tell(Event::Elected { epoch: number });
+        let failure = loop {
+            node.alarm.hear();
+            if let Some(error) = member.take_end_of_leading() {
+                break Some(error);
+            }
+            if node.is_closing() || member.is_over() || leadership.is_yielding() {
+                break None;
+            }
+            node.alarm.wait(None);
+        };
+        node.clear_leadership();
+        if !node.is_closing() {
+            node.place.led_by(None);
+        }
+        leadership.stop();
+        let failed = failure.is_some() || member.is_over();
+        node.events.tell(Event::SteppedDown {
+            epoch: number,
+            failed,
+        });
+        if leadership.is_yielding() {
+            self.yielded = Some(Instant::now() + YIELD_PATIENCE);
+        }
+        if let Some(error) = failure {
+            let what = format!("leadership {number} of this process could not go on: {error}");
+            self.trouble(what, Some(error.kind()));
+            self.yielded = Some(Instant::now() + FAILURE_PAUSE);
+        }
+        Role::Seeking
+    }
+
+    /// Answers those who would join, where nobody is left that may lead. With the door comes the number of leaderships there
+    /// were.
+    fn take_door(&self, member: &Arc<Member>) -> Option<(Arc<Leadership>, u64)> {
+        // Held until the endpoint is bound: nobody begins to lead and binds it meanwhile.
+        let _nobody_leads = member.try_leaders_byte().ok().flatten()?;
+        let byte = ByteLock::try_lock(member.state().file(), door_byte(member.epoch()));
+        let byte = byte.ok().flatten()?;
+        let (dir, alarm) = (&self.node.dir, &self.node.alarm);
+        let door = Leadership::begin(dir, member, None, Some(byte), alarm).ok()?;
+        Some((door, member.engine().term()))
+    }
+
+    /// Until somebody leads, or has led meanwhile: a leader, dead by now or not, has replaced the endpoint.
+    fn keep_door(&mut self, member: &Member, door: Arc<Leadership>, term: u64) -> Role {
+        let node = &self.node;
+        loop {
+            node.alarm.hear();
+            let is_led = ByteLock::is_locked(member.state().file(), leader_byte(member.epoch()));
+            let was_led = member.engine().term() != term;
+            if node.is_closing() || member.is_over() || was_led || !matches!(is_led, Ok(false)) {
+                break;
+            }
+            node.alarm.wait(Some(DOOR_LOOK));
+        }
+        door.stop();
+        Role::Seeking
     }
 
     /// What to say where `CURRENT` is missing. Whoever destroys or repairs the database right now holds the lock.
@@ -391,91 +621,25 @@ impl Seat {
     fn lock(&self) -> std::result::Result<DirLock, Obstacle> {
         match DirLock::try_acquire(&self.node.dir) {
             Ok(lock) => Ok(lock),
-            Err(LockError::Held(lock)) => {
-                let path = self.node.path.clone();
+            // Members let members in.
+            Err(LockError::Held(lock)) if MemberLock::try_join(&self.node.dir).is_ok() => {
                 Err(Obstacle::Passing(Trouble {
-                    told: Some(Arc::new(move || held_by(&lock.holder(), &path))),
+                    told: Some(Arc::new(move || leaderless(&lock.holder()))),
                     ..Trouble::default()
                 }))
             }
-            Err(LockError::Io(error)) => {
-                Err(Obstacle::Lasting(registry::refused(&self.node.path, error)))
-            }
+            Err(error) => Err(self.not_locked(error)),
         }
     }
 
-    fn tell_losses(&self) {
-        let losses = self.node.opening.lock().losses.clone();
-        if !losses.is_empty() {
-            self.node.events.tell(Event::Losses { losses });
-        }
-    }
-
-    fn follow(&self, link: &Link, tenure: Tenure, epoch: u64) {
-        let leader_pid = link.leader_pid();
-        self.node.events.tell(Event::Attached { leader_pid, epoch });
-        self.tell_losses();
-        while self.node.session.is_current(tenure) && !self.node.is_closing() {
-            self.node.alarm.hear();
-            if !self.node.session.is_current(tenure) || self.node.is_closing() {
-                break;
-            }
-            match link.stream().wait_hangup(self.node.alarm.waker()) {
-                Ok(Hangup::Woken) => {}
-                Ok(Hangup::PeerGone) | Err(_) => self.node.session.lose(tenure),
-            }
-        }
-        self.node
-            .events
-            .tell(Event::LeaderLost { leader_pid, epoch });
-    }
-
-    fn lead(&mut self, leadership: Arc<Leadership>) {
-        let epoch = leadership.epoch().number;
-        self.node.events.tell(Event::Elected { epoch });
-        self.tell_losses();
-        let mut settle_at = Some(Instant::now() + UNSETTLED);
-        loop {
-            self.node.alarm.hear();
-            if self.node.is_closing() || leadership.is_over() || leadership.is_yielding() {
-                break;
-            }
-            let due = self.node.session.relieve_driver();
-            let now = Instant::now();
-            if settle_at.is_some_and(|at| at <= now) {
-                leadership.begin_settling();
-                settle_at = None;
-            }
-            let until = |due: Option<Instant>| due.map(|due| due.saturating_duration_since(now));
-            let waits = [leadership.tend(now), until(due), until(settle_at)];
-            self.node.alarm.wait(waits.into_iter().flatten().min());
-        }
-        let failed = leadership.is_over();
-        match self.node.is_closing() {
-            true => self.node.close(),
-            false => self.node.session.step_down(),
-        }
-        if leadership.is_yielding() {
-            self.yielded = Some(Instant::now() + YIELD_PATIENCE);
-        }
-        let mut what = "the last leadership of this process could write no more".to_string();
-        let mut kind = ErrorKind::Io;
-        if let Some(cause) = leadership.failure() {
-            what = format!("{what}: {cause}");
-            kind = cause.kind();
-        }
-        leadership.leave();
-        self.node.events.tell(Event::SteppedDown { epoch, failed });
-        if failed && !self.node.is_closing() {
-            self.node
-                .session
-                .note_trouble(format!("{what} (epoch {epoch})"));
-            self.node.session.set_trouble(Trouble {
-                what,
-                kind: Some(kind),
+    fn not_locked(&self, error: LockError) -> Obstacle {
+        let path = self.node.path.clone();
+        match error {
+            LockError::Held(lock) => Obstacle::Passing(Trouble {
+                told: Some(Arc::new(move || held_by(&lock.holder(), &path))),
                 ..Trouble::default()
-            });
-            self.rest(FAILURE_PAUSE);
+            }),
+            LockError::Io(error) => Obstacle::Lasting(Error::refused(&path, error)),
         }
     }
 
@@ -490,22 +654,51 @@ impl Seat {
     }
 }
 
+/// What to say of a lock that members share, while none of them leads.
+fn leaderless(holder: &Holder) -> Trouble {
+    let what = "processes that have it open have no leader that can be reached; one of them";
+    Trouble {
+        what: what.into(),
+        pid: holder.pid,
+        ..Trouble::default()
+    }
+}
+
 /// What to say of a lock whose holder serves no endpoint.
 fn held_by(holder: &Holder, path: &Path) -> Trouble {
-    let member = state::leader_pid(path);
-    if member.is_some() && holder.pid == member {
-        let what = "a leader of this party is starting or leaving".to_string();
+    if let Some(known) = state::known(path)
+        && let Some(pid) = holder.pid
+        && [known.leader_pid, known.founder_pid].contains(&pid)
+    {
+        let (what, kind) = match known.alone {
+            Some(why) if known.leader_pid == pid => {
+                let what = "a process has it open alone, because it could not make memory to share";
+                (format!("{what} ({why})"), Some(ErrorKind::Locked))
+            }
+            _ => ("a process is opening it, or leaving".to_string(), None),
+        };
         return Trouble {
             what,
             pid: holder.pid,
+            kind,
             ..Trouble::default()
         };
     }
+    let mut what = format!(
+        "{} is locked by {holder}, which does not answer as a party member; close that program",
+        path.display()
+    );
+    // Left over, it says nothing; beside a lock that is held it may.
+    if let Some((name, library)) = NODE_LIBRARIES
+        .iter()
+        .find(|(name, _)| path.join(name).exists())
+    {
+        what += &format!(
+            " ({name} is there: it may use {library}, which shares a database in another way)"
+        );
+    }
     Trouble {
-        what: format!(
-            "{} is locked by {holder}, which does not answer as a party member; close that program",
-            path.display()
-        ),
+        what,
         kind: Some(ErrorKind::Locked),
         ..Trouble::default()
     }
@@ -518,7 +711,7 @@ fn passing(what: String) -> Obstacle {
     })
 }
 
-/// Between half and all of `pause`, so that many followers of one dead leader do not knock in step.
+/// Between half and all of `pause`, so that many members of one dead leader do not knock in step.
 fn jittered(pause: Duration) -> Duration {
     let random = crate::epoch::random_words().map_or(0, |[word, _]| word as u32);
     pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))

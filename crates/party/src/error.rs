@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use level_party_os::process::user;
 use serde::{Deserialize, Serialize};
 
 /// What a caller can do about an [`Error`].
@@ -20,19 +21,20 @@ pub enum ErrorKind {
     NotADirectory,
     /// The operating system does not let this user read or write the directory.
     PermissionDenied,
-    /// The directory is held by a program that is not a party member; the message names it.
+    /// The directory is held by a program that is not a party member, or by a process that has no memory to share; the message
+    /// names it.
     Locked,
     /// The directory lies on a filesystem whose locks or sockets cannot be trusted.
     UnsupportedFilesystem,
     /// The peer or the directory speaks another version of the protocol or layout.
     IncompatibleVersion,
-    /// No answer came within the deadline, and the call had no effect.
+    /// The call was not made within its deadline, and had no effect; the message names whom it waited for.
     Timeout,
-    /// `retry(false)`: the leader went while the call was in flight.
+    /// `retry(false)`: this process had to open the database anew while the call was under way, or the leader went that did
+    /// work for it.
     ConnectionLost,
-    /// A write was under way and nobody can tell whether it took effect. Under a leader that still lives (it was slow, or
-    /// stopped) it may yet do so, once, until a later write of the same handle is answered. Also of a write with `sync` that
-    /// took effect, but that can't be made to survive a loss of power now; the message says why.
+    /// A write was under way when this process's writing ended, and nobody can tell whether it took effect. Also of a write
+    /// with `sync` that took effect, but that can't be made to survive a loss of power now; the message says why.
     OutcomeUnknown,
     /// The moment that a snapshot or iterator shows can no longer be read.
     SnapshotLost,
@@ -52,17 +54,19 @@ pub enum ErrorKind {
     Io,
     /// A condition of a write did not hold, or a transaction kept conflicting until its deadline; nothing was written.
     Conflict,
-    /// The handle's queue of calls is full (`Options::queue_bytes`); the call had no effect.
+    /// Writes under way take all of `Options::queue_bytes`, or as many processes as can be have the directory open; the call
+    /// had no effect.
     Busy,
     /// The handle was opened with `read_only`; nothing was written.
     ReadOnly,
     /// A typed key or value could not be encoded, or stored bytes could not be decoded; the message names the key.
     Encoding,
-    /// Nobody leads, and the handle was to join a leader that is there ([`Lead::Join`](crate::Lead::Join)).
+    /// No process leads, and the handle was to join one that does ([`Lead::Join`](crate::Lead::Join)).
     NoLeader,
     /// The directory's files are sound, and another product's: a RocksDB or Riak database, files that Git LFS has not
     /// fetched, a block compressed in a way that is not known here, or a Minecraft Bedrock world opened for writing
-    /// without [`Compression::ZlibRaw`](crate::Compression::ZlibRaw). Nothing was changed.
+    /// without [`Compression::ZlibRaw`](crate::Compression::ZlibRaw). Nothing was changed. Or the memory that the processes
+    /// share can't be mapped here; the message names the limit.
     Unsupported,
 }
 
@@ -127,28 +131,35 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    of_one_entry: bool,
 }
 
 /// The result of a call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// The system does not let this process at the directory.
+    pub(crate) fn refused(path: &Path, error: std::io::Error) -> Error {
+        let what = format!("cannot open {}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Error::io(
+                format_args!(
+                    "{what} as {} (run as the user who owns it, or let this one read and write it)",
+                    user()
+                ),
+                error,
+            ),
+            _ => Error::io(what, error),
+        }
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error {
             inner: Box::new(Inner {
                 kind,
                 message: message.into(),
                 source: None,
-                of_one_entry: false,
             }),
         }
-    }
-
-    /// The same error, which is about one entry of a range.
-    pub(crate) fn of_one_entry(mut self) -> Self {
-        self.inner.of_one_entry = true;
-        self
     }
 
     pub(crate) fn with_source(
@@ -165,8 +176,8 @@ impl Error {
         self
     }
 
-    /// Adds that a process cannot lead, and so not open, the database in the directory `path`.
-    pub(crate) fn cannot_lead(self, path: &Path) -> Self {
+    /// Adds that a process cannot open the database in the directory `path`.
+    pub(crate) fn cannot_open(self, path: &Path) -> Self {
         self.context(format_args!("cannot open {}", path.display()))
     }
 
@@ -207,13 +218,6 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
-    }
-
-    /// Whether it stands for one entry of a [`Range`](crate::Range) or another stream of entries: another program wrote the
-    /// entry, and its key is over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), or all of it is larger than a message between
-    /// processes may be. The stream goes on behind it. After any other error a stream ends.
-    pub fn is_of_one_entry(&self) -> bool {
-        self.inner.of_one_entry
     }
 
     /// The sentence that [`fmt::Display`] prints.
@@ -257,6 +261,7 @@ impl From<level_party_engine::Error> for Error {
             E::Unsupported => ErrorKind::Unsupported,
             E::SnapshotLost => ErrorKind::SnapshotLost,
             E::OutOfSpace => ErrorKind::OutOfSpace,
+            E::OutcomeUnknown | E::NotDurable => ErrorKind::OutcomeUnknown,
             E::Closed => ErrorKind::Closed,
             E::Cancelled => ErrorKind::Timeout,
             E::Conflict => ErrorKind::Conflict,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Serialize;
 
-use crate::session::Limits;
+use crate::limits::Limits;
 
 /// Events that wait for one receiver. Of more the oldest go, and their number is told.
 const WAITING: usize = 256;
@@ -26,29 +26,29 @@ pub enum Event {
         /// Its leadership's number.
         epoch: u64,
     },
-    /// This process follows another one from here on.
+    /// Another process leads from here on.
     Attached {
         /// The leader's process.
         leader_pid: u32,
         /// Its leadership's number.
         epoch: u64,
     },
-    /// The leader that was followed has gone, or the connection to it has.
+    /// The leader has gone, or the connection to it has. Reads and writes go on.
     LeaderLost {
         /// The leader's process.
         leader_pid: u32,
         /// Its leadership's number.
         epoch: u64,
     },
-    /// This process has stopped leading, and let the directory go.
+    /// This process has stopped leading. It reads and writes on, unless it closes.
     SteppedDown {
         /// Its leadership's number.
         epoch: u64,
-        /// Whether it could not go on: its engine could write no more, or the directory was no longer its own.
+        /// Whether it could not go on: a manifest could not be written, or the directory was no longer its own.
         failed: bool,
     },
-    /// Openings of the database lost something that nobody has acknowledged: told whenever this process begins to lead or to
-    /// follow. [`Db::losses`](crate::Db::losses) tells it at any time.
+    /// Openings of the database lost something that nobody has acknowledged: told whenever this process has opened it.
+    /// [`Db::losses`](crate::Db::losses) tells it at any time.
     Losses {
         /// A sentence each; see [`LeaderStatus::losses`](crate::LeaderStatus::losses).
         losses: Vec<String>,

@@ -1,11 +1,13 @@
 //! Kill points and planted bugs, for the tests that prove the tests (feature `faults`; without it nothing is compiled in).
 //!
 //! - `LEVEL_PARTY_KILL=NAME:N` ends the process, with no destructor run, when it reaches point NAME for the Nth time.
-//!   `POINTS` are the steps of a takeover, a write, a leave and of the files beneath, at each of which a death must
-//!   be harmless.
+//!   `POINTS` are those of a founding, a takeover, a leave and of the files beneath; the other points are the engine's steps
+//!   (`STEPS`). A death at each must be harmless.
+//! - `LEVEL_PARTY_STOP=NAME:N` stops the process there, as `kill -STOP` does; a stop must be harmless too.
 //! - `LEVEL_PARTY_HOLD=NAME:N:PIPE` has the thread that reaches point NAME for the Nth time stand still until whoever opens
 //!   the named pipe to write, which succeeds when the thread is there, closes it.
-//! - `LEVEL_PARTY_REPLY_FRAME=BYTES` lowers the limit of a reply's frame, so that an entry over it is cheaply had.
+//! - `LEVEL_PARTY_FAIL=append:N` or `sync:N` has the process's Nth append to a log, or sync of one, fail: half of what was to
+//!   be appended is there.
 //! - `LEVEL_PARTY_CHUNK_PASSES=COUNT` lowers the number of removed keys that one chunk of a scan passes.
 //! - `LEVEL_PARTY_PLANT=NAME` makes the process do one thing wrong (`BUGS`). Each must be caught.
 
@@ -37,12 +39,6 @@ mod off {
 
     /// The limit as it is.
     #[inline(always)]
-    pub(crate) fn reply_frame(limit: usize) -> usize {
-        limit
-    }
-
-    /// The limit as it is.
-    #[inline(always)]
     pub(crate) fn chunk_passes(limit: u64) -> u64 {
         limit
     }
@@ -56,12 +52,12 @@ mod off {
 }
 
 #[cfg(not(feature = "faults"))]
-pub(crate) use off::{chunk_passes, files, planted, point, reply_frame};
+pub(crate) use off::{chunk_passes, files, planted, point};
 
 #[cfg(feature = "faults")]
 mod on;
 
 #[cfg(feature = "faults")]
-pub use on::{BUGS, POINTS};
+pub use on::{BUGS, POINTS, STEPS};
 #[cfg(feature = "faults")]
-pub(crate) use on::{chunk_passes, files, planted, point, reply_frame};
+pub(crate) use on::{chunk_passes, files, planted, point};

@@ -1,7 +1,6 @@
 //! A handle: what one `open` returned. It has its own limits and its own `close`, and makes calls through its node.
 //!
-//! Each public call becomes one request here, or several where the answer comes in parts; what a caller gave is checked
-//! here, alike in both roles, before anything is sent. There is one body for a thread that waits and for a task:
+//! What a caller gave is checked here, before anything is done. There is one body for a thread that waits and for a task:
 //! with [`Wait::Thread`] a call's first poll blocks until it is done, so that [`now`] has the whole in one poll.
 
 use std::borrow::Cow;
@@ -9,44 +8,38 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use level_party_engine::{Entry, KeyRange, Write};
 use parking_lot::Mutex;
-use serde_bytes::{ByteBuf, Bytes};
+use serde_bytes::ByteBuf;
 
-use crate::batch::{WriteBatch, check_batch, check_key};
 use crate::bounds::Bounds;
-use crate::checkpoint::Place;
+use crate::checkpoint::Place as CopyPlace;
+use crate::conditions::Conditions;
 use crate::election::Elector;
+use crate::entries::Entries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Events, Queue};
+use crate::lane::Lane;
+use crate::limits::{Limits, Stay, Wait, now};
+use crate::member::Member;
 use crate::node::Node;
-use crate::options::{Options, WhenFull};
-use crate::protocol::{
-    Answer, Conditions, Entries, GetMany, Keys, MAX_CHUNK_BYTES, MAX_KEYS, Outcome, Request, Scan,
-    Task, Write, unexpected,
-};
+use crate::options::{Lead, Options, WhenFull};
+use crate::pins::Moment;
+use crate::place::Place;
+use crate::protocol::{Outcome, Task};
+use crate::reads::Scan;
 use crate::registry;
 use crate::report::VerifyReport;
-use crate::session::{Calling, Limits, PinId, Tenure, Wait};
+use crate::report_status;
 use crate::side::{Ender, Work};
-use crate::status::{LeaderStatus, Opening, Role, Status};
-
-/// Keys of one request to read many, in bytes, but for a single key that is larger.
-const KEYS_BYTES: usize = 1 << 20;
+use crate::status::{Opening, Role, Status};
+use crate::stop::{Stop, outcome_unknown_by};
+use crate::writes::{WriteBatch, check_batch, check_key};
 
 /// What a key held: the entry's sequence and value.
 pub(crate) type Found = Option<(u64, Vec<u8>)>;
-
-/// The outcome of calls made with [`Wait::Thread`].
-pub(crate) fn now<T>(calls: impl Future<Output = T>) -> T {
-    let mut calls = std::pin::pin!(calls);
-    match calls.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => unreachable!("a call of a thread blocks"),
-    }
-}
 
 /// Who leads after [`Db::yield_leadership`](crate::Db::yield_leadership).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +72,9 @@ pub(crate) struct Handle {
     queues: Mutex<Vec<Weak<Queue>>>,
 }
 
+/// How long a status waits for who succeeds a dead leader. It takes some milliseconds.
+const SUCCESSION: Duration = Duration::from_secs(1);
+
 impl Handle {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let (timeout, retry, read_only) = (options.timeout, options.retry, options.read_only);
@@ -102,11 +98,12 @@ impl Handle {
             queues: Mutex::default(),
         };
         let node = handle.node();
-        node.session.wait_for_leader(&limits, || node.failure())?;
+        let member = now(node.place.wait_for(&limits, |_| true, || node.failure()))?;
         handle.opened.store(true, Ordering::Release);
         if !read_only {
-            node.check_compression(compression)?;
+            node.check_compression(&member, compression)?;
         }
+        drop(member);
         let created = handle.elector.created_here();
         if error_if_exists && !created {
             return Err(Error::new(
@@ -139,7 +136,7 @@ impl Handle {
         Ok(ender)
     }
 
-    /// Has long-lived work done by the leader; see [`Work::run`].
+    /// Has work done by the leader; see [`Work::run`].
     fn work(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
         self.with_work(|work| work.run(task, finish))
     }
@@ -176,7 +173,7 @@ impl Handle {
     /// Makes a copy at `path`; gives the sequence that it shows.
     pub fn checkpoint(&self, path: &Path) -> Result<u64> {
         self.limits()?;
-        let place = Place::find(path, &self.node().dir)?;
+        let place = CopyPlace::find(path, &self.node().dir)?;
         let task = Task::Checkpoint(place.task()?);
         let done = self.work(&task, &|_| place.take());
         // Also where the leader died, or was given up.
@@ -203,7 +200,12 @@ impl Handle {
 
     /// Has the leader leave leadership to another process.
     pub fn yield_leadership(&self) -> Result<Yielded> {
-        self.with_work(|work| work.give_way())
+        let (before, after) = self.with_work(|work| work.give_way())?;
+        Ok(Yielded {
+            leader_pid: after.pid,
+            epoch: after.leadership,
+            handed_over: after.pid != before.pid,
+        })
     }
 
     /// Looks at every table.
@@ -218,24 +220,28 @@ impl Handle {
     pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
         self.check_writable()?;
         match self.work(&Task::Acknowledge, &|_| Ok(()))? {
-            Outcome::Acknowledged(losses) => {
-                self.node().opening.lock().losses.clear();
-                Ok(losses)
-            }
+            Outcome::Acknowledged(losses) => Ok(losses),
             other => Err(unexpected_outcome(&other)),
         }
     }
 
-    /// What this process was told when it last began to lead or to follow.
+    /// What this process found when it became a member.
     pub fn opening(&self) -> Opening {
         match self.node().is_forked() {
             true => Opening::default(),
-            false => self.node().opening.lock().clone(),
+            false => match &*self.place().member() {
+                Some(member) => member.opening(),
+                None => Opening::default(),
+            },
         }
     }
 
     fn node(&self) -> &Node {
         self.elector.node()
+    }
+
+    fn place(&self) -> &Arc<Place> {
+        &self.node().place
     }
 
     pub fn path(&self) -> &Path {
@@ -245,7 +251,7 @@ impl Handle {
     pub fn role(&self) -> Role {
         match self.node().is_forked() {
             true => Role::Electing,
-            false => self.node().session.role(),
+            false => self.place().role(),
         }
     }
 
@@ -257,7 +263,7 @@ impl Handle {
                         ender.end();
                     }
                 }
-                self.node().session.nudge();
+                self.place().tell();
             }
             self.elector
                 .handle_closed(self.opened.load(Ordering::Acquire));
@@ -300,34 +306,26 @@ impl Handle {
     /// means that entry only as long as no other program has had the directory.
     pub fn tie(&self, limits: Limits) -> Limits {
         Limits {
-            since: Some(self.node().session.line()),
+            since: Some(self.place().line()),
             ..limits
         }
     }
 
-    fn call<'a>(&'a self, request: Request<'a>, limits: Limits) -> Calling<'a> {
-        self.node().session.calling(request, limits)
+    async fn call<T>(
+        &self,
+        limits: &Limits,
+        make: impl Fn(&Member) -> std::result::Result<T, Stop>,
+    ) -> Result<T> {
+        // Of a call whose future is polled late.
+        limits.check_time()?;
+        self.place().call(limits, make).await
     }
 
     pub fn queued_bytes(&self) -> usize {
         match self.node().is_forked() {
             true => 0,
-            false => self.node().session.queued_bytes(),
+            false => self.place().room.bytes(),
         }
-    }
-
-    /// The moment `at` can still be read, as far as this process knows.
-    fn check_moment(&self, at: Option<&Pinned>) -> Result<()> {
-        at.map_or(Ok(()), |pin| self.node().session.check_pin(pin.id))
-    }
-
-    /// The grant that came with an answer.
-    fn granted(self: &Arc<Self>, pin: Option<PinId>, sequence: u64) -> Option<Pinned> {
-        pin.map(|id| Pinned {
-            handle: self.clone(),
-            id,
-            sequence,
-        })
     }
 
     pub async fn get_by(
@@ -338,74 +336,28 @@ impl Handle {
     ) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        self.check_moment(at)?;
-        let request = Request::Get {
-            key: Bytes::new(key),
-            at: at.map(Pinned::sequence),
-        };
-        match self.call(request, limits).await?.answer {
-            Answer::Value(value) => Ok(value),
-            other => Err(unexpected(&other)),
-        }
+        let found = self.call(&limits, |member| member.get(key, moment(at)?));
+        Ok(found.await?.map(|entry| entry.value))
     }
 
     pub async fn contains_by(&self, wait: Wait, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        self.check_moment(at)?;
-        let request = Request::Contains {
-            key: Bytes::new(key),
-            at: at.map(Pinned::sequence),
-        };
-        match self.call(request, limits).await?.answer {
-            Answer::Contained(yes) => Ok(yes),
-            other => Err(unexpected(&other)),
-        }
+        self.call(&limits, |member| member.contains(key, moment(at)?))
+            .await
     }
 
     /// What `keys` held at one moment: each entry's sequence and value.
     pub async fn get_many_by(
-        self: &Arc<Self>,
+        &self,
         limits: Limits,
         keys: &[impl AsRef<[u8]>],
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
         keys.iter().try_for_each(|key| check_key(key.as_ref()))?;
-        let mut found = Vec::with_capacity(keys.len());
-        let mut granted = None;
-        while found.len() < keys.len() {
-            let left = &keys[found.len()..];
-            let packed = pack_some(left);
-            if packed.count < left.len() && at.is_none() && granted.is_none() {
-                granted = Some(self.pin_by(limits).await?);
-            }
-            let pin = at.or(granted.as_ref());
-            self.check_moment(pin)?;
-            let request = Request::GetMany(GetMany {
-                at: pin.map(Pinned::sequence),
-                keys: Bytes::new(packed.keys.packed()),
-                limit_bytes: MAX_CHUNK_BYTES,
-            });
-            let answered = self.call(request, limits).await?;
-            let Answer::Values {
-                sequence, values, ..
-            } = answered.answer
-            else {
-                return Err(unexpected(&answered.answer));
-            };
-            if let Some(pin) = self.granted(answered.pin, sequence) {
-                granted = Some(pin);
-            }
-            let before = found.len();
-            let owned = |(sequence, value): (u64, &[u8])| (sequence, value.to_vec());
-            found.extend(values.iter().map(|entry| entry.map(owned)));
-            if found.len() == before || found.len() > before + packed.count {
-                return Err(Error::protocol(
-                    "the leader answered with another number of values than it was asked for",
-                ));
-            }
-        }
-        Ok(found)
+        let found = self.call(&limits, |member| member.get_many(keys, moment(at)?));
+        let owned = |entry: Entry| (entry.sequence, entry.value);
+        Ok(found.await?.into_iter().map(|e| e.map(owned)).collect())
     }
 
     /// Writes `batch` and says the sequence of its last entry.
@@ -414,7 +366,7 @@ impl Handle {
         let none = Conditions::default();
         match self.write_if_by(limits, batch, sync, &none).await? {
             Some(sequence) => Ok(sequence),
-            None => Err(unexpected(&Answer::Conflict)),
+            None => Err(Error::protocol("a write without conditions was refused")),
         }
     }
 
@@ -428,19 +380,52 @@ impl Handle {
     ) -> Result<Option<u64>> {
         self.check_writable()?;
         check_batch(batch, conditions)?;
-        let request = Request::Write(Write {
-            number: 0,
-            sync,
-            batch: Bytes::new(batch.as_bytes()),
-            conditions: Bytes::new(conditions.packed()),
-        });
-        match self.call(request, limits).await.map(|done| done.answer) {
-            Ok(Answer::Written { sequence }) => Ok(Some(sequence)),
-            Ok(Answer::Conflict) => Ok(None),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+        limits.check_time()?;
+        let place = self.place();
+        let charge = batch.byte_size() + conditions.bytes();
+        let room = place.room.wait_for(charge, &limits, &place.timer).await?;
+        let is_alone = place.lane.is_empty();
+        let written = if limits.wait == Wait::Thread && is_alone {
+            let write = || conditions.of(Write::new(batch.clone()).sync(sync));
+            let written = place.call(&limits, |member| member.write(write(), &limits));
+            written.await
+        } else {
+            match is_alone && self.may_write_at_once(&limits) {
+                true => match self.try_write(batch, sync, conditions) {
+                    Some(made) => made,
+                    None => Lane::write(place, batch.clone(), sync, conditions, &limits).await,
+                },
+                false => Lane::write(place, batch.clone(), sync, conditions, &limits).await,
+            }
+        };
+        drop(room);
+        match written {
+            Ok(sequence) => Ok(Some(sequence)),
+            Err(error) if error.kind() == ErrorKind::Conflict && !conditions.is_empty() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a write rests on is still there.
+    fn may_write_at_once(&self, limits: &Limits) -> bool {
+        limits.since.is_none_or(|line| line == self.place().line())
+    }
+
+    /// A task's write, if nobody is writing at this moment.
+    fn try_write(
+        &self,
+        batch: &WriteBatch,
+        sync: bool,
+        conditions: &Conditions,
+    ) -> Option<Result<u64>> {
+        let member = self.place().member();
+        let member = member.as_ref()?;
+        // A sync waits for the disk, which the polling thread must not.
+        if sync || member.engine().is_committing() {
+            return None;
+        }
+        let write = conditions.of(Write::new(batch.clone()));
+        member.write_at_once(write).ok().map(answered)
     }
 
     /// # Errors
@@ -455,80 +440,79 @@ impl Handle {
         }
     }
 
-    /// One chunk of a range; the pin of its moment where this chunk granted one; and who answered.
+    /// One chunk of a range; the pin of its moment where this chunk began one; and which stay gave it.
     pub async fn scan_by(
         self: &Arc<Self>,
         mut limits: Limits,
         scan: &Scan<'_>,
         pin: Option<&Pinned>,
-        begun: Option<Tenure>,
-    ) -> Result<(Entries, Option<Pinned>, Tenure)> {
+        begun: Option<Stay>,
+    ) -> Result<(Entries, Option<Pinned>, Stay)> {
         // This may be one of many chunks without an entry, for a step that has one deadline.
         limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
-        self.check_moment(pin)?;
-        let scan = Scan {
-            at: pin.map(Pinned::sequence),
-            ..*scan
-        };
-        let answered = self.call(Request::Scan(scan), limits).await?;
-        match answered.answer {
-            Answer::Entries {
-                sequence, entries, ..
-            } => {
-                let pin = self.granted(answered.pin, sequence);
-                Ok((entries, pin, answered.tenure))
+        let scanned = self.place().call(&limits, |member| {
+            let stay = member.stay();
+            if let Some(at) = moment(pin)? {
+                return Ok((member.scan(scan, at)?, None, stay));
             }
-            other => Err(unexpected(&other)),
+            let new = member.engine().pin();
+            let entries = member.scan(scan, new.sequence())?;
+            let kept = (entries.more() || scan.hold).then(|| self.hold(new));
+            Ok((entries, kept, stay))
+        });
+        scanned.await
+    }
+
+    fn hold(self: &Arc<Self>, pin: level_party_engine::Pin) -> Pinned {
+        Pinned {
+            handle: self.clone(),
+            moment: self.place().pins.hold(pin),
         }
     }
 
     pub async fn pin_by(self: &Arc<Self>, limits: Limits) -> Result<Pinned> {
-        let answered = self.call(Request::Pin, limits).await?;
-        match answered.answer {
-            Answer::Pinned { sequence } => self
-                .granted(answered.pin, sequence)
-                .ok_or_else(|| Error::protocol("the leader pinned a moment and granted none")),
-            other => Err(unexpected(&other)),
-        }
+        let pinned = self.call(&limits, |member| {
+            let pin = member.engine().pin();
+            match member.may_answer_read() {
+                true => Ok(self.hold(pin)),
+                false => Err(Stop::Over),
+            }
+        });
+        pinned.await
     }
 
     /// About how many bytes the tables hold of a range.
     pub async fn approximate_size_by(&self, wait: Wait, bounds: &Bounds) -> Result<u64> {
-        let (lower, upper) = bounds.checked()?;
-        let request = Request::ApproximateSize { lower, upper };
-        match self.call(request, self.limits_by(wait)?).await?.answer {
-            Answer::Size(bytes) => Ok(bytes),
-            other => Err(unexpected(&other)),
-        }
+        let range = KeyRange {
+            start: bounds.lower.clone(),
+            end: bounds.upper.clone(),
+        };
+        let limits = self.limits_by(wait)?;
+        let size = |member: &Member| Ok(member.engine().approximate_size(&range)?);
+        self.call(&limits, size).await
     }
 
     pub async fn property_by(&self, wait: Wait, name: &str) -> Result<Option<String>> {
-        let request = Request::Property { name };
-        match self.call(request, self.limits_by(wait)?).await?.answer {
-            Answer::Property(text) => Ok(text),
-            other => Err(unexpected(&other)),
-        }
+        let limits = self.limits_by(wait)?;
+        self.call(&limits, |member| Ok(member.engine().property(name)))
+            .await
     }
 
+    /// Where the leader has just died this waits a moment for its successor, unless this process never leads.
     pub async fn status_by(&self, wait: Wait) -> Result<Status> {
-        let leader: LeaderStatus = match self
-            .call(Request::Status, self.limits_by(wait)?)
-            .await?
-            .answer
-        {
-            Answer::Status(status) => *status,
-            other => return Err(unexpected(&other)),
-        };
-        Ok(Status {
-            role: self.role(),
-            pid: std::process::id(),
-            leader,
-            queued_calls: self.node().session.queued_calls() as u64,
-            queued_bytes: self.node().session.queued_bytes() as u64,
-            last_trouble: self.node().session.last_trouble(),
-            differing_options: self.node().differing_options.lock().clone(),
-        })
+        let limits = self.limits_by(wait)?;
+        let place = self.place();
+        if self.node().options.lead == Lead::Auto {
+            let is_led = || place.is_led().then_some(());
+            let deadline = limits.deadline.min(Instant::now() + SUCCESSION);
+            let led = place.changed.wait(wait, deadline, &place.timer, is_led);
+            // If none comes, the status says who was the last.
+            let _ = led.await?;
+        }
+        let options = &self.node().options.engine;
+        let status = |member: &Member| Ok(report_status::of(place, member, options)?);
+        self.call(&limits, status).await
     }
 }
 
@@ -538,32 +522,66 @@ impl Handle {
         self.limits_by(Wait::Thread)
     }
 
-    /// As [`Handle::get_by`], at once where that can be.
+    /// As [`Handle::get_by`], at once where that can be: no clock is read then.
+    #[inline]
     pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
-        if at.is_none() {
-            check_key(key)?;
-            self.check_open()?;
-            if let Some(got) = self.node().session.get_at_once(key) {
-                return got;
+        check_key(key)?;
+        self.check_open()?;
+        if let Some(member) = &*self.place().member() {
+            let at = match at {
+                None => None,
+                Some(pinned) => Some(pinned.checked()?),
+            };
+            match member.get(key, at) {
+                Ok(entry) => return Ok(entry.map(|entry| entry.value)),
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::Over | Stop::Unknown(_)) => {}
             }
         }
         now(self.get_by(Wait::Thread, key, at))
     }
 
-    /// As [`Handle::write_by`], at once where that can be.
+    /// As [`Handle::write_by`], at once where that can be: no clock is read then.
     pub fn write(&self, mut batch: Cow<'_, WriteBatch>, sync: bool) -> Result<u64> {
         // Whose timeout is zero is told that its time is over.
         if !self.timeout.is_zero() {
             self.check_open()?;
             self.check_writable()?;
             check_batch(&batch, &Conditions::default())?;
-            let session = &self.node().session;
-            match session.write_at_once(batch, sync, self.queue_bytes) {
+            match self.write_at_once(batch, sync) {
                 Ok(written) => return written,
                 Err(unwritten) => batch = unwritten,
             }
         }
         now(self.write_by(Wait::Thread, &batch, sync))
+    }
+
+    /// Makes a write at once, if nobody is writing. Otherwise its batch comes back: it had no effect.
+    fn write_at_once<'b>(
+        &self,
+        batch: Cow<'b, WriteBatch>,
+        sync: bool,
+    ) -> std::result::Result<Result<u64>, Cow<'b, WriteBatch>> {
+        let place = self.place();
+        let member = place.member();
+        let Some(member) = member.as_ref().filter(|_| place.lane.is_empty()) else {
+            return Err(batch);
+        };
+        let Some(_room) = place.room.take_at_once(batch.byte_size(), self.queue_bytes) else {
+            return Err(batch);
+        };
+        if matches!(batch, Cow::Borrowed(_)) && member.engine().is_committing() {
+            return Err(batch);
+        }
+        let mut write = Write::new(batch.into_owned()).sync(sync);
+        if sync {
+            // The commit waits for nobody, and the sync may wait for others.
+            write = write.deadline(Limits::new(self.timeout, self.retry).deadline);
+        }
+        match member.write_at_once(write) {
+            Ok(made) => Ok(answered(made)),
+            Err(write) => Err(Cow::Owned(write.batch)),
+        }
     }
 
     pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
@@ -589,34 +607,28 @@ impl Drop for Handle {
     }
 }
 
+/// The answer to a write that was made at once.
+fn answered(made: std::result::Result<u64, Stop>) -> Result<u64> {
+    made.map_err(|stop| match stop {
+        Stop::Failed(error) => error,
+        Stop::Unknown(cause) => outcome_unknown_by(cause),
+        Stop::Over => unreachable!("such a write comes back"),
+    })
+}
+
 fn unexpected_outcome(outcome: &Outcome) -> Error {
     Error::protocol(format!("the leader did another piece of work: {outcome:?}"))
 }
 
-/// The first of some keys, as many as one request takes.
-struct PackedKeys {
-    keys: Keys,
-    count: usize,
-}
-
-fn pack_some(from: &[impl AsRef<[u8]>]) -> PackedKeys {
-    let mut keys = Keys::default();
-    let mut count = 0;
-    for key in from.iter().take(MAX_KEYS) {
-        if count > 0 && keys.packed().len() + key.as_ref().len() > KEYS_BYTES {
-            break;
-        }
-        keys.push(key.as_ref());
-        count += 1;
-    }
-    PackedKeys { keys, count }
+/// The moment to read at, if it can still be read.
+fn moment(at: Option<&Pinned>) -> Result<Option<u64>> {
+    at.map(Pinned::checked).transpose()
 }
 
 /// A moment that this handle holds; dropping it gives it back.
 pub(crate) struct Pinned {
     handle: Arc<Handle>,
-    id: PinId,
-    sequence: u64,
+    moment: Arc<Moment>,
 }
 
 impl Pinned {
@@ -625,7 +637,13 @@ impl Pinned {
     }
 
     pub fn sequence(&self) -> u64 {
-        self.sequence
+        self.moment.sequence()
+    }
+
+    /// The moment, if it can still be read, as far as this process knows.
+    fn checked(&self) -> Result<u64> {
+        self.moment.check()?;
+        Ok(self.sequence())
     }
 }
 
@@ -633,7 +651,7 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         // In a forked child it is the parent's to give back.
         if !self.handle.node().is_forked() {
-            self.handle.node().session.unpin(self.id);
+            self.handle.place().pins.give_back(&self.moment);
         }
     }
 }

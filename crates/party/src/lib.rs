@@ -1,9 +1,9 @@
 //! Open one LevelDB directory from any number of processes at once.
 //!
-//! The first process to open a directory becomes its **leader**: it takes LevelDB's `LOCK` and alone writes files.
-//! Every other process becomes a **follower** and works through the leader over a local socket. When the leader
-//! closes or dies, a follower takes over: calls in flight complete, streams go on after the last key they had, and
-//! no write is lost or applied twice. There is no daemon and nothing to configure.
+//! The first process to open a directory becomes its **leader**, the others join. All of them share LevelDB's `LOCK` and
+//! a piece of memory with the memtables; each reads and writes by itself, at the speed of one process. The leader does what
+//! only one may do: it writes tables and compacts them. When it closes or dies, another one takes over, while reads and
+//! writes go on: no write is lost or applied twice. There is no daemon and nothing to configure.
 //!
 //! ```
 //! # fn main() -> level_party::Result<()> {
@@ -29,9 +29,11 @@ mod batch;
 mod bounds;
 mod checkpoint;
 mod codec;
+mod conditions;
 mod db;
 mod descriptors;
 mod election;
+mod entries;
 mod epoch;
 mod error;
 mod events;
@@ -40,38 +42,51 @@ mod events;
 pub mod faults;
 #[cfg(not(feature = "faults"))]
 mod faults;
-mod follower;
+mod feed;
+mod files;
 mod handle;
+mod lane;
 mod leader;
+mod limits;
+mod liveness;
+mod member;
 mod names;
+mod news;
 mod node;
 mod offline;
 mod options;
-mod page;
+mod pins;
+mod place;
 mod position;
+mod process;
 mod protocol;
 mod range;
+mod reads;
 mod registry;
 mod repair;
 mod report;
-mod session;
+mod report_status;
+mod room;
+mod segment;
 mod side;
-mod sign_of_life;
 mod snapshot;
 mod space;
-mod spin;
 mod state;
 mod status;
+mod stop;
 mod sublevel;
+mod timer;
 mod transaction;
+mod tripwire;
 mod typed;
 mod watch;
+mod writes;
 
 pub use async_db::{
     AsyncBatch, AsyncDb, AsyncEvents, AsyncKeys, AsyncRange, AsyncSnapshot, AsyncTransaction,
     AsyncTransactionRange, AsyncValues, AsyncWatch,
 };
-pub use batch::{Batch, Op, WriteBatch, WriteOptions};
+pub use batch::Batch;
 pub use bounds::KeyRange;
 #[cfg(feature = "json")]
 pub use codec::Json;
@@ -85,7 +100,7 @@ pub use options::{
     WhenFull,
 };
 pub use position::Position;
-pub use protocol::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES};
+
 pub use range::{Keys, Range, Values};
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
@@ -99,3 +114,4 @@ pub use typed::{
     View,
 };
 pub use watch::{Change, ChangeKind, Watch, WatchCloser, WatchFrom, WatchItem};
+pub use writes::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES, Op, WriteBatch, WriteOptions};

@@ -1,10 +1,10 @@
 //! A node: this process's part in one directory. All handles that a process opens on a directory share one node.
 //!
-//! The node owns the session (calls), and the elector thread that keeps finding a leader or becomes it.
+//! The node owns its place (calls), and what it knows of who leads; its thread (`election`) changes both.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use level_party_engine::{StdFs, check_no_orphans, refuse_foreign};
 use level_party_os::process::fork_generation;
@@ -14,13 +14,12 @@ use parking_lot::Mutex;
 use crate::alarm::Alarm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
-use crate::leader::into_engine_options;
-use crate::options::{Compression, Options};
+use crate::leader::Leadership;
+use crate::member::Member;
+use crate::options::{Compression, Options, into_engine_options};
+use crate::place::Place;
 use crate::protocol::Failure;
-use crate::session::Session;
-use crate::sign_of_life::{Member, SignOfLife};
 use crate::state::STATE_NAME;
-use crate::status::Opening;
 
 /// This process's part in one directory.
 pub(crate) struct Node {
@@ -28,23 +27,17 @@ pub(crate) struct Node {
     /// Where the directory is, in full.
     pub path: PathBuf,
     pub options: Options,
-    pub session: Arc<Session>,
+    pub place: Arc<Place>,
     pub events: Hub,
-    /// By which leaders know that this process lives.
-    pub sign: SignOfLife,
     /// Wakes the elector; with `closing` set it leaves.
     pub alarm: Arc<Alarm>,
     closing: AtomicBool,
     /// Why the node can never serve, once the elector has found that out while opening.
     failure: Mutex<Option<Failure>>,
-    /// The connection over which this node is being greeted, so that closing can end the wait.
+    /// The connection over which this node is being welcomed, so that closing can end the wait.
     handshake: Mutex<Option<Arc<Stream>>>,
-    /// Where this node's settings differ from the leader's.
-    pub differing_options: Mutex<Vec<String>>,
-    /// How the leader compresses new tables, as a number.
-    pub leader_compression: AtomicU8,
-    /// What is to be known of the database, as it was when this node last began to lead or to follow.
-    pub opening: Mutex<Opening>,
+    /// That of this process, while it leads.
+    leadership: Mutex<Weak<Leadership>>,
     /// That of the process that opened it.
     fork_generation: u64,
 }
@@ -55,18 +48,15 @@ impl Node {
         let alarm = Arc::new(Alarm::new().map_err(context)?);
         Ok(Arc::new(Node {
             path: dir.path().to_path_buf(),
-            session: Session::new(alarm.clone()).map_err(context)?,
+            place: Arc::new(Place::new()),
             events: Hub::default(),
-            sign: SignOfLife::default(),
             alarm,
             dir,
             options,
             closing: AtomicBool::new(false),
             failure: Mutex::new(None),
             handshake: Mutex::new(None),
-            differing_options: Mutex::new(Vec::new()),
-            leader_compression: AtomicU8::new(Compression::default().number()),
-            opening: Mutex::default(),
+            leadership: Mutex::new(Weak::new()),
             fork_generation: fork_generation(),
         }))
     }
@@ -95,10 +85,20 @@ impl Node {
         *self.handshake.lock() = None;
     }
 
-    /// Who this process's session is, with a sign of life in the directory as it is now.
-    pub fn member(&self) -> Member {
-        let dir = self.dir.anchored_path();
-        self.sign.give(&dir, self.session.id())
+    /// This process leads from here on.
+    pub fn set_leadership(&self, leadership: &Arc<Leadership>) {
+        *self.leadership.lock() = Arc::downgrade(leadership);
+    }
+
+    /// It does not lead any more.
+    pub fn clear_leadership(&self) {
+        *self.leadership.lock() = Weak::new();
+    }
+
+    /// That of this process, while it leads.
+    pub fn leadership(&self) -> Option<Arc<Leadership>> {
+        let leadership = self.leadership.lock().upgrade();
+        leadership.filter(|leadership| leadership.number().is_some())
     }
 
     /// With `create_if_missing` off nothing is made in a directory that holds no database, not even `LOCK`.
@@ -128,7 +128,7 @@ impl Node {
                     self.path.display()
                 ),
             )),
-            Err(error) => Err(Error::from(error).cannot_lead(&self.path)),
+            Err(error) => Err(Error::from(error).cannot_open(&self.path)),
         }
     }
 
@@ -140,17 +140,20 @@ impl Node {
             return Ok(());
         }
         let fs = StdFs::new(dir);
-        let checked = refuse_foreign(&fs, &into_engine_options(&self.options));
+        let checked = refuse_foreign(
+            &fs,
+            &into_engine_options(&self.options, &self.options.engine),
+        );
         checked.map_err(|error| {
             Error::from(error).context(format_args!("cannot open {}", self.path.display()))
         })
     }
 
-    /// Refuses a handle that writes to a world of Minecraft Bedrock without having asked for its compression. The leader
-    /// may have been opened by somebody who only reads.
-    pub fn check_compression(&self, asked: Compression) -> Result<()> {
+    /// Refuses a handle that writes to a world of Minecraft Bedrock without having asked for its compression. The segment
+    /// may have been founded by somebody who only reads.
+    pub fn check_compression(&self, member: &Member, asked: Compression) -> Result<()> {
         let zlib_raw = Compression::ZlibRaw;
-        let in_force = self.leader_compression.load(Ordering::Acquire);
+        let in_force = member.options().compression;
         if asked == zlib_raw || in_force != zlib_raw.number() {
             return Ok(());
         }
@@ -164,17 +167,10 @@ impl Node {
         lock.try_exists().unwrap_or(false)
     }
 
-    /// This process's part is over: its calls are answered, and no leader waits for it.
-    pub fn close(&self) {
-        // First, so that the leader finds a session that has ended where the connection ends.
-        self.sign.end();
-        self.session.close();
-    }
-
     /// This node will never serve: whoever opens it is told why.
     pub fn fail(&self, error: Error) {
         *self.failure.lock() = Some(Failure::from(&error));
-        self.session.close();
+        self.place.close();
     }
 
     /// Whether a handle can still join.

@@ -21,12 +21,12 @@ use level_party_engine::{Fs, StdFs, refuse_foreign};
 use level_party_os::{DataDir, DirLock, ENDPOINT_NAME, LOCK_NAME, LockError, sync_directory};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::leader::{into_engine_options, tripwire};
-use crate::options::Options;
+use crate::options::{Options, into_engine_options};
 use crate::registry::{self, Claim};
 use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
 use crate::state::{STATE_NAME, StateFile};
+use crate::tripwire;
 
 /// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.
 const ENGINES_OWN: [&str; 3] = [
@@ -63,7 +63,7 @@ impl Alone {
                     held.holder()
                 ),
             )),
-            Err(LockError::Io(error)) => Err(registry::refused(path, error)),
+            Err(LockError::Io(error)) => Err(Error::refused(path, error)),
         }
     }
 }
@@ -161,7 +161,7 @@ fn check_not_foreign(dir: &DataDir, what: &str) -> Result<()> {
     // Whoever removes or repairs a Bedrock world needs no option for it.
     let options = Options::default().read_only(true);
     let fs = StdFs::new(dir.anchored_path());
-    refuse_foreign(&fs, &into_engine_options(&options)).map_err(|error| {
+    refuse_foreign(&fs, &into_engine_options(&options, &options.engine)).map_err(|error| {
         Error::from(error).context(format_args!("cannot {what} {}", dir.path().display()))
     })
 }
@@ -174,7 +174,7 @@ fn check_marked(dir: &DataDir) -> Result<()> {
         match fs::symlink_metadata(files.join(name)) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == K::NotFound => {}
-            Err(error) => return Err(registry::refused(dir.path(), error)),
+            Err(error) => return Err(Error::refused(dir.path(), error)),
         }
     }
     Err(Error::new(
@@ -186,18 +186,30 @@ fn check_marked(dir: &DataDir) -> Result<()> {
     ))
 }
 
-pub(crate) fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
+impl RepairOptions {
+    /// Repairs the database in the directory `path`.
+    ///
+    /// # Errors
+    /// As [`Db::repair`](crate::Db::repair).
+    pub fn run(self, path: impl AsRef<Path>) -> Result<RepairReport> {
+        repair(path.as_ref(), self)
+    }
+}
+
+fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
     let files = claim.dir.anchored_path();
-    let context = |error| registry::refused(path, error);
+    let context = |error| Error::refused(path, error);
     check_files(&files).map_err(context)?;
     check_not_foreign(&claim.dir, "repair")?;
     let tables = crate::descriptors::for_tables();
     let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files).keeping_open(tables));
-    let repair = level_party_engine::Repair::new(fs, into_engine_options(&Options::default()))
-        .bring_back_aside(options.bring_back_aside)
-        .allow_empty(options.allow_empty);
+    let defaults = Options::default();
+    let repair =
+        level_party_engine::Repair::new(fs, into_engine_options(&defaults, &defaults.engine))
+            .bring_back_aside(options.bring_back_aside)
+            .allow_empty(options.allow_empty);
     let in_directory = |error: level_party_engine::Error| {
         Error::from(error).context(format_args!("cannot repair {}", path.display()))
     };

@@ -1,13 +1,9 @@
 //! How a database is opened.
 
-use std::path::Path;
 use std::time::Duration;
 
 use level_party_engine::Compression as BlockCompression;
 use serde::{Deserialize, Serialize};
-
-use crate::db::Db;
-use crate::error::Result;
 
 /// How long `open` waits by default for a leader or for the directory's lock.
 pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,9 +32,10 @@ pub enum Lead {
     /// It leads when nobody else does.
     #[default]
     Auto,
-    /// It only ever follows: without a leader its calls wait, until their deadline, for another process to lead.
+    /// It never leads, nor opens the directory first: `open` waits for another process to. Once it has joined, it reads and
+    /// writes also while nobody leads.
     Never,
-    /// It only ever follows, as with `Never`, and `open` does not wait for a leader to come: where nobody leads, nor is
+    /// It never leads, as with `Never`, and `open` does not wait for another process to come: where nobody leads, nor is
     /// about to, it ends with [`NoLeader`](crate::ErrorKind::NoLeader) after a tenth of a second.
     ///
     /// ```
@@ -91,10 +88,10 @@ fn compression_name(number: u8) -> String {
     }
 }
 
-/// Settings of a handle and, where this process leads, of the engine. Made by [`Db::options`].
+/// Settings of a handle and, where this process opens the directory first, of the engine. Made by [`Db::options`](crate::Db::options).
 ///
-/// The engine's settings count in the process that leads; a follower whose settings differ from the leader's is
-/// told so in [`Status::differing_options`](crate::Status::differing_options).
+/// The engine's settings are those of the process that opened the directory first, for as long as any process has it open;
+/// one whose settings differ is told so in [`Status::differing_options`](crate::Status::differing_options).
 ///
 /// ```
 /// use std::time::Duration;
@@ -115,7 +112,7 @@ pub struct Options {
     pub(crate) lead: Lead,
     pub(crate) open_timeout: Duration,
     pub(crate) timeout: Duration,
-    /// These two concern this process alone, if it leads.
+    /// These two concern this process alone, where it leads or reads by itself.
     pub(crate) block_cache_bytes: usize,
     pub(crate) map_tables: bool,
     pub(crate) raise_descriptor_limit: bool,
@@ -143,7 +140,7 @@ impl EngineOptions {
         let mut list = Vec::new();
         let mut note = |name: &str, asked: String, in_force: String| {
             if asked != in_force {
-                list.push(format!("{name}: asked {asked}, the leader has {in_force}"));
+                list.push(format!("{name}: asked {asked}, in force is {in_force}"));
             }
         };
         let bloom = |bits: Option<u32>| bits.map_or("off".to_string(), |b| b.to_string());
@@ -210,8 +207,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether calls and streams in flight go on with the next leader (default), or end with
-    /// [`ConnectionLost`](crate::ErrorKind::ConnectionLost) when the leader goes.
+    /// Whether calls and streams go on when this process has to open the database anew in the middle of them (default), or end
+    /// with [`ConnectionLost`](crate::ErrorKind::ConnectionLost). It has to where the memory that the processes share is found
+    /// damaged, or its own writing has ended. Work that the leader does for this process is asked of the next leader again, or
+    /// ends so. A leader that goes is no reason for anything else to end.
     pub fn retry(mut self, yes: bool) -> Self {
         self.retry = yes;
         self
@@ -235,7 +234,7 @@ impl Options {
     /// Whether this handle refuses to write, with [`ReadOnly`](crate::ErrorKind::ReadOnly) (default no).
     ///
     /// It is the handle that is read-only, not the process: where nobody else leads it leads (unless
-    /// [`Lead::Never`] is set), and a leader recovers and compacts, which writes files. Nothing is created: a missing
+    /// [`Lead::Never`] is set), and a leader writes tables and compacts them. Nothing is created: a missing
     /// database is an error as with `create_if_missing(false)`.
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
@@ -249,7 +248,7 @@ impl Options {
         self
     }
 
-    /// How long `open` waits for a leader or the lock (default 10 s).
+    /// How long `open` waits for the lock, or to be let in by those who have the directory open (default 10 s).
     pub fn open_timeout(mut self, limit: Duration) -> Self {
         self.open_timeout = limit;
         self
@@ -257,18 +256,16 @@ impl Options {
 
     /// How long each call waits for its answer (default 30 s).
     ///
-    /// In the leader's own process a write that has begun to be written is not given up: it ends when the system has
-    /// written it, or synced it. A disk that takes longer than the limit holds that call, and those behind it, for as
-    /// long; what has not begun by then is not made, and ends with `Timeout`.
+    /// Reads wait for nobody. A write waits for its turn, for room in memory, and with `sync` for the disk. One that has begun to be
+    /// written is not given up: it ends when the system has written it, or synced it. A disk that takes longer than the limit holds
+    /// that call, and those behind it, for as long; what has not begun by then is not made, and ends with `Timeout`.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Bytes of calls that this process keeps until they are answered, beside which a call of this handle may begin
-    /// (default 64 MiB): their keys and values, and 320 bytes each. It holds in both roles and while there is no
-    /// leader. A call that is larger by itself is made when there is no other. Answers that nobody has taken yet are not
-    /// counted.
+    /// Bytes of writes that this process has under way, beside which a write of this handle may begin (default 64 MiB): their
+    /// keys and values, and 256 bytes each. One that is larger by itself is made when there is no other.
     ///
     /// ```
     /// use level_party::{Db, WhenFull};
@@ -286,7 +283,7 @@ impl Options {
         self
     }
 
-    /// What a call does that finds [`Options::queue_bytes`] taken (default: it waits).
+    /// What a write does that finds [`Options::queue_bytes`] taken (default: it waits).
     pub fn when_full(mut self, what: WhenFull) -> Self {
         self.when_full = what;
         self
@@ -328,25 +325,25 @@ impl Options {
         self
     }
 
-    /// Bytes of committed changes that the leader keeps in memory for [`Db::watch`] (default 4 MiB): how far a watcher
-    /// may fall behind, or come back later, without a gap. 0 keeps none, and no process can watch then.
+    /// Bytes of logs that the leader keeps on disk for [`Db::watch`](crate::Db::watch) when their changes are in tables (default 4 MiB): how
+    /// far a watcher may fall behind, or come back later, without a gap, beside what is in no table yet. It keeps no more than
+    /// this and one log. 0 keeps none, and no process can watch then.
     pub fn watch_history_bytes(mut self, bytes: usize) -> Self {
         self.engine.watch_history_bytes = bytes as u64;
         self
     }
 
-    /// Bytes of tables' blocks that are kept in memory where this process leads (LevelDB's `block_cache`, default 8 MiB; 0
-    /// keeps none).
+    /// Bytes of tables' blocks that are kept in this process's memory (LevelDB's `block_cache`, default 8 MiB; 0 keeps none). They are filled by what this process reads.
     pub fn block_cache_bytes(mut self, bytes: usize) -> Self {
         self.block_cache_bytes = bytes;
         self
     }
 
-    /// Whether, where this process leads, tables are read through memory that the system maps to them (default no). It
-    /// saves about half a microsecond for each block that is not in the block cache.
+    /// Whether tables are read through memory that the system maps to them
+    /// (default no). It saves about half a microsecond for each block that is not in the block cache.
     ///
     /// The price: where a place on the disk can't be read, or a program that disregards `LOCK` cuts a table, the system
-    /// ends this process with SIGBUS, and then the next leader that reads there if it maps too; by default that is an
+    /// ends this process with SIGBUS, and every other one that reads there and maps too; by default that is an
     /// error of the calls that need the block, and of no others. C++ LevelDB always maps.
     pub fn map_tables(mut self, yes: bool) -> Self {
         self.map_tables = yes;
@@ -360,7 +357,7 @@ impl Options {
     /// Turn it off in a program that calls `select`, which knows no descriptor above 1,023. With any limit, also a hard one
     /// of 64, every table is read: the leader keeps at most 500 open, and no more than half of the descriptors that are left
     /// when it begins to lead; the others are closed, and opened again when they are read. Where descriptors run out, tables
-    /// are closed before the call fails. [`Db::repair`] always raises the limit. Windows has none.
+    /// are closed before the call fails. [`Db::repair`](crate::Db::repair) always raises the limit. Windows has none.
     ///
     /// ```
     /// let dir = tempfile::tempdir()?;
@@ -373,16 +370,27 @@ impl Options {
         self.raise_descriptor_limit = yes;
         self
     }
+}
 
-    /// Opens the database in `path`, in as many processes as you like and in any order.
-    ///
-    /// # Errors
-    /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
-    /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer),
-    /// `NoLeader` (with [`Lead::Join`]), `Unsupported` (another product's directory; a Minecraft Bedrock world to be
-    /// written to without its [`compression`](Options::compression)).
-    pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
-        self.create_if_missing &= !self.read_only;
-        Db::open_with(path.as_ref(), self)
+/// How an engine is opened, with the segment's settings.
+pub(crate) fn into_engine_options(
+    options: &Options,
+    segment: &EngineOptions,
+) -> level_party_engine::Options {
+    let known = [Compression::None, Compression::Snappy, Compression::ZlibRaw];
+    let compression = known
+        .into_iter()
+        .find(|known| known.number() == segment.compression);
+    level_party_engine::Options {
+        create_if_missing: options.create_if_missing,
+        only_reads: options.read_only,
+        write_buffer_size: segment.write_buffer_size as usize,
+        block_size: segment.block_size as usize,
+        max_file_size: segment.max_file_size,
+        compression: compression.unwrap_or(options.compression).engine(),
+        block_cache_bytes: options.block_cache_bytes,
+        bloom_bits_per_key: segment.bloom_bits_per_key.map(|bits| bits as usize),
+        tail_bytes: segment.watch_history_bytes as usize,
+        ..level_party_engine::Options::default()
     }
 }

@@ -1,8 +1,8 @@
 //! Iterators over a range of keys at one moment.
 //!
-//! An iterator is three things: the range that is left, the moment (a sequence number that the leader keeps
-//! readable), and one buffered chunk for each end. Each chunk is asked for by its range alone, so the leader keeps
-//! no cursor for anyone, and when the leader changes the next chunk is simply asked of the new one: the range that is
+//! An iterator is three things: the range that is left, the moment (a sequence number that is kept readable), and one buffered
+//! chunk for each end. Each chunk is asked for by its range alone, so no cursor outlives a call, and when this process has to
+//! open the database anew the next chunk is simply asked of what it has then: the range that is
 //! left begins *after* the last key seen (an exclusive bound: no key is computed), in either direction.
 //!
 //! The moment is pinned by the first chunk if more is left. If nothing is, that chunk is kept: it is the whole range,
@@ -15,23 +15,23 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::bounds::Bounds;
-use crate::error::{Error, ErrorKind, Result};
+use crate::entries::Entries;
+use crate::error::Result;
 use crate::faults;
-use crate::handle::{Handle, Pinned, now};
-use crate::protocol::{ChunkEntry, Entries, Scan, TooLarge};
-use crate::session::{Limits, Tenure, Wait};
+use crate::handle::{Handle, Pinned};
+use crate::limits::{Limits, Stay, Wait, now};
+use crate::reads::Scan;
 
 pub use parts::{Keys, Values};
 pub(crate) use parts::{owned_key, owned_value};
 
-/// The first chunk is small, so that a short scan costs little; the following ones grow to spare round trips.
-const FIRST_CHUNK_BYTES: u32 = 4 << 10;
-const LAST_CHUNK_BYTES: u32 = 256 << 10;
+/// The first chunk is small, so that a short scan costs little; the following ones grow.
+const FIRST_CHUNK_BYTES: usize = 4 << 10;
+const LAST_CHUNK_BYTES: usize = 256 << 10;
 
 /// The entries of a range at one moment, in key order; made by [`Db::range`](crate::Db::range) and its kin.
 ///
-/// Double-ended: [`Iterator::rev`] walks it from the last key. After an error it ends, unless the error stands for
-/// [one entry](Error::is_of_one_entry) that is too large: then it goes on behind that.
+/// Double-ended: [`Iterator::rev`] walks it from the last key. After an error it ends.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -47,8 +47,8 @@ pub struct Range {
     prefix: Arc<[u8]>,
     /// The moment, once known: from a snapshot, or from the first chunk.
     pin: Option<Arc<Pinned>>,
-    /// The leadership the first chunk came from; `retry(false)` holds the stream to it.
-    tenure: Option<Tenure>,
+    /// The stay the first chunk came from; `retry(false)` holds the stream to it.
+    stay: Option<Stay>,
     /// The whole range, which a seek stays within.
     bounds: Bounds,
     /// What neither end has asked for yet.
@@ -76,7 +76,7 @@ pub(crate) struct Parts {
 /// One end of a range: where it stands, and what came and was not handed out yet.
 struct Side {
     chunk: Option<Entries>,
-    next_bytes: u32,
+    next_bytes: usize,
     position: Position,
 }
 
@@ -117,19 +117,11 @@ impl Position {
         self.moved = false;
     }
 
-    /// `entry` was handed out from `end`.
-    fn pass(&mut self, end: End, entry: ChunkEntry<'_>) {
-        match entry {
-            ChunkEntry::TooLarge(entry) if entry.is_cut() => {
-                let beyond = beyond_cut(end, entry.key);
-                self.place(beyond.unwrap_or_else(|| Bound::Excluded(entry.key.to_vec())));
-            }
-            ChunkEntry::Whole(key, _) | ChunkEntry::TooLarge(TooLarge { key, .. }) => {
-                self.last.clear();
-                self.last.extend_from_slice(key);
-                self.moved = true;
-            }
-        }
+    /// `key` was handed out.
+    fn pass(&mut self, key: &[u8]) {
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        self.moved = true;
     }
 }
 
@@ -161,7 +153,7 @@ impl Range {
             handle,
             prefix,
             pin,
-            tenure: None,
+            stay: None,
             left: bounds.clone(),
             front: Side::new(&bounds.lower),
             back: Side::new(&bounds.upper),
@@ -174,7 +166,7 @@ impl Range {
         }
     }
 
-    /// The keys alone. Values are not even read where they can be left out, nor sent from the leader.
+    /// The keys alone. Values are not even read where they can be left out, nor copied.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -288,7 +280,7 @@ impl Range {
             true => whole.clone(),
             false => Bound::Included(target.clone()),
         };
-        let begun = self.tenure.is_some();
+        let begun = self.stay.is_some();
         let is_whole = begun && self.pin.is_none();
         for of in [End::Front, End::Back] {
             let Some(chunk) = &mut self.side(of).chunk else {
@@ -349,18 +341,15 @@ impl Range {
             End::Front => &mut self.front.position,
             End::Back => &mut self.back.position,
         };
-        let entry = chunk?.entry(at);
-        let taken = match entry {
-            ChunkEntry::Whole(key, value) => Ok(take(key.get(hidden..).unwrap_or_default(), value)),
-            ChunkEntry::TooLarge(entry) => Err(entry.error(hidden)),
-        };
-        position.pass(end, entry);
+        let (key, value) = chunk?.entry(at);
+        let taken = take(key.get(hidden..).unwrap_or_default(), value);
+        position.pass(key);
         self.remaining -= 1;
         if self.remaining == 0 {
-            // Nothing can be asked any more: the leader need not keep the moment.
+            // Nothing can be asked any more: the moment need not be kept.
             self.pin = None;
         }
-        Some(taken)
+        Some(Ok(taken))
     }
 
     /// Where the next entry from `end` is: in whose chunk, and at which place there.
@@ -418,39 +407,34 @@ impl Range {
     /// Asks for one chunk, which may be empty where only removed keys were found so far.
     async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
         let chunk_bytes = self.side(end).next_bytes;
-        let (lower, upper) = self.left.checked()?;
         let scan = Scan {
-            at: None,
-            lower,
-            upper,
+            lower: self.left.lower.as_ref().map(Vec::as_slice),
+            upper: self.left.upper.as_ref().map(Vec::as_slice),
             reverse: end == End::Back,
             keys_only: self.parts.keys_only,
             sequences: self.parts.sequences,
             hold: self.sought,
             limit_bytes: chunk_bytes,
-            limit_entries: u32::try_from(self.remaining).unwrap_or(u32::MAX),
+            limit_entries: usize::try_from(self.remaining).unwrap_or(usize::MAX),
         };
         let pin = self.pin.as_deref();
-        let scanned = self.handle.scan_by(limits, &scan, pin, self.tenure);
-        let (entries, pinned, tenure) = scanned.await?;
+        let scanned = self.handle.scan_by(limits, &scan, pin, self.stay);
+        let (entries, pinned, stay) = scanned.await?;
         if let Some(pinned) = pinned {
             self.pin = Some(Arc::new(pinned));
         }
-        self.tenure = Some(tenure);
+        self.stay = Some(stay);
         self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
-        let edge = match (entries.reached(), entries.last()) {
-            (Some(reached), _) => Some(Bound::Included(reached.to_vec())),
+        let edge = match (entries.reached(), entries.last_key()) {
+            (Some(reached), _) => Bound::Included(reached.to_vec()),
             (None, Some(last)) => beyond(end, last),
             (None, None) => {
                 self.drained = true;
                 return Ok(());
             }
         };
-        self.drained = !entries.more() || edge.is_none();
+        self.drained = !entries.more();
         self.side(end).chunk = Some(entries);
-        let Some(edge) = edge else {
-            return Ok(());
-        };
         match end {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,
@@ -460,24 +444,11 @@ impl Range {
     }
 }
 
-/// The bound of what lies beyond `last` in the direction of a walk from `end`. `None`: nothing does.
-fn beyond(end: End, last: ChunkEntry<'_>) -> Option<Bound<Vec<u8>>> {
-    match last {
-        ChunkEntry::TooLarge(entry) if entry.is_cut() => beyond_cut(end, entry.key),
-        ChunkEntry::Whole(key, _) | ChunkEntry::TooLarge(TooLarge { key, .. }) => Some(match end {
-            End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(key),
-            _ => Bound::Excluded(key.to_vec()),
-        }),
-    }
-}
-
-/// The same where `key` is only the beginning of a key that no request can name: beyond it lies what does not begin so, as
-/// all other keys that begin so are over the limit too, but for `key` itself.
-fn beyond_cut(end: End, key: &[u8]) -> Option<Bound<Vec<u8>>> {
-    match (end, Bounds::prefix(key).upper) {
-        (End::Front, Bound::Excluded(next)) => Some(Bound::Included(next)),
-        (End::Front, _) => None,
-        (End::Back, _) => Some(Bound::Included(key.to_vec())),
+/// The bound of what lies beyond the key `last` in the direction of a walk from `end`.
+fn beyond(end: End, last: &[u8]) -> Bound<Vec<u8>> {
+    match end {
+        End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(last),
+        _ => Bound::Excluded(last.to_vec()),
     }
 }
 
@@ -521,14 +492,6 @@ impl Range {
             false => (0, usize::try_from(self.remaining).ok()),
         }
     }
-}
-
-/// What a stream with `retry(false)` ends with when its leader has gone.
-pub(crate) fn stream_lost() -> Error {
-    Error::new(
-        ErrorKind::ConnectionLost,
-        "the leader went while this stream was open; start it again (or open with retry)",
-    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use level_party_engine::with_descriptors;
-use level_party_os::process::{fork_generation, user};
+use level_party_os::process::fork_generation;
 use level_party_os::{DataDir, DirIdentity, Filesystem};
 use parking_lot::Mutex;
 
@@ -145,7 +145,7 @@ pub(crate) fn leave(elector: &Arc<Elector>) -> bool {
 }
 
 fn open_directory(path: &Path, create: bool) -> Result<DataDir> {
-    let context = |error| refused(path, error);
+    let context = |error| Error::refused(path, error);
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_dir() => {
             return Err(Error::new(
@@ -196,23 +196,8 @@ fn make_directory(path: &Path) -> Result<()> {
                     path.display()
                 ),
             ),
-            None => refused(path, error),
+            None => Error::refused(path, error),
         }),
-    }
-}
-
-/// The system does not let this process at the directory.
-pub(crate) fn refused(path: &Path, error: std::io::Error) -> Error {
-    let what = format!("cannot open {}", path.display());
-    match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Error::io(
-            format_args!(
-                "{what} as {} (run as the user who owns it, or let this one read and write it)",
-                user()
-            ),
-            error,
-        ),
-        _ => Error::io(what, error),
     }
 }
 

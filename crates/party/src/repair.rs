@@ -1,11 +1,5 @@
 //! [`RepairOptions`]: how a damaged database is repaired.
 
-use std::path::Path;
-
-use crate::error::Result;
-use crate::offline;
-use crate::report::RepairReport;
-
 /// How a damaged database is repaired; made by [`Db::repair_options`](crate::Db::repair_options).
 ///
 /// ```
@@ -56,13 +50,5 @@ impl RepairOptions {
     pub fn allow_empty(mut self, yes: bool) -> Self {
         self.allow_empty = yes;
         self
-    }
-
-    /// Repairs the database in the directory `path`.
-    ///
-    /// # Errors
-    /// As [`Db::repair`](crate::Db::repair).
-    pub fn run(self, path: impl AsRef<Path>) -> Result<RepairReport> {
-        offline::repair(path.as_ref(), self)
     }
 }

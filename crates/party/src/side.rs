@@ -1,7 +1,4 @@
-//! Long-lived work: for this process where it leads, else over a side connection to the leader.
-//!
-//! A process's main connection answers its calls one after the other, so nothing slow may run there. A *side connection*
-//! is one more connection to the same leader for one piece of work. It knows nothing of session, page and pins.
+//! Work that only the leader does: done by this process where it leads, else asked for over a side connection.
 //!
 //! - The caller's `timeout` bounds the silence, not the work: the leader tells every second that it goes on.
 //! - When the leader goes, the next one is asked again: all work here may be begun anew (`retry(false)`: `ConnectionLost`).
@@ -18,16 +15,15 @@ use level_party_os::Stream;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::Yielded;
-use crate::leader::Stop;
+use crate::limits::Limits;
 use crate::node::Node;
+use crate::place::KnownLeader;
 use crate::protocol::{Outcome, Task};
-use crate::session::{Limits, Local, Route};
-pub(crate) use link::{Heard, SideLink};
+use crate::stop::Stop;
+use link::{Heard, SideLink};
 
-/// How long to wait before a leader that could not be reached is tried again, if the main connection has not ended by
-/// then.
-pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// How long to wait before a leader that could not be reached is tried again, if another one is not known by then.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How many leaders may go in the middle of one piece of work before it is given up: it may be what ends them.
 const ATTEMPTS: u32 = 8;
 
@@ -108,115 +104,98 @@ impl Work<'_> {
     /// # Errors
     /// What the work or `finish` fails with; `Timeout`, `ConnectionLost`, `Closed`.
     pub fn run(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
-        let session = &self.node.session;
-        let ended = || self.ender.is_ended();
         let mut limits = Limits::new(self.timeout, self.retry);
         let mut attempts = 0;
         let mut lost = None;
         loop {
-            let (tenure, result) = match session.route(lost, &limits, ended)? {
-                Route::Local(local) => (local.tenure, self.perform(&local, task, finish)),
-                Route::Link { tenure } => (tenure, self.ask(task, &mut limits, finish)),
+            let leader = self.leader(&limits, lost)?;
+            let result = match self.node.leadership() {
+                Some(leadership) => match leadership.perform(task, &|| !self.ender.is_ended()) {
+                    Ok(outcome) => finish(&outcome).map(|()| outcome).map_err(Lost::Failed),
+                    Err(Stop::Failed(error)) => Err(Lost::Failed(error)),
+                    Err(Stop::Over | Stop::Unknown(_)) => Err(Lost::Leader { begun: true }),
+                },
+                None => self.ask(task, &mut limits, finish),
             };
             lost = None;
             match result {
                 Ok(outcome) => return Ok(outcome),
-                Err(_) if ended() => return Err(Error::closed()),
+                Err(_) if self.ender.is_ended() => return Err(Error::closed()),
                 Err(Lost::Failed(error)) => return Err(error),
-                Err(Lost::Leader { begun: false }) => {
-                    let soon = (Instant::now() + PAUSE).min(limits.deadline);
-                    session.rest(tenure, soon, ended);
-                }
+                Err(Lost::Leader { begun: false }) => self.rest(leader, &limits),
                 Err(Lost::Leader { begun: true }) => {
                     attempts += 1;
                     if !self.retry || attempts == ATTEMPTS {
-                        return Err(connection_lost());
+                        return Err(work_lost());
                     }
                     limits = Limits::new(self.timeout, self.retry);
-                    lost = Some(tenure);
+                    lost = Some(leader);
                 }
             }
         }
     }
 
-    /// Has the leader leave leadership to another process.
+    /// Who leads, once it is another one than `lost`.
+    fn leader(&self, limits: &Limits, lost: Option<KnownLeader>) -> Result<KnownLeader> {
+        let place = &self.node.place;
+        let is_other = |leader| Some(leader) != lost;
+        let found = place.wait_for_leader(limits, is_other, || self.ender.is_ended());
+        Ok(found?.1)
+    }
+
+    fn rest(&self, leader: KnownLeader, limits: &Limits) {
+        let soon = (Instant::now() + PAUSE).min(limits.deadline);
+        let place = &self.node.place;
+        place.rest(leader, soon, || self.ender.is_ended());
+    }
+
+    /// Has the leader leave leadership to another process. Gives who led before, and who leads then.
     ///
     /// # Errors
     /// `Timeout`, `Closed`.
-    pub fn give_way(&self) -> Result<Yielded> {
-        let session = &self.node.session;
-        let ended = || self.ender.is_ended();
+    pub fn give_way(&self) -> Result<(KnownLeader, KnownLeader)> {
         let limits = Limits::new(self.timeout, self.retry);
-        let (before, epoch, leaves) = loop {
-            match session.route(None, &limits, ended)? {
-                Route::Local(local) => {
-                    let leadership = &local.leadership;
-                    break (
-                        std::process::id(),
-                        leadership.epoch().number,
-                        leadership.give_way(),
-                    );
-                }
-                Route::Link { tenure } => match self.ask_to_give_way(&limits)? {
+        let (before, leaves) = loop {
+            let leader = self.leader(&limits, None)?;
+            match self.node.leadership() {
+                Some(leadership) => break (leader, leadership.give_way()),
+                None => match self.ask_to_give_way(&limits)? {
                     Some(answer) => break answer,
-                    None => {
-                        let soon = (Instant::now() + PAUSE).min(limits.deadline);
-                        session.rest(tenure, soon, ended);
-                    }
+                    None => self.rest(leader, &limits),
                 },
             }
         };
-        let (leader_pid, epoch) = match leaves {
-            true => session.leader_after(epoch, &limits, ended)?,
-            false => (before, epoch),
-        };
-        Ok(Yielded {
-            leader_pid,
-            epoch,
-            handed_over: leader_pid != before,
-        })
+        if !leaves {
+            return Ok((before, before));
+        }
+        let place = &self.node.place;
+        let is_later = |leader: KnownLeader| leader.leadership > before.leadership;
+        let (_, after) = place.wait_for_leader(&limits, is_later, || self.ender.is_ended())?;
+        Ok((before, after))
     }
 
-    /// The pid of the leader that was asked, its epoch's number, and whether it leaves. `None`: it could not be asked.
-    fn ask_to_give_way(&self, limits: &Limits) -> Result<Option<(u32, u64, bool)>> {
+    /// The leader that was asked, and whether it leaves. `None`: it could not be asked.
+    fn ask_to_give_way(&self, limits: &Limits) -> Result<Option<(KnownLeader, bool)>> {
         let Ok(mut link) = SideLink::open(self.node, self.ender, Task::Yield) else {
             return Ok(None);
         };
         let mut leader = None;
         loop {
             match link.next(limits.deadline) {
-                Ok(Heard::Begun { epoch, leader_pid }) => leader = Some((leader_pid, epoch.number)),
-                Ok(Heard::Recovering | Heard::Working) => {}
+                Ok(Heard::Begun(begun)) => leader = Some(begun),
+                Ok(Heard::Working) => {}
                 Ok(Heard::Silence) => return Err(link.silence(limits.timeout)),
                 Ok(Heard::Done(Ok(Outcome::Yielding(leaves)))) => {
-                    return Ok(leader.map(|(pid, epoch)| (pid, epoch, leaves)));
+                    return Ok(leader.map(|leader| (leader, leaves)));
                 }
                 Ok(Heard::Done(Err(error))) => return Err(error),
-                Ok(Heard::Done(Ok(_)) | Heard::Changes(_)) => {
+                Ok(Heard::Done(Ok(_))) => {
                     return Err(Error::protocol("the leader did another piece of work"));
                 }
                 Err(error) if error.kind() == ErrorKind::Protocol => return Err(error),
                 // It has gone by itself.
-                Err(_) => return Ok(leader.map(|(pid, epoch)| (pid, epoch, true))),
+                Err(_) => return Ok(leader.map(|leader| (leader, true))),
             }
-        }
-    }
-
-    /// This process leads.
-    fn perform(
-        &self,
-        local: &Local,
-        task: &Task,
-        finish: &dyn Fn(&Outcome) -> Result<()>,
-    ) -> std::result::Result<Outcome, Lost> {
-        let (service, _) = local.leadership.desk();
-        match service.perform(task, &|| !self.ender.is_ended()) {
-            Ok(outcome) => {
-                finish(&outcome)?;
-                Ok(outcome)
-            }
-            Err(Stop::Failed(error)) => Err(Lost::Failed(error)),
-            Err(Stop::Over | Stop::Unknown(_)) => Err(Lost::Leader { begun: true }),
         }
     }
 
@@ -240,12 +219,8 @@ impl Work<'_> {
             };
             match heard {
                 Heard::Silence => return Err(Lost::Failed(link.silence(limits.timeout))),
-                Heard::Recovering => {}
-                Heard::Begun { .. } => begun = true,
+                Heard::Begun(_) => begun = true,
                 Heard::Working => {}
-                Heard::Changes(_) => {
-                    return Err(Lost::Failed(Error::protocol("changes that nobody watches")));
-                }
                 Heard::Done(Ok(outcome)) => {
                     finish(&outcome)?;
                     return Ok(outcome);
@@ -257,7 +232,7 @@ impl Work<'_> {
     }
 }
 
-pub(crate) fn connection_lost() -> Error {
+fn work_lost() -> Error {
     Error::new(
         ErrorKind::ConnectionLost,
         "the leader went in the middle of this work; it does no harm to ask for it again",

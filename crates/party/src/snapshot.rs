@@ -6,15 +6,15 @@ use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::handle::Pinned;
+use crate::limits::Wait;
 use crate::range::Range;
-use crate::session::Wait;
 use crate::space::Space;
 use crate::sublevel::{self, Sublevel};
 use crate::typed::Typed;
 
 /// The database as it was at one moment; made by [`Db::snapshot`](crate::Db::snapshot).
 ///
-/// It holds over a change of leader. While it lives, compactions keep what it shows, so drop it when done.
+/// It holds whoever leads. While it lives, compactions keep what it shows, so drop it when done.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();

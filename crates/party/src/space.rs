@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use level_party_engine::Op;
 
-use crate::batch::WriteBatch;
 use crate::bounds::Bounds;
 use crate::error::Result;
-use crate::handle::{Found, Handle, Pinned, now};
+use crate::handle::{Found, Handle, Pinned};
+use crate::limits::{Wait, now};
 use crate::range::{End, Parts, Range};
-use crate::session::Wait;
+use crate::writes::WriteBatch;
 
 /// Deletes that [`Space::clear`] puts into one batch, in bytes.
 const CLEAR_BATCH_BYTES: usize = 16 << 20;

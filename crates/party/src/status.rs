@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It holds `LOCK` and alone writes files.
+    /// It reads and writes as every process does, and does for all what only one may do: it writes tables and compacts them.
     Leader,
-    /// It is attached to the leader.
+    /// Another process leads.
     Follower,
-    /// It has no leader and is looking for one, or trying to become it.
+    /// It knows of no leader: it is looking for one, trying to become it, or opening the database. Reads and writes go on
+    /// where the database is open.
     Electing,
 }
 
@@ -35,16 +36,17 @@ pub struct Status {
     pub role: Role,
     /// This process.
     pub pid: u32,
-    /// The database, as the leader sees it.
+    /// The database, and who leads.
     #[serde(flatten)]
     pub leader: LeaderStatus,
-    /// Calls of this process that are not answered yet.
+    /// Writes of this process that are not answered yet.
     pub queued_calls: u64,
     /// What they take, as [`Options::queue_bytes`](crate::Options::queue_bytes) counts it.
     pub queued_bytes: u64,
     /// What went wrong last in this process's part, if anything did.
     pub last_trouble: Option<LastTrouble>,
-    /// Settings asked for here that differ from those in force at the leader, a sentence each.
+    /// Settings asked for here that differ from those in force, which are those of the process that opened the database first: a
+    /// sentence each.
     pub differing_options: Vec<String>,
 }
 
@@ -60,8 +62,6 @@ pub struct LastTrouble {
     pub ago: Duration,
 }
 
-/// The longest sentence that a process tells others, in characters.
-const MAX_TOLD: usize = 512;
 /// The most sentences of one kind that a process tells others.
 const MAX_SENTENCES: usize = 65;
 
@@ -75,33 +75,21 @@ pub(crate) fn first_of(sentences: &[String]) -> Vec<String> {
     first.iter().cloned().chain([count]).collect()
 }
 
-impl LastTrouble {
-    /// As it was told by another process: not longer than a sentence, and text of one line.
-    pub(crate) fn told(self) -> Self {
-        let shown = self.what.chars().take(MAX_TOLD);
-        let what = shown.map(|c| if c.is_control() { ' ' } else { c });
-        LastTrouble {
-            what: what.collect(),
-            ..self
-        }
-    }
-}
-
 /// What somebody should know of the database that this process opened, as [`Db::opening`](crate::Db::opening) gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opening {
     /// What this and earlier openings lost, a sentence each; see [`LeaderStatus::losses`].
     pub losses: Vec<String>,
-    /// What else the recovery of this process, which leads, left out, a sentence each: nobody had been promised it.
+    /// What else recovery left out, if this process made it, a sentence each: nobody had been promised it.
     pub left_out: Vec<String>,
 }
 
-/// The leader's part of a [`Status`].
+/// The part of a [`Status`] that is the same in all processes. Nobody is asked for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LeaderStatus {
-    /// The leader's process.
+    /// The leader's process; where nobody leads, that of the last one.
     pub leader_pid: u32,
     /// Its executable, where the operating system tells.
     pub leader_program: Option<String>,
@@ -111,16 +99,16 @@ pub struct LeaderStatus {
     pub leading_for: Duration,
     /// The sequence number of the newest visible write.
     pub last_sequence: u64,
-    /// Pids of the attached followers.
+    /// Pids of the other processes that have the database open.
     pub followers: Vec<u32>,
-    /// The attached processes: the leader first, then its followers in the order in which they came.
+    /// The processes that have the database open: the leader first, then the others in the order in which they came.
     pub members: Vec<MemberStatus>,
     /// Snapshots and iterators that hold a moment.
     pub pins: u64,
     /// The oldest moment held.
     pub oldest_pin: Option<u64>,
-    /// How long an attached process has held the oldest moment that any of them holds, under this leader. What the
-    /// moment needs is kept in the tables for as long.
+    /// How long a process has held the oldest moment that any of them holds. What the moment needs is kept in the tables for
+    /// as long.
     #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
     pub oldest_pin_held_for: Option<Duration>,
     /// Tables in each level.
@@ -129,8 +117,8 @@ pub struct LeaderStatus {
     pub bytes_per_level: Vec<u64>,
     /// Bytes of writes held in memory.
     pub memtable_bytes: u64,
-    /// What recovery left out or set aside when this leadership began, a sentence each: also what nobody had been promised,
-    /// such as a record that a killed process had not finished. The next leadership does not tell it again.
+    /// What recovery left out or set aside when a first process opened the database, a sentence each: also what nobody had been
+    /// promised, such as a record that a killed process had not finished. The next recovery does not tell it again.
     pub dropped: Vec<String>,
     /// What this and earlier openings lost, a sentence each, until it is
     /// [acknowledged](crate::Db::acknowledge_losses) or a [repair](crate::Db::repair) was made.
@@ -139,7 +127,7 @@ pub struct LeaderStatus {
     pub background_error: Option<String>,
 }
 
-/// A process of the party, as the leader sees it.
+/// A process that has the database open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MemberStatus {
@@ -147,17 +135,17 @@ pub struct MemberStatus {
     pub pid: u32,
     /// Its executable, where the operating system tells.
     pub program: Option<String>,
-    /// How long it has been attached to this leader; of the leader itself, how long it has led.
+    /// How long it has had the database open.
     #[serde(rename = "attached_for_ms", with = "milliseconds::always")]
     pub attached_for: Duration,
     /// Snapshots and iterators by which it holds a moment.
     pub pins: u64,
     /// The oldest moment that it holds.
     pub oldest_pin: Option<u64>,
-    /// How long it has held that one, under this leader.
+    /// How long it has held that one.
     #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
     pub oldest_pin_held_for: Option<Duration>,
-    /// What had gone wrong last in its part when it attached to this leader, or began to lead.
+    /// What went wrong last in its part. Each process tells it of itself alone.
     pub last_trouble: Option<LastTrouble>,
 }
 

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::async_db::AsyncDb;
-use crate::batch::{Batch, WriteBatch, WriteOptions};
+use crate::batch::Batch;
 use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::db::Db;
@@ -23,6 +23,7 @@ use crate::space::Space;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
 use crate::watch::{Watch, WatchFrom};
+use crate::writes::{WriteBatch, WriteOptions};
 
 /// A part of a database with keys of its own; made by [`Db::sublevel`].
 ///

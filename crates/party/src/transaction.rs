@@ -2,15 +2,14 @@
 //!
 //! Optimistic, as RocksDB's `OptimisticTransactionDB`: a transaction reads at a snapshot, keeps its writes to itself,
 //! and is committed as one conditional batch: each key that it read must still have the entry (by sequence number) that
-//! it read. The leader judges the conditions in the order of its queue, so what commits has read the very state it
+//! it read. The conditions are judged when its turn to write has come, so what commits has read the very state it
 //! changes. Of a range it is also watched that nothing was put since the snapshot between the range's end and the last
 //! entry that was handed out (the whole range, where it was walked to its end): a key that comes new (a phantom)
 //! conflicts too. So transactions that commit are **serializable**, in the order of their commits; one that writes nothing
 //! has read one moment. On a conflict nothing is written and the
 //! closure runs again at a new snapshot; whoever made it conflict has committed, so there is always progress.
 //!
-//! Exactly once: the batch is a write like any other (`page.rs`), and a conflict is a decision that the session page
-//! keeps: over a change of leader neither is made a second time.
+//! Exactly once: the batch is a write like any other, made by this process itself.
 
 mod range;
 
@@ -19,14 +18,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::batch::{WriteBatch, check_entry, check_key};
 use crate::bounds::{Bounds, KeyRange};
+use crate::conditions::Conditions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::{Handle, Pinned, now};
-use crate::protocol::Conditions;
-use crate::session::{Limits, Wait};
+use crate::handle::{Handle, Pinned};
+use crate::limits::{Limits, Wait, now};
 use crate::space::{Space, behind};
 use crate::sublevel::Sublevel;
+use crate::writes::{WriteBatch, check_entry, check_key};
 
 pub use range::TransactionRange;
 
@@ -103,7 +102,7 @@ impl Transaction<'_> {
         now(self.core.get(&key))
     }
 
-    /// The value of each of `keys`, as [`Transaction::get`], with one message for all.
+    /// The value of each of `keys`, as [`Transaction::get`], all of them at once.
     ///
     /// # Errors
     /// As [`Transaction::get`].
@@ -131,7 +130,7 @@ impl Transaction<'_> {
     /// it handed out, or added one there. A range that was walked to its end is read as a whole; one that was left after
     /// some entries, as far as to the last of them. Unlike with RocksDB's `OptimisticTransactionDB` there are no phantoms.
     ///
-    /// When it commits, the range is read once more by the leader while other writers wait, so let it be small; where it
+    /// When it commits, the range is read once more while other writers wait, so let it be small; where it
     /// has more than a million entries, removed ones counted, the transaction can't commit.
     ///
     /// ```

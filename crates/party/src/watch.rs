@@ -1,28 +1,29 @@
 //! Watching: the committed changes of all processes, in order, over any number of leaders.
 //!
-//! A watch is a position and, while there is a leader, a *feed*: of this process's own engine where it leads, else a side
-//! connection. When the feed ends the next leader is asked to go on after the position. Invariants:
+//! A watch is a position and, while this process is a member, a *feed* of the logs. When a stay ends, the next one's feed goes
+//! on after the position. Invariants:
 //! - Every change in the range is given once, in the order of its sequence, or lies in a gap that is given.
 //! - `told` never goes back, and goes on also where nothing in the range changes.
-//! - A watch holds neither the handle nor the leadership: closing ends it, and it keeps neither from ending.
+//! - A watch holds neither the handle nor the member: closing ends it, and it keeps neither from ending.
 
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_bytes::ByteBuf;
-
 use crate::bounds::Bounds;
 use crate::election::Elector;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::leader::{Feed, Stop, Told};
+use crate::feed::{Changes, Feed, Missing, Start, Told};
+use crate::limits::{Limits, Stay, now};
+use crate::member::Member;
 use crate::node::Node;
+use crate::place::connection_lost;
 use crate::position::Position;
-use crate::protocol::{Changes, Failure, Missing, Start, Task};
-use crate::session::{Limits, Route, Tenure};
-use crate::side::{Ender, Heard, PAUSE, SideLink, Waits, connection_lost};
+use crate::protocol::Failure;
+use crate::side::{Ender, Waits};
 use crate::space::Space;
+use crate::stop::Stop;
 
 /// Where a [`Watch`] begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum WatchFrom {
     /// With the first change that is not yet visible when the watch is made.
     #[default]
     Now,
-    /// With the oldest change that the leader keeps ([`Options::watch_history_bytes`](crate::Options::watch_history_bytes)).
+    /// With the oldest change that is kept ([`Options::watch_history_bytes`](crate::Options::watch_history_bytes)).
     Beginning,
     /// With the first change after this position; a gap if it is not kept any more.
     After(Position),
@@ -95,8 +96,8 @@ pub enum WatchItem {
 
 /// The committed changes of a range; made by [`Db::watch`](crate::Db::watch) and its kin.
 ///
-/// As an iterator it waits for the next item, for ever. `Timeout` means that no leader was heard of for the handle's
-/// timeout; the watch can be asked on. Any other error ends it. It ends with `Closed` when the handle it was made from is
+/// As an iterator it waits for the next item, for ever. `Timeout` means that the directory could not be opened anew, where that
+/// had to be, for the handle's timeout; the watch can be asked on. Any other error ends it. It ends with `Closed` when the handle it was made from is
 /// closed or its last clone dropped; a watch does not keep a handle open.
 ///
 /// ```
@@ -116,21 +117,21 @@ pub struct Watch {
     ender: Arc<Ender>,
     timeout: Duration,
     retry: bool,
-    lower: Bound<ByteBuf>,
-    upper: Bound<ByteBuf>,
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
     /// Bytes that each key begins with and that are not given.
     prefix_bytes: usize,
     source: Source,
-    /// Where the next leader is asked to go on: after all that came.
+    /// Where the next feed begins: after all that came.
     start: Start,
     gap: Option<Missing>,
     /// What came and was not given yet.
     changes: Changes,
-    /// Up to where everything has come; the leadership that told it is of this epoch.
+    /// Up to where everything has come, and the epoch that it came in.
     come: Position,
     /// Up to where everything was given.
     told: Position,
-    /// The last sign of life.
+    /// When the feed was last looked at.
     heard: Instant,
     /// Why it has ended.
     over: Option<Failure>,
@@ -139,18 +140,14 @@ pub struct Watch {
 /// Where changes come from.
 enum Source {
     Nobody {
-        lost: Option<Tenure>,
+        lost: Option<Stay>,
     },
-    Local {
+    Feed {
         feed: Box<Feed>,
-        tenure: Tenure,
+        stay: Stay,
         epoch: Epoch,
-    },
-    Link {
-        link: SideLink,
-        tenure: Tenure,
-        /// Known once the leader has begun.
-        epoch: Option<Epoch>,
+        /// Whether the stay goes on is asked of it; not held, or it could not end.
+        member: std::sync::Weak<Member>,
     },
 }
 
@@ -182,8 +179,6 @@ impl Watch {
     pub(crate) fn begin(space: Space<'_>, bounds: Bounds, from: WatchFrom) -> Result<Self> {
         let (handle, bounds) = (space.handle, bounds.within(space.prefix));
         let limits = handle.limits()?;
-        bounds.checked_for_side()?;
-        let own = |bound: &Bound<Vec<u8>>| bound.clone().map(ByteBuf::from);
         let (start, told) = match from {
             WatchFrom::Now => (Start::Now, Position::from(0)),
             WatchFrom::Beginning => (Start::Beginning, Position::from(0)),
@@ -194,8 +189,8 @@ impl Watch {
             ender: handle.ender()?,
             timeout: limits.timeout,
             retry: limits.retry,
-            lower: own(&bounds.lower),
-            upper: own(&bounds.upper),
+            lower: bounds.lower,
+            upper: bounds.upper,
             prefix_bytes: space.prefix.len(),
             source: Source::Nobody { lost: None },
             start,
@@ -206,7 +201,7 @@ impl Watch {
             heard: Instant::now(),
             over: None,
         };
-        // A leader says where the watch begins: what is acknowledged after this call is seen.
+        // It is known where the watch begins: what is acknowledged after this call is seen.
         let mut begun = false;
         while !begun {
             begun = watch.look(limits.deadline)? == Look::News && watch.has_begun();
@@ -279,7 +274,7 @@ impl Watch {
                 return Err(Error::closed().into());
             }
             check_process(self.elector.node())?;
-            if let Some(item) = self.give()? {
+            if let Some(item) = self.give() {
                 return Ok(Some(item));
             }
             // Silence is what somebody listened to.
@@ -293,33 +288,30 @@ impl Watch {
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 // What came last may be progress alone.
-                return Ok(self.give()?);
+                return Ok(self.give());
             }
-            if self.heard.max(asked).elapsed() >= self.timeout {
+            // A feed in which nothing changes has heard all there is.
+            if self.has_begun() {
+                self.heard = Instant::now();
+            } else if self.heard.max(asked).elapsed() >= self.timeout {
                 return Err(Trouble::Late(self.late()));
             }
         }
     }
 
     /// The next item of what has come.
-    fn give(&mut self) -> Result<Option<WatchItem>> {
+    fn give(&mut self) -> Option<WatchItem> {
         if let Some(Missing { from, resume }) = self.gap.take() {
             self.told = self.at(resume - 1);
-            return Ok(Some(WatchItem::Gap { from, resume }));
+            return Some(WatchItem::Gap { from, resume });
         }
-        let Some((sequence, mut key, value)) = self.changes.take()? else {
+        let Some((sequence, mut key, value)) = self.changes.take() else {
             self.told = self.come;
-            return Ok(None);
+            return None;
         };
-        if sequence <= self.told.sequence || sequence > self.come.sequence {
-            return Err(Error::protocol("the changes of a watch came out of order"));
-        }
-        if key.len() < self.prefix_bytes {
-            return Err(Error::protocol("a change of a key that nobody watches"));
-        }
         key.drain(..self.prefix_bytes);
         self.told = self.at(sequence);
-        Ok(Some(WatchItem::Change(Change {
+        Some(WatchItem::Change(Change {
             sequence,
             kind: match value {
                 Some(_) => ChangeKind::Put,
@@ -327,7 +319,7 @@ impl Watch {
             },
             key,
             value: value.unwrap_or_default(),
-        })))
+        }))
     }
 
     fn at(&self, sequence: u64) -> Position {
@@ -345,77 +337,33 @@ impl Watch {
                 let lost = *lost;
                 self.find_source(lost, deadline)
             }
-            Source::Local {
+            Source::Feed {
                 feed,
-                tenure,
+                stay,
                 epoch,
-            } => match next_of(feed, deadline, &self.ender) {
-                Ok(told) => {
-                    let (through, epoch) = (feed.through(), *epoch);
-                    let look = told.as_ref().map_or(Look::Late, |_| Look::News);
-                    let told = told.unwrap_or_else(|| Told::progress(through));
-                    self.came(epoch, told)?;
-                    Ok(look)
-                }
-                Err(Stop::Failed(error)) => Err(error),
-                Err(Stop::Over | Stop::Unknown(_)) => {
-                    let lost = Some(*tenure);
-                    self.lose(lost)
-                }
-            },
-            Source::Link {
-                link,
-                tenure,
-                epoch,
+                member,
             } => {
-                let heard = match link.next(deadline) {
-                    Ok(heard) => heard,
-                    Err(error) if error.kind() == ErrorKind::Protocol => return Err(error),
-                    Err(_) => {
-                        let (tenure, begun) = (*tenure, epoch.is_some());
-                        self.pause(tenure, deadline);
-                        return match begun {
-                            true => self.lose(None),
-                            false => {
-                                self.source = Source::Nobody { lost: None };
-                                Ok(Look::News)
-                            }
-                        };
+                let told = next_of(feed, deadline, &self.ender);
+                let goes_on = member.upgrade().is_some_and(|member| member.may_answer());
+                match told {
+                    Ok(told) if goes_on => {
+                        let (through, epoch) = (feed.through(), *epoch);
+                        let look = told.as_ref().map_or(Look::Late, |_| Look::News);
+                        self.came(epoch, told.unwrap_or_else(|| Told::progress(through)));
+                        Ok(look)
                     }
-                };
-                self.heard(heard)
+                    Err(Stop::Failed(error)) if goes_on => Err(error),
+                    _ => {
+                        let lost = Some(*stay);
+                        self.lose(lost)
+                    }
+                }
             }
         }
     }
 
-    /// The leader of a side connection said something.
-    fn heard(&mut self, heard: Heard) -> Result<Look> {
-        let Source::Link { epoch, .. } = &mut self.source else {
-            return Ok(Look::News);
-        };
-        match heard {
-            Heard::Silence => return Ok(Look::Late),
-            Heard::Recovering | Heard::Working => self.heard = Instant::now(),
-            Heard::Begun { epoch: begun, .. } => *epoch = Some(begun),
-            Heard::Changes(told) => {
-                let epoch = epoch.ok_or_else(|| Error::protocol("changes before the beginning"))?;
-                self.came(epoch, told)?;
-            }
-            Heard::Done(Err(error)) => return Err(error),
-            Heard::Done(Ok(_)) => return Err(Error::protocol("a watch is never done")),
-        }
-        Ok(Look::News)
-    }
-
-    /// The leadership `epoch` told something.
-    fn came(&mut self, epoch: Epoch, told: Told) -> Result<()> {
-        let follows = |gap: Missing| gap.resume > 0 && gap.resume - 1 <= told.through;
-        if !told.gap.is_none_or(follows) {
-            return Err(Error::protocol("a gap of a watch ends nowhere"));
-        }
-        if told.gap.is_none() && told.through < self.come.sequence {
-            return Err(Error::protocol("a watch went back"));
-        }
+    /// The epoch told something.
+    fn came(&mut self, epoch: Epoch, told: Told) {
         self.heard = Instant::now();
         self.gap = told.gap;
         self.changes = told.changes;
@@ -424,82 +372,53 @@ impl Watch {
             epoch: Some(epoch),
         };
         self.start = after(self.come);
-        Ok(())
     }
 
-    /// Whether a leader has said where the watch begins.
+    /// Whether it is known where the watch begins.
     fn has_begun(&self) -> bool {
-        self.start != Start::Now
-            && self.start != Start::Beginning
-            && match &self.source {
-                Source::Nobody { .. } => false,
-                Source::Local { .. } => true,
-                Source::Link { epoch, .. } => epoch.is_some() && self.come.epoch == *epoch,
-            }
+        matches!(self.source, Source::Feed { .. })
     }
 
-    fn find_source(&mut self, lost: Option<Tenure>, deadline: Instant) -> Result<Look> {
+    fn find_source(&mut self, lost: Option<Stay>, deadline: Instant) -> Result<Look> {
         let elector = self.elector.clone();
-        let node = elector.node();
+        let place = &elector.node().place;
         let limits = Limits {
             deadline,
             ..Limits::new(self.timeout, self.retry)
         };
-        match node.session.route(lost, &limits, || self.ender.is_ended()) {
-            Ok(Route::Local(local)) => {
-                let (tenure, (service, state)) = (local.tenure, local.leadership.desk());
-                drop(local);
-                let (lower, upper) = (self.lower.clone(), self.upper.clone());
-                match Feed::start(&service, &state, self.start, lower, upper) {
-                    Ok(mut feed) => {
-                        self.ender.wait_for(Waits::Tail(feed.waker()));
-                        let epoch = service.epoch();
-                        let first = feed.first();
-                        self.source = Source::Local {
-                            feed: Box::new(feed),
-                            tenure,
-                            epoch,
-                        };
-                        self.came(epoch, first)?;
-                    }
-                    Err(Stop::Failed(error)) => return Err(error),
-                    Err(Stop::Over | Stop::Unknown(_)) => {
-                        self.source = Source::Nobody { lost: Some(tenure) };
-                    }
-                }
-                Ok(Look::News)
+        let is_other = |member: &Member| Some(member.stay()) != lost;
+        let ended = || self.ender.is_ended().then(Error::closed);
+        let member = match now(place.wait_for(&limits, is_other, ended)) {
+            Ok(member) => member,
+            Err(_) if Instant::now() >= deadline && !self.ender.is_ended() => {
+                return Ok(Look::Late);
             }
-            Ok(Route::Link { tenure }) => {
-                let task = Task::Watch {
-                    from: self.start,
-                    lower: self.lower.clone(),
-                    upper: self.upper.clone(),
+            Err(error) => return Err(error),
+        };
+        let (lower, upper) = (self.lower.clone(), self.upper.clone());
+        match Feed::start(&member, self.start, lower, upper) {
+            Ok(mut feed) => {
+                self.ender.wait_for(Waits::Tail(feed.waker()));
+                let (epoch, first) = (member.epoch(), feed.first());
+                self.source = Source::Feed {
+                    feed: Box::new(feed),
+                    stay: member.stay(),
+                    epoch,
+                    member: Arc::downgrade(&member),
                 };
-                match SideLink::open(node, &self.ender, task) {
-                    Ok(link) => {
-                        self.source = Source::Link {
-                            link,
-                            tenure,
-                            epoch: None,
-                        };
-                        Ok(Look::News)
-                    }
-                    Err(_) => {
-                        self.pause(tenure, deadline);
-                        match Instant::now() >= deadline {
-                            true => Ok(Look::Late),
-                            false => Ok(Look::News),
-                        }
-                    }
-                }
+                self.came(epoch, first);
             }
-            Err(_) if Instant::now() >= deadline && !self.ender.is_ended() => Ok(Look::Late),
-            Err(error) => Err(error),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Over | Stop::Unknown(_)) => {
+                let lost = Some(member.stay());
+                self.source = Source::Nobody { lost };
+            }
         }
+        Ok(Look::News)
     }
 
-    /// The leadership that told has ended.
-    fn lose(&mut self, lost: Option<Tenure>) -> Result<Look> {
+    /// The stay that told has ended.
+    fn lose(&mut self, lost: Option<Stay>) -> Result<Look> {
         self.source = Source::Nobody { lost };
         match self.retry || self.ender.is_ended() {
             true => Ok(Look::News),
@@ -507,32 +426,10 @@ impl Watch {
         }
     }
 
-    /// A leader could not be reached: most likely it has just gone, and the main connection will say so.
-    fn pause(&self, tenure: Tenure, deadline: Instant) {
-        let until = deadline.min(Instant::now() + PAUSE);
-        let session = &self.elector.node().session;
-        session.rest(tenure, until, || self.ender.is_ended());
-    }
-
-    /// What is said of a leader who was not heard of for too long.
+    /// What is said where this process is not a member for too long.
     fn late(&self) -> Error {
-        match &self.source {
-            Source::Link { link, .. } => link.silence(self.timeout),
-            Source::Nobody { .. } | Source::Local { .. } => {
-                let limits = Limits {
-                    deadline: Instant::now(),
-                    ..Limits::new(self.timeout, self.retry)
-                };
-                let session = &self.elector.node().session;
-                let route = session.route(None, &limits, || self.ender.is_ended());
-                route.err().unwrap_or_else(|| {
-                    Error::new(
-                        ErrorKind::Timeout,
-                        format!("the leader could not be reached within {:?}", self.timeout),
-                    )
-                })
-            }
-        }
+        let limits = Limits::new(self.timeout, self.retry);
+        self.elector.node().place.timeout_error(&limits)
     }
 }
 
@@ -604,6 +501,6 @@ impl WatchCloser {
     /// Ends the watch: whoever waits for its next item is told `Closed` at once, and so is whoever asks later.
     pub fn close(&self) {
         self.ender.end();
-        self.elector.node().session.nudge();
+        self.elector.node().place.tell();
     }
 }

@@ -16,7 +16,7 @@ fn replaced(data: &Path) -> (PathBuf, File) {
     fs::create_dir(data).unwrap();
     for entry in fs::read_dir(&old).unwrap() {
         let name = entry.unwrap().file_name();
-        if name != "LOCK" && name != "level-party.sock" {
+        if name != "LOCK" && name != "level-party.endpoint" {
             fs::hard_link(old.join(&name), data.join(&name)).unwrap();
         }
     }

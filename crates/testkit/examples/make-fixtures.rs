@@ -227,7 +227,7 @@ impl Fixture {
             "LOG",
             "LOG.old",
             "LOCK",
-            "level-party.sock",
+            "level-party.endpoint",
             "level-party.state",
             "000001.dbtmp",
         ] {

@@ -243,7 +243,7 @@ impl Bare {
 
     /// How many tables, on levels below 0, begin with the user key with which the one before them ends.
     fn split_keys(&self) -> usize {
-        let view = self.engine.view();
+        let view = self.engine.view().unwrap();
         let user_key = |key: &[u8]| key[..key.len().saturating_sub(8)].to_vec();
         let levels = view.version.levels[1..].iter();
         let neighbours = levels.flat_map(|level| level.windows(2));

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use level_party_os::process::{ProcessState, describe};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
@@ -194,13 +195,9 @@ impl ExecChild {
     /// # Panics
     /// If a living child gives no answer within [`PATIENCE`].
     pub fn try_ask(&mut self, request: &Value) -> Option<Value> {
-        let stdin = self
-            .stdin
-            .as_mut()
-            .expect("the child's standard input was closed");
-        writeln!(stdin, "{request}")
-            .and_then(|()| stdin.flush())
-            .ok()?;
+        if !self.try_send(request) {
+            return None;
+        }
         match self.answers.next_within(PATIENCE) {
             Line::End => None,
             Line::Late => panic!(
@@ -210,6 +207,26 @@ impl ExecChild {
             ),
             // A child that is killed while it writes leaves half a line.
             Line::Text(line) => serde_json::from_str(&line).ok(),
+        }
+    }
+
+    /// Sends a request to a child that may have ended, and does not wait for its answer. False: it has.
+    pub fn try_send(&mut self, request: &Value) -> bool {
+        let stdin = self
+            .stdin
+            .as_mut()
+            .expect("the child's standard input was closed");
+        writeln!(stdin, "{request}")
+            .and_then(|()| stdin.flush())
+            .is_ok()
+    }
+
+    /// The next answer of a child that may have ended, or `None` if none comes in time.
+    pub fn try_answer_within(&mut self, limit: Duration) -> Option<Value> {
+        match self.answers.next_within(limit) {
+            // A child that is killed while it writes leaves half a line.
+            Line::Text(line) => serde_json::from_str(&line).ok(),
+            Line::Late | Line::End => None,
         }
     }
 
@@ -275,16 +292,27 @@ impl ExecChild {
         self.ok(&json!({"op": "status"}))
     }
 
-    /// The process that leads, as this child sees it.
+    /// The process that leads, as this child sees it. If that one is dead, waits for its successor.
     ///
     /// # Panics
-    /// As [`ExecChild::ok`].
+    /// As [`ExecChild::ok`]; if nobody succeeds it within [`PATIENCE`].
     pub fn leader_pid(&mut self) -> u32 {
-        let status = self.status();
-        let pid = status["leader_pid"]
-            .as_u64()
-            .and_then(|pid| u32::try_from(pid).ok());
-        pid.unwrap_or_else(|| panic!("a status without leader_pid: {status}"))
+        let start = Instant::now();
+        loop {
+            let status = self.status();
+            let pid = status["leader_pid"]
+                .as_u64()
+                .and_then(|pid| u32::try_from(pid).ok());
+            let pid = pid.unwrap_or_else(|| panic!("a status without leader_pid: {status}"));
+            if !matches!(
+                describe(pid).state,
+                ProcessState::Gone | ProcessState::Zombie
+            ) {
+                return pid;
+            }
+            assert!(start.elapsed() < PATIENCE, "nobody succeeds {pid}");
+            std::thread::yield_now();
+        }
     }
 
     /// Whether it still runs.

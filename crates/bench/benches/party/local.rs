@@ -43,7 +43,7 @@ pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
         let subjects = [
             ("C++ LevelDB", peer.map(Subject::Peer)),
             ("engine", Some(Subject::Ours("engine"))),
-            ("leader's handle", Some(Subject::Ours("leader"))),
+            ("leader's handle", Some(Subject::Ours("party"))),
         ];
         let mut figures: [Vec<Summary>; 3] = Default::default();
         for _ in 0..settings.rounds() {

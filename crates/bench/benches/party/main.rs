@@ -1,22 +1,33 @@
-//! `cargo bench -p level-party-bench --bench party`: level-party beside its floors and C++ LevelDB.
+//! `cargo bench -p level-party-bench --bench party`: level-party beside its floors and peers.
 //!
 //! Each concern is a file that makes one table. Who is measured, and who they talk to, are processes of their own: this
 //! program starts itself again in a role ([`roles`]). Rounds of those compared are interleaved, so that a
 //! disturbance of the machine meets all of them. What each row means is in `docs/BENCHMARKS.md`.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
+// `heed` opens LMDB by an unsafe call, which `peers/lmdb.rs` alone may make.
+#![cfg_attr(feature = "peers", deny(unsafe_code))]
 
+mod caller;
+mod clock;
+mod durable;
 mod echo;
-mod failover;
+mod idle;
 mod inflight;
+mod killed;
 mod local;
 mod member;
 mod opening;
+mod peers;
+mod process;
 mod roles;
-mod roundtrip;
+mod scaling;
 mod scanning;
+mod second;
 mod settings;
 mod stores;
+mod subject;
 mod syncs;
+mod worker;
 
 use clap::Parser;
 use level_party_bench::{Peer, Result, Table};
@@ -33,21 +44,27 @@ fn main() -> Result<()> {
     print_head(&settings, peer.as_ref());
     for concern in Concern::ALL {
         if settings.wants(concern) {
-            println!("{}", measure(concern, &settings, peer.as_ref())?);
+            for table in measure(concern, &settings, peer.as_ref())? {
+                println!("{table}");
+            }
         }
     }
     Ok(())
 }
 
-fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
-    match concern {
-        Concern::Roundtrip => roundtrip::measure(settings),
+fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result<Vec<Table>> {
+    let table = match concern {
         Concern::Inflight => inflight::measure(settings),
         Concern::Local => local::measure(settings, peer),
-        Concern::Failover => failover::measure(settings),
         Concern::Opening => opening::measure(settings, peer),
         Concern::Scanning => scanning::measure(settings),
-    }
+        Concern::Second => second::measure(settings),
+        Concern::Scaling => return scaling::measure(settings).map(Vec::from),
+        Concern::Durable => durable::measure(settings),
+        Concern::Killed => killed::measure(settings),
+        Concern::Idle => idle::measure(settings),
+    };
+    Ok(vec![table?])
 }
 
 fn print_head(settings: &Settings, peer: Option<&Peer>) {
@@ -66,6 +83,13 @@ fn print_head(settings: &Settings, peer: Option<&Peer>) {
         None => println!(
             "peer: ABSENT, so nothing stands beside C++ LevelDB. To have it: apt-get install g++ libleveldb-dev, then \
              crates/bench/peers/build.sh"
+        ),
+    }
+    match peers::names() {
+        Some(names) => println!("peers: {names}"),
+        None => println!(
+            "peers: LMDB and SQLite ABSENT. To have them: cargo bench -p level-party-bench --features peers (needs a C \
+             compiler)"
         ),
     }
     // The load of others is the first thing to know of a noisy run.

@@ -1,19 +1,13 @@
 //! A process of the party that does what it is told on standard input, a line a command, each answered by a line.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use level_party::{Db, WriteBatch, WriteOptions};
-use level_party_bench::{BATCH, Child, Data, Error, Random, Result};
+use level_party_bench::{BATCH, Child, Data, Random, Result};
 
+use crate::caller::Caller;
 use crate::settings::argument;
-use crate::stores::time_walk;
-
-/// Acknowledged writes that are remembered at first: more than a survivor makes in a round.
-const ACKNOWLEDGEMENTS: usize = 1 << 20;
+use crate::stores::{get_one, time_walk};
 
 /// Starts a member of the party in `dir`, and waits until it has a role there.
 pub fn start(dir: &Path, role: &str) -> Result<Child> {
@@ -29,7 +23,9 @@ pub fn start(dir: &Path, role: &str) -> Result<Child> {
 pub fn run(dir: &Path) -> Result<()> {
     let db = Db::open(dir)?;
     println!("{}", db.role().as_str());
-    let mut writer = None;
+    let mut caller = None;
+    // Memory that the system has to free when this process dies.
+    let mut ballast: Vec<u8>;
     for line in std::io::stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -39,14 +35,23 @@ pub fn run(dir: &Path) -> Result<()> {
             ["scan", direction, entries] => {
                 time_walk(&db, direction == "reverse", entries.parse()?).map(|s| s.to_line())
             }
+            ["compact"] => compact(&db),
             ["write"] => {
-                writer = Some(Writer::start(&db)?);
+                caller = Some(write(&db)?);
                 Ok("writing".to_owned())
             }
-            ["resumed", leader, killed] => {
-                let writer = writer.take().ok_or("nothing was being written")?;
+            ["read", entries] => {
+                caller = Some(read(&db, entries.parse()?)?);
+                Ok("reading".to_owned())
+            }
+            ["grow", bytes] => {
+                ballast = vec![1; bytes.parse()?];
+                Ok(format!("{} bytes", ballast.len()))
+            }
+            ["pauses", leader, begin, end, killed] => {
                 wait_for_another_leader(&db, leader.parse()?)?;
-                writer.longest_pause_ending_after(killed.parse()?)
+                let (begin, end) = (begin.parse()?, end.parse()?);
+                pauses(caller.take(), &[(begin, end), (killed.parse()?, u64::MAX)])
             }
             _ => Err(format!("no such command: {line}").into()),
         }?;
@@ -56,7 +61,7 @@ pub fn run(dir: &Path) -> Result<()> {
 }
 
 /// Puts the workload's first `count` entries, in batches.
-fn fill(db: &Db, count: usize) -> Result<String> {
+pub fn fill(db: &Db, count: usize) -> Result<String> {
     let data = Data::new(count);
     let order = data.shuffled(1);
     for chunk in order.chunks(BATCH) {
@@ -90,54 +95,34 @@ fn wait_for_another_leader(db: &Db, than: u32) -> Result<()> {
     Ok(())
 }
 
-/// The one clock that all processes of a machine share; a round is far too short for its adjustments to matter.
-pub fn clock() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |time| time.as_nanos() as u64)
+/// Moves all entries into tables, so that no log has them.
+fn compact(db: &Db) -> Result<String> {
+    db.compact_range(..)?;
+    Ok("compacted".to_owned())
 }
 
-/// A thread that puts one entry after another, and notes when each was acknowledged.
-struct Writer {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Vec<u64>>>,
+fn write(db: &Db) -> Result<Caller> {
+    let (db, data) = (db.clone(), Data::new(1));
+    let mut random = Random::new(std::process::id().into());
+    Caller::start(move || {
+        let key = data.key(random.below(1_000_000) as usize);
+        Ok(db.put(key, data.value(0))?)
+    })
 }
 
-impl Writer {
-    fn start(db: &Db) -> Result<Writer> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (db, stopped) = (db.clone(), stop.clone());
-        let data = Data::new(1);
-        let mut random = Random::new(std::process::id().into());
-        put_one(&db, &data, &mut random)?;
-        let thread = std::thread::spawn(move || {
-            let mut times = Vec::with_capacity(ACKNOWLEDGEMENTS);
-            while !stopped.load(Ordering::Relaxed) {
-                put_one(&db, &data, &mut random)?;
-                times.push(clock());
-            }
-            // One write more, so that the pause has an end even if it was all there was.
-            put_one(&db, &data, &mut random)?;
-            times.push(clock());
-            Ok(times)
-        });
-        Ok(Writer { stop, thread })
+fn read(db: &Db, entries: usize) -> Result<Caller> {
+    let (db, data) = (db.clone(), Data::new(entries));
+    let mut random = Random::new(std::process::id().into());
+    Caller::start(move || get_one(&db, &data, random.below(entries as u64) as usize, true))
+}
+
+/// Ends the calls. `BEGIN END` for each window: the longest pause between two answers of which the second came in it.
+fn pauses(caller: Option<Caller>, windows: &[(u64, u64)]) -> Result<String> {
+    let answers = caller.ok_or("nothing was being called")?.stop()?;
+    let mut line = Vec::new();
+    for (from, to) in windows {
+        let (begin, end) = answers.longest_pause(*from, *to)?;
+        line.extend([begin.to_string(), end.to_string()]);
     }
-
-    /// Stops writing. `FROM TO`: the longest pause between two acknowledgements that ended after `moment`.
-    fn longest_pause_ending_after(self, moment: u64) -> Result<String> {
-        self.stop.store(true, Ordering::Relaxed);
-        let times = self
-            .thread
-            .join()
-            .map_err(|_| Error::from("the writer panicked"))??;
-        let pauses = times.windows(2).filter(|pair| pair[1] > moment);
-        let longest = pauses.max_by_key(|pair| pair[1] - pair[0]);
-        let pair = longest.ok_or("no write was acknowledged after the kill")?;
-        Ok(format!("{} {}", pair[0], pair[1]))
-    }
-}
-
-fn put_one(db: &Db, data: &Data, random: &mut Random) -> Result<()> {
-    let key = data.key(random.below(1_000_000) as usize);
-    Ok(db.put(key, data.value(0))?)
+    Ok(line.join(" "))
 }

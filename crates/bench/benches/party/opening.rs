@@ -5,9 +5,8 @@ use std::path::Path;
 use level_party::{Db, Role};
 use level_party_bench::{Peer, Result, Samples, Table, Unit};
 
-use crate::echo::{Floor, GET, Wait};
 use crate::settings::Settings;
-use crate::{member, stores, syncs};
+use crate::{echo, member, stores, syncs};
 
 pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
     let mut table = Table::new("Opening", Unit::Millis);
@@ -22,13 +21,11 @@ fn attach(dir: &Path, count: usize, table: &mut Table) -> Result<()> {
     let database = dir.join("attached");
     let _leader = member::start(&database, "leader")?;
     let socket = dir.join("floor.sock");
-    let _server = Floor::start(&socket)?;
+    let _server = echo::start(&socket)?;
     let (mut floor, mut open, mut get) =
         (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..count {
-        floor.time_each(0..1, |_| {
-            Floor::connect(&socket, GET, Wait::Block)?.round_trip()
-        })?;
+        floor.time_each(0..1, |_| echo::connect(&socket))?;
         let mut handle = None;
         open.time_each(0..1, |_| {
             handle = Some(Db::open(&database)?);

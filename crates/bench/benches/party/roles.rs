@@ -2,7 +2,7 @@
 
 use level_party_bench::{Error, Result};
 
-use crate::{echo, member, stores};
+use crate::{echo, member, stores, worker};
 
 /// Plays a role until its work is done or standard input ends.
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -13,19 +13,15 @@ pub fn run(arguments: &[String]) -> Result<()> {
         ["store", store, workload, dir, entries, compression] => {
             stores::run(store, workload, dir.as_ref(), entries.parse()?, compression)
         }
-        ["burn"] => burn(),
+        ["worker", store, dir, entries] => worker::run(store, dir.as_ref(), entries.parse()?),
+        ["idle"] => idle(),
         _ => Err(Error::from(format!("no such role: {words:?}"))),
     }
 }
 
-/// Keeps one core from idling until standard input ends.
-fn burn() -> Result<()> {
-    std::thread::spawn(|| {
-        loop {
-            std::hint::spin_loop();
-        }
-    });
-    println!("burning");
+/// Does nothing, with nothing open, until standard input ends.
+fn idle() -> Result<()> {
+    println!("idle");
     wait_for_end_of_input()
 }
 

@@ -1,6 +1,7 @@
 //! The flags, and the sizes that follow from them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use level_party_bench::{BATCH, Result};
@@ -9,28 +10,37 @@ use tempfile::TempDir;
 /// What one table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Concern {
-    /// A follower's get and put beside a bare socket.
-    Roundtrip,
-    /// Many calls in flight beside Redis.
+    /// Many tasks of one thread beside one task, in the first process and in a second.
     Inflight,
     /// The leader's handle and the engine beside C++ LevelDB.
     Local,
-    /// From the kill of a leader to the survivors' next acknowledged write.
-    Failover,
     /// Attaching to a leader, and opening an empty directory.
     Opening,
     /// A follower's scan beside the leader's.
     Scanning,
+    /// A second process beside the first: gets, puts and scans, beside LMDB and SQLite.
+    Second,
+    /// Gets and puts of one to eight processes at once, beside LMDB and SQLite.
+    Scaling,
+    /// Puts with a sync each, of one process and of four at once, beside SQLite.
+    Durable,
+    /// The longest read and write while a leader or a writer is killed, or stopped.
+    Killed,
+    /// CPU time and memory of members that do nothing (Linux).
+    Idle,
 }
 
 impl Concern {
-    pub const ALL: [Concern; 6] = [
-        Concern::Roundtrip,
+    pub const ALL: [Concern; 9] = [
         Concern::Inflight,
         Concern::Local,
-        Concern::Failover,
         Concern::Opening,
         Concern::Scanning,
+        Concern::Second,
+        Concern::Scaling,
+        Concern::Durable,
+        Concern::Killed,
+        Concern::Idle,
     ];
 }
 
@@ -48,7 +58,7 @@ pub struct Settings {
     /// Entries of the local workloads and scans (a multiple of 1,000) [default: 1000000, quick: 100000].
     #[arg(long)]
     entries: Option<usize>,
-    /// Calls of each kind in the round trip table [default: 20000, quick: 4000].
+    /// Calls of each kind in the tables of single calls between processes [default: 20000, quick: 4000].
     #[arg(long)]
     calls: Option<usize>,
     /// Rounds of each local workload; the median counts [default: 3, quick: 1].
@@ -57,6 +67,10 @@ pub struct Settings {
     /// Kills of a leader in each failover row, and opens in each opening row [default: 50, quick: 5].
     #[arg(long)]
     kills: Option<usize>,
+    /// Seconds for which several processes call at once; idle members are watched five times as long [default: 2,
+    /// quick: 0.5].
+    #[arg(long)]
+    seconds: Option<f64>,
     /// A short run, to see that everything works.
     #[arg(long)]
     quick: bool,
@@ -77,16 +91,17 @@ pub struct Settings {
 impl Settings {
     /// Fills in what follows from other flags.
     pub fn resolved(mut self) -> Settings {
-        let sizes = match (self.bench, self.quick) {
-            (true, false) => [1_000_000, 20_000, 3, 50],
-            (true, true) => [100_000, 4_000, 1, 5],
-            (false, _) => [2_000, 50, 1, 1],
+        let (sizes, seconds) = match (self.bench, self.quick) {
+            (true, false) => ([1_000_000, 20_000, 3, 50], 2.0),
+            (true, true) => ([100_000, 4_000, 1, 5], 0.5),
+            (false, _) => ([2_000, 50, 1, 1], 0.02),
         };
         let [entries, calls, rounds, kills] = sizes;
         self.entries.get_or_insert(entries);
         self.calls.get_or_insert(calls);
         self.rounds.get_or_insert(rounds);
         self.kills.get_or_insert(kills);
+        self.seconds.get_or_insert(seconds);
         self
     }
 
@@ -108,6 +123,12 @@ impl Settings {
 
     pub fn kills(&self) -> usize {
         self.kills.unwrap_or(1).max(1)
+    }
+
+    /// For how long several processes call at once.
+    pub fn time(&self) -> Duration {
+        // An hour at most: the flag may say anything.
+        Duration::from_secs_f64(self.seconds.unwrap_or(1.0).clamp(0.001, 3_600.0))
     }
 
     pub fn compression(&self) -> &'static str {

@@ -1,4 +1,5 @@
-//! The local workloads on the bare engine and on a leader's handle, in a process of its own.
+//! The local workloads on a store, in a process of its own: the bare engine, a handle of the party, and the peers that
+//! are libraries ([`peers`]).
 //!
 //! `peers/leveldb_bench.cc` does the same to C++ LevelDB, line by line.
 
@@ -10,6 +11,8 @@ use level_party::{Db, WriteOptions};
 use level_party_bench::{BATCH, Data, KEY_BYTES, Result, Samples, Summary, VALUE_BYTES};
 use level_party_engine::{Compression, Engine, Options, StdFs, Write, WriteBatch};
 
+use crate::peers;
+
 /// Does one workload and prints its figures.
 pub fn run(
     store: &str,
@@ -20,13 +23,25 @@ pub fn run(
 ) -> Result<()> {
     let snappy = compression == "snappy";
     let data = Data::new(entries);
-    let summary = match store {
-        "engine" => work(&open_engine(dir, snappy)?, workload, &data)?,
-        "leader" => work(&open_leader(dir, snappy)?, workload, &data)?,
-        _ => return Err(format!("no store {store}").into()),
-    };
-    println!("{}", summary.to_line());
-    Ok(())
+    with_open(store, dir, snappy, &mut |store| {
+        println!("{}", work(store, workload, &data)?.to_line());
+        Ok(())
+    })
+}
+
+/// Opens a store in `dir`, does `what` with it, and closes it.
+pub fn with_open(
+    store: &str,
+    dir: &Path,
+    snappy: bool,
+    what: &mut dyn FnMut(&dyn Store) -> Result<()>,
+) -> Result<()> {
+    match store {
+        "engine" => what(&open_engine(dir, snappy)?),
+        "party" => what(&open_party(dir, snappy)?),
+        "party-sync" => what(&Synced(open_party(dir, snappy)?)),
+        peer => peers::with_open(peer, dir, what),
+    }
 }
 
 /// The engine on `dir`, with LevelDB's defaults.
@@ -43,7 +58,7 @@ pub fn open_engine(dir: &Path, snappy: bool) -> Result<Engine> {
     Ok(Engine::open(Arc::new(StdFs::new(dir)), options)?)
 }
 
-fn open_leader(dir: &Path, snappy: bool) -> Result<Db> {
+fn open_party(dir: &Path, snappy: bool) -> Result<Db> {
     let compression = match snappy {
         true => level_party::Compression::Snappy,
         false => level_party::Compression::None,
@@ -52,25 +67,42 @@ fn open_leader(dir: &Path, snappy: bool) -> Result<Db> {
 }
 
 /// What the workloads ask of a store.
-trait Store {
+pub trait Store {
+    /// What this process is to the others that have the store open.
+    fn role(&self) -> &'static str {
+        "open"
+    }
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()>;
-    fn write(&self, batch: WriteBatch) -> Result<()>;
+    /// Puts some entries of the workload at once.
+    fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()>;
     /// Whether there is a value of the workload's length.
     fn has(&self, key: &[u8]) -> Result<bool>;
     /// All entries in one direction: how many, and their bytes.
     fn walk(&self, reverse: bool) -> Result<(usize, usize)>;
+    /// Brings all that was written into the shape in which reads are cheapest.
     fn compact(&self) -> Result<()>;
+}
+
+/// Some entries of the workload as one batch of ours.
+fn batch(data: &Data, indexes: &[u32]) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    for index in indexes {
+        let index = *index as usize;
+        batch.put(&data.key(index), data.value(index));
+    }
+    batch
 }
 
 impl Store for Engine {
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
         let mut batch = WriteBatch::new();
         batch.put(key, value);
-        Store::write(self, batch)
+        self.write(Write::new(batch))?;
+        Ok(())
     }
 
-    fn write(&self, batch: WriteBatch) -> Result<()> {
-        Engine::write(self, Write::new(batch))?;
+    fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()> {
+        self.write(Write::new(batch(data, indexes)))?;
         Ok(())
     }
 
@@ -104,12 +136,16 @@ impl Store for Engine {
 }
 
 impl Store for Db {
+    fn role(&self) -> &'static str {
+        Db::role(self).as_str()
+    }
+
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
         Ok(Db::put(self, key, value)?)
     }
 
-    fn write(&self, batch: WriteBatch) -> Result<()> {
-        Ok(Db::write(self, &batch, WriteOptions::default())?)
+    fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()> {
+        Ok(self.write(&batch(data, indexes), WriteOptions::default())?)
     }
 
     fn has(&self, key: &[u8]) -> Result<bool> {
@@ -119,33 +155,59 @@ impl Store for Db {
     }
 
     fn walk(&self, reverse: bool) -> Result<(usize, usize)> {
-        walk_handle(self, reverse)
+        let (mut count, mut bytes) = (0, 0);
+        let mut entries = self.iter();
+        while let Some(entry) = match reverse {
+            false => entries.next(),
+            true => entries.next_back(),
+        } {
+            let (key, value) = entry?;
+            count += 1;
+            bytes += key.len() + value.len();
+        }
+        Ok((count, bytes))
     }
 
     fn compact(&self) -> Result<()> {
-        Err("a handle has no way to compact".into())
+        Ok(self.compact_range(..)?)
     }
 }
 
-/// All entries that a handle shows, in one direction: how many, and their bytes.
-fn walk_handle(db: &Db, reverse: bool) -> Result<(usize, usize)> {
-    let (mut count, mut bytes) = (0, 0);
-    let mut entries = db.iter();
-    while let Some(entry) = match reverse {
-        false => entries.next(),
-        true => entries.next_back(),
-    } {
-        let (key, value) = entry?;
-        count += 1;
-        bytes += key.len() + value.len();
+/// A handle whose puts are on stable storage before they are answered.
+struct Synced(Db);
+
+impl Store for Synced {
+    fn role(&self) -> &'static str {
+        Store::role(&self.0)
     }
-    Ok((count, bytes))
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.put(key, value);
+        Ok(self.0.write(&batch, WriteOptions::default().sync(true))?)
+    }
+
+    fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()> {
+        self.0.put_all(data, indexes)
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool> {
+        self.0.has(key)
+    }
+
+    fn walk(&self, reverse: bool) -> Result<(usize, usize)> {
+        self.0.walk(reverse)
+    }
+
+    fn compact(&self) -> Result<()> {
+        self.0.compact()
+    }
 }
 
-/// Times one walk of a handle over all of `entries`.
-pub fn time_walk(db: &Db, reverse: bool, entries: usize) -> Result<Summary> {
+/// Times one walk over all of `entries`.
+pub fn time_walk(store: &dyn Store, reverse: bool, entries: usize) -> Result<Summary> {
     let start = Instant::now();
-    let walked = walk_handle(db, reverse)?;
+    let walked = store.walk(reverse)?;
     let time = start.elapsed();
     check_walk(walked, entries)?;
     Ok(Summary::of_total(entries as u64, time))
@@ -158,7 +220,7 @@ fn check_walk((count, bytes): (usize, usize), entries: usize) -> Result<()> {
     Ok(())
 }
 
-fn work(store: &impl Store, workload: &str, data: &Data) -> Result<Summary> {
+fn work(store: &dyn Store, workload: &str, data: &Data) -> Result<Summary> {
     let in_order = || (0..data.entries() as u32).collect();
     match workload {
         "put-random" => put(store, data, data.shuffled(1)),
@@ -179,7 +241,7 @@ fn work(store: &impl Store, workload: &str, data: &Data) -> Result<Summary> {
     }
 }
 
-fn put(store: &impl Store, data: &Data, order: Vec<u32>) -> Result<Summary> {
+fn put(store: &dyn Store, data: &Data, order: Vec<u32>) -> Result<Summary> {
     let mut samples = Samples::with_capacity(order.len());
     samples.time_each(order, |index| {
         let index = index as usize;
@@ -188,32 +250,16 @@ fn put(store: &impl Store, data: &Data, order: Vec<u32>) -> Result<Summary> {
     Ok(samples.summary(1))
 }
 
-fn put_batches(store: &impl Store, data: &Data, order: &[u32]) -> Result<Summary> {
+fn put_batches(store: &dyn Store, data: &Data, order: &[u32]) -> Result<Summary> {
     let mut samples = Samples::with_capacity(order.len() / BATCH);
     samples.time_each(order.chunks_exact(BATCH), |chunk| {
-        let mut batch = WriteBatch::new();
-        for index in chunk {
-            let index = *index as usize;
-            batch.put(&data.key(index), data.value(index));
-        }
-        store.write(batch)
+        store.put_all(data, chunk)
     })?;
     Ok(samples.summary(BATCH))
 }
 
-fn get(store: &impl Store, data: &Data, order: Vec<u32>, hit: bool) -> Result<Summary> {
-    let get = |index: u32| {
-        let index = index as usize;
-        let key = if hit {
-            data.key(index)
-        } else {
-            data.absent_key(index)
-        };
-        match store.has(&key)? == hit {
-            true => Ok(()),
-            false => Err(format!("a get of {key:?} answered wrongly").into()),
-        }
-    };
+fn get(store: &dyn Store, data: &Data, order: Vec<u32>, hit: bool) -> Result<Summary> {
+    let get = |index: u32| get_one(store, data, index as usize, hit);
     for index in &order[..order.len() / 10] {
         get(*index)?;
     }
@@ -222,11 +268,20 @@ fn get(store: &impl Store, data: &Data, order: Vec<u32>, hit: bool) -> Result<Su
     Ok(samples.summary(1))
 }
 
-fn scan(store: &impl Store, data: &Data, reverse: bool) -> Result<Summary> {
+/// One get of a present or an absent key, which must answer so.
+pub fn get_one(store: &dyn Store, data: &Data, index: usize, hit: bool) -> Result<()> {
+    let key = if hit {
+        data.key(index)
+    } else {
+        data.absent_key(index)
+    };
+    match store.has(&key)? == hit {
+        true => Ok(()),
+        false => Err(format!("a get of {key:?} answered wrongly").into()),
+    }
+}
+
+fn scan(store: &dyn Store, data: &Data, reverse: bool) -> Result<Summary> {
     store.walk(reverse)?;
-    let start = Instant::now();
-    let walked = store.walk(reverse)?;
-    let time = start.elapsed();
-    check_walk(walked, data.entries())?;
-    Ok(Summary::of_total(data.entries() as u64, time))
+    time_walk(store, reverse, data.entries())
 }

@@ -10,7 +10,6 @@ use crate::args::{Target, Window};
 use crate::coding::Coding;
 use crate::commands::import::progress;
 use crate::failure::{Failure, Result, say};
-use crate::left_out::LeftOut;
 use crate::output::{Output, Part};
 use crate::place::Within;
 use crate::text::counted;
@@ -43,15 +42,13 @@ impl Export {
         let entries = walk.entries(&self.within.of(&db)?);
         let Some(path) = self.file.filter(|file| file.as_os_str() != "-") else {
             let bar_wanted = !std::io::stdout().is_terminal();
-            return write_all(Output::stdout().coded(coding), entries, bar_wanted)?
-                .1
-                .finish();
+            return write_all(Output::stdout().coded(coding), entries, bar_wanted).map(drop);
         };
         let incomplete = || format!("the export to {} is incomplete", path.display());
         let file = File::create(&path).map_err(|error| {
             Failure::Usage(format!("{} cannot be written: {error}", path.display()))
         })?;
-        let (count, left_out) = write_all(Output::new(&file, false).coded(coding), entries, true)
+        let count = write_all(Output::new(&file, false).coded(coding), entries, true)
             .map_err(|f| f.context(incomplete()))?;
         file.sync_all()
             .map_err(|error| Failure::output(error).context(incomplete()))?;
@@ -60,27 +57,25 @@ impl Export {
             counted(count, "entry", "entries"),
             path.display()
         ));
-        left_out.finish()
+        Ok(())
     }
 }
 
-/// Gives how many entries were written, and what was left out.
+/// Gives how many entries were written.
 fn write_all<W: Write>(
     mut output: Output<W>,
     entries: crate::bounds::Entries,
     bar_wanted: bool,
-) -> Result<(u64, LeftOut)> {
+) -> Result<u64> {
     let bar = if bar_wanted {
         progress(None)
     } else {
         indicatif::ProgressBar::hidden()
     };
     let mut count = 0;
-    let mut left_out = LeftOut::default();
     for entry in entries {
-        let (key, value) = match left_out.check(entry) {
-            Ok(Some(entry)) => entry,
-            Ok(None) => continue,
+        let (key, value) = match entry {
+            Ok(entry) => entry,
             Err(error) => {
                 output.flush()?;
                 return Err(error.into());
@@ -92,5 +87,5 @@ fn write_all<W: Write>(
     }
     output.flush()?;
     bar.finish_and_clear();
-    Ok((count, left_out))
+    Ok(count)
 }

@@ -6,7 +6,6 @@ use crate::args::{Target, Window};
 use crate::bounds::Entries;
 use crate::coding::Coding;
 use crate::failure::Result;
-use crate::left_out::LeftOut;
 use crate::output::{Output, Part};
 use crate::place::Within;
 
@@ -54,11 +53,9 @@ impl Scan {
             Part::Key => Box::new(walk.keys(&place).map(|key| Ok((key?, Vec::new())))),
             _ => walk.entries(&place),
         };
-        let mut left_out = LeftOut::default();
         for entry in entries {
-            let (key, value) = match left_out.check(entry) {
-                Ok(Some(entry)) => entry,
-                Ok(None) => continue,
+            let (key, value) = match entry {
+                Ok(entry) => entry,
                 Err(error) => {
                     output.flush()?;
                     return Err(error.into());
@@ -70,6 +67,6 @@ impl Scan {
             }
         }
         output.flush()?;
-        left_out.finish()
+        Ok(())
     }
 }

@@ -2,8 +2,7 @@
 //! histories that are checked as a whole: `tests/histories`.)
 
 #[cfg(unix)]
-mod poisoned;
-#[cfg(unix)]
+mod file_limit;
 mod snapshots;
 #[cfg(unix)]
 mod stopped;

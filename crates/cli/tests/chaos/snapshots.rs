@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use level_party_testkit::{ExecChild, find_leader, script};
+use level_party_testkit::{ExecChild, find_leader, run, script};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -26,10 +26,9 @@ fn get_at(child: &mut ExecChild, snapshot: &Value) -> Value {
     child.ask(&json!({"op": "get", "key": "k", "snapshot": snapshot}))
 }
 
-/// The owner of a snapshot is stopped; the leader that follows dies in its grace time, and the one after that
-/// has never heard of the owner.
+/// The owner of a snapshot is stopped while leaders die one after the other; the last one has begun after it stopped.
 #[test]
-fn a_stopped_owner_finds_its_snapshot_or_is_told_that_it_is_lost() {
+fn a_stopped_owner_finds_its_snapshot_after_leaders_came_and_went() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut first = ExecChild::spawn(PROGRAM, dir.path());
     first.put("k", "old");
@@ -40,16 +39,41 @@ fn a_stopped_owner_finds_its_snapshot_or_is_told_that_it_is_lost() {
     owner.pause();
     overwrite(&mut first);
     first.kill();
-    assert_eq!(second.leader_pid(), second.pid());
     overwrite(&mut second);
-    second.kill();
     let mut third = ExecChild::spawn(PROGRAM, dir.path());
+    assert_eq!(third.leader_pid(), second.pid());
+    second.kill();
     overwrite(&mut third);
+    assert_eq!(third.leader_pid(), third.pid());
     owner.resume();
     let answer = get_at(&mut owner, &held);
-    let lost = answer["error"]["kind"] == "SnapshotLost";
-    assert!(lost || answer["value"] == "old", "{answer}");
+    assert_eq!(answer["value"], "old", "{answer}");
     assert_eq!(owner.leader_pid(), third.pid());
+}
+
+/// Whoever comes while the only member left is stopped has nobody to let it in, and is told who that is.
+#[test]
+fn a_newcomer_is_told_which_stopped_process_keeps_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = ExecChild::spawn(PROGRAM, dir.path());
+    first.put("k", "1");
+    let mut left = ExecChild::spawn(PROGRAM, dir.path());
+    assert_eq!(left.get("k").as_deref(), Some("1"));
+    left.pause();
+    first.kill();
+    let path = dir.path().to_str().expect("a path in UTF-8");
+    let late = run(PROGRAM, ["get", path, "k", "--open-timeout", "1"]);
+    assert_eq!(late.code(), 3, "{}", late.stderr);
+    let named = format!("pid {}", left.pid());
+    assert!(
+        late.stderr.contains(&named) && late.stderr.contains("stopped"),
+        "{}",
+        late.stderr
+    );
+    left.resume();
+    assert_eq!(left.get("k").as_deref(), Some("1"));
+    let found = run(PROGRAM, ["get", path, "k"]).success();
+    assert_eq!(found.text(), "1\n");
 }
 
 #[test]

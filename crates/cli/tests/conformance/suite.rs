@@ -238,10 +238,8 @@ fn refusals(db: &Db, name: &str) {
     let kind = |result: level_party::Result<()>| result.unwrap_err().kind();
     assert_eq!(kind(db.put(&key, name)), ErrorKind::InvalidArgument);
     assert_eq!(kind(db.get(&key).map(drop)), ErrorKind::InvalidArgument);
-    assert_eq!(
-        kind(db.range(key.clone()..).next().unwrap().map(drop)),
-        ErrorKind::InvalidArgument
-    );
+    // A bound may be any key: another program may have written one that is longer.
+    assert_eq!(db.range(key.clone()..key).next().transpose().unwrap(), None);
 }
 
 /// Each write is applied once and in order: a read after a write sees that write, so a doubled or late one shows.

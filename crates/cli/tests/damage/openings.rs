@@ -1,5 +1,7 @@
 //! Openings: what they leave out they tell, and what C++ LevelDB opens they open where nothing can be lost by it.
 
+use std::path::Path;
+
 use level_party_testkit::damage::cases::{self, BAD_RECORD};
 use level_party_testkit::damage::{Files, Holdings};
 use level_party_testkit::{ExecChild, find_leader};
@@ -52,25 +54,29 @@ fn followers_tell_what_their_leaders_opening_left_out() {
     assert!(status.to_string().contains(BAD_RECORD.0), "{status}");
 }
 
-/// A directory of three sessions, each killed after 20 acknowledged puts, without the second one's log. Gives the name
-/// of the third log, too.
+/// A session that is killed after 20 acknowledged puts.
+fn session(dir: &Path, session: usize) {
+    let mut child = ExecChild::spawn(PROGRAM, dir);
+    for number in 0..20 {
+        child.put(&format!("s{session}-{number:02}"), "1");
+    }
+    child.kill();
+}
+
+/// A directory of three such sessions, the first and the last of which left their logs, without the second one's. Gives the
+/// name of the third log, too.
 fn without_the_middle_log() -> (Damaged, String) {
     let damaged = Damaged::new(Files::new());
-    for session in 0..3 {
-        let mut child = ExecChild::spawn(PROGRAM, &damaged.dir);
-        for number in 0..20 {
-            child.put(&format!("s{session}-{number:02}"), "1");
-        }
-        child.kill();
-    }
-    let files = Files::read_from(&damaged.dir);
-    let logs = files.names().into_iter();
-    let logs: Vec<&str> = logs
-        .filter(|name| name.ends_with(".log") && name.starts_with('0'))
-        .collect();
-    assert_eq!(logs.len(), 3, "each session leaves its log: {logs:?}");
-    remove(&damaged.dir, logs[1]);
-    let third = logs[2].to_owned();
+    session(&damaged.dir, 0);
+    // Each session that begins writes to tables what the one before left. So the third log is that of a like database.
+    let whole = Damaged::new(Files::new());
+    (0..3).for_each(|number| session(&whole.dir, number));
+    let files = Files::read_from(&whole.dir);
+    let is_log = |name: &&str| name.ends_with(".log") && name.starts_with('0');
+    let names = files.names();
+    let newest = names.into_iter().filter(is_log).max().expect("a log");
+    let third = "000099.log".to_owned();
+    std::fs::copy(whole.dir.join(newest), damaged.dir.join(&third)).expect("copied");
     (
         Damaged {
             files: Files::read_from(&damaged.dir),

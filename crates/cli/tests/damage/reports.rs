@@ -83,20 +83,3 @@ fn opening_with_10_000_bad_records_says_little() {
     short_report(&damaged, &["status"]);
     short_report(&damaged, &["verify"]);
 }
-
-#[test]
-fn key_over_the_limit_does_not_hide_what_lies_behind_it() {
-    const LIMIT: usize = 16 << 20;
-    let damaged = Damaged::new(cases::key_over_the_limit(LIMIT));
-    let done = damaged.run("export", &[]);
-    let keys: Vec<String> = String::from_utf8_lossy(&done.stdout)
-        .lines()
-        .map(|line| {
-            let entry: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            entry["key"].as_str().expect("text").to_owned()
-        })
-        .collect();
-    assert_eq!(done.code(), 3, "{}", done.stderr);
-    assert_eq!(keys, ["a", "z"], "{}", done.stderr);
-    damaged.says(0, &["scan", "--after", "n"], &["z"]);
-}

@@ -64,7 +64,7 @@ struct Impostor {
 
 impl Impostor {
     fn serve(dir: &Path, serve: impl Fn(std::os::unix::net::UnixStream) + Send + 'static) -> Self {
-        let path = dir.join("level-party.sock");
+        let path = dir.join("level-party.endpoint");
         let listener = UnixListener::bind(&path).expect("bound");
         let over = Arc::new(AtomicBool::new(false));
         let ended = over.clone();
@@ -124,7 +124,7 @@ fn an_endpoint_of_another_version_or_of_something_else_is_refused_with_what_to_d
     let hangs_up = Impostor::serve(dir.path(), drop);
     refused(
         &command("get", dir.path(), &["a"]),
-        &["attaching to the leader failed"],
+        &["joining the processes that have it open failed"],
     );
     drop(hangs_up);
     assert_eq!(get(dir.path(), "a"), "1");
@@ -145,7 +145,7 @@ fn why_an_attempt_failed_is_told_in_the_middle_of_the_next_one_too() {
         &command("get", dir.path(), &["a"]),
         &[
             "has not greeted this process",
-            "attaching to the leader failed",
+            "joining the processes that have it open failed",
         ],
     );
     drop(silent);

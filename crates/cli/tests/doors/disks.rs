@@ -110,6 +110,7 @@ fn a_full_disk_is_named_with_what_to_do_and_with_space_again_everything_is_there
     };
     is_full(&last);
     let filler = fill(&disk);
+    // Whoever opens it with nobody there begins a log.
     is_full(&command("get", &db, &["0"]));
     is_full(&command("put", &db, &["a", "1"]));
     // Found by this test: a page of the state file that the disk has no place for was SIGBUS.

@@ -10,10 +10,9 @@ use std::process::Command;
 use level_party_testkit::{ExecChild, ForeignLock, LockKind, run};
 use rustix::fs::{FileType, Mode, mknodat};
 
-use crate::wire::{Said, Wire};
 use crate::{PROGRAM, command, get, impossible, is_root, leader, names, put, refused, temp};
 
-const SOCKET: &str = "level-party.sock";
+const SOCKET: &str = "level-party.endpoint";
 
 fn fifo(path: &Path) {
     mknodat(
@@ -257,7 +256,7 @@ fn repair_refuses_a_pipe_in_the_place_of_a_file() {
 }
 
 #[test]
-fn a_leader_that_recovers_says_so_to_whoever_comes() {
+fn founder_that_recovers_is_named_to_whoever_comes() {
     let dir = temp();
     put(dir.path(), "a", "1");
     // A recovery that lasts until the test lets it go on.
@@ -265,35 +264,29 @@ fn a_leader_that_recovers_says_so_to_whoever_comes() {
     let content = std::fs::read(&current).expect("there");
     std::fs::remove_file(&current).expect("removed");
     fifo(&current);
-    let mut leader = ExecChild::spawn(PROGRAM, dir.path());
-    let mut peer = loop {
-        match Wire::attach(dir.path()) {
-            Ok(peer) => break peer,
-            Err(_) => assert!(leader.is_running(), "{}", leader.stderr()),
-        }
-    };
-    assert_eq!(peer.next(), Said::Recovering);
-    assert!(ForeignLock::try_take(dir.path(), LockKind::Fcntl).is_none());
+    let mut founder = ExecChild::spawn(PROGRAM, dir.path());
+    while ForeignLock::try_take(dir.path(), LockKind::Fcntl).is_some() {
+        assert!(founder.is_running(), "{}", founder.stderr());
+    }
     let path = dir.path().to_str().expect("plain");
     let late = run(PROGRAM, ["put", path, "a", "2", "--open-timeout", "3"]);
-    let pid = format!("pid {}", leader.pid());
-    refused(&late, &["still recovering", &pid, "--open-timeout"]);
+    let pid = format!("{}", founder.pid());
+    refused(&late, &[&pid, "--open-timeout"]);
     let mut waiting = ExecChild::spawn(PROGRAM, dir.path());
 
     let mut gate = OpenOptions::new()
         .write(true)
         .open(&current)
-        .expect("the leader reads it");
+        .expect("the founder reads it");
     // Whoever reads it again finds a file.
     let whole = dir.path().join("whole");
     std::fs::write(&whole, &content).expect("written");
     std::fs::rename(&whole, &current).expect("replaced");
-    gate.write_all(&content).expect("the leader reads it");
+    gate.write_all(&content).expect("the founder reads it");
     drop(gate);
-    assert_eq!(peer.next(), Said::Welcome);
     assert_eq!(waiting.get("a").as_deref(), Some("1"));
-    assert_eq!(waiting.leader_pid(), leader.pid());
-    assert_eq!(leader.get("a").as_deref(), Some("1"));
+    assert_eq!(waiting.leader_pid(), founder.pid());
+    assert_eq!(founder.get("a").as_deref(), Some("1"));
     assert!(names(dir.path()).contains(&SOCKET.to_owned()));
     drop(File::open(&current).expect("a file again"));
 }

@@ -40,6 +40,25 @@ fn while_another_program_holds_lock_we_are_refused_and_told_whose_it_is() {
 }
 
 #[test]
+fn a_library_for_node_that_may_have_the_lock_is_named() {
+    let libraries = [
+        ("level-party.sock", "Node's level-party 5 or older"),
+        ("rave-level.sock", "Node's rave-level"),
+    ];
+    for (name, library) in libraries {
+        let dir = temp();
+        put(dir.path(), "a", "1");
+        // Left over it says nothing, and is left alone.
+        File::create(dir.path().join(name)).expect("a file");
+        assert_eq!(get(dir.path(), "a"), "1");
+        let held = ForeignLock::try_take(dir.path(), LockKind::Fcntl).expect("nobody has it");
+        refused(&command("get", dir.path(), &["a"]), &[name, library]);
+        drop(held);
+        assert!(dir.path().join(name).exists());
+    }
+}
+
+#[test]
 fn while_we_lead_no_other_program_gets_lock() {
     let dir = temp();
     let mut leader = leader(dir.path());
@@ -102,7 +121,7 @@ fn removing_lock_and_endpoint_under_a_leader_makes_no_second_one() {
     leader.put("a", "1");
     std::fs::remove_file(dir.path().join("LOCK")).expect("it is there");
     assert_eq!(get(dir.path(), "a"), "1", "the endpoint is there");
-    std::fs::remove_file(dir.path().join("level-party.sock")).expect("it is there");
+    std::fs::remove_file(dir.path().join("level-party.endpoint")).expect("it is there");
     let pid = format!("pid {}", leader.pid());
     refused(&command("put", dir.path(), &["a", "2"]), &[&pid]);
     assert_eq!(leader.get("a").as_deref(), Some("1"));

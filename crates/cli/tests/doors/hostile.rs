@@ -1,26 +1,20 @@
 //! A peer of our own user that means no good: it loses its own connection, and nobody else anything.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use level_party_testkit::ExecChild;
-use rustix::fs::SealFlags;
-
-use crate::wire::{
-    PAGE_BYTES, SEALS, Said, Wire, batch, frame, get, hello, hello_before_pins, page, preamble,
-    varint, write,
-};
+use crate::wire::{Said, Wire, frame, hello, preamble, side, varint};
 use crate::{PROGRAM, leader, temp};
+use level_party_testkit::ExecChild;
 
 /// Connections that are opened and left alone.
 const IDLE: usize = 60;
 /// What all of it may cost the leader: far less than what the peer claims to send.
 const MEMORY_BOUND: u64 = 64 << 20;
 
-/// A leader, and a follower who must not notice anything.
+/// A leader, and another member who must not notice anything.
 struct Party {
     dir: tempfile::TempDir,
     leader: ExecChild,
@@ -47,7 +41,7 @@ impl Party {
         self.dir.path()
     }
 
-    /// Leader and follower go on, after `what`.
+    /// Both go on, after `what`.
     fn unharmed(&mut self, what: &str) {
         self.asked += 1;
         let value = format!("{} after {what}", self.asked);
@@ -91,15 +85,22 @@ impl Party {
         }
     }
 
-    fn attach(&self, session: u64) -> Wire {
-        let page = page(PAGE_BYTES, SEALS);
-        let mut wire = Wire::attach_with(self.path(), session, &page).expect("it is served");
+    fn attach(&self) -> Wire {
+        let mut wire = Wire::attach(self.path()).expect("it is served");
         assert_eq!(wire.next(), Said::Welcome);
         wire
     }
 
     fn connect(&self) -> Wire {
         Wire::connect(self.path()).expect("it is served")
+    }
+
+    /// A connection on which the preamble was said.
+    fn introduced(&self) -> Wire {
+        let mut wire = self.connect();
+        let dir = File::open(self.path()).expect("there");
+        wire.introduce(&dir).expect("sent");
+        wire
     }
 }
 
@@ -155,165 +156,83 @@ const ATTACKS: &[Attack] = &[
     ("another directory", |party| {
         let mut wire = party.connect();
         let other = File::open("/").expect("there");
-        wire.introduce(&other, &page(PAGE_BYTES, SEALS))
-            .expect("sent");
+        wire.introduce(&other).expect("sent");
         is_refused(wire, "another directory");
     }),
     ("a file for a directory", |party| {
         let mut wire = party.connect();
         let file = File::open(party.path().join("LOCK")).expect("there");
-        wire.introduce(&file, &page(PAGE_BYTES, SEALS))
-            .expect("sent");
+        wire.introduce(&file).expect("sent");
         assert!(wire.is_ended());
     }),
-    ("a page that can be cut off", |party| {
-        for seals in [SealFlags::empty(), SealFlags::GROW, SealFlags::SHRINK] {
-            let mut wire = party.connect();
-            let dir = File::open(party.path()).expect("there");
-            wire.introduce(&dir, &page(PAGE_BYTES, seals))
-                .expect("sent");
-            wire.send(&frame(&hello(1, &[]))).expect("sent");
-            is_refused(wire, "session page");
-        }
-    }),
-    ("a page of another size", |party| {
-        for len in [0, 8, PAGE_BYTES - 8, PAGE_BYTES + 8, 1 << 40] {
-            let mut wire = party.connect();
-            let dir = File::open(party.path()).expect("there");
-            wire.introduce(&dir, &page(len, SEALS)).expect("sent");
-            wire.send(&frame(&hello(1, &[]))).expect("sent");
-            is_refused(wire, "session page");
-        }
-    }),
-    ("a page that is a directory, or a file", |party| {
-        for name in [".", "LOCK"] {
-            let mut wire = party.connect();
-            let dir = File::open(party.path()).expect("there");
-            let other = File::open(party.path().join(name)).expect("there");
-            wire.introduce(&dir, &other).expect("sent");
-            wire.send(&frame(&hello(1, &[]))).expect("sent");
-            is_refused(wire, "session page");
-        }
-    }),
     ("a hello of four gigabytes", |party| {
-        let mut wire = party.connect();
-        wire.introduce(
-            &File::open(party.path()).expect("there"),
-            &page(PAGE_BYTES, SEALS),
-        )
-        .expect("sent");
+        let mut wire = party.introduced();
         wire.send(&u32::MAX.to_le_bytes()).expect("sent");
         is_refused(wire, "over the limit");
     }),
-    ("a hello that claims more moments than there are", |party| {
-        for claimed in [u64::MAX, 1 << 40, 65_537] {
-            let mut wire = party.connect();
-            wire.introduce(
-                &File::open(party.path()).expect("there"),
-                &page(PAGE_BYTES, SEALS),
-            )
-            .expect("sent");
-            let claim = [hello_before_pins(1), varint(claimed)].concat();
-            wire.send(&frame(&claim)).expect("sent");
-            is_refused(wire, "cannot be decoded");
-        }
+    ("a hello with bytes left over", |party| {
+        let mut wire = party.introduced();
+        let longer = [hello(), vec![7]].concat();
+        wire.send(&frame(&longer)).expect("sent");
+        is_refused(wire, "longer than its content");
     }),
-    ("a hello with too many moments", |party| {
-        let mut wire = party.connect();
-        wire.introduce(
-            &File::open(party.path()).expect("there"),
-            &page(PAGE_BYTES, SEALS),
-        )
-        .expect("sent");
-        wire.send(&frame(&hello(1, &vec![1; 65_537])))
-            .expect("sent");
-        is_refused(wire, "within its limits");
-    }),
-    ("a call before the hello", |party| {
-        let mut wire = party.connect();
-        wire.introduce(
-            &File::open(party.path()).expect("there"),
-            &page(PAGE_BYTES, SEALS),
-        )
-        .expect("sent");
-        wire.send(&frame(&get(1, b"witness"))).expect("sent");
-        is_refused(wire, "must be a hello");
+    ("a message that there is not", |party| {
+        let mut wire = party.introduced();
+        wire.send(&frame(&[9, 9, 9])).expect("sent");
+        is_refused(wire, "cannot be decoded");
     }),
     ("a second hello", |party| {
-        let mut wire = party.attach(2);
-        wire.send(&frame(&hello(2, &[]))).expect("sent");
+        let mut wire = party.attach();
+        wire.send(&frame(&hello())).expect("sent");
         assert!(wire.is_ended());
     }),
-    ("a request of four gigabytes", |party| {
-        let mut wire = party.attach(3);
-        wire.send(&u32::MAX.to_le_bytes()).expect("sent");
-        assert!(wire.is_ended());
-    }),
-    ("half a request, and the end", |party| {
-        let mut wire = party.attach(4);
-        let whole = frame(&get(1, b"witness"));
+    ("half a hello, and the end", |party| {
+        let mut wire = party.introduced();
+        let whole = frame(&hello());
         wire.send(&whole[..whole.len() / 2]).expect("sent");
         wire.socket
             .shutdown(std::net::Shutdown::Write)
             .expect("shut");
         assert!(wire.is_ended());
     }),
-    ("a request that claims a key longer than itself", |party| {
-        let mut wire = party.attach(5);
-        let message = [&[1, 1, 0][..], &varint(u64::MAX)].concat();
-        wire.send(&frame(&message)).expect("sent");
-        assert!(wire.is_ended());
+    ("a task that claims a bound longer than itself", |party| {
+        let mut wire = party.introduced();
+        let fields = [&[1][..], &varint(u64::MAX)].concat();
+        wire.send(&frame(&side(0, &fields))).expect("sent");
+        is_refused(wire, "cannot be decoded");
     }),
-    ("any bytes as requests", |party| {
+    ("any bytes as a first message", |party| {
         let mut random = fastrand::Rng::with_seed(7);
-        for session in 0..40 {
-            let mut wire = party.attach(100 + session);
+        for _ in 0..60 {
+            let mut wire = party.introduced();
             let length = random.usize(1..200);
-            let message: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
-                .take(length)
-                .collect();
+            let message = std::iter::repeat_with(|| random.u8(..)).take(length);
+            // No yielding, which would be heard.
+            let message: Vec<u8> = message.map(|byte| byte.max(3)).collect();
             wire.send(&frame(&message)).expect("sent");
             let _ = wire.socket.shutdown(std::net::Shutdown::Write);
             assert!(wire.is_ended());
         }
     }),
-    ("writes of any bytes", |party| {
-        let mut wire = party.attach(6);
-        let mut random = fastrand::Rng::with_seed(8);
-        for number in 1..100 {
-            let mut bytes = batch(b"hostile", b"value");
-            let at = random.usize(..bytes.len());
-            bytes[at] = random.u8(..);
-            // Nothing in the page was readied for it, so none is applied.
-            wire.send(&frame(&write(number, number, &bytes)))
-                .expect("sent");
-            assert_eq!(
-                wire.next(),
-                Said::Reply(number),
-                "an answer, and the connection goes on"
-            );
-        }
-    }),
-    ("a session of somebody else's number", |party| {
-        let mut first = party.attach(7);
-        let mut second = party.attach(7);
-        assert!(first.is_ended(), "the newer connection of a session counts");
-        second.send(&frame(&get(1, b"witness"))).expect("sent");
-        assert_eq!(second.next(), Said::Reply(1));
-    }),
     (
-        "a hello over an older connection than its session has",
+        "a copy to a place that there is not, by any bytes",
         |party| {
-            let page = page(PAGE_BYTES, SEALS);
-            let mut older = party.connect();
-            let directory = File::open(party.path()).expect("there");
-            older.introduce(&directory, &page).expect("sent");
-            let mut newer = Wire::attach_with(party.path(), 3001, &page).expect("it is served");
-            assert_eq!(newer.next(), Said::Welcome);
-            older.send(&frame(&hello(3001, &[]))).expect("sent");
-            assert!(older.is_ended(), "the newer connection of a session counts");
-            newer.send(&frame(&get(1, b"witness"))).expect("sent");
-            assert_eq!(newer.next(), Said::Reply(1));
+            let mut random = fastrand::Rng::with_seed(8);
+            for _ in 0..40 {
+                let mut wire = party.introduced();
+                let bytes = |random: &mut fastrand::Rng| {
+                    let length = random.usize(0..40);
+                    let bytes = std::iter::repeat_with(|| random.u8(..)).take(length);
+                    let mut counted = varint(length as u64);
+                    counted.extend(bytes);
+                    counted
+                };
+                let (parent, name) = (bytes(&mut random), bytes(&mut random));
+                let fields = [parent, varint(1), varint(2), name, varint(3)].concat();
+                wire.send(&frame(&side(3, &fields))).expect("sent");
+                assert_eq!(wire.next(), Said::News, "it begins");
+                assert!(wire.is_ended());
+            }
         },
     ),
 ];
@@ -324,17 +243,11 @@ fn a_hostile_peer_ends_its_own_connection_only_and_costs_little() {
     let (memory, descriptors) = (party.memory(), party.descriptors());
     let idle: Vec<Wire> = (0..IDLE).map(|_| party.connect()).collect();
     party.unharmed("idle connections");
-    let attached: Vec<Wire> = (0..8).map(|n| party.attach(1000 + n)).collect();
-    party.unharmed("idle sessions");
-    // Somebody who asks and never listens. The leader waits for him in a thread of his own.
-    let mut deaf = party.attach(2000);
-    deaf.socket.set_nonblocking(true).expect("set");
-    let question = frame(&get(1, b"witness"));
-    while deaf.socket.write(&question).is_ok() {}
-    party.unharmed("answers that nobody takes");
-    // A request of the largest size that never comes whole: it costs what came.
-    let mut large = party.attach(2001);
-    large.send(&(64_u32 << 20).to_le_bytes()).expect("sent");
+    let attached: Vec<Wire> = (0..8).map(|_| party.attach()).collect();
+    party.unharmed("members that never come");
+    // A first message of the largest size that never comes whole: it costs what came.
+    let mut large = party.introduced();
+    large.send(&(2_u32 << 20).to_le_bytes()).expect("sent");
     large.send(&vec![0; 1 << 20]).expect("sent");
     for (name, attack) in ATTACKS {
         attack(&party);
@@ -345,9 +258,8 @@ fn a_hostile_peer_ends_its_own_connection_only_and_costs_little() {
         grown < MEMORY_BOUND,
         "the leader has grown by {grown} bytes"
     );
-    // Two for each that is attached, one for each that said nothing.
-    party.wait_for_descriptors(descriptors + IDLE + 2 * (attached.len() + 2));
-    drop((idle, attached, deaf, large));
+    party.wait_for_descriptors(descriptors + IDLE + attached.len() + 2);
+    drop((idle, attached, large));
     party.wait_for_descriptors(descriptors);
     assert_eq!(party.witness.get("hostile"), None);
     party.unharmed("all of it");
@@ -356,12 +268,7 @@ fn a_hostile_peer_ends_its_own_connection_only_and_costs_little() {
 #[test]
 fn a_peer_that_trickles_its_hello_is_dropped_while_others_are_served() {
     let mut party = Party::new();
-    let mut wire = party.connect();
-    wire.introduce(
-        &File::open(party.path()).expect("there"),
-        &page(PAGE_BYTES, SEALS),
-    )
-    .expect("sent");
+    let mut wire = party.introduced();
     wire.send(&1_000_000_u32.to_le_bytes()).expect("sent");
     wire.socket
         .set_read_timeout(Some(Duration::from_millis(50)))

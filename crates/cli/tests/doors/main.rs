@@ -13,7 +13,6 @@ mod holders;
 mod hostile;
 mod mounts;
 mod names;
-mod pages;
 mod users;
 mod wire;
 

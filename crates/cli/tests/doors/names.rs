@@ -158,7 +158,7 @@ fn directories_with_paths_of_90_to_300_bytes_of_any_kind_never_cross() {
             .collect();
         for (n, (path, leader)) in some.iter().zip(&leaders).enumerate() {
             assert_eq!(leader.role(), Role::Leader);
-            assert!(path.join("level-party.sock").exists());
+            assert!(path.join("level-party.endpoint").exists());
             // Another process: it follows, and both see the other's.
             assert_eq!(get(path, "own"), format!("{round}/{n}"));
             if n % 12 == 0 {

@@ -3,30 +3,21 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use level_party_testkit::PATIENCE;
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-
-/// Bytes of a session page.
-pub const PAGE_BYTES: u64 = 256 * 64;
-/// The seals that a session page must have.
-pub const SEALS: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::SEAL);
 
 /// What a leader said.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
-    Recovering,
     Welcome,
     /// Why, as text.
     Refused(String),
-    /// The id of the call that is answered.
-    Reply(u64),
+    /// Over a side connection.
+    News,
     /// Nothing: the connection is over.
     End,
 }
@@ -42,7 +33,7 @@ pub struct Wire {
 impl Wire {
     /// A connection on which nothing was said.
     pub fn connect(dir: &Path) -> io::Result<Self> {
-        let socket = UnixStream::connect(dir.join("level-party.sock"))?;
+        let socket = UnixStream::connect(dir.join("level-party.endpoint"))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         Ok(Wire {
             socket,
@@ -53,22 +44,16 @@ impl Wire {
 
     /// A connection on which all was said that must be, and the hello heard.
     pub fn attach(dir: &Path) -> io::Result<Self> {
-        let page = page(PAGE_BYTES, SEALS);
-        Self::attach_with(dir, 1, &page)
-    }
-
-    /// The same, for a session and with a page of its own.
-    pub fn attach_with(dir: &Path, session: u64, page: &OwnedFd) -> io::Result<Self> {
         let mut wire = Self::connect(dir)?;
-        wire.introduce(&File::open(dir)?, page)?;
-        wire.send(&frame(&hello(session, &[])))?;
+        wire.introduce(&File::open(dir)?)?;
+        wire.send(&frame(&hello()))?;
         Ok(wire)
     }
 
-    /// Sends a right preamble with two handles.
-    pub fn introduce(&mut self, dir: &impl AsFd, page: &impl AsFd) -> io::Result<()> {
+    /// Sends a right preamble with the directory.
+    pub fn introduce(&mut self, dir: &impl AsFd) -> io::Result<()> {
         let preamble = self.preamble();
-        self.send_handles(&preamble, &[dir.as_fd(), page.as_fd()])
+        self.send_handles(&preamble, &[dir.as_fd()])
     }
 
     /// A preamble with the leader's version, which it says without being asked. (What is spoken below has the same
@@ -114,11 +99,10 @@ impl Wire {
         }
         let message: Vec<u8> = self.inbox.drain(..4 + length).skip(4).collect();
         match message[0] {
-            0 => Said::Recovering,
-            1 => Said::Welcome,
+            0 => Said::Welcome,
             // A kind, the text's length, and the text.
-            2 => Said::Refused(String::from_utf8_lossy(&message[3..]).into_owned()),
-            3 => Said::Reply(read_varint(&message[1..])),
+            1 => Said::Refused(String::from_utf8_lossy(&message[3..]).into_owned()),
+            2 => Said::News,
             other => panic!("the leader said message {other}"),
         }
     }
@@ -128,7 +112,7 @@ impl Wire {
         loop {
             match self.next() {
                 Said::End => return true,
-                Said::Reply(_) | Said::Recovering | Said::Welcome | Said::Refused(_) => {}
+                Said::News | Said::Welcome | Said::Refused(_) => {}
             }
         }
     }
@@ -147,15 +131,6 @@ impl Wire {
         }
         true
     }
-}
-
-/// A memory file of `len` bytes with some seals.
-pub fn page(len: u64, seals: SealFlags) -> OwnedFd {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = rustix::fs::memfd_create("a peer's page", flags).expect("memory");
-    rustix::fs::ftruncate(&file, len).expect("memory");
-    rustix::fs::fcntl_add_seals(&file, seals).expect("sealed");
-    file
 }
 
 pub fn preamble(oldest: u16, newest: u16) -> [u8; 16] {
@@ -183,75 +158,20 @@ pub fn varint(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-fn read_varint(bytes: &[u8]) -> u64 {
-    let mut number = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    number
-}
-
-/// Bytes as postcard writes them.
-fn counted(bytes: &[u8]) -> Vec<u8> {
-    [varint(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
-/// A hello up to its list of pins.
-pub fn hello_before_pins(session: u64) -> Vec<u8> {
+/// A hello of a process that is no member yet.
+pub fn hello() -> Vec<u8> {
     let mut bytes = vec![0];
-    bytes.extend(varint(session));
-    bytes.extend(varint(0));
-    bytes.push(0); // no place among the sessions that show signs of life
     bytes.extend(varint(std::process::id().into()));
     bytes.push(0); // it never leads
-    for size in [4 << 20, 4096, 2 << 20] {
-        bytes.extend(varint(size));
-    }
-    bytes.extend([1, 0]); // compression, no filter
-    bytes.push(0); // no history for watches
-    bytes.push(0); // no trouble
-    bytes.push(0); // no last epoch
-    bytes.push(0); // nothing unresolved
-    bytes.push(0); // and no sync owed for it
+    bytes.push(0); // and is a member of nothing
     bytes
 }
 
-/// A whole hello.
-pub fn hello(session: u64, pins: &[u64]) -> Vec<u8> {
-    let mut bytes = hello_before_pins(session);
-    bytes.extend(varint(pins.len() as u64));
-    pins.iter().for_each(|pin| bytes.extend(varint(*pin)));
-    bytes
-}
-
-fn call(id: u64, request: u8, fields: &[u8]) -> Vec<u8> {
+/// A side connection's request for a task of that number, with its fields.
+pub fn side(task: u8, fields: &[u8]) -> Vec<u8> {
     let mut bytes = vec![1];
-    bytes.extend(varint(id));
-    bytes.push(request);
+    bytes.extend(varint(std::process::id().into()));
+    bytes.push(task);
     bytes.extend_from_slice(fields);
-    bytes
-}
-
-/// A get of the newest.
-pub fn get(id: u64, key: &[u8]) -> Vec<u8> {
-    call(id, 0, &[counted(key), vec![0]].concat())
-}
-
-/// A write of any bytes as the session's write of that number.
-pub fn write(id: u64, number: u64, batch: &[u8]) -> Vec<u8> {
-    let fields = [varint(number), vec![0], counted(batch), counted(&[])];
-    call(id, 3, &fields.concat())
-}
-
-/// A batch with one put.
-pub fn batch(key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 8];
-    bytes.extend(1_u32.to_le_bytes());
-    bytes.push(1);
-    bytes.extend(counted(key));
-    bytes.extend(counted(value));
     bytes
 }

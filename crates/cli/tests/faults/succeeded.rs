@@ -1,16 +1,14 @@
-//! A leader whose every lock has failed stands still before it appends, and goes on when its successor, which had read its
-//! log and not written it to tables, is dead.
+//! Two who would both lead: a member whose every lock has failed stands still before it appends, and goes on when another
+//! process leads that has read its log; a successor that can't serve the endpoint.
 
 use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
 
-use level_party_testkit::{ExecChild, PATIENCE};
+use level_party_testkit::ExecChild;
 use serde_json::json;
 
-use crate::{HOLD, KILL, PROGRAM};
+use crate::held::{hold_at, pipe, wait};
+use crate::{HOLD, PROGRAM};
 
 /// Makes the directory anew under its name, with links to its files but for `LOCK` and the endpoint, so that another
 /// process leads there. In the old one nobody leads again: `LOCK` is held, by the file that is returned.
@@ -20,7 +18,7 @@ fn replaced(data: &Path) -> File {
     fs::create_dir(data).expect("a directory");
     for entry in fs::read_dir(&old).expect("its files") {
         let name = entry.expect("a file").file_name();
-        if name != "LOCK" && name != "level-party.sock" {
+        if name != "LOCK" && name != "level-party.endpoint" {
             fs::hard_link(old.join(&name), data.join(&name)).expect("a link");
         }
     }
@@ -30,57 +28,65 @@ fn replaced(data: &Path) -> File {
     lock
 }
 
-fn pipe(dir: &Path) -> PathBuf {
-    let pipe = dir.join("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.expect("mkfifo").success());
-    pipe
-}
-
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
-fn what_a_succeeded_leader_appends_late_is_found_by_nobody() {
+fn what_an_overtaken_member_appends_late_is_found_by_nobody() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     let pipe = pipe(dir.path());
-    // At the follower's second write, whose sequence is on its page by then.
-    let hold = format!("intent-written:2:{}", pipe.display());
+    // In its second write, before the append.
+    let hold = format!("log-half-appended:2:{}", pipe.display());
     let mut former = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(HOLD, &hold)]);
     // It leads before the other comes.
     former.put("own", "1");
     let mut follower = ExecChild::spawn(PROGRAM, &data);
     assert_eq!(follower.leader_pid(), former.pid());
     follower.put("early", "1");
-    follower.send(&json!({"op": "put", "key": "late", "value": "1"}));
-    // Without a reader such an opening is refused (ENXIO).
-    let mut writing = File::options();
-    writing
-        .write(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let mut held = None;
-    wait("the leader stands still", || {
-        held = writing.open(&pipe).ok();
-        held.is_some()
-    });
-    let log = data.join("000003.log");
+    former.send(&json!({"op": "put", "key": "late", "value": "1"}));
+    let held = hold_at(&pipe);
+    let log = data.with_file_name("old").join("000003.log");
     let length = || fs::metadata(&log).expect("the log").len();
-    let before = length();
     let _lock = replaced(&data);
-    let mut successor = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(KILL, "table-created")]);
-    wait("the successor dies", || !successor.is_running());
-    assert_eq!(length(), before);
+    let mut successor = ExecChild::spawn(PROGRAM, &data);
+    assert_eq!(successor.get("early").as_deref(), Some("1"));
+    let before = length();
     drop(held);
     wait("the late record is appended", || length() != before);
+    let late = former.answer();
+    assert_eq!(late["ok"], false, "{late}");
+    assert_eq!(late["error"]["kind"], "OutcomeUnknown", "{late}");
+    assert_eq!(successor.get("late"), None);
+    successor.kill();
     let mut next = ExecChild::spawn(PROGRAM, &data);
     assert_eq!(next.get("early").as_deref(), Some("1"));
     assert_eq!(next.get("late"), None);
-    let dropped = next.status()["dropped"].to_string();
-    assert!(dropped.contains("000003.log"), "{dropped}");
+}
+
+#[test]
+fn successor_that_cannot_serve_leads_no_more_before_another_may() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let pipe = pipe(dir.path());
+    let mut founder = ExecChild::spawn_leader(PROGRAM, &data);
+    founder.put("a", "1");
+    let hold = format!("stopped-leading:1:{}", pipe.display());
+    let mut failing = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(HOLD, &hold)]);
+    let mut other = ExecChild::spawn(PROGRAM, &data);
+    failing.put("b", "1");
+    other.put("c", "1");
+    // Nobody can bind a socket where a directory is.
+    let endpoint = data.join("level-party.endpoint");
+    fs::remove_file(&endpoint).expect("the founder serves it");
+    fs::create_dir(&endpoint).expect("a directory");
+    founder.kill();
+    let held = hold_at(&pipe);
+    fs::remove_dir(&endpoint).expect("it is empty");
+    for _ in 0..3 {
+        // Which waits a moment for a successor.
+        assert_ne!(other.status()["role"], "leader", "the byte is not free");
+    }
+    drop(held);
+    let leader = other.leader_pid();
+    assert!([failing.pid(), other.pid()].contains(&leader));
+    other.put("d", "1");
+    assert_eq!(failing.scan("").len(), 4);
 }

@@ -173,9 +173,9 @@ fn a_checkpoint_made_beside_a_writer_is_one_moment_to_it_and_a_database_of_its_o
     }
 }
 
-/// A leader that is killed within some ms of its first answers leaves the logs of those before it beside its own.
+/// A leader that is killed within some ms of its first answers may leave the logs of those before it beside its own.
 #[test]
-fn it_reads_what_leaders_left_that_died_before_they_had_settled() {
+fn it_reads_what_leaders_left_that_died_soon_after_their_answers() {
     const LEADERS: usize = 5;
     for peer in Peer::leveldbs() {
         let dir = tempfile::tempdir().expect("a directory");

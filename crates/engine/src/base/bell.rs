@@ -1,36 +1,55 @@
-//! [`Bell`]: wakes the background thread, from any thread, under any lock.
+//! [`Bell`]: wakes the leader's thread, from any member, under any lock.
 //!
-//! Promises: a ring is never lost: if the thread is awake, its next rest ends at once. Ringing takes no lock, so that a
-//! reader's last drop of a version can ring.
+//! Promises: a ring is never lost while its ringer goes on: the thread's next rest ends at once. Who waits for what the thread
+//! does rings surely, again and again. Ringing takes no lock where the thread is awake, so that a reader's last drop of a
+//! version can ring.
 //! Must not know: why anybody rings.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::sync::Arc;
 
-/// Wakes the background thread.
-#[derive(Default)]
+use crate::base::control::{BellKind, Control};
+use crate::base::peers::Peers;
+use crate::base::steps::step;
+
+/// Wakes the leader's thread.
 pub(crate) struct Bell {
-    thread: OnceLock<Thread>,
+    control: Control,
+    peers: Arc<dyn Peers>,
 }
 
 impl Bell {
-    /// The calling thread is the one to be woken from now on.
-    pub(crate) fn answer_here(&self) {
-        // There is one background thread.
-        let _ = self.thread.set(thread::current());
-    }
-
-    /// Wakes the thread. Before it answers there is nobody to wake: it looks for work before its first rest.
-    pub(crate) fn ring(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+    /// The bell of a segment.
+    pub(crate) fn new(control: &Control, peers: &Arc<dyn Peers>) -> Bell {
+        Bell {
+            control: control.clone(),
+            peers: Arc::clone(peers),
         }
     }
 
-    /// Waits for a ring since the last rest; may end without one.
-    pub(crate) fn rest(&self) {
-        thread::park();
+    /// Wakes the thread.
+    pub(crate) fn ring(&self) {
+        if let Some(word) = self.control.ring(BellKind::Work) {
+            step!(self.peers, Wake);
+            self.peers.wake_all(word);
+        }
+    }
+
+    /// Wakes the thread also where somebody has rung who died, or was stopped, before he had woken it.
+    pub(crate) fn ring_surely(&self) {
+        self.peers
+            .wake_all(self.control.ring_always(BellKind::Work));
+    }
+
+    /// Before the thread looks for work: a ring from now on ends the [rest](Bell::rest) that gets the answer.
+    pub(crate) fn listen(&self) -> u32 {
+        self.control.announce_sleep_at(BellKind::Work).1
+    }
+
+    /// Waits for a ring since `heard`; ends without one after a while.
+    pub(crate) fn rest(&self, heard: u32) {
+        let (word, _) = self.control.bell(BellKind::Work);
+        self.peers.sleep(word, heard, self.peers.longest_rest());
     }
 
     /// Something that rings when it is dropped.
@@ -46,3 +65,6 @@ impl Drop for OnDrop {
         self.0.ring();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -21,9 +21,10 @@ pub(crate) enum Want {
 }
 
 impl Want {
-    pub(crate) fn take(self, value: &[u8]) -> Vec<u8> {
+    #[inline]
+    pub(crate) fn take(self, copy: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
         match self {
-            Want::Value => value.to_vec(),
+            Want::Value => copy(),
             Want::Presence => Vec::new(),
         }
     }

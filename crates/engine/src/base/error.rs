@@ -9,8 +9,10 @@ use std::io;
 use std::sync::Arc;
 
 use level_party_format::Corruption;
+use level_party_format::filename::{self, FileKind};
 
 use crate::base::condition::Conflict;
+use crate::base::waiting::WaitedFor;
 
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -39,8 +41,15 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The moment asked for can no longer be read.
     SnapshotLost,
-    /// An earlier failure of the log or the manifest ended writing for good; reopen the database.
+    /// The view that was read is too old: the memory that it read from is used for something else. A new view has the
+    /// answer. Reads of an engine look for it by themselves.
+    Stale,
+    /// An earlier failure ended writing for good; reopen the database.
     Poisoned,
+    /// The write may have been applied, or may be found applied by a later opening; nobody can tell. Reads show which.
+    OutcomeUnknown,
+    /// The write is applied, and reads show it; but what it asked `sync` for is not known: a loss of power may undo it.
+    NotDurable,
     /// The engine was closed.
     Closed,
     /// The disk or the quota is full; the operation may be tried again.
@@ -51,6 +60,15 @@ pub enum ErrorKind {
     Cancelled,
     /// A condition of the write did not hold; it has no effect. [`Error::conflict`] names the key.
     Conflict,
+    /// The time that the caller gave is over; the call has no effect. [`Error::waited_for`] says for whom it waited.
+    Timeout,
+    /// As many members as there can be have the segment, or have had it.
+    Busy,
+    /// The segment is to be used no more: close the engine, and open the directory anew. A write that was assigned its
+    /// sequence may be there then.
+    Condemned,
+    /// Only the leader does this, and this member does not lead.
+    NotLeading,
 }
 
 /// An error of the engine. Cloning shares the cause.
@@ -180,11 +198,34 @@ impl Error {
         self.0.source.as_ref()?.downcast_ref()
     }
 
+    /// The time of a call is over.
+    pub(crate) fn timed_out(waited_for: WaitedFor) -> Error {
+        let message = format!("the time is over, waiting for {waited_for}; nothing was written");
+        Error::with_source(ErrorKind::Timeout, message, waited_for)
+    }
+
+    /// For whom the call waited, for an error of kind [`ErrorKind::Timeout`].
+    pub fn waited_for(&self) -> Option<WaitedFor> {
+        self.0.source.as_ref()?.downcast_ref().copied()
+    }
+
     /// The number of the compression that is not known, for the error of a sound block of
     /// [`ErrorKind::Unsupported`].
     pub fn unknown_compression(&self) -> Option<u8> {
         let source = self.0.source.as_ref()?.downcast_ref::<Corruption>()?;
         source.unknown_compression
+    }
+
+    /// The memory of a view was used again.
+    pub(crate) fn stale() -> Error {
+        let message = "the view is too old: its memory is used for something else";
+        Error::new(ErrorKind::Stale, message)
+    }
+
+    /// Whether it may be due to a view that is too old: its memory was used again, or a table of it was removed.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        let file = self.file().and_then(filename::parse);
+        self.kind() == ErrorKind::Stale || matches!(file, Some((FileKind::Table, _)))
     }
 
     /// What a caller can do about it.

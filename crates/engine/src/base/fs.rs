@@ -1,7 +1,7 @@
 //! The engine's only way to files: one directory, plain file names, and calls that say what they make durable.
 //!
-//! Promises of an implementation: a returned `Ok` of [`WriteFile::sync`] means the file's bytes and length survive a
-//! loss of power; of [`Fs::sync_dir`], that creations, renames and removals before it do. Open files go on working
+//! Promises of an implementation: a returned `Ok` of [`WriteFile::sync`] or [`LogFile::sync`] means the file's bytes and
+//! length survive a loss of power (a shorter length after a cut: [`LogFile::sync_all`]); of [`Fs::sync_dir`], that creations, renames and removals before it do. Open files go on working
 //! after their name is removed or renamed, but for tables (`NNNNNN.ldb`, `NNNNNN.sst`): an implementation may close an
 //! open table and open it again by its name for the next read. So whoever removes or renames a table, or puts another
 //! file under its name, lets go of every reader of it before. A reader that outlives that gets an error, and never
@@ -13,14 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod descriptors;
+mod log_file;
 mod mem;
 mod pool;
 #[path = "fs/std.rs"]
 mod std_fs;
 
 pub use descriptors::with_descriptors;
+pub use log_file::LogFile;
 pub use mem::MemFs;
-pub use std_fs::{MapFile, StdFs};
+pub use std_fs::{LongestFile, MapFile, StdFs};
 
 /// One directory of files. Names are plain: no separators, no `.` or `..`.
 pub trait Fs: Send + Sync {
@@ -43,6 +45,18 @@ pub trait Fs: Send + Sync {
             true => Err(io::ErrorKind::AlreadyExists.into()),
             false => self.create(name),
         }
+    }
+
+    /// Creates a log for writing and reading at offsets, and touches no file that exists: [`io::ErrorKind::AlreadyExists`], in one step.
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
+
+    /// Opens a log that exists for writing and reading at offsets. It creates none: [`io::ErrorKind::NotFound`].
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
+
+    /// How long a file may become, in bytes, as it is now. The system may refuse a write beyond, or end the process for it
+    /// (`RLIMIT_FSIZE`, setrlimit(2)): a log is never written beyond what this said when it was opened.
+    fn longest_file(&self) -> u64 {
+        u64::MAX
     }
 
     /// Renames a file; an existing file called `to` is replaced in one step.

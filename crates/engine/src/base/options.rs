@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use level_party_format::table::Compression;
 use level_party_format::{Comparator, Sequence};
-use level_party_memtable::{HeapRegions, RegionSource};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::limits::MAX_OPEN_FILES;
@@ -63,24 +62,13 @@ pub struct Options {
     pub only_reads: bool,
     /// Bits per key of the Bloom filters of new tables; `None` writes none. LevelDB's documentation suggests 10.
     pub bloom_bits_per_key: Option<usize>,
-    /// Where the memory for memtables comes from.
-    pub regions: Arc<dyn RegionSource>,
     /// How recovery judges the end of a log.
     pub recovery: RecoveryMode,
     /// Another program may have written the logs: a gap in their sequences is then no sign of a lost record (C++ LevelDB
     /// leaves one after a failed append and goes on).
     pub foreign_logs: bool,
-    /// Answer before what was recovered is in tables, where the logs are no larger than two memtables and sound to the end:
-    /// several times sooner. They are written when somebody needs them, or the owner says so
-    /// ([`Engine::begin_settling`](crate::Engine::begin_settling)). What was recovered is kept when the process dies all the same; a write with `sync` waits for the tables, and
-    /// whoever tells anybody that an earlier one was made has to ask [`Engine::settled`](crate::Engine::settled). Only with
-    /// [`RecoveryMode::SameBoot`], and not with `foreign_logs`; otherwise nothing is answered before.
-    pub recover_in_background: bool,
     /// No moment below this sequence can be pinned: an earlier opening may have dropped entries there.
     pub drop_floor: Sequence,
-    /// Pin the drop floor before any background work begins, so that whoever held moments of an earlier opening can pin
-    /// them again: see [`Engine::take_hold`](crate::Engine::take_hold).
-    pub hold_drop_floor: bool,
     /// Bytes of tables' blocks that are kept in memory as they are after decompression; 0 keeps none. Reads of keys fill
     /// it, and scans as long as they are short; compactions don't.
     pub block_cache_bytes: usize,
@@ -88,10 +76,10 @@ pub struct Options {
     /// now. No more of them have a file descriptor, and fewer where the process has few: [`StdFs`](crate::StdFs) closes
     /// the least recently read, also those of a merge of any number of tables, and opens them again for their next read.
     pub max_open_files: usize,
-    /// Bytes of committed batches that are kept in memory for [`Engine::tail_from`](crate::Engine::tail_from). 0 keeps
-    /// none, and costs nothing. With any, the log of the latest flush is kept on disk until the next one, and an opening
-    /// offers what it recovered, so that a reader who is not far behind goes on in the next opening. (What the window has
-    /// from an earlier opening may take more memory than counted here: while a reader reads a log, the log is in memory.)
+    /// Bytes of logs that the leader keeps on disk when they are in tables, for [`Engine::tail_from`](crate::Engine::tail_from):
+    /// the newest, until they have as many bytes; so no more than these and one log. They stay over openings, so that a reader
+    /// who is not far behind goes on in the next one. No recovery replays them, and C++ LevelDB removes them when it opens the
+    /// directory. 0 keeps none, and gives no tails.
     pub tail_bytes: usize,
     /// Who is told of the engine's own events.
     pub listener: Option<Arc<dyn Listener>>,
@@ -111,12 +99,9 @@ impl Default for Options {
             zstd_that_leveldb_1_23_cannot_read: false,
             only_reads: false,
             bloom_bits_per_key: None,
-            regions: Arc::new(HeapRegions::default()),
             recovery: RecoveryMode::default(),
             foreign_logs: false,
-            recover_in_background: false,
             drop_floor: 0,
-            hold_drop_floor: false,
             block_cache_bytes: 8 << 20,
             max_open_files: MAX_OPEN_FILES,
             tail_bytes: 0,
@@ -167,9 +152,7 @@ impl fmt::Debug for Options {
             .field("bloom_bits_per_key", &self.bloom_bits_per_key)
             .field("recovery", &self.recovery)
             .field("foreign_logs", &self.foreign_logs)
-            .field("recover_in_background", &self.recover_in_background)
             .field("drop_floor", &self.drop_floor)
-            .field("hold_drop_floor", &self.hold_drop_floor)
             .field("block_cache_bytes", &self.block_cache_bytes)
             .field("max_open_files", &self.max_open_files)
             .field("tail_bytes", &self.tail_bytes)
@@ -203,7 +186,8 @@ pub trait Listener: Send + Sync {
 
     /// Whether the directory is still this opening's to write, asked before each step of that kind. `false` ends writing
     /// for good, and that step is not taken; a write that is in the log by then is answered with
-    /// [`ErrorKind::Poisoned`]. Asked for every group of writes: it should cost nanoseconds.
+    /// [`ErrorKind::Poisoned`]. For one of several members it [condemns](crate::Engine::condemn) the segment, and the
+    /// answer is [`ErrorKind::Condemned`]. Asked for every group of writes: it should cost nanoseconds.
     fn still_owner(&self, before: Before) -> bool {
         let _ = before;
         true
@@ -221,6 +205,14 @@ pub trait Listener: Send + Sync {
 
     /// Called once when writing has ended for good.
     fn poisoned(&self, error: &Error) {
+        let _ = error;
+    }
+
+    /// Called when this member's leading has failed for good: the manifest could not be written, or writing has ended. It is
+    /// the last that the leader's thread does: another thread has to call [`Engine::stop_leading`](crate::Engine::stop_leading)
+    /// before another member may lead. This member goes on committing and reading. Not called for an engine that was
+    /// [opened](crate::Engine::open) alone, whose writing ends instead.
+    fn leadership_ended(&self, error: &Error) {
         let _ = error;
     }
 }

@@ -1,15 +1,20 @@
-//! The lock and the word of [`snapshots`](crate::read::snapshots): the usual ones, or built with `--cfg loom` those of
+//! The lock and the words of what is run in models ([`snapshots`](crate::read::snapshots), [`control`](crate::base::control)): the usual ones, or built with `--cfg loom` those of
 //! [loom](https://docs.rs/loom), which tries every order in which threads can come to them.
 
 #[cfg(loom)]
-pub(crate) use modelled::{AtomicU64, Mutex};
+pub(crate) use modelled::{AtomicU64, Mutex, fence, yield_now};
 #[cfg(not(loom))]
-pub(crate) use {parking_lot::Mutex, std::sync::atomic::AtomicU64};
+pub(crate) use {
+    parking_lot::Mutex,
+    std::sync::atomic::{AtomicU64, fence},
+    std::thread::yield_now,
+};
 
 #[cfg(loom)]
 mod modelled {
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::AtomicU64;
+    pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+    pub(crate) use loom::thread::yield_now;
 
     /// A lock that does not poison, as the usual one.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

@@ -1,19 +1,21 @@
 //! Memtables for the write half: how large their regions are, and how operations get in.
 //!
-//! Promises: a memtable allocated for a demand holds that demand; all ordinary regions have one size, so that a source
-//! can hand them out again.
+//! Promises: a memtable prepared for a demand holds that demand; all ordinary regions have one size, so that their memory
+//! can be used again.
 //! Must not know: where the memory lives.
+
+use std::sync::Arc;
 
 use level_party_format::Sequence;
 use level_party_format::batch::Op;
-use level_party_format::key::{InternalComparator, ValueType};
-use level_party_memtable::{MemTableWriter, REGION_OVERHEAD};
+use level_party_format::key::ValueType;
+use level_party_memtable::{MemTableWriter, REGION_OVERHEAD, Region};
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::options::Options;
+use crate::base::member::Member;
 
-/// The largest region: offsets in it are 32 bits, and lengths are kept multiples of a page below that.
-const MAX_REGION: usize = u32::MAX as usize - 0xffff;
+/// The largest region: one fits into its place of a shared segment. It holds a batch of 512 MiB with its links.
+const MAX_REGION: usize = 1 << 30;
 
 /// The most that one write may need in a memtable, in bytes.
 pub(crate) const MAX_DEMAND: usize = MAX_REGION - REGION_OVERHEAD;
@@ -27,20 +29,16 @@ pub(crate) fn bytes_for<'a>(ops: impl Iterator<Item = Op<'a>>) -> usize {
     sizes.fold(0, usize::saturating_add)
 }
 
-/// An empty memtable with room for `write_buffer_size` bytes, or for `needed` if that is more.
-pub(crate) fn allocate(
-    options: &Options,
-    order: &InternalComparator,
+/// Memory for a region: for a memtable with room for `write_buffer_size` bytes, or for `needed` if that is more.
+pub(crate) fn prepare(
+    member: &Member,
+    counter: u32,
+    write_buffer_size: usize,
     needed: usize,
-    last_sequence: Sequence,
-) -> Result<MemTableWriter> {
-    let len = options.write_buffer_size.max(needed).min(MAX_DEMAND) + REGION_OVERHEAD;
-    let region = options.regions.allocate(len).map_err(|error| {
+) -> Result<Arc<dyn Region>> {
+    let len = write_buffer_size.max(needed).min(MAX_DEMAND) + REGION_OVERHEAD;
+    member.segment.prepare(counter, len).map_err(|error| {
         let message = format!("no memory for a memtable of {len} bytes: {error}");
-        Error::with_source(ErrorKind::Io, message, error)
-    })?;
-    MemTableWriter::create(region, order.clone(), last_sequence).map_err(|error| {
-        let message = format!("the memory given for a memtable can't be used: {error}");
         Error::with_source(ErrorKind::Io, message, error)
     })
 }

@@ -1,34 +1,40 @@
 //! [`Shared`]: what the engine's handles, the committing caller and the background thread share, and how they wait for each
 //! other.
 //!
-//! Promises: reads share no lock with writers; the view and the list of work change together, under one lock; each step
+//! Promises: reads share no lock with writers; a version is published and the list of work changed under one lock; each step
 //! that was done or failed, and the close, wake all who wait.
 //! Must not know: how groups are committed, or how tables are written or compacted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use level_party_format::Sequence;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::base::bell::Bell;
+use crate::base::control::{BellKind, CondemnReason, LeaderStep as Step, Leading, VersionRecord};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::fs::Fs;
-use crate::base::health::{Health, closed};
+use crate::base::health::{Health, condemned, not_leading};
+use crate::base::member::Member;
 use crate::base::metrics::Metrics;
+use crate::base::next_file::NextFile;
 use crate::base::options::Options;
-use crate::commit::work::{Failures, Manual, State, Step};
-use crate::follow::tail::Window;
+use crate::base::steps::step;
+use crate::base::waiting::{Patience, WaitedFor};
+use crate::commit::sync::{Attempt, Owed, Syncs, not_durable};
+use crate::commit::work::{Failures, Manual, State};
+use crate::follow::tail::Tails;
+use crate::follow::views::{OpenVersion, Views};
 use crate::read::files::Tables;
 use crate::read::snapshots::Snapshots;
 use crate::read::version::Version;
-use crate::read::view::View;
 
 /// The longest that one group waits for the compaction when level 0 grows. As long as LevelDB sleeps; but the wait ends
 /// with the first progress.
 const SLOWDOWN: Duration = Duration::from_millis(1);
+/// The longest sleep of one who waits for progress: a ring may have been lost with a member that died.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// How often a caller that waits for a compaction is asked whether to go on.
 const GO_ON_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,77 +45,87 @@ pub(crate) struct Shared {
     pub(crate) tables: Arc<Tables>,
     pub(crate) health: Arc<Health>,
     pub(crate) snapshots: Arc<Snapshots>,
-    /// What reads read from. Replaced only under `state`.
-    pub(crate) view: ArcSwap<View>,
+    pub(crate) member: Arc<Member>,
+    pub(crate) syncs: Syncs,
+    /// What reads read from.
+    pub(crate) views: Arc<Views>,
     pub(crate) state: Mutex<State>,
     /// Wakes the background thread.
     pub(crate) bell: Arc<Bell>,
-    /// Signalled when the background thread got on, or failed to.
-    pub(crate) progress: Condvar,
     pub(crate) metrics: Metrics,
-    /// The newest committed batches, for those who follow.
-    pub(crate) window: Arc<Window>,
-    /// What is in logs below this one was recovered.
-    pub(crate) first_log: u64,
-    pub(crate) next_file: Arc<AtomicU64>,
-    pub(crate) log_number: AtomicU64,
-    pub(crate) level_zero: AtomicUsize,
-    pub(crate) flush_wanted: AtomicBool,
+    /// For those who follow what is committed.
+    pub(crate) tails: Arc<Tails>,
+}
+
+/// How often the leader had failed when somebody began to wait for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Before {
+    here: Failures,
+    anywhere: u64,
 }
 
 impl Shared {
     pub(crate) fn last_sequence(&self) -> Sequence {
-        self.view.load().last_sequence()
+        self.member.control.last_sequence()
     }
 
-    /// A file number that no file had.
-    pub(crate) fn next_file_number(&self) -> u64 {
-        self.next_file.fetch_add(1, Ordering::SeqCst)
+    /// The numbers of files.
+    pub(crate) fn next_file(&self) -> NextFile {
+        self.member.control.next_file()
     }
 
-    pub(crate) fn next_file(&self) -> &Arc<AtomicU64> {
-        &self.next_file
+    /// What was published with the version that is read now.
+    ///
+    /// # Errors
+    /// As [`Member::current_version`].
+    pub(crate) fn version_record(&self) -> Result<VersionRecord> {
+        self.member.current_version().map(|(_, record)| record)
     }
 
     /// Logs below this number are in synced tables.
-    pub(crate) fn log_number(&self) -> u64 {
-        self.log_number.load(Ordering::SeqCst)
+    pub(crate) fn log_number(&self) -> Result<u64> {
+        self.version_record().map(|record| record.log_number)
     }
 
     pub(crate) fn level_zero_files(&self) -> usize {
-        self.level_zero.load(Ordering::Relaxed)
+        self.member.control.level_zero()
     }
 
-    /// Whether a memtable was frozen since the background thread last looked.
-    pub(crate) fn flush_wanted(&self) -> bool {
-        self.flush_wanted.load(Ordering::Relaxed)
+    /// Memtables that wait for their flush.
+    pub(crate) fn frozen_count(&self) -> Result<usize> {
+        self.member.frozen_count().map(|count| count as usize)
     }
 
-    pub(crate) fn clear_flush_wanted(&self) {
-        self.flush_wanted.store(false, Ordering::Relaxed);
+    /// Ends the use of this segment by all members: they are to open the directory anew (X1).
+    pub(crate) fn condemn(&self, reason: CondemnReason) -> Error {
+        self.member.control.condemn(reason);
+        self.bell.ring();
+        self.tell_progress();
+        condemned(reason)
     }
 
-    /// Makes `version` what reads read from, without the memtables that it has as tables now.
-    pub(crate) fn install(&self, version: &Arc<Version>, log_number: Option<u64>) {
-        let mut state = self.state.lock();
-        if let Some(log_number) = log_number {
-            state.unfreeze();
-            self.log_number.store(log_number, Ordering::SeqCst);
-        }
-        let mem = self.view.load().mem.clone();
-        let view = View::new(mem, state.frozen_newest_first(), Arc::clone(version));
-        self.level_zero
-            .store(version.level(0).len(), Ordering::Relaxed);
-        let old = self.view.swap(Arc::new(view));
+    /// Makes `version` what reads read from. The record's counter is set here.
+    pub(crate) fn install(&self, leading: &Leading, version: &Arc<Version>, record: VersionRecord) {
+        let state = self.state.lock();
+        let counter = leading.next_counter();
+        self.views.expect(OpenVersion {
+            counter,
+            version: Arc::clone(version),
+        });
+        leading.publish(&VersionRecord { counter, ..record });
+        let renewed = self.views.renew();
         drop(state);
-        drop(old);
-        self.progress.notify_all();
+        self.syncs.logs.forget_below(record.log_number);
+        if renewed.is_err() {
+            // It has all files of its own version open.
+            self.condemn(CondemnReason::Damaged);
+        }
+        self.tell_progress();
     }
 
-    /// Tells the background thread that there is something to do, or to try again.
+    /// Tells the leader that there is something to do, or to try again.
     pub(crate) fn call_background(&self) {
-        self.flush_wanted.store(true, Ordering::Relaxed);
-        self.state.lock().call();
+        self.member.control.call();
         self.bell.ring();
     }
 
@@ -118,28 +134,67 @@ impl Shared {
         &self.bell
     }
 
-    /// Records how the background thread fared, and wakes those who wait for it.
+    /// Records how the leader's thread fared, and wakes those who wait for it.
     pub(crate) fn report(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
-        self.progress.notify_all();
+        self.tell_progress();
     }
 
-    /// Records how the flush of the oldest memtable went, or of what was recovered.
-    pub(crate) fn flushed(&self, result: Result<(), &Error>) {
-        self.report(|state| state.flushed(result));
+    /// Records how the flush of the oldest memtable went.
+    pub(crate) fn flushed(&self, leading: &Leading, result: Result<(), &Error>) {
+        self.report(|state| {
+            state.flushed(result);
+            leading.fared(Step::Flush, result.map_err(Error::kind));
+        });
     }
 
-    fn check_writable(&self) -> Result<()> {
+    /// Records how a compaction went that was needed.
+    pub(crate) fn compacted(&self, leading: &Leading, result: Result<()>) {
+        self.report(|state| {
+            let kind = result.as_ref().map(|_| ()).map_err(|error| error.kind());
+            leading.fared(Step::Compaction, kind);
+            state.compacted(result);
+        });
+    }
+
+    /// The leader's thread does no more, for the reason that `health`, that of its leadership, has.
+    pub(crate) fn end_leading(&self, health: &Health) {
+        self.state.lock().end_leading(&health.why_ended());
+        self.tell_progress();
+    }
+
+    /// Wakes those who wait for the background thread to get on, in all members.
+    pub(crate) fn tell_progress(&self) {
+        let Member { control, peers, .. } = self.member.as_ref();
+        if let Some(word) = control.ring(BellKind::Progress) {
+            step!(peers, Wake);
+            peers.wake_all(word);
+        }
+    }
+
+    /// Before one looks whether what one waits for is there: progress from now on ends the wait that gets the answer.
+    fn listen(&self) -> u32 {
+        self.member.control.announce_sleep_at(BellKind::Progress).1
+    }
+
+    fn rest(&self, heard: u32, at_most: Duration) {
+        let (word, _) = self.member.control.bell(BellKind::Progress);
+        self.member.peers.sleep(word, heard, at_most);
+    }
+
+    /// Fails if nothing can be written any more.
+    pub(crate) fn check_writable(&self) -> Result<()> {
         self.health.check_open()?;
         self.health.check()
     }
 
     /// Waits for one step of the background's progress, for a short time at most.
     pub(crate) fn slow_down(&self) {
-        let mut state = self.state.lock();
-        if self.check_writable().is_ok() && state.error().is_none() {
+        let heard = self.listen();
+        let failed = self.state.lock().error().is_some();
+        if self.check_writable().is_ok() && !failed {
             let since = Instant::now();
-            self.progress.wait_for(&mut state, SLOWDOWN);
+            self.rest(heard, SLOWDOWN);
             self.metrics.stalled(since);
         }
     }
@@ -148,98 +203,175 @@ impl Shared {
     /// and the tables on level 0.
     ///
     /// # Errors
-    /// What keeps the background thread from what is missing, after it was asked to try once more.
+    /// What keeps the leader from what is missing, after it was asked to try once more; `Timeout`.
     pub(crate) fn wait_for_room(
         &self,
+        patience: Patience,
         missing: impl Fn(usize, usize) -> Option<Step>,
     ) -> Result<()> {
-        let mut state = self.state.lock();
-        let failures = state.failures();
+        let before = self.failures();
         let mut since = None;
         loop {
+            let heard = self.listen();
             self.check_writable()?;
             if let Some(since) = since.take() {
                 self.metrics.stalled(since);
             }
-            let Some(step) = missing(state.frozen_count(), self.level_zero_files()) else {
+            let Some(step) = missing(self.frozen_count()?, self.level_zero_files()) else {
                 return Ok(());
             };
             since = Some(Instant::now());
-            self.wait_for_progress(&mut state, failures, step)?;
+            self.wait_for_progress(heard, before, step, patience)?;
         }
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        self.log_number() >= self.first_log
-    }
-
-    /// Waits until nothing is left to be settled: what was recovered is in synced tables.
-    pub(crate) fn settled(&self) -> Result<()> {
-        if self.is_settled() {
-            return Ok(());
+    /// How often the leader has failed.
+    pub(crate) fn failures(&self) -> Before {
+        Before {
+            here: self.state.lock().failures(),
+            anywhere: self.member.control.failures(),
         }
-        self.wait_until_flushed(self.first_log)
     }
 
-    pub(crate) fn wait_until_flushed(&self, log_number: u64) -> Result<()> {
-        let mut state = self.state.lock();
-        let failures = state.failures();
+    /// Makes a commit durable that is published: by syncs, or where one failed by its table, for which `leave` has the region
+    /// written no more.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`]; [`ErrorKind::Condemned`]; [`ErrorKind::NotDurable`]: it is not known to be durable.
+    pub(crate) fn make_durable(
+        &self,
+        owed: Owed,
+        patience: Patience,
+        leave: &dyn Fn(u32) -> Result<()>,
+    ) -> Result<()> {
+        let by_table = |region| {
+            // It may fail before it is waited for.
+            let before = self.failures();
+            leave(region)?;
+            self.wait_until_in_tables(region, before, patience)
+        };
         loop {
-            if self.log_number() >= log_number {
+            let done = match self.syncs.attempt(owed, patience) {
+                Ok(Attempt::Durable) => return Ok(()),
+                Ok(Attempt::ByTable(region)) => by_table(region),
+                Err(error) => Err(error),
+            };
+            done.map_err(|error| match error.kind() {
+                ErrorKind::Timeout | ErrorKind::Condemned => error,
+                _ => not_durable(error),
+            })?;
+        }
+    }
+
+    /// Makes the log of a region durable that was cut when the region was left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`]; what keeps it from being synced, or its region from being flushed.
+    pub(crate) fn complete_log(&self, region: u32, patience: Patience) -> Result<()> {
+        if matches!(patience, Patience::None) {
+            return Err(Error::timed_out(WaitedFor::Room));
+        }
+        let before = self.failures();
+        match self.syncs.complete(region, patience) {
+            Ok(Attempt::Durable) => Ok(()),
+            Err(error) if !self.member.control.region(region).is_failed() => Err(error),
+            Ok(Attempt::ByTable(_)) | Err(_) => self.wait_until_in_tables(region, before, patience),
+        }
+    }
+
+    /// Waits until this region is in synced tables, or the leader failed since `before`.
+    fn wait_until_in_tables(&self, region: u32, before: Before, patience: Patience) -> Result<()> {
+        let is_flushed =
+            |version: &VersionRecord| version.flushed.wrapping_sub(region).cast_signed() >= 0;
+        self.wait_until(is_flushed, before, patience)
+    }
+
+    /// Waits until logs below this number are in synced tables, or the leader failed since `before`.
+    pub(crate) fn wait_until_flushed(
+        &self,
+        log_number: u64,
+        before: Before,
+        patience: Patience,
+    ) -> Result<()> {
+        let is_flushed = |version: &VersionRecord| version.log_number >= log_number;
+        self.wait_until(is_flushed, before, patience)
+    }
+
+    fn wait_until(
+        &self,
+        is_flushed: impl Fn(&VersionRecord) -> bool,
+        before: Before,
+        patience: Patience,
+    ) -> Result<()> {
+        loop {
+            let heard = self.listen();
+            if is_flushed(&self.version_record()?) {
                 return Ok(());
             }
             self.check_writable()?;
-            self.wait_for_progress(&mut state, failures, Step::Flush)?;
+            self.wait_for_progress(heard, before, Step::Flush, patience)?;
         }
     }
 
-    /// Asks the background thread to go on, also while it compacts, and waits for it; fails if this step has failed since
-    /// `failures` were counted.
+    /// Asks the leader to go on, also while it compacts, and waits for it; fails if this step has failed since.
     fn wait_for_progress(
         &self,
-        state: &mut parking_lot::MutexGuard<'_, State>,
-        failures: Failures,
+        heard: u32,
+        before: Before,
         step: Step,
+        patience: Patience,
     ) -> Result<()> {
-        if let Some(error) = state.failed_since(failures, step) {
+        let state = self.state.lock();
+        if let Some(error) = state.failed_since(before.here, step) {
             return Err(error.clone());
         }
-        state.call();
-        if step == Step::Flush {
-            self.flush_wanted.store(true, Ordering::Relaxed);
+        drop(state);
+        let control = &self.member.control;
+        if let Some(kind) = control.failed_since(before.anywhere, step) {
+            let message = "the leading process can't make room: its tables can't be written";
+            return Err(Error::new(kind, message));
         }
-        self.bell.ring();
-        self.progress.wait(state);
+        control.call();
+        self.bell.ring_surely();
+        let Some(wait) = patience.sleep(LONGEST_WAIT) else {
+            return Err(Error::timed_out(WaitedFor::Room));
+        };
+        self.rest(heard, wait);
         Ok(())
     }
 
     pub(crate) fn compact(&self, manual: Arc<Manual>, go_on: &dyn Fn() -> bool) -> Result<()> {
-        let mut state = self.state.lock();
-        self.check_writable()?;
-        state.request(Arc::clone(&manual));
-        self.bell.ring();
+        {
+            // Whoever ends the work of the leader's thread refuses what is requested before, under this lock.
+            let mut state = self.state.lock();
+            self.check_writable()?;
+            if !state.leads() {
+                return Err(not_leading());
+            }
+            state.request(Arc::clone(&manual));
+        }
+        self.call_background();
         loop {
+            let heard = self.listen();
             if let Some(result) = manual.result() {
                 return result;
             }
             if !go_on() {
                 manual.withdraw();
-                let message = "the compaction was withdrawn by its caller";
-                return Err(Error::new(ErrorKind::Cancelled, message));
+                return Err(withdrawn());
             }
-            self.progress.wait_for(&mut state, GO_ON_PAUSE);
+            self.rest(heard, GO_ON_PAUSE);
         }
-    }
-
-    /// Answers everyone who waits for a compaction that will not come.
-    pub(crate) fn refuse_manual(&self, state: &mut State) {
-        let error = self.health.poisoned().unwrap_or_else(closed);
-        state.refuse(&error);
-        self.progress.notify_all();
     }
 
     pub(crate) fn background_error(&self) -> Option<Error> {
         let poisoned = self.health.poisoned();
         poisoned.or_else(|| self.state.lock().error().cloned())
     }
+}
+
+/// The answer of a compaction whose caller does not want it any more.
+pub(crate) fn withdrawn() -> Error {
+    let message = "the compaction was withdrawn by its caller";
+    Error::new(ErrorKind::Cancelled, message)
 }

@@ -1,50 +1,50 @@
-//! [`Wal`]: one write-ahead log, appended to only by the engine that created it.
+//! [`Wal`]: one write-ahead log, open for writing at the offsets that the region's header says.
 //!
-//! Promises: one plain write for each record; a sync is acknowledged only when the file's name is durable too. After a
-//! failed append or sync every later one fails with the same error, and the file is not touched again.
-//! Must not know: batches, sequences, or other logs.
+//! Promises: one plain write for each record, and none beyond what a file may be long.
+//! Must not know: batches, sequences, other logs, who else writes this one, or who syncs it.
 
+use std::io;
+
+use std::sync::Arc;
+
+#[cfg(test)]
 use level_party_format::filename;
-use level_party_format::log::LogWriter;
+use level_party_format::log::{self, LogWriter};
 
 use crate::base::error::{Error, Result};
-use crate::base::fs::{Fs, WriteFile};
+use crate::base::fs::Fs;
+use crate::commit::logs::OpenLog;
 
 /// Bytes of the record buffer that are kept from one record to the next.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// One write-ahead log (LevelDB `doc/log_format.md`), open for appending.
+/// One write-ahead log (LevelDB `doc/log_format.md`), open for writing.
 pub(crate) struct Wal {
-    number: u64,
-    name: String,
-    file: Box<dyn WriteFile>,
-    writer: LogWriter,
-    buffer: Vec<u8>,
-    /// Bytes were appended since the last sync.
-    dirty: bool,
-    /// The directory was synced since the file was created.
-    linked: bool,
-    /// The first append or sync that failed.
-    failed: Option<Error>,
+    log: Arc<OpenLog>,
+    /// What was appended by [`Wal::append`].
+    end: u64,
+    /// The record that is written next, as it lies in the file.
+    record: Vec<u8>,
+    /// A record that was answered and not written.
+    #[cfg(test)]
+    late: Option<(u64, Vec<u8>)>,
 }
 
 impl Wal {
-    /// Creates the log with this number, which no file had before: one that a successor made meanwhile is not touched.
+    /// Creates the log with this number, which no file had before.
     pub(crate) fn create(fs: &dyn Fs, number: u64) -> Result<Wal> {
-        let name = filename::log(number);
-        let file = fs
-            .create_new(&name)
-            .map_err(|error| Error::io("create", &name, error))?;
-        Ok(Wal {
-            number,
-            name,
-            file,
-            writer: LogWriter::new(),
-            buffer: Vec::new(),
-            dirty: false,
-            linked: false,
-            failed: None,
-        })
+        Ok(Wal::over(OpenLog::create(fs, number)?))
+    }
+
+    /// Writes a log that is open.
+    pub(crate) fn over(log: Arc<OpenLog>) -> Wal {
+        Wal {
+            log,
+            end: 0,
+            record: Vec::new(),
+            #[cfg(test)]
+            late: None,
+        }
     }
 
     /// What must never be done: goes on in the last log there is, behind whatever is its tail.
@@ -54,90 +54,100 @@ impl Wal {
             Some((filename::FileKind::Log, number)) => Some(number),
             _ => None,
         });
-        let Some(number) = numbers.max() else {
+        let Some(last) = numbers.max() else {
             return Ok(None);
         };
-        let (name, temp) = (filename::log(number), filename::temp(number));
-        let open = || {
-            let old = fs.read(&name)?;
-            let mut file = fs.create(&temp)?;
-            file.append(&old)?;
-            fs.rename(&temp, &name)?;
-            Ok((old.len() as u64, file))
-        };
-        let (len, file) = open().map_err(|error| Error::io("open", &name, error))?;
+        let log = OpenLog::open(fs, last)?;
+        let end = log.file.len();
+        let end = end.map_err(|error| Error::io("read", &log.name, error))?;
         Ok(Some(Wal {
-            number,
-            name,
-            file,
-            writer: LogWriter::new_at(len),
-            buffer: Vec::new(),
-            dirty: true,
-            linked: false,
-            failed: None,
+            end,
+            ..Wal::over(log)
         }))
     }
 
     /// The number in its name.
     pub(crate) fn number(&self) -> u64 {
-        self.number
+        self.log.number
     }
 
-    /// Appends one record with one write.
+    /// The file, which others may sync meanwhile.
+    pub(crate) fn log(&self) -> &Arc<OpenLog> {
+        &self.log
+    }
+
+    /// Behind what an opening appended.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Appends one record, before any member has the log.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
-        self.once_failed(|wal| wal.append_record(payload))
-    }
-
-    fn append_record(&mut self, payload: &[u8]) -> Result<()> {
-        if planted!(AnswerBeforeAppend) && !self.buffer.is_empty() {
-            // What the buffer holds was answered already.
-            let late = std::mem::take(&mut self.buffer);
-            self.writer.add_record(payload, &mut self.buffer);
-            let appended = self.file.append(&late);
-            return appended.map_err(|error| Error::io("append to", &self.name, error));
-        }
-        self.buffer.clear();
-        self.writer.add_record(payload, &mut self.buffer);
-        self.dirty = true;
-        if planted!(AnswerBeforeAppend) {
-            return Ok(());
-        }
-        let appended = self.file.append(&self.buffer);
-        if self.buffer.capacity() > KEPT_BUFFER {
-            self.buffer = Vec::new();
-        }
-        appended.map_err(|error| Error::io("append to", &self.name, error))
-    }
-
-    /// Makes every record durable, and before the first time the name too.
-    pub(crate) fn sync(&mut self, fs: &dyn Fs) -> Result<()> {
-        self.once_failed(|wal| wal.sync_records(fs))
-    }
-
-    fn sync_records(&mut self, fs: &dyn Fs) -> Result<()> {
-        if !self.linked {
-            fs.sync_dir()
-                .map_err(|error| Error::io("sync the directory of", &self.name, error))?;
-            self.linked = true;
-        }
-        if self.dirty {
-            self.file
-                .sync()
-                .map_err(|error| Error::io("sync", &self.name, error))?;
-            self.dirty = false;
-        }
+        let start = self.end;
+        let len = self.frame(payload, start);
+        self.write(start)?;
+        self.end += len;
         Ok(())
     }
 
-    fn once_failed(&mut self, act: impl FnOnce(&mut Wal) -> Result<()>) -> Result<()> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        act(self).inspect_err(|error| self.failed = Some(error.clone()))
+    /// Whether it may become as long as there is room for.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.log.longest == u64::MAX
     }
 
-    /// The owner has synced the directory after the creation.
-    pub(crate) fn set_linked(&mut self) {
-        self.linked = true;
+    /// Whether a batch of this many bytes may come behind `end`. Into an empty log any may: no other has more room.
+    pub(crate) fn has_room(&self, end: u64, batch: usize) -> bool {
+        let headers = (batch / log::BLOCK_LEN + 2).saturating_mul(log::HEADER_LEN);
+        // A log's last bytes in a block are left out where no header fits.
+        let record = batch.saturating_add(headers + log::HEADER_LEN);
+        end == 0 || end.saturating_add(record as u64) <= self.log.longest
+    }
+
+    /// Makes a record of a payload as it will lie at this offset. Gives its length.
+    pub(crate) fn frame(&mut self, payload: &[u8], start: u64) -> u64 {
+        self.record.clear();
+        LogWriter::new_at(start).add_record(payload, &mut self.record);
+        self.record.len() as u64
+    }
+
+    /// Writes the record at the offset that it was made for, with one write. After an error a part of it may be there.
+    pub(crate) fn write(&mut self, start: u64) -> Result<()> {
+        #[cfg(test)]
+        if planted!(AnswerBeforeAppend) {
+            let record = (start, std::mem::take(&mut self.record));
+            let late = self.late.replace(record);
+            return late.map_or(Ok(()), |(start, bytes)| self.write_at(&bytes, start));
+        }
+        let record = std::mem::take(&mut self.record);
+        let written = self.write_at(&record, start);
+        if record.capacity() <= KEPT_BUFFER {
+            self.record = record;
+        }
+        written
+    }
+
+    fn write_at(&self, bytes: &[u8], start: u64) -> Result<()> {
+        // The system would end the process for a write beyond (SIGXFSZ).
+        let fits = start.saturating_add(bytes.len() as u64) <= self.log.longest;
+        let written = match fits {
+            true => self.log.file.write_at(bytes, start),
+            false => Err(io::ErrorKind::FileTooLarge.into()),
+        };
+        written.map_err(|error| Error::io("append to", &self.log.name, error))
+    }
+
+    /// Cuts off what lies behind this offset.
+    pub(crate) fn cut(&self, end: u64) -> Result<()> {
+        let cut = self.log.file.set_len(end);
+        cut.map_err(|error| Error::io("cut", &self.log.name, error))
+    }
+
+    /// Removes the file.
+    pub(crate) fn remove(self, fs: &dyn Fs) -> Result<()> {
+        let name = self.log.name.clone();
+        // Closed first.
+        drop(self);
+        fs.remove(&name)
+            .map_err(|error| Error::io("remove", &name, error))
     }
 }

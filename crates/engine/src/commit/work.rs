@@ -1,42 +1,15 @@
 //! [`State`]: what the background thread is to do, and how it fared.
 //!
 //! Promises: what is frozen becomes tables oldest first; a caller that waits for a step is told of failures of that step
-//! alone.
+//! alone; nothing is asked of a thread that is not there.
 //! Must not know: how a step is done, or who does it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use level_party_memtable::MemTable;
-
+use crate::base::control::LeaderStep as Step;
 use crate::base::error::{Error, Result};
-use crate::read::run::Run;
-use crate::read::view;
-
-/// A full memtable on its way to a table.
-#[derive(Clone)]
-pub(crate) struct Frozen {
-    pub(crate) mem: MemTable,
-    /// The log that has its entries.
-    pub(crate) log_number: u64,
-}
-
-/// What was recovered, on its way to a table.
-pub(crate) struct Recovered {
-    pub(crate) run: Arc<Run>,
-    /// The logs that it came from, in order.
-    pub(crate) logs: Vec<u64>,
-}
-
-/// What somebody may wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The oldest memtable becomes a table.
-    Flush,
-    /// Level 0 has fewer tables.
-    Compaction,
-}
 
 /// How often each step has failed.
 #[derive(Clone, Copy, Default)]
@@ -45,13 +18,8 @@ pub(crate) struct Failures {
     compaction: u64,
 }
 
-/// What the background thread is to do, and how it fared. Guarded by one lock with the replacing of the view.
+/// What the background thread is to do, and how it fared. Guarded by one lock with the publication of a version.
 pub(crate) struct State {
-    /// Older than all that is frozen.
-    recovered: Option<Recovered>,
-    /// Oldest first.
-    frozen: VecDeque<Frozen>,
-    active_log: u64,
     manual: VecDeque<Arc<Manual>>,
     flush_error: Option<Error>,
     compaction_error: Option<Error>,
@@ -59,89 +27,51 @@ pub(crate) struct State {
     damage: Option<Error>,
     /// How often each step has failed.
     failures: Failures,
-    /// Somebody needs what failed.
-    called: bool,
+    /// This process has a thread that does all this.
+    leads: bool,
 }
 
 impl State {
-    pub(crate) fn new(recovered: Option<Recovered>, active_log: u64) -> State {
+    pub(crate) fn new() -> State {
         State {
-            // Nobody has to wait for the settling until somebody says so.
-            called: recovered.is_none(),
-            recovered,
-            frozen: VecDeque::new(),
-            active_log,
             manual: VecDeque::new(),
             flush_error: None,
             compaction_error: None,
             damage: None,
             failures: Failures::default(),
+            leads: false,
         }
     }
 
-    /// A memtable is full; what follows it goes to the log `active_log`.
-    pub(crate) fn freeze(&mut self, frozen: Frozen, active_log: u64) {
-        self.frozen.push_back(frozen);
-        self.active_log = active_log;
+    /// The thread begins its work.
+    pub(crate) fn begin_leading(&mut self) {
+        self.leads = true;
+        self.flush_error = None;
+        self.compaction_error = None;
+        self.damage = None;
     }
 
-    /// The oldest of what is no table yet is one.
-    pub(crate) fn unfreeze(&mut self) {
-        if self.recovered.take().is_none() {
-            self.frozen.pop_front();
+    /// Whether the thread does its work.
+    pub(crate) fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// It does no more. Whoever waits is told why.
+    pub(crate) fn end_leading(&mut self, why: &Error) {
+        self.leads = false;
+        for manual in self.manual.drain(..) {
+            manual.answer(Err(why.clone()));
         }
     }
 
-    /// The logs whose entries are in no table yet, oldest first.
-    pub(crate) fn log_numbers(&self) -> impl Iterator<Item = u64> {
-        let recovered = self.recovered.iter().flat_map(|recovered| &recovered.logs);
-        let frozen = self.frozen.iter().map(|frozen| frozen.log_number);
-        recovered.copied().chain(frozen).chain([self.active_log])
-    }
-
-    pub(crate) fn frozen_count(&self) -> usize {
-        usize::from(self.recovered.is_some()) + self.frozen.len()
-    }
-
-    pub(crate) fn frozen_newest_first(&self) -> Vec<view::Frozen> {
-        let frozen = self.frozen.iter().rev();
-        let recovered = self.recovered.iter();
-        frozen
-            .map(|frozen| view::Frozen::Mem(frozen.mem.clone()))
-            .chain(recovered.map(|recovered| view::Frozen::Run(Arc::clone(&recovered.run))))
-            .collect()
-    }
-
-    /// The oldest frozen memtable, and the log that holds what follows it.
-    pub(crate) fn oldest_frozen(&self) -> Option<(Frozen, u64)> {
-        let oldest = self.frozen.front()?.clone();
-        let next = self.frozen.get(1);
-        Some((oldest, next.map_or(self.active_log, |next| next.log_number)))
-    }
-
-    /// Whether a frozen memtable is to be flushed. After a failure it is only if somebody called: then `retry`.
+    /// Whether a frozen memtable may be flushed. After a failure it is only if somebody called: then `retry`.
     pub(crate) fn may_flush(&self, retry: bool) -> bool {
-        !self.frozen.is_empty() && (retry || self.flush_error.is_none())
+        retry || self.flush_error.is_none()
     }
 
     /// Whether a compaction may be begun that nobody has asked for.
     pub(crate) fn may_compact(&self, retry: bool) -> bool {
         retry || self.compaction_error.is_none()
-    }
-
-    /// The log that holds what follows the recovered ones.
-    pub(crate) fn first_log(&self) -> u64 {
-        let first = self.frozen.front();
-        first.map_or(self.active_log, |first| first.log_number)
-    }
-
-    /// Whether somebody has called since this was asked last.
-    pub(crate) fn take_call(&mut self) -> bool {
-        std::mem::take(&mut self.called)
-    }
-
-    pub(crate) fn call(&mut self) {
-        self.called = true;
     }
 
     pub(crate) fn flushed(&mut self, result: Result<(), &Error>) {
@@ -165,11 +95,6 @@ impl State {
 
     /// Why a step is not done, if it has failed since `before`: who waits for a flush is not told of a compaction.
     pub(crate) fn failed_since(&self, before: Failures, step: Step) -> Option<&Error> {
-        // No compaction begins before what was recovered is a table.
-        let step = match self.recovered {
-            Some(_) => Step::Flush,
-            None => step,
-        };
         let (failed, error) = match step {
             Step::Flush => (
                 self.failures.flush > before.flush,
@@ -196,7 +121,6 @@ impl State {
 
     pub(crate) fn request(&mut self, manual: Arc<Manual>) {
         self.manual.push_back(manual);
-        self.called = true;
     }
 
     /// The compaction that has been asked for first. It stays until it is answered.
@@ -208,12 +132,6 @@ impl State {
     pub(crate) fn answer(&mut self, result: Result<()>) {
         if let Some(manual) = self.manual.pop_front() {
             manual.answer(result);
-        }
-    }
-
-    pub(crate) fn refuse(&mut self, error: &Error) {
-        for manual in self.manual.drain(..) {
-            manual.answer(Err(error.clone()));
         }
     }
 }

@@ -1,34 +1,27 @@
-//! Writes: what a caller hands in, and the queue by which callers commit for each other.
+//! Writes: what a caller hands in, as an entry of the queue ([`queue`]), and what it gets back.
 //!
-//! Promises: entries take effect in the order in which they came; a caller that finds nobody committing commits by
-//! itself, with no hand-over to another thread; whoever commits takes the waiting entries along as one group, up to
-//! LevelDB's limits on its size.
-//! Must not know: how a group is committed ([`group`]), or what the hooks do.
-//!
-//! The right to commit is a value, the `Committer`: it lies in the queue when nobody commits, and is handed from
-//! the caller that is done to the one that has waited longest.
+//! Promises: what is beyond the limits is refused before it queues.
+//! Must not know: how entries wait, how a group is committed ([`group`]), or what the hooks do.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
+use std::time::Instant;
 
 use level_party_format::Sequence;
 use level_party_format::batch::{Op, WriteBatch};
-use parking_lot::Mutex;
 
 use crate::base::condition::{Condition, Expect, Untouched};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::key_range::KeyRange;
+use crate::base::waiting::WaitedFor;
 use crate::commit::memory;
-use crate::commit::shared::Shared;
 
 mod conditions;
 mod group;
+mod queue;
+mod room;
 
 use conditions::Refusal;
 pub(crate) use group::Committer;
+pub(crate) use queue::WriteQueue;
 
 /// The longest user key that is written, in bytes. Longer ones that are in a database are read. Keys are held whole in
 /// indexes, manifests and messages, where a larger one would cost many times its size.
@@ -36,14 +29,6 @@ pub const MAX_KEY_BYTES: usize = 16 << 20;
 /// The longest value that is written, in bytes: a block, a log record and a memtable, whose lengths have 32 bits, hold
 /// it with room to spare. Writing it takes about four times its size in memory (batch, record, memtable, block).
 pub const MAX_VALUE_BYTES: usize = 512 << 20;
-
-/// A group that is larger than this takes no further entry along.
-const MAX_GROUP: usize = 1 << 20;
-/// A small first entry waits for no more than this beside it.
-const SMALL_GROUP: usize = 128 << 10;
-/// How often a waiting caller looks before it sleeps: a few microseconds, as long as a group without sync takes, while
-/// being woken costs many times that.
-const SPINS: usize = 200;
 
 /// A batch, and how it is to be committed.
 ///
@@ -60,6 +45,8 @@ pub struct Write {
     pub batch: WriteBatch,
     /// The answer waits until this write and all before it survive a loss of power.
     pub sync: bool,
+    /// When the write is given up if its turn has not come; see [`Write::deadline`].
+    pub deadline: Option<Instant>,
     /// Who is told of the steps of the commit.
     pub hook: Option<Box<dyn CommitHook>>,
     /// What must be true for the batch to be applied, all of it; see [`Write::condition`].
@@ -74,6 +61,7 @@ impl Write {
         Write {
             batch,
             sync: false,
+            deadline: None,
             hook: None,
             conditions: Vec::new(),
             untouched: Vec::new(),
@@ -83,6 +71,22 @@ impl Write {
     /// Sets [`Write::sync`].
     pub fn sync(mut self, sync: bool) -> Write {
         self.sync = sync;
+        self
+    }
+
+    /// Sets [`Write::deadline`]: if the write still waits then, for earlier writes of this process, for another member that
+    /// commits, or for room, it is answered with [`ErrorKind::Timeout`] and has no effect. What has begun by then is not
+    /// broken off, as its append to the log and its sync. If its sync would have to wait longer, the write is applied, and the
+    /// answer is [`ErrorKind::NotDurable`].
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use level_party_engine::{Write, WriteBatch};
+    /// let write = Write::new(WriteBatch::new()).deadline(Instant::now() + Duration::from_secs(5));
+    /// assert!(write.deadline.is_some());
+    /// ```
+    pub fn deadline(mut self, deadline: Instant) -> Write {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -152,15 +156,20 @@ impl Write {
 /// Is told of the steps of one write's commit, by whichever thread commits. It must be quick, and must not call the
 /// engine: the other writers wait.
 pub trait CommitHook: Send {
-    /// Whether the write is still wanted. `false` drops it from the group: it has no effect, and its answer is
-    /// [`ErrorKind::Cancelled`]. After `true` it can fail, but not be cancelled.
+    /// Whether the write is still wanted, asked when nobody has to be waited for any more. `false` drops it from the group:
+    /// it has no effect, and its answer is [`ErrorKind::Cancelled`]. After `true` it can fail, but not be cancelled.
     fn claim(&mut self) -> bool;
 
     /// The sequence of the write's last operation (for an empty batch, of the operation before it). Nothing has been
     /// appended yet; the room for it has been made.
     fn assigned(&mut self, last_sequence: Sequence);
 
-    /// The write is done and published; its caller is answered next.
+    /// The append failed after [`CommitHook::assigned`] or [`CommitHook::refused`]: neither holds any more, and the sequence
+    /// is given to another write. The caller is answered next.
+    fn undone(&mut self) {}
+
+    /// The write is done and published, and durable if it asked for that; its caller is answered next. Never called for a
+    /// write that is [not known to be durable](ErrorKind::NotDurable).
     fn decided(&mut self, last_sequence: Sequence) {
         let _ = last_sequence;
     }
@@ -168,7 +177,7 @@ pub trait CommitHook: Send {
     /// The write is refused: a condition does not hold, or could not be read. `at` is the last sequence of the state it
     /// was judged against: of the write before it, which may be one of its own group. It comes before any later write of
     /// the group is assigned its sequence, and [`CommitHook::assigned`] never comes. If the group's append fails after
-    /// it, a refusal that rests on the group's own writes is answered as they are.
+    /// it, a refusal that rests on the group's own writes is answered as they are; it is told by [`CommitHook::undone`].
     fn refused(&mut self, error: &Error, at: Sequence) {
         let _ = error;
         self.decided(at);
@@ -180,7 +189,7 @@ pub trait CommitHook: Send {
 pub struct Outcome {
     /// As [`Engine::write`](crate::Engine::write) answers.
     pub result: Result<Sequence>,
-    /// It was assigned a sequence. If it was not, it failed without effect.
+    /// It was assigned a sequence, and kept it. If it was not, it failed without effect.
     pub assigned: bool,
     /// The write's batch, given back.
     pub batch: WriteBatch,
@@ -214,8 +223,13 @@ pub(crate) enum Job {
     Write(Pending),
     /// Writes, in order, in one group.
     Writes(Vec<Pending>),
-    /// Freeze the active memtable, if it has entries; the answer is the number of the log then in use.
-    Freeze(Option<Result<Sequence>>),
+    /// Have this region written no more, or the active one if it has entries, if that can be done until then; the answer is
+    /// the number of the log then in use.
+    Leave {
+        region: Option<u32>,
+        deadline: Option<Instant>,
+        answer: Option<Result<Sequence>>,
+    },
     /// The last entry: when it is answered, nothing is being committed, and nothing will be.
     Close(Option<Result<Sequence>>),
 }
@@ -246,7 +260,7 @@ impl Job {
         match self {
             Job::Write(pending) => std::slice::from_ref(pending),
             Job::Writes(writes) => writes,
-            Job::Freeze(_) | Job::Close(_) => &[],
+            Job::Leave { .. } | Job::Close(_) => &[],
         }
     }
 
@@ -254,14 +268,14 @@ impl Job {
         match self {
             Job::Write(pending) => std::slice::from_mut(pending),
             Job::Writes(writes) => writes,
-            Job::Freeze(_) | Job::Close(_) => &mut [],
+            Job::Leave { .. } | Job::Close(_) => &mut [],
         }
     }
 
     /// The answer of a single write, or of what is no write.
     pub(crate) fn into_answer(self) -> Result<Sequence> {
         match self {
-            Job::Write(Pending { answer, .. }) | Job::Freeze(answer) | Job::Close(answer) => {
+            Job::Write(Pending { answer, .. }) | Job::Leave { answer, .. } | Job::Close(answer) => {
                 answered(answer)
             }
             Job::Writes(_) => unreachable!("several writes have several answers"),
@@ -273,6 +287,41 @@ impl Job {
         match self {
             Job::Writes(writes) => writes.into_iter().map(|w| answered(w.answer)).collect(),
             single => vec![single.into_answer()],
+        }
+    }
+
+    /// Whether each of its writes has its answer.
+    fn is_answered(&self) -> bool {
+        match self {
+            Job::Leave { answer, .. } | Job::Close(answer) => answer.is_some(),
+            _ => self.pending().iter().all(|write| write.answer.is_some()),
+        }
+    }
+
+    /// When it is to be given up, or the first of its writes.
+    fn deadline(&self) -> Option<Instant> {
+        if let Job::Leave { deadline, .. } = self {
+            return *deadline;
+        }
+        let open = self.pending().iter().filter(|w| w.answer.is_none());
+        open.filter_map(|write| write.write.deadline).min()
+    }
+
+    /// Gives up its writes whose time is over, or all of it.
+    fn give_up(&mut self, waited_for: WaitedFor) {
+        let now = Instant::now();
+        if let Job::Leave {
+            deadline: Some(at),
+            answer,
+            ..
+        } = self
+            && *at <= now
+        {
+            *answer = Some(Err(Error::timed_out(waited_for)));
+        }
+        let open = self.pending_mut().iter_mut().filter(|w| w.answer.is_none());
+        for write in open.filter(|w| w.write.deadline.is_some_and(|at| at <= now)) {
+            write.answer = Some(Err(Error::timed_out(waited_for)));
         }
     }
 
@@ -330,262 +379,4 @@ fn beyond_limits(write: &Write, demand: usize) -> Option<String> {
     }
     (demand > memory::MAX_DEMAND)
         .then(|| format!("a batch of {size} bytes is more than a memtable can hold"))
-}
-
-/// Entries waiting to be committed.
-pub(crate) struct WriteQueue {
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
-    waiting: VecDeque<Arc<Ticket>>,
-    /// Invariant: if it is here, nobody commits and nobody waits.
-    idle: Option<Box<Committer>>,
-}
-
-/// A waiting caller.
-struct Ticket {
-    /// `slot` was changed by another: the caller need not wait any longer.
-    called: AtomicBool,
-    thread: Thread,
-    slot: Mutex<Slot>,
-}
-
-enum Slot {
-    /// Waiting.
-    Waiting(Job),
-    /// The caller is to commit its own entry, and what waits behind it.
-    Commit(Job, Box<Committer>),
-    /// Somebody committed the entry; it has its answers.
-    Done(Job),
-    /// Taken.
-    Empty,
-}
-
-impl WriteQueue {
-    pub(crate) fn new(committer: Committer) -> WriteQueue {
-        WriteQueue {
-            inner: Mutex::new(Inner {
-                waiting: VecDeque::new(),
-                idle: Some(Box::new(committer)),
-            }),
-        }
-    }
-
-    /// Puts an entry in the queue and returns once it is committed, by this thread or another, with its answers in it.
-    pub(crate) fn submit(&self, shared: &Shared, job: &mut Job) {
-        let mut inner = self.inner.lock();
-        if let Some(committer) = inner.idle.take() {
-            drop(inner);
-            return or_resume(self.commit(shared, std::slice::from_mut(job), committer));
-        }
-        let ticket = Arc::new(Ticket::new(std::mem::replace(job, Job::Writes(Vec::new()))));
-        inner.waiting.push_back(Arc::clone(&ticket));
-        drop(inner);
-        match ticket.wait() {
-            Slot::Commit(own, committer) => *job = self.commit_for_others(shared, own, committer),
-            Slot::Done(done) => *job = done,
-            Slot::Waiting(_) | Slot::Empty => unreachable!("a called ticket has an outcome"),
-        }
-    }
-
-    /// Whether somebody is committing.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.inner.lock().idle.is_none()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.inner.lock().waiting.len()
-    }
-
-    /// As [`WriteQueue::submit`] if nobody is committing; otherwise nothing happens, and it says so.
-    pub(crate) fn submit_at_once(&self, shared: &Shared, job: &mut Job) -> bool {
-        let Some(committer) = self.inner.lock().idle.take() else {
-            return false;
-        };
-        or_resume(self.commit(shared, std::slice::from_mut(job), committer));
-        true
-    }
-
-    /// Commits the entry of a caller that has waited, and what waits behind it. Gives that entry.
-    fn commit_for_others(&self, shared: &Shared, own: Job, committer: Box<Committer>) -> Job {
-        let mut group = vec![own];
-        let tickets = self.take_along(&mut group);
-        let committed = self.commit(shared, &mut group, committer);
-        let mut done = group.into_iter();
-        let own = done
-            .next()
-            .expect("the committing caller's entry is in its group");
-        for (ticket, job) in tickets.into_iter().zip(done) {
-            ticket.call(Slot::Done(job));
-        }
-        or_resume(committed);
-        own
-    }
-
-    /// Commits a group, and hands the right to commit over. An error is the panic of a hook; the group has its answers
-    /// then, too.
-    fn commit(
-        &self,
-        shared: &Shared,
-        group: &mut [Job],
-        mut committer: Box<Committer>,
-    ) -> thread::Result<()> {
-        let committed = catch_unwind(AssertUnwindSafe(|| committer.commit(shared, group)));
-        if committed.is_err() {
-            // What the group left behind is unknown, so nothing may follow it.
-            let error = Error::new(ErrorKind::Io, "panicked in the middle of a commit");
-            let poisoned = shared.health.poison(error);
-            group::fail(group, &poisoned);
-        }
-        self.hand_over(committer);
-        committed
-    }
-
-    /// Adds waiting entries to the group, as LevelDB's `BuildBatchGroup` does: a small write is not kept waiting by
-    /// much larger ones, nor one without sync by one with. Gives who waits for them.
-    fn take_along(&self, group: &mut Vec<Job>) -> Vec<Arc<Ticket>> {
-        let mut tickets = Vec::new();
-        let first = &group[0];
-        if !first.is_writes() {
-            return tickets;
-        }
-        let mut size = first.bytes();
-        let syncs = first.syncs();
-        let limit = if size <= SMALL_GROUP {
-            size + SMALL_GROUP
-        } else {
-            MAX_GROUP
-        };
-        let mut inner = self.inner.lock();
-        while let Some(ticket) = inner.waiting.front() {
-            let mut slot = ticket.slot.lock();
-            let Slot::Waiting(job) = &*slot else { break };
-            size += job.bytes();
-            if !job.is_writes() || size > limit || (job.syncs() && !syncs) {
-                break;
-            }
-            let Slot::Waiting(job) = std::mem::replace(&mut *slot, Slot::Empty) else {
-                break;
-            };
-            drop(slot);
-            tickets.extend(inner.waiting.pop_front());
-            group.push(job);
-        }
-        tickets
-    }
-
-    /// Gives the right to commit to the caller that has waited longest, or lays it down.
-    fn hand_over(&self, committer: Box<Committer>) {
-        let mut inner = self.inner.lock();
-        match inner.waiting.pop_front() {
-            None => inner.idle = Some(committer),
-            Some(next) => {
-                drop(inner);
-                let job = match std::mem::replace(&mut *next.slot.lock(), Slot::Empty) {
-                    Slot::Waiting(job) => job,
-                    _ => unreachable!("an entry in the queue waits"),
-                };
-                next.call(Slot::Commit(job, committer));
-            }
-        }
-    }
-}
-
-/// Goes on with the panic that a commit ended in.
-fn or_resume(committed: thread::Result<()>) {
-    if let Err(panic) = committed {
-        resume_unwind(panic);
-    }
-}
-
-impl Ticket {
-    fn new(job: Job) -> Ticket {
-        Ticket {
-            called: AtomicBool::new(false),
-            thread: thread::current(),
-            slot: Mutex::new(Slot::Waiting(job)),
-        }
-    }
-
-    fn call(&self, slot: Slot) {
-        *self.slot.lock() = slot;
-        self.called.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-
-    fn wait(&self) -> Slot {
-        for _ in 0..SPINS {
-            if self.called.load(Ordering::Acquire) {
-                break;
-            }
-            std::hint::spin_loop();
-        }
-        while !self.called.load(Ordering::Acquire) {
-            thread::park();
-        }
-        std::mem::replace(&mut *self.slot.lock(), Slot::Empty)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    use level_party_format::log::{LogItem, LogReader};
-
-    use super::*;
-    use crate::{Engine, Fs, MemFs, Options};
-
-    /// Says when its write's commit has begun, and holds it up there until it is told to go on.
-    struct Gate(Sender<()>, Receiver<()>);
-
-    impl CommitHook for Gate {
-        fn claim(&mut self) -> bool {
-            self.0.send(()).and(Ok(self.1.recv().is_ok())).is_ok()
-        }
-
-        fn assigned(&mut self, _last_sequence: Sequence) {}
-    }
-
-    fn put(key: &[u8]) -> Write {
-        let mut batch = WriteBatch::new();
-        batch.put(key, b"");
-        Write::new(batch)
-    }
-
-    #[test]
-    fn waiting_writers_go_to_the_log_as_one_group_in_the_order_in_which_they_came() {
-        let fs = MemFs::new();
-        let engine = Engine::open(Arc::new(fs.clone()), Options::default()).unwrap();
-        let (begun, is_begun) = channel();
-        let (go_on, may_go_on) = channel();
-        let waiting = || engine.waiting_writers();
-        std::thread::scope(|threads| {
-            let first = put(b"first").hook(Box::new(Gate(begun, may_go_on)));
-            threads.spawn(|| engine.write(first).unwrap());
-            is_begun.recv().unwrap();
-            for number in 0..20_u8 {
-                let engine = &engine;
-                threads.spawn(move || engine.write(put(&[number])).unwrap());
-                while waiting() <= usize::from(number) {
-                    std::thread::yield_now();
-                }
-            }
-            go_on.send(()).unwrap();
-        });
-        let log = fs.read("000003.log").unwrap();
-        let records: Vec<Vec<Vec<u8>>> = LogReader::new(&log)
-            .map(|item| match item {
-                LogItem::Record { payload, .. } => {
-                    let batch = level_party_format::batch::BatchRef::parse(&payload).unwrap();
-                    batch.iter().map(|op| op.key().to_vec()).collect()
-                }
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let in_order: Vec<Vec<u8>> = (0..20).map(|number| vec![number]).collect();
-        assert_eq!(records, [vec![b"first".to_vec()], in_order]);
-    }
 }

@@ -5,6 +5,7 @@ use level_party_format::Sequence;
 use super::Engine;
 use crate::base::error::Result;
 use crate::base::fs::Fs;
+use crate::base::health::not_leading;
 
 impl Engine {
     /// Copies the database as it is at this moment into another directory, which must exist and hold no database, and
@@ -12,7 +13,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) if the target has database files;
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed); or the system's error. Files made before an error stay in the
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed); [`ErrorKind::NotLeading`](crate::ErrorKind::NotLeading) for a member
+    /// that does not lead; or the system's error. Files made before an error stay in the
     /// target, without the one that makes a database of them.
     ///
     /// ```
@@ -44,6 +46,9 @@ impl Engine {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Sequence>> {
         self.shared.health.check_open()?;
+        if !self.is_leading() {
+            return Err(not_leading());
+        }
         let moment = self.shared.moment()?;
         let whole = moment.copy_to(self.shared.fs.as_ref(), target, go_on)?;
         Ok(whole.then_some(moment.last))

@@ -22,7 +22,7 @@ impl Engine {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed); what keeps a table at an end of the range from being opened.
     pub fn approximate_size(&self, range: &KeyRange) -> Result<u64> {
         self.shared.health.check_open()?;
-        let version = &self.view().version;
+        let version = &self.view()?.version;
         let (begin, end) = (&range.start, &range.end);
         let from = match begin {
             Bound::Unbounded => 0,
@@ -55,11 +55,11 @@ impl Engine {
                 .parse()
                 .ok()
                 .filter(|level| digits && *level < LEVELS)?;
-            return Some(self.view().version.level(level).len().to_string());
+            return Some(self.view().ok()?.version.level(level).len().to_string());
         }
         match name {
             "stats" => Some(stats_text(&self.stats())),
-            "sstables" => Some(tables_text(&self.view().version)),
+            "sstables" => Some(tables_text(&self.view().ok()?.version)),
             "approximate-memory-usage" => {
                 let stats = self.stats();
                 Some((stats.memtable_bytes + stats.block_cache_bytes).to_string())

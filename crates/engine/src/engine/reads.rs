@@ -8,6 +8,9 @@ use crate::base::error::Result;
 use crate::base::key_range::KeyRange;
 use crate::read::range_cursor::RangeCursor;
 
+/// Keys that are read at one moment without a pin.
+const MANY: usize = 64;
+
 impl Engine {
     /// The newest values of these keys, in their order, all of one moment.
     ///
@@ -30,10 +33,12 @@ impl Engine {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Entry>>> {
         self.shared.health.check_open()?;
-        let view = self.view();
-        let now = view.last_sequence();
-        let get = |key: &K| view.get(key.as_ref(), now);
-        keys.iter().map(get).collect()
+        if keys.len() > MANY && self.shared.views.can_age() {
+            // So many that the moment could be too old again and again.
+            let pin = self.pin();
+            return self.get_many_at(keys, pin.sequence());
+        }
+        self.shared.views.get_many(keys)
     }
 
     /// As [`Engine::get_many`], at a sequence that the caller has pinned.
@@ -45,8 +50,7 @@ impl Engine {
         keys: &[K],
         sequence: Sequence,
     ) -> Result<Vec<Option<Entry>>> {
-        let view = self.view_for(sequence)?;
-        let get = |key: &K| view.get(key.as_ref(), sequence);
+        let get = |key: &K| self.get_at(key.as_ref(), sequence);
         keys.iter().map(get).collect()
     }
 
@@ -56,9 +60,7 @@ impl Engine {
     /// As [`Engine::get`].
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         self.shared.health.check_open()?;
-        let view = self.view();
-        let found = view.value_sequence(key, view.last_sequence())?;
-        Ok(found.is_some())
+        self.shared.views.contains(key)
     }
 
     /// As [`Engine::contains`], at a sequence that the caller has pinned.
@@ -66,8 +68,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::get_at`].
     pub fn contains_at(&self, key: &[u8], sequence: Sequence) -> Result<bool> {
-        let found = self.view_for(sequence)?.value_sequence(key, sequence)?;
-        Ok(found.is_some())
+        self.shared.health.check_open()?;
+        self.shared.views.contains_at(key, sequence)
     }
 
     /// A cursor over a range of the database as it is now. [`RangeCursor::pairs`] makes an iterator of it.

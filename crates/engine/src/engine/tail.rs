@@ -7,11 +7,12 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::follow::tail::Tail;
 
 impl Engine {
-    /// The batches committed from a sequence on, that of its first operation included, as far back as
-    /// [`Options::tail_bytes`](crate::Options::tail_bytes) reaches, and those to come. Batches of an earlier opening are
-    /// given as long as the logs that hold them are kept: until the next flush at least, unless another program may have
-    /// written since ([`Options::foreign_logs`](crate::Options::foreign_logs)); several that were committed together come as
-    /// one. What is not there any more is a [`Gap`](crate::Gap). A sequence beyond the last one waits for it.
+    /// The batches committed from a sequence on, that of its first operation included, by whichever member of the segment,
+    /// and those to come. Batches that are in tables are given as long as the logs that hold them are kept
+    /// ([`Options::tail_bytes`](crate::Options::tail_bytes)), those of earlier openings too, unless another program may have
+    /// written since ([`Options::foreign_logs`](crate::Options::foreign_logs)). Writes that were committed together come as
+    /// one batch. What is not there any more is a [`Gap`](crate::Gap). A sequence beyond the last one waits for it. A batch
+    /// may be given before it is on stable storage, also if its write asked for `sync`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if that option is 0: then nothing is kept.
@@ -23,7 +24,7 @@ impl Engine {
     /// let options = Options { tail_bytes: 1 << 20, ..Options::default() };
     /// let engine = Engine::open(Arc::new(MemFs::new()), options)?;
     /// let mut tail = engine.tail_from(1)?;
-    /// assert!(tail.try_next().is_none());
+    /// assert!(tail.try_next().unwrap().is_none());
     /// let mut batch = WriteBatch::new();
     /// batch.put(b"colour", b"green");
     /// engine.write(Write::new(batch))?;
@@ -33,10 +34,10 @@ impl Engine {
     /// # Ok::<(), level_party_engine::Error>(())
     /// ```
     pub fn tail_from(&self, sequence: Sequence) -> Result<Tail> {
-        if !self.shared.window.is_on() {
+        if self.shared.options.tail_bytes == 0 {
             let message = "no tail is kept: open the database with the option tail_bytes";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        Ok(Tail::new(&self.shared.window, sequence))
+        Ok(Tail::new(&self.shared.tails, sequence))
     }
 }

@@ -9,7 +9,16 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use super::Engine;
 use crate::MemFs;
 use crate::base::error::Result;
+use crate::base::waiting::Patience;
 use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
+
+mod deadlines;
+pub(crate) mod members;
+mod membership;
+pub(crate) mod recycled;
+mod sync_waits;
+pub(crate) mod syncs;
+pub(crate) mod tails;
 
 /// An engine whose compaction stands still where a table is created, until it is told how to go on.
 struct Held {
@@ -67,12 +76,14 @@ impl Held {
     /// Freezes the memtable, if it has entries, and waits for its flush on another thread. On return that thread is
     /// waiting. Only while the background thread is held.
     fn wait_for_flush<'s>(&'s self, scope: &'s Scope<'s, '_>) -> ScopedJoinHandle<'s, Result<()>> {
-        let log = self.engine.freeze().unwrap();
+        let log = self.engine.freeze(Patience::Endless).unwrap();
         let shared = &self.engine.shared;
-        shared.clear_flush_wanted();
-        let waiting = scope.spawn(move || shared.wait_until_flushed(log));
-        // It is set under the lock under which it begins to wait.
-        while !shared.flush_wanted() {
+        let before = shared.member.control.calls();
+        let failures = shared.failures();
+        let waiting =
+            scope.spawn(move || shared.wait_until_flushed(log, failures, Patience::Endless));
+        // It calls before it waits.
+        while shared.member.control.calls() == before {
             thread::yield_now();
         }
         waiting

@@ -33,6 +33,9 @@ pub fn current_manifest(fs: &dyn Fs) -> std::io::Result<Option<u64>> {
     Ok(parsed.map(|(_, number)| number))
 }
 
+/// The files that a manifest names, by level and number.
+pub(crate) type Files = BTreeMap<(usize, u64), NewFile>;
+
 /// What a manifest says, all its edits applied.
 pub(crate) struct Contents {
     pub(crate) log_number: u64,
@@ -40,7 +43,7 @@ pub(crate) struct Contents {
     pub(crate) next_file_number: u64,
     pub(crate) last_sequence: Sequence,
     pub(crate) compact_pointers: [Vec<u8>; LEVELS],
-    pub(crate) files: BTreeMap<(usize, u64), NewFile>,
+    pub(crate) files: Files,
     /// What was dropped at the manifest's end, as sentences.
     pub(crate) dropped: Vec<String>,
     /// Those of them by which something may be lost that was answered.
@@ -125,16 +128,27 @@ impl Contents {
 
     /// The version of these files.
     pub(crate) fn version(&self, tables: &Arc<Tables>, bell: &Arc<Bell>) -> Result<Arc<Version>> {
-        let mut levels: [Vec<Arc<FileMeta>>; LEVELS] = Default::default();
-        for ((level, _), file) in &self.files {
-            levels[*level].push(Arc::new(FileMeta::from(file.clone())));
-        }
+        let levels = levels_of(&self.files, |_, file| {
+            Arc::new(FileMeta::from(file.clone()))
+        });
         let version = Version::new(levels, Arc::clone(tables)).ringing(bell);
         version
             .check_order()
             .map_err(|error| Error::corruption("the manifest", error))?;
         Ok(Arc::new(version))
     }
+}
+
+/// The files of each level, as `open` gives them.
+fn levels_of(
+    files: &Files,
+    mut open: impl FnMut(usize, &NewFile) -> Arc<FileMeta>,
+) -> [Vec<Arc<FileMeta>>; LEVELS] {
+    let mut levels: [Vec<Arc<FileMeta>>; LEVELS] = Default::default();
+    for ((level, _), file) in files {
+        levels[*level].push(open(*level, file));
+    }
+    levels
 }
 
 /// Why an edit can't be applied.
@@ -163,10 +177,11 @@ pub(crate) struct Replay {
     next_file_number: Option<u64>,
     last_sequence: Option<Sequence>,
     compact_pointers: [Vec<u8>; LEVELS],
-    files: BTreeMap<(usize, u64), NewFile>,
+    files: Files,
 }
 
 impl Replay {
+    /// Applies an edit, or nothing of it.
     pub(crate) fn apply(&mut self, payload: &[u8], comparator: &str) -> Result<(), EditError> {
         let edit = VersionEdit::decode(payload).map_err(EditError::Bytes)?;
         if let Some(name) = &edit.comparator
@@ -190,6 +205,24 @@ impl Replay {
             self.files.insert((level, file.number), file);
         }
         Ok(())
+    }
+
+    /// The log number of the last edit that has one.
+    pub(crate) fn log_number(&self) -> Option<u64> {
+        self.log_number
+    }
+
+    /// The last sequence of the last edit that has one.
+    pub(crate) fn last_sequence(&self) -> Option<Sequence> {
+        self.last_sequence
+    }
+
+    /// The files of each level after the edits so far, as `open` gives them.
+    pub(crate) fn levels(
+        &self,
+        open: impl FnMut(usize, &NewFile) -> Arc<FileMeta>,
+    ) -> [Vec<Arc<FileMeta>>; LEVELS] {
+        levels_of(&self.files, open)
     }
 
     pub(crate) fn finish(self) -> Result<Contents, Corruption> {

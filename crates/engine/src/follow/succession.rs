@@ -1,36 +1,33 @@
 //! Succession: which records of a log do not count, because the process that appended them had been succeeded.
 //!
-//! An opening reads the logs that it found and goes on in a new one. Whoever wrote them may live on: it looked whether the
-//! directory was still its own ([`Before::Append`](crate::Before::Append)), stood still, lost every lock and the
-//! directory, and appends one record more when it goes on. It answers nothing then (`Before::Answer`). Where the logs
-//! were in tables before the first answer, nobody reads that record any more. But a successor that is not
-//! [settled](crate::lead::settle) leaves them for the next opening, which would find a write that the successor never saw, with
-//! sequences that the successor gave to others.
+//! A founder reads the logs that it found into tables and goes on in a new one. Whoever wrote them may live on: it looked
+//! whether the directory was still its own ([`Before::Append`](crate::Before::Append)), stood still, lost every lock and the
+//! directory, and appends one record more when it goes on. It answers nothing then (`Before::Answer`). Where the manifest
+//! names the founder's tables, no opening reads that record. But the log may be kept for those who follow what is committed
+//! ([`crate::follow::tail`]), a repair without a manifest reads whatever is there, and a founder that died before its manifest
+//! was named leaves the log to the next one. They would find a write that the founder never saw, with sequences that the
+//! founder gave to others.
 //!
 //! Invariants:
 //! - The log of each opening of a database that was there **begins with an empty batch**, whose sequence is the first that
 //!   this opening may give. It is appended before the opening returns, so before anybody is told how far the logs were
 //!   recovered, and also where no write follows. LevelDB reads it as the empty batch that it is.
 //! - A record of an earlier log that begins at or behind the first such sequence in a later log was appended late, and does
-//!   not count: not in a recovery, a checkpoint or a repair. Records have no gaps between them, and an opening takes whole
+//!   not count: not in a recovery, a tail or a repair. Records have no gaps between them, and an opening takes whole
 //!   ones, so no record begins before that sequence and reaches past it.
-//! - No other log has the rule applied to it: logs of one process follow each other without overlap, and of another
-//!   program's logs ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded. An opening that is settled
-//!   before its first answer leaves none to be replayed again, but one may be kept for who follows the batches
-//!   ([`crate::follow::tail`]), and a repair without a manifest reads whatever is there.
+//! - No other log has the rule applied to it: logs of one segment follow each other without overlap, and of another
+//!   program's logs ([`Options::foreign_logs`](crate::Options::foreign_logs)) nothing is concluded.
 //! - A beginning may come late too: a candidate makes its log, stands still, and is succeeded before it appends that. Then
 //!   nothing follows it in its log, and the next beginning goes by what its successor counted. So a beginning that is alone
 //!   bounds nothing where a later log has one; where it was not late, the later one is the same sequence.
 //! - What a former process makes late touches nothing of its successor's: a log, table or manifest is created only where
-//!   there is none of its number ([`Fs::create_new`]).
+//!   there is none of its number ([`Fs::create_log`], [`Fs::create_new`]).
 //!
-//! Crash cases. The process dies before its empty batch is whole: it has told nobody anything, and whatever the logs hold
-//! by then counts. It dies after that: the batch bounds the logs before it, for every later opening, until they are in
-//! tables. The batch can't be appended (the disk is full): reads are answered, and the first write ends writing; for as
-//! long as that leadership lasts, and until the next opening, a late record would count. The power fails: what a later log's
-//! beginning says may be what the medium had there before, and earlier logs may hold what was synced. So nothing earlier
-//! is left out; a log that begins at or below what an earlier one holds ends recovery instead, as a gap does. Nothing in it
-//! was answered with `sync`: that waits until the earlier logs are in tables.
+//! Crash cases. The process dies before its empty batch is whole, or that can't be appended: it has told nobody anything, and
+//! whatever the logs hold by then counts. It dies after that: the batch bounds the logs before it, for every later opening,
+//! until they are in tables. The power fails: what a later log's beginning says may be what the medium had there before, and
+//! earlier logs may hold what was synced. So nothing earlier is left out; a log that begins at or below what an earlier one
+//! holds ends recovery instead, as a gap does. Nothing in it was answered: its manifest was not durable.
 
 use std::io;
 
@@ -52,14 +49,14 @@ pub(crate) fn beginning(first: Sequence) -> Option<WriteBatch> {
 
 /// How a log begins that says so.
 #[derive(Clone, Copy)]
-pub(crate) struct Beginning {
+struct Beginning {
     first: Sequence,
     /// Nothing follows it in its log.
     is_alone: bool,
 }
 
 /// The beginning of a log, where it has one.
-pub(crate) fn beginning_of(log: &dyn ReadFile) -> io::Result<Option<Beginning>> {
+fn beginning_of(log: &dyn ReadFile) -> io::Result<Option<Beginning>> {
     let mut head = [0; log::HEADER_LEN + HEADER_LEN];
     if log.len() < head.len() as u64 {
         return Ok(None);
@@ -78,7 +75,7 @@ pub(crate) fn beginning_of(log: &dyn ReadFile) -> io::Result<Option<Beginning>> 
 }
 
 /// For each log, in order, from which sequence on its records do not count, where the logs begin so.
-pub(crate) fn ends(beginnings: &[Option<Beginning>]) -> Vec<Sequence> {
+fn ends(beginnings: &[Option<Beginning>]) -> Vec<Sequence> {
     let mut ends = vec![Sequence::MAX; beginnings.len()];
     for at in (1..beginnings.len()).rev() {
         let later = ends[at];

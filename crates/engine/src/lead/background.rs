@@ -1,6 +1,6 @@
 //! The background thread: flush first, then compaction; it alone changes the manifest and removes files.
 //!
-//! Promises: what the opening left to be settled comes before anything else; a frozen memtable is flushed before any compaction begins or goes on; a step that failed is tried again when
+//! Promises: a frozen memtable is flushed before any compaction begins or goes on; a step that failed is tried again when
 //! somebody needs it, not before; a panic here ends writing instead of hanging the writers.
 //! Must not know: who waits, or how a group is committed.
 
@@ -8,9 +8,13 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::base::control::{LeaderStep, Leading};
 use crate::base::error::{Error, ErrorKind};
+use crate::base::health::Health;
+use crate::base::steps::step;
 use crate::commit::shared::Shared;
 use crate::commit::work::{Manual, State};
+use crate::lead::calls::Calls;
 use crate::lead::compaction;
 use crate::lead::context::Lead;
 use crate::lead::opened::Base;
@@ -24,59 +28,69 @@ enum Task {
 
 /// What the background thread begins with.
 pub(crate) struct Start {
-    shared: Arc<Shared>,
-    base: Base,
+    pub(crate) shared: Arc<Shared>,
+    /// Whether this leadership may go on.
+    pub(crate) health: Arc<Health>,
+    pub(crate) leading: Leading,
+    pub(crate) base: Base,
+    /// The counter of the last region in tables.
+    pub(crate) flushed: u32,
     /// What the opening thread has switched on is on here too.
     #[cfg(test)]
-    planted: crate::planted::Bug,
+    pub(crate) planted: crate::planted::Bug,
 }
 
 impl Start {
-    pub(crate) fn new(shared: Arc<Shared>, base: Base) -> Start {
-        Start {
-            shared,
-            base,
-            #[cfg(test)]
-            planted: crate::planted::on_this_thread(),
-        }
-    }
-
-    /// Works until the engine is closed.
+    /// Works until the leadership ends.
     pub(crate) fn run(self) {
         #[cfg(test)]
         crate::planted::switch_on(self.planted);
-        let Start { shared, base, .. } = self;
-        shared.bell().answer_here();
+        let (shared, health) = (Arc::clone(&self.shared), Arc::clone(&self.health));
         let worked = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(background) = Lead::begin(&shared, base) {
-                background.run();
-            }
+            Lead::begin(self).run();
         }));
         if worked.is_err() {
             let message = "panicked in the background";
-            shared.health.poison(Error::new(ErrorKind::Io, message));
+            health.poison(Error::new(ErrorKind::Io, message));
         }
-        shared.refuse_manual(&mut shared.state.lock());
+        Leading::new(shared.member.control.clone()).end(shared.member.own);
+        shared.end_leading(&health);
+        health.tell_end();
     }
 }
 
 impl Lead {
-    /// Settles what the opening left to be settled. `None`: the engine was closed before.
-    fn begin(shared: &Arc<Shared>, base: Base) -> Option<Lead> {
-        let (options, tables, health) = (&shared.options, &shared.tables, &shared.health);
-        let writing = TableWriting::new(options, tables, shared.next_file(), health);
-        let (manifest, mut obsolete) = match base {
-            Base::Settled(manifest, obsolete) => (manifest, obsolete),
-            Base::Unsettled(unsettled) => unsettled.settle(shared, &writing)?,
-        };
+    fn begin(start: Start) -> Lead {
+        let Start {
+            shared,
+            health,
+            leading,
+            base,
+            flushed,
+            ..
+        } = start;
+        let (options, tables) = (&shared.options, &shared.tables);
+        let writing = TableWriting::new(options, tables, shared.next_file(), &health);
+        let Base {
+            manifest,
+            mut obsolete,
+            kept,
+        } = base;
         obsolete.watch(manifest.version());
-        Some(Lead {
-            shared: Arc::clone(shared),
+        let log_number = manifest.record(flushed).log_number;
+        leading.keep_logs_from(kept.oldest().unwrap_or(log_number));
+        Lead {
+            calls: Calls::new(shared.member.control.clone()),
+            shared,
+            health,
+            leading,
+            flushed,
             manifest,
             obsolete,
+            kept,
             writing: Arc::new(writing),
             set_aside: BTreeSet::new(),
-        })
+        }
     }
 
     fn run(mut self) {
@@ -85,24 +99,24 @@ impl Lead {
         }
     }
 
-    /// Waits for the next thing to do; nothing when the engine is being closed.
+    /// Waits for the next thing to do; nothing when the leadership ends.
     fn next_task(&mut self) -> Option<Task> {
         let shared = Arc::clone(&self.shared);
         let mut retry = false;
         loop {
-            self.obsolete.sweep(shared.fs.as_ref(), &shared.health);
-            let mut state = shared.state.lock();
-            retry |= state.take_call();
-            if shared.health.is_closing() {
+            let heard = shared.bell().listen();
+            step!(shared.member.peers, Work);
+            self.obsolete.sweep(shared.fs.as_ref(), &self.health);
+            // Whoever syncs one needs it, and says so.
+            let _ = shared.syncs.open_logs();
+            shared.syncs.complete_cut_logs();
+            retry |= self.calls.take();
+            let frozen = shared.frozen_count().unwrap_or(0);
+            let state = shared.state.lock();
+            if self.health.is_closing() || self.health.is_poisoned() {
                 return None;
             }
-            if shared.health.is_poisoned() {
-                shared.refuse_manual(&mut state);
-                drop(state);
-                shared.bell().rest();
-                continue;
-            }
-            if state.may_flush(retry) {
+            if frozen > 0 && state.may_flush(retry) {
                 return Some(Task::Flush);
             }
             // It stays in the queue until it is answered: whatever happens here, somebody answers it.
@@ -117,13 +131,15 @@ impl Lead {
                     // Tell the waiting callers that it will not come: tables that were set aside are in its way.
                     drop(state);
                     shared.report(State::cannot_compact);
+                    let kind = Err(ErrorKind::Corruption);
+                    self.leading.fared(LeaderStep::Compaction, kind);
                     retry = false;
                     continue;
                 }
             }
             retry = false;
             drop(state);
-            shared.bell().rest();
+            shared.bell().rest(heard);
         }
     }
 
@@ -136,7 +152,7 @@ impl Lead {
             }
             Task::Compact => {
                 let result = self.compact_once();
-                self.shared.report(|state| state.compacted(result));
+                self.shared.compacted(&self.leading, result);
             }
         }
     }

@@ -11,7 +11,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use level_party_format::Sequence;
 use level_party_format::batch::BatchRef;
@@ -22,7 +21,6 @@ use level_party_format::log::{LogItem, LogReader, LogWriter};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::fs::{Fs, ReadFile};
 use crate::commit::shared::Shared;
-use crate::follow::succession;
 use crate::read::version::Version;
 
 /// An open log and its name.
@@ -38,11 +36,6 @@ impl OpenLog {
             .open_read(&name)
             .map_err(|error| Error::io("open", &name, error))?;
         Ok(OpenLog { name, file })
-    }
-
-    fn beginning(&self) -> Result<Option<succession::Beginning>> {
-        let beginning = succession::beginning_of(self.file.as_ref());
-        beginning.map_err(|error| Error::io("read", &self.name, error))
     }
 
     fn read(&self) -> Result<Vec<u8>> {
@@ -67,17 +60,20 @@ pub(crate) struct Moment {
 impl Shared {
     /// This moment, with its logs open.
     pub(crate) fn moment(&self) -> Result<Moment> {
-        // Under the lock no log becomes another's successor, and none is removed.
-        let state = self.state.lock();
-        let view = self.view.load_full();
+        // Under the lock no version is published, so no log is removed.
+        let _state = self.state.lock();
+        let view = self.views.load_full()?;
         let last = view.last_sequence();
-        let logs = state.log_numbers();
+        // Newest first.
+        let counters: Vec<u32> = view.memtables().map(|(counter, _)| counter).collect();
+        let regions = counters.into_iter().rev();
+        let logs = regions.map(|counter| self.member.control.region(counter).log());
         let open = logs.map(|number| OpenLog::open(self.fs.as_ref(), number));
         Ok(Moment {
             version: Arc::clone(&view.version),
             logs: open.collect::<Result<_>>()?,
             last,
-            next_file_number: self.next_file().load(Ordering::SeqCst),
+            next_file_number: self.next_file().peek(),
         })
     }
 }
@@ -121,12 +117,7 @@ impl Moment {
         let mut file = target
             .create(to)
             .map_err(|error| Error::io("create", to, error))?;
-        let beginnings: Vec<_> = self
-            .logs
-            .iter()
-            .map(OpenLog::beginning)
-            .collect::<Result<_>>()?;
-        for (log, end) in self.logs.iter().zip(succession::ends(&beginnings)) {
+        for log in &self.logs {
             let bytes = log.read()?;
             let mut out = Vec::with_capacity(bytes.len());
             for item in LogReader::new(&bytes) {
@@ -137,7 +128,7 @@ impl Moment {
                 let batch =
                     BatchRef::parse(&payload).map_err(|e| Error::corruption(&log.name, e))?;
                 let last = (batch.sequence() + u64::from(batch.count())).saturating_sub(1);
-                if last > self.last || succession::is_late(&batch, end) {
+                if last > self.last {
                     break;
                 }
                 if batch.count() == 0 {

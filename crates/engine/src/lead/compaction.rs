@@ -16,7 +16,6 @@ use level_party_format::filename::{self, FileKind};
 use level_party_format::key;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::health::closed;
 use crate::commit::work::Manual;
 use crate::lead::context::Lead;
 use crate::lead::manifest::Change;
@@ -104,10 +103,8 @@ impl Lead {
     }
 
     fn check_going(&self) -> Result<()> {
-        if self.shared.health.is_closing() {
-            return Err(closed());
-        }
-        self.shared.health.check()
+        self.health.check_open()?;
+        self.health.check()
     }
 
     /// One table goes a level deeper as it is.
@@ -120,12 +117,14 @@ impl Lead {
             compact_pointer: Some((compaction.level, compaction.pointer.clone())),
             ..Change::default()
         };
-        self.apply(change, None)
+        self.apply(change)
     }
 
     fn compact(&mut self, compaction: &Compaction) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        let horizon = shared.snapshots.raise_horizon(|| shared.last_sequence())?;
+        let horizon = shared
+            .snapshots
+            .raise_horizon(&self.leading, || shared.last_sequence())?;
         let since = Instant::now();
         let mut outputs = Vec::new();
         let merged = self.merge(compaction, horizon, &mut outputs);
@@ -159,7 +158,7 @@ impl Lead {
             compact_pointer: Some((compaction.level, compaction.pointer.clone())),
             ..Change::default()
         };
-        self.apply(change, None)?;
+        self.apply(change)?;
         let metrics = &self.shared.metrics;
         metrics.worked(compaction.level + 1, read, written, since);
         Ok(())
@@ -180,7 +179,7 @@ impl Lead {
         entries.seek_to_first()?;
         let mut output: Option<TableFile<'_>> = None;
         while entries.valid() {
-            if self.shared.flush_wanted() {
+            if self.calls.are_new() {
                 self.flush_meanwhile();
             }
             self.check_going()?;

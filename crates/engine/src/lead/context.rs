@@ -8,8 +8,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::control::Leading;
 use crate::base::error::Result;
+use crate::base::health::Health;
+use crate::base::steps::step;
 use crate::commit::shared::Shared;
+use crate::lead::calls::Calls;
+use crate::lead::kept_logs::KeptLogs;
 use crate::lead::manifest::{Change, Manifest};
 use crate::lead::obsolete::Obsolete;
 use crate::lead::table_writer::TableWriting;
@@ -18,8 +23,16 @@ use crate::read::version::Version;
 /// What the background thread alone has.
 pub(crate) struct Lead {
     pub(crate) shared: Arc<Shared>,
+    /// Whether this leadership may go on.
+    pub(crate) health: Arc<Health>,
+    pub(crate) leading: Leading,
+    pub(crate) calls: Calls,
+    /// The counter of the last region in tables.
+    pub(crate) flushed: u32,
     pub(crate) manifest: Manifest,
     pub(crate) obsolete: Obsolete,
+    /// Logs that stay for those who follow.
+    pub(crate) kept: KeptLogs,
     pub(crate) writing: Arc<TableWriting>,
     /// Numbers of tables that are damaged, and not compacted.
     pub(crate) set_aside: BTreeSet<u64>,
@@ -28,12 +41,13 @@ pub(crate) struct Lead {
 impl Lead {
     /// Puts a change into the manifest, and then its version before the readers. Tables that go are removed as soon as
     /// nobody reads them; tables that came in vain too.
-    pub(crate) fn apply(&mut self, change: Change, log_number: Option<u64>) -> Result<()> {
+    pub(crate) fn apply(&mut self, change: Change) -> Result<()> {
         let added: Vec<u64> = change.added.iter().map(|(_, file)| file.number).collect();
         let removed: Vec<u64> = change.removed.iter().map(|(_, number)| *number).collect();
+        step!(self.shared.member.peers, AppendEdit);
         let applied = self
             .manifest
-            .apply(change, self.shared.next_file(), &self.shared.health);
+            .apply(change, &self.shared.next_file(), &self.health);
         let version: Arc<Version> = match applied {
             Ok(version) => version,
             Err(error) => {
@@ -44,7 +58,10 @@ impl Lead {
             }
         };
         self.obsolete.watch(&version);
-        self.shared.install(&version, log_number);
+        step!(self.shared.member.peers, PublishVersion);
+        let record = self.manifest.record(self.flushed);
+        self.shared.install(&self.leading, &version, record);
+        step!(self.shared.member.peers, Remove);
         for number in removed {
             if !added.contains(&number) {
                 self.obsolete.add_table(number);

@@ -1,87 +1,129 @@
 //! Flush: the oldest frozen memtable becomes a table of level 0.
 //!
 //! Promises: the manifest names the table, durably, before its log may go; a flush that failed leaves the memtable frozen,
-//! to be tried again. Logs that are kept for those who follow the batches stay.
+//! to be tried again.
 //! Must not know: when a flush is due, or who waits for it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use level_party_format::Sequence;
 use level_party_memtable::MemTable;
 
 use crate::base::error::{Error, Result};
-use crate::follow::tail::past::PastLog;
+use crate::base::steps::step;
 use crate::lead::context::Lead;
 use crate::lead::manifest::Change;
 use crate::lead::table_writer::TableWriting;
 use crate::read::files::FileMeta;
 
+/// A region that is full.
+struct FrozenRegion {
+    counter: u32,
+    mem: MemTable,
+    /// The last sequence published in it.
+    last: Sequence,
+    /// The log that has its entries, the bytes of it that count, and the one that has what follows.
+    log: u64,
+    log_bytes: u64,
+    next_log: u64,
+}
+
 impl Lead {
     /// Flushes the oldest frozen memtable, and records how that went.
     pub(crate) fn flush(&mut self) {
         let result = self.flush_oldest();
-        self.shared.flushed(result.as_ref().map(|_| ()));
+        self.shared
+            .flushed(&self.leading, result.as_ref().map(|_| ()));
     }
 
     /// Flushes what was frozen since a compaction began: the writers don't wait for its end.
     pub(crate) fn flush_meanwhile(&mut self) {
-        self.shared.clear_flush_wanted();
         while self.may_flush() {
             self.flush();
         }
     }
 
-    fn may_flush(&self) -> bool {
-        let mut state = self.shared.state.lock();
-        let retry = state.take_call();
-        state.may_flush(retry)
+    fn may_flush(&mut self) -> bool {
+        let retry = self.calls.take();
+        let frozen = self.shared.frozen_count().unwrap_or(0);
+        let state = self.shared.state.lock();
+        frozen > 0 && state.may_flush(retry)
+    }
+
+    fn oldest_frozen(&self) -> Result<Option<FrozenRegion>> {
+        let view = self.shared.views.load_full()?;
+        let counter = self.flushed.wrapping_add(1);
+        if counter == view.word().active {
+            return Ok(None);
+        }
+        let mem = view.memtables().find(|(its, _)| *its == counter);
+        let control = &self.shared.member.control;
+        let region = control.region(counter);
+        Ok(mem.map(|(_, mem)| FrozenRegion {
+            counter,
+            mem: mem.clone(),
+            last: region.published().last,
+            log: region.log(),
+            log_bytes: region.committed_end(),
+            next_log: control.region(counter.wrapping_add(1)).log(),
+        }))
     }
 
     fn flush_oldest(&mut self) -> Result<()> {
-        let Some((frozen, next_log)) = self.shared.state.lock().oldest_frozen() else {
+        let Some(region) = self.oldest_frozen()? else {
             return Ok(());
         };
+        step!(self.shared.member.peers, Flush);
         let since = Instant::now();
-        let table = write_memtable(&self.writing, &frozen.mem)?;
+        let up_to = match planted!(UnpublishedFlushed) {
+            true => Sequence::MAX,
+            false => region.last,
+        };
+        let table = write_memtable(&self.writing, &region.mem, up_to)?;
         let written = table.as_ref().map_or(0, |table| table.size);
-        let mut last = frozen.mem.last_sequence();
+        let mut last = region.last;
         if planted!(ManifestAheadOfLog) {
             last = self.shared.last_sequence();
         }
         let change = Change {
             added: table.into_iter().map(|table| (0, table)).collect(),
-            flushed: Some((next_log, last)),
+            flushed: Some((region.next_log, last)),
             ..Change::default()
         };
-        let first = self.manifest.last_sequence() + 1;
-        self.apply(change, Some(next_log))?;
-        self.shared.metrics.worked(0, 0, written, since);
-        let log = frozen.log_number;
-        match self.shared.window.is_on() {
-            true => {
-                let log = PastLog::new(log, Some(first), Some(last), None);
-                let not_needed = self.shared.window.keep_log(log);
-                not_needed
-                    .into_iter()
-                    .for_each(|log| self.obsolete.add_log(log));
-            }
-            false => self.obsolete.add_log(log),
+        self.flushed = region.counter;
+        if let Err(error) = self.apply(change) {
+            self.flushed = region.counter.wrapping_sub(1);
+            return Err(error);
         }
-        self.obsolete
-            .sweep(self.shared.fs.as_ref(), &self.shared.health);
+        self.shared.member.segment.retire(region.counter);
+        self.shared.metrics.worked(0, 0, written, since);
+        let not_kept = self.kept.add(region.log, region.log_bytes);
+        let oldest = self.kept.oldest();
+        self.leading
+            .keep_logs_from(oldest.unwrap_or(region.next_log));
+        for log in not_kept {
+            self.obsolete.add_log(log);
+        }
+        self.obsolete.sweep(self.shared.fs.as_ref(), &self.health);
         Ok(())
     }
 }
 
-/// Writes all entries of a memtable into one table, dropping none; nothing for an empty memtable.
-fn write_memtable(writing: &TableWriting, mem: &MemTable) -> Result<Option<Arc<FileMeta>>> {
-    let mut entries = mem.iter();
+/// Writes the entries of a memtable up to `last` into one table, dropping none; nothing for an empty memtable.
+fn write_memtable(
+    writing: &TableWriting,
+    mem: &MemTable,
+    last: Sequence,
+) -> Result<Option<Arc<FileMeta>>> {
+    let mut entries = mem.iter_up_to(last);
     entries.seek_to_first();
     if !entries.valid() {
         return Ok(None);
     }
     let mut table = writing.begin()?;
     while entries.valid() {
+        entries.load_value();
         table.add(entries.key(), entries.value())?;
         entries.next();
     }

@@ -70,38 +70,6 @@ impl Losses {
         self.sentences.push(one_line.collect());
     }
 
-    /// Adds what an opening is about to lose, and makes that durable.
-    pub(crate) fn add(&mut self, fs: &dyn Fs, sentences: &[String]) -> Result<()> {
-        if sentences.is_empty() {
-            return Ok(());
-        }
-        for sentence in sentences {
-            // An opening that was cut short has said it already.
-            if !self.sentences.contains(sentence) {
-                self.push(sentence);
-            }
-        }
-        let failed = |error| Error::io("write", LOSSES, error);
-        let mut text: String = self
-            .sentences
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect();
-        if self.more > 0 {
-            text.push_str(&format!("+{}\n", self.more));
-        }
-        // One that was cut short by a crash.
-        if fs.exists(NEW_LOSSES).map_err(failed)? {
-            fs.remove(NEW_LOSSES).map_err(failed)?;
-        }
-        let mut file = fs.create_new(NEW_LOSSES).map_err(failed)?;
-        file.append(text.as_bytes()).map_err(failed)?;
-        file.sync().map_err(failed)?;
-        drop(file);
-        fs.rename(NEW_LOSSES, LOSSES).map_err(failed)?;
-        fs.sync_dir().map_err(failed)
-    }
-
     /// What is told of them: the sentences, and one more that counts the others.
     pub(crate) fn told(&self) -> Vec<String> {
         let mut told = self.sentences.clone();
@@ -110,6 +78,39 @@ impl Losses {
         }
         told
     }
+}
+
+/// Adds what an opening is about to lose to those of a directory, and makes that durable.
+pub(crate) fn add(fs: &dyn Fs, sentences: &[String]) -> Result<()> {
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    let mut losses = Losses::read(fs)?;
+    for sentence in sentences {
+        // An opening that was cut short has said it already.
+        if !losses.sentences.contains(sentence) {
+            losses.push(sentence);
+        }
+    }
+    let failed = |error| Error::io("write", LOSSES, error);
+    let mut text: String = losses
+        .sentences
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    if losses.more > 0 {
+        text.push_str(&format!("+{}\n", losses.more));
+    }
+    // One that was cut short by a crash.
+    if fs.exists(NEW_LOSSES).map_err(failed)? {
+        fs.remove(NEW_LOSSES).map_err(failed)?;
+    }
+    let mut file = fs.create_new(NEW_LOSSES).map_err(failed)?;
+    file.append(text.as_bytes()).map_err(failed)?;
+    file.sync().map_err(failed)?;
+    drop(file);
+    fs.rename(NEW_LOSSES, LOSSES).map_err(failed)?;
+    fs.sync_dir().map_err(failed)
 }
 
 /// Forgets the losses of a directory: its owner has seen to them.
@@ -131,12 +132,9 @@ mod tests {
     #[test]
     fn losses_are_told_until_cleared() {
         let fs = MemFs::new();
-        let mut losses = Losses::read(&fs).unwrap();
-        assert_eq!(losses, Losses::default());
-        losses
-            .add(&fs, &["one".into(), "two\nlines".into()])
-            .unwrap();
-        losses.add(&fs, &["one".into(), "three".into()]).unwrap();
+        assert_eq!(Losses::read(&fs).unwrap(), Losses::default());
+        add(&fs, &["one".into(), "two\nlines".into()]).unwrap();
+        add(&fs, &["one".into(), "three".into()]).unwrap();
         let read = Losses::read(&fs).unwrap();
         assert_eq!(read.told(), ["one", "two lines", "three"]);
         clear(&fs).unwrap();
@@ -147,16 +145,14 @@ mod tests {
     #[test]
     fn losses_file_stays_small_and_counts_the_rest() {
         let fs = MemFs::new();
-        let mut losses = Losses::default();
         let many: Vec<String> = (0..1000)
             .map(|n| format!("{n} {}", "x".repeat(2000)))
             .collect();
-        losses.add(&fs, &many).unwrap();
-        let mut read = Losses::read(&fs).unwrap();
-        assert_eq!(read, losses);
+        add(&fs, &many).unwrap();
+        let read = Losses::read(&fs).unwrap();
         assert_eq!(read.told().len(), KEPT + 1);
         assert_eq!(read.told().last().unwrap(), "and 936 more");
-        read.add(&fs, &["another".into()]).unwrap();
+        add(&fs, &["another".into()]).unwrap();
         assert_eq!(Losses::read(&fs).unwrap().more, 937);
         assert!(fs.open_read(LOSSES).unwrap().len() < MAX_FILE as u64);
     }

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::Sequence;
 use level_party_format::edit::{LEVELS, VersionEdit};
@@ -17,9 +16,11 @@ use level_party_format::filename::{self, CURRENT};
 use level_party_format::log::LogWriter;
 
 use crate::base::bell::Bell;
+use crate::base::control::VersionRecord;
 use crate::base::error::{Error, Result};
 use crate::base::fs::{Fs, WriteFile};
 use crate::base::health::Health;
+use crate::base::next_file::NextFile;
 use crate::base::options::Before;
 use crate::follow::manifest_contents::Contents;
 use crate::read::files::FileMeta;
@@ -46,6 +47,8 @@ pub(crate) struct Manifest {
     file: Box<dyn WriteFile>,
     writer: LogWriter,
     buffer: Vec<u8>,
+    /// Its bytes, all of them whole edits.
+    len: u64,
     version: Arc<Version>,
     /// Rung when the last reader of a version is gone: its tables may be removed.
     bell: Arc<Bell>,
@@ -78,21 +81,28 @@ impl Manifest {
             file,
             writer: LogWriter::new(),
             buffer: Vec::new(),
+            len: 0,
             version,
             bell: Arc::clone(bell),
             log_number: contents.log_number,
             last_sequence: contents.last_sequence,
             compact_pointers: contents.compact_pointers.clone(),
         };
-        manifest.append(&manifest.snapshot())?;
-        manifest.append(&VersionEdit {
-            log_number: Some(contents.log_number),
-            prev_log_number: Some(0),
-            next_file_number: Some(contents.next_file_number),
-            last_sequence: Some(contents.last_sequence),
-            ..VersionEdit::default()
-        })?;
-        manifest.set_current(health, others)?;
+        if let Err(error) = manifest.begin(contents, health, others) {
+            // Nobody has been told of them, and a leader that tries again takes another number.
+            if health.check_owner(Before::Removal).is_ok() {
+                let _ = manifest.fs.remove(&filename::temp(number));
+                let _ = manifest.fs.remove(&manifest.name);
+            }
+            return Err(error);
+        }
+        health.check_owner(Before::Manifest)?;
+        let (temp, fs) = (filename::temp(number), &manifest.fs);
+        let renamed = fs.rename(&temp, CURRENT);
+        renamed.map_err(|error| Error::io("write", CURRENT, error))?;
+        if !planted!(CurrentNotSynced) {
+            manifest.sync_dir()?;
+        }
         Ok(manifest)
     }
 
@@ -113,9 +123,22 @@ impl Manifest {
         }
     }
 
-    /// Makes `CURRENT` name this manifest, in one step, which comes after all that it relies on is durable, and is
-    /// durable itself before anything old may be removed.
-    fn set_current(&mut self, health: &Health, others: &mut [Box<dyn WriteFile>]) -> Result<()> {
+    /// Makes all durable that `CURRENT` is to name, and what it relies on, under a temporary name. What comes after it is one
+    /// step, which is durable itself before anything old may be removed.
+    fn begin(
+        &mut self,
+        contents: &Contents,
+        health: &Health,
+        others: &mut [Box<dyn WriteFile>],
+    ) -> Result<()> {
+        self.append(&self.snapshot())?;
+        self.append(&VersionEdit {
+            log_number: Some(contents.log_number),
+            prev_log_number: Some(0),
+            next_file_number: Some(contents.next_file_number),
+            last_sequence: Some(contents.last_sequence),
+            ..VersionEdit::default()
+        })?;
         let fs = Arc::clone(&self.fs);
         let temp = filename::temp(self.number);
         let failed = |what| move |error| Error::io(what, CURRENT, error);
@@ -128,13 +151,7 @@ impl Manifest {
         files.push(file.as_mut());
         let synced = fs.sync_together(&mut files);
         synced.map_err(failed("sync what is to be named by"))?;
-        health.names_manifest(self.number)?;
-        health.check_owner(Before::Manifest)?;
-        fs.rename(&temp, CURRENT).map_err(failed("write"))?;
-        if planted!(CurrentNotSynced) {
-            return Ok(());
-        }
-        self.sync_dir()
+        health.names_manifest(self.number)
     }
 
     /// Appends a change, syncs it, and gives the version it makes, which nobody has seen yet.
@@ -145,7 +162,7 @@ impl Manifest {
     pub(crate) fn apply(
         &mut self,
         change: Change,
-        next_file_number: &AtomicU64,
+        next_file: &NextFile,
         health: &Health,
     ) -> Result<Arc<Version>> {
         let version = Arc::new(self.next_version(&change));
@@ -159,7 +176,7 @@ impl Manifest {
         let edit = VersionEdit {
             log_number: Some(log_number),
             prev_log_number: Some(0),
-            next_file_number: Some(next_file_number.load(Ordering::SeqCst)),
+            next_file_number: Some(next_file.peek()),
             last_sequence: Some(last_sequence),
             compact_pointers: change.compact_pointer.iter().cloned().collect(),
             deleted_files: change.removed,
@@ -170,13 +187,14 @@ impl Manifest {
                 .collect(),
             ..VersionEdit::default()
         };
-        // The names of new tables must be durable before the edit that relies on them; moved ones are.
+        // The names of new tables, and of the log that is the first to be replayed, must be durable before the edit that relies
+        // on them; those of moved tables are.
         let known: BTreeSet<u64> = self.version.files().map(|(_, file)| file.number).collect();
         let brings_names = change
             .added
             .iter()
             .any(|(_, file)| !known.contains(&file.number));
-        let synced = if brings_names {
+        let synced = if brings_names || log_number != self.log_number {
             self.sync_dir()
         } else {
             Ok(())
@@ -185,7 +203,10 @@ impl Manifest {
         health.check()?;
         health.check_owner(Before::Manifest)?;
         self.append(&edit)
-            .and_then(|()| self.sync())
+            .and_then(|()| match planted!(EditNotSynced) {
+                true => Ok(()),
+                false => self.sync(),
+            })
             .map_err(|error| health.poison(error))?;
         self.log_number = log_number;
         self.last_sequence = last_sequence;
@@ -212,7 +233,9 @@ impl Manifest {
         self.buffer.clear();
         self.writer.add_record(&edit.encode(), &mut self.buffer);
         let appended = self.file.append(&self.buffer);
-        appended.map_err(|error| Error::io("append to", &self.name, error))
+        appended.map_err(|error| Error::io("append to", &self.name, error))?;
+        self.len += self.buffer.len() as u64;
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -230,16 +253,23 @@ impl Manifest {
         self.number
     }
 
+    /// What is published with its version, once the region `flushed` is in its tables.
+    pub(crate) fn record(&self, flushed: u32) -> VersionRecord {
+        VersionRecord {
+            counter: 0,
+            manifest: self.number,
+            length: self.len,
+            log_number: self.log_number,
+            flushed,
+            last: self.last_sequence,
+            level_zero: self.version.level(0).len() as u64,
+        }
+    }
+
     /// The version that the manifest says.
     pub(crate) fn version(&self) -> &Arc<Version> {
         &self.version
     }
-
-    /// The last sequence that is in tables, and in no log that is needed.
-    pub(crate) fn last_sequence(&self) -> Sequence {
-        self.last_sequence
-    }
-
     /// Where the next compaction of a level begins; empty is the level's start.
     pub(crate) fn compact_pointer(&self, level: usize) -> &[u8] {
         &self.compact_pointers[level]

@@ -17,6 +17,7 @@ use level_party_format::filename::{self, FileKind};
 use crate::base::fs::Fs;
 use crate::base::health::Health;
 use crate::base::options::Before;
+use crate::lead::kept_logs::KeptLogs;
 use crate::read::version::Version;
 
 /// The number of the temporary file that is not the engine's.
@@ -41,7 +42,7 @@ impl Obsolete {
         version: &Version,
         manifest: u64,
         log_number: u64,
-        kept: &[u64],
+        kept: &KeptLogs,
     ) -> Obsolete {
         let known: HashSet<u64> = version.files().map(|(_, file)| file.number).collect();
         let mut obsolete = Obsolete::default();
@@ -51,7 +52,7 @@ impl Obsolete {
                 continue;
             };
             let needed = match kind {
-                FileKind::Log => number >= log_number || kept.contains(&number),
+                FileKind::Log => number >= log_number || kept.has(number),
                 FileKind::Manifest => number >= manifest,
                 FileKind::Table => known.contains(&number),
                 FileKind::Temp => number == TRIPWIRE_NUMBER,

@@ -1,10 +1,8 @@
 //! Recovery: from what is in the directory to an engine that may answer.
 //!
-//! Promises: the new log has nothing but its [beginning](crate::follow::succession), and no log of an earlier opening is ever appended to. A number that any file in the
-//! directory has is not used again. Nothing old is removed here. On return either everything recovered is in tables, which
-//! the manifest names, all of it durable; or ([`Options::recover_in_background`]) it is in memory and in the logs that it
-//! came from, `CURRENT` and everything it relies on are as they were found, and the rest is
-//! [`settle`](crate::lead::settle)'s.
+//! Promises: the new log has nothing but its [beginning](crate::follow::succession), and no log of an earlier opening is
+//! ever appended to. A number that any file in the directory has is not used again. Nothing old is removed here. On return
+//! everything recovered is in tables, which the manifest names, all of it durable.
 //! Must not know: who asks, or how he learned whether the system was restarted.
 //!
 //! The end of a log is judged by [`RecoveryMode`](crate::RecoveryMode). After a loss of power the first record that is missing, torn or bad
@@ -17,9 +15,8 @@
 //! In the boot in which the logs were written, records that were appended to one after its process had been succeeded are
 //! left out ([`succession`](crate::follow::succession)).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::Sequence;
 use level_party_format::filename::{self, CURRENT, FileKind};
@@ -28,18 +25,18 @@ use crate::base::bell::Bell;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::fs::{Fs, WriteFile};
 use crate::base::health::Health;
-use crate::base::options::{Before, Options, RecoveryMode};
-use crate::commit::memory;
+use crate::base::next_file::NextFile;
+use crate::base::options::{Before, Options};
 use crate::commit::wal::Wal;
 use crate::follow::manifest_contents::Contents;
 use crate::follow::succession;
-use crate::follow::tail::past::PastLog;
 use crate::lead::aside_names::{ASIDE_PREFIX, AsideName, aside_name};
 use crate::lead::file_numbers::{first_free_number, is_newest_number};
-use crate::lead::losses::Losses;
+use crate::lead::kept_logs::KeptLogs;
+use crate::lead::losses;
 use crate::lead::manifest::Manifest;
 use crate::lead::obsolete::Obsolete;
-use crate::lead::opened::{Base, Opened, Recovered, Unsettled};
+use crate::lead::opened::{Base, Opened, Recovered};
 use crate::lead::orphans::check_no_orphans;
 use crate::lead::table_writer::TableWriting;
 use crate::read::files::Tables;
@@ -52,10 +49,9 @@ use replay::Replay;
 pub(crate) fn open(
     options: &Options,
     tables: &Arc<Tables>,
-    next_file: &Arc<AtomicU64>,
+    next_file: &NextFile,
     health: &Arc<Health>,
     bell: &Arc<Bell>,
-    losses: &mut Losses,
 ) -> Result<Opened> {
     let fs = tables.fs();
     let names = list(fs.as_ref())?;
@@ -72,29 +68,13 @@ pub(crate) fn open(
         Contents::read(fs.as_ref(), options.comparator.name(), options.recovery)?
     };
     check_tables_exist(&contents, &names)?;
-    next_file.store(first_free_number(&contents, &names)?, Ordering::SeqCst);
+    next_file.set(first_free_number(&contents, &names)?);
 
-    let in_tables = (contents.log_number, contents.last_sequence);
-    let writing = TableWriting::new(options, tables, next_file, health);
+    let writing = TableWriting::new(options, tables, next_file.clone(), health);
     let logs = match created {
         true => Vec::new(),
         false => find_logs(&mut contents, &names)?,
     };
-    if !created && may_be_gathered(options, &contents) {
-        let mut replay = Replay::new(&writing, options, &contents);
-        if let Some(run) = replay.gather(&logs)? {
-            let past = kept_for_followers(fs.as_ref(), options, in_tables, &names, replay.past);
-            let unsettled = Unsettled {
-                version: contents.version(tables, bell)?,
-                contents,
-                run: Arc::new(run),
-                logs,
-                names,
-                kept: past.iter().map(|log| log.number).collect(),
-            };
-            return unsettled.open(options, tables, next_file, health, past, replay.dropped);
-        }
-    }
     let opening = Opening {
         options,
         tables,
@@ -102,14 +82,14 @@ pub(crate) fn open(
         health,
         bell,
     };
-    opening.replay_to_tables(contents, &writing, &logs, &names, losses, created)
+    opening.replay_to_tables(contents, &writing, &logs, &names, created)
 }
 
-/// What an opening that writes tables needs throughout.
+/// What an opening needs throughout.
 struct Opening<'a> {
     options: &'a Options,
     tables: &'a Arc<Tables>,
-    next_file: &'a Arc<AtomicU64>,
+    next_file: &'a NextFile,
     health: &'a Arc<Health>,
     bell: &'a Arc<Bell>,
 }
@@ -122,12 +102,10 @@ impl Opening<'_> {
         writing: &TableWriting,
         logs: &[u64],
         names: &[String],
-        losses: &mut Losses,
         created: bool,
     ) -> Result<Opened> {
         let fs = self.tables.fs().as_ref();
-        let in_tables = (contents.log_number, contents.last_sequence);
-        let manifest_number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let manifest_number = self.next_file.next();
         let mut replay = Replay::new(writing, self.options, &contents);
         if let Err(error) = replay.run(logs) {
             replay.take_back();
@@ -140,32 +118,27 @@ impl Opening<'_> {
             dropped,
             lost,
             aside,
-            past,
             ..
         } = replay;
-        let past = match aside.damaged {
-            None => kept_for_followers(fs, self.options, in_tables, names, past),
-            // What the log holds behind its damage is no part of the past.
-            Some(_) => Vec::new(),
-        };
+        let is_damaged = aside.damaged.is_some();
         contents.dropped.extend(dropped);
         contents.lost.extend(lost);
         self.health.check_owner(Before::Create)?;
-        aside.set_aside(fs, last + 1, &mut contents, losses)?;
+        aside.set_aside(fs, last + 1, &mut contents)?;
         for file in written {
             contents.files.insert((0, file.number), file.to_new_file());
         }
         contents.last_sequence = last;
         let (wal, manifest) =
             self.begin(&mut contents, manifest_number, unsynced, names, created)?;
-        let obsolete = Obsolete::scan(
-            list(fs)?,
-            manifest.version(),
-            manifest_number,
-            wal.number(),
-            &past.iter().map(|log| log.number).collect::<Vec<_>>(),
-        );
-        let mem = memory::allocate(self.options, self.tables.comparator(), 0, last)?;
+        let names = list(fs)?;
+        let kept = match is_damaged {
+            false => kept_for_followers(fs, self.options, &names, wal.number()),
+            // What the log holds behind its damage is no part of the past.
+            true => KeptLogs::new(self.options.tail_bytes),
+        };
+        let (version, log_number) = (manifest.version(), wal.number());
+        let obsolete = Obsolete::scan(names, version, manifest_number, log_number, &kept);
         let recovered = Recovered {
             last_sequence: last,
             dropped: contents.dropped,
@@ -173,10 +146,12 @@ impl Opening<'_> {
         };
         Ok(Opened {
             recovered,
-            base: Base::Settled(manifest, obsolete),
+            base: Base {
+                manifest,
+                obsolete,
+                kept,
+            },
             wal,
-            mem,
-            past,
         })
     }
 
@@ -196,18 +171,18 @@ impl Opening<'_> {
         let fs = self.tables.fs();
         let version = contents.version(self.tables, self.bell)?;
         self.health.check_owner(Before::Create)?;
-        let number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let number = self.next_file.next();
         let mut wal = Wal::create(fs.as_ref(), number)?;
         #[cfg(test)]
         if planted!(OldLogAppendedTo) {
             wal = Wal::go_on_in_last(fs.as_ref(), names)?.unwrap_or(wal);
         }
-        // For a repair without a manifest: it reads again what is kept for who follows the batches.
+        // For a repair without a manifest, which reads again what is kept for those who follow.
         if !created && let Some(beginning) = succession::beginning(contents.last_sequence + 1) {
             wal.append(beginning.as_bytes())?;
         }
         contents.log_number = wal.number();
-        contents.next_file_number = self.next_file.load(Ordering::SeqCst);
+        contents.next_file_number = self.next_file.peek();
         if planted!(TableNotSynced) {
             unsynced.clear();
         }
@@ -220,61 +195,17 @@ impl Opening<'_> {
             self.health,
             &mut unsynced,
         )?;
-        wal.set_linked();
         Ok((wal, manifest))
     }
 }
 
-/// Whether it may be answered before what the logs hold is in tables. After a loss of power, and where another program may
-/// have written them, the logs are judged once and rewritten; and a manifest with a torn end is left behind at once.
-fn may_be_gathered(options: &Options, contents: &Contents) -> bool {
-    options.recover_in_background
-        && options.recovery == RecoveryMode::SameBoot
-        && !options.foreign_logs
-        && contents.dropped.is_empty()
-}
-
-/// The logs that readers of a [`Tail`](crate::Tail) may go back to: those just recovered, and before them those that the
-/// dead kept of their latest flush, unless the recovered ones hold as much as the window does. What was `in_tables` by the
-/// old manifest are the logs below that number, up to that sequence. Another program's writes are nobody's past.
-fn kept_for_followers(
-    fs: &dyn Fs,
-    options: &Options,
-    in_tables: (u64, Sequence),
-    names: &[String],
-    recovered: Vec<PastLog>,
-) -> Vec<PastLog> {
-    if options.tail_bytes == 0 || options.foreign_logs {
-        return Vec::new();
+/// The logs that stay for those who follow, of all that are below `next`: all of these are in tables. Another program's writes
+/// are nobody's past.
+fn kept_for_followers(fs: &dyn Fs, options: &Options, names: &[String], next: u64) -> KeptLogs {
+    match options.foreign_logs {
+        true => KeptLogs::new(options.tail_bytes),
+        false => KeptLogs::find(fs, names, 0, next, options.tail_bytes),
     }
-    let len = |number: u64| {
-        fs.open_read(&filename::log(number))
-            .map_or(0, |file| file.len())
-    };
-    let mut bytes: u64 = recovered.iter().map(|log| len(log.number)).sum();
-    let (log_number, last) = in_tables;
-    let older: BTreeSet<u64> = names
-        .iter()
-        .filter_map(|name| match filename::parse(name) {
-            Some((FileKind::Log, number)) if number < log_number => Some(number),
-            _ => None,
-        })
-        .filter(|number| recovered.iter().all(|log| log.number != *number))
-        .collect();
-    let mut last = Some(last);
-    let mut past = VecDeque::from(recovered);
-    for number in older.into_iter().rev() {
-        if bytes >= options.tail_bytes as u64 {
-            break;
-        }
-        let own = len(number);
-        if own == 0 {
-            continue;
-        }
-        bytes += own;
-        past.push_front(PastLog::new(number, None, last.take(), None));
-    }
-    past.into()
 }
 
 fn list(fs: &dyn Fs) -> Result<Vec<String>> {
@@ -394,13 +325,7 @@ impl Aside {
     /// Writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
     /// not recovered. All of it comes before the new manifest, after which they would be removed as obsolete. Cut short
     /// anywhere, it is done again by the next opening: the damaged log goes last, and keeps its own name too.
-    fn set_aside(
-        self,
-        fs: &dyn Fs,
-        from: Sequence,
-        contents: &mut Contents,
-        losses: &mut Losses,
-    ) -> Result<()> {
+    fn set_aside(self, fs: &dyn Fs, from: Sequence, contents: &mut Contents) -> Result<()> {
         let aside_of = |log: u64, at: Option<u64>| {
             let from = Some(from);
             AsideName { log, from, at }.without_prefix()
@@ -424,7 +349,7 @@ impl Aside {
         for (aside, name) in renames.iter().chain(&kept) {
             contents.lose(format!("{name} was set aside as {aside}"));
         }
-        losses.add(fs, &contents.lost)?;
+        losses::add(fs, &contents.lost)?;
         for (aside, name) in &renames {
             fs.rename(name, aside)
                 .map_err(|error| Error::io("set aside", name, error))?;

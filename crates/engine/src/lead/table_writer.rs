@@ -5,7 +5,6 @@
 //! Must not know: levels, versions, or where the entries come from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_format::filename;
 use level_party_format::filter::BloomPolicy;
@@ -14,6 +13,7 @@ use level_party_format::table::{TableBuilder, TableOptions};
 use crate::base::error::{Error, Result};
 use crate::base::fs::{Fs, WriteFile};
 use crate::base::health::Health;
+use crate::base::next_file::NextFile;
 use crate::base::options::{Before, Options};
 use crate::read::files::{FileMeta, Tables};
 
@@ -25,7 +25,7 @@ pub(crate) struct TableWriting {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) tables: Arc<Tables>,
     pub(crate) options: TableOptions,
-    pub(crate) next_file: Arc<AtomicU64>,
+    pub(crate) next_file: NextFile,
     pub(crate) health: Arc<Health>,
 }
 
@@ -33,7 +33,7 @@ impl TableWriting {
     pub(crate) fn new(
         options: &Options,
         tables: &Arc<Tables>,
-        next_file: &Arc<AtomicU64>,
+        next_file: NextFile,
         health: &Arc<Health>,
     ) -> TableWriting {
         TableWriting {
@@ -46,7 +46,7 @@ impl TableWriting {
                 compression: options.block_compression(),
                 filter: options.bloom_bits_per_key.map(BloomPolicy::new),
             },
-            next_file: Arc::clone(next_file),
+            next_file,
             health: Arc::clone(health),
         }
     }
@@ -54,7 +54,7 @@ impl TableWriting {
     /// Begins a table under a number no file had.
     pub(crate) fn begin(&self) -> Result<TableFile<'_>> {
         self.health.check_owner(Before::Create)?;
-        let number = self.next_file.fetch_add(1, Ordering::SeqCst);
+        let number = self.next_file.next();
         let name = filename::table(number);
         let file = self
             .fs

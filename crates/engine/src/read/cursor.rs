@@ -15,7 +15,10 @@ use level_party_format::{Comparator, MAX_SEQUENCE, Sequence};
 use crate::base::error::Result;
 use crate::base::seek_key::SeekKey;
 use crate::read::iter::MergingIter;
+use crate::read::snapshots::Pin;
+use crate::read::version::Version;
 use crate::read::view::View;
+use crate::read::view_source::ViewSource;
 
 /// Hidden entries of one key passed one by one before the cursor seeks beyond them.
 const STEPS_BEFORE_SEEK: u32 = 32;
@@ -73,6 +76,28 @@ pub struct Cursor {
     /// Where it stopped because there were more of them.
     stopped: Option<Vec<u8>>,
     view: Arc<View>,
+    /// Where a newer view comes from, if this one may become too old to be read.
+    renewal: Option<Box<Renewal>>,
+}
+
+/// What a cursor needs to go on in a newer view.
+struct Renewal {
+    source: Arc<dyn ViewSource>,
+    /// Keeps the moment readable, if nobody else does.
+    pin: Option<Pin>,
+    /// The key that the move under way began at.
+    from: Vec<u8>,
+}
+
+/// Where a move leads to, wherever the cursor stands.
+#[derive(Clone, Copy)]
+enum Place {
+    First,
+    Last,
+    /// At or after the key that is remembered; behind it; before it.
+    At,
+    After,
+    Before,
 }
 
 impl View {
@@ -88,7 +113,7 @@ impl Cursor {
         Cursor {
             merge: view.internal_iter(),
             user: view.comparator().user.clone(),
-            sequence: sequence.min(MAX_SEQUENCE),
+            sequence: view.clamped(sequence.min(MAX_SEQUENCE)),
             direction: Direction::Forward,
             valid: false,
             saved_key: Vec::new(),
@@ -101,6 +126,23 @@ impl Cursor {
             passes: u64::MAX,
             stopped: None,
             view,
+            renewal: None,
+        }
+    }
+
+    /// The same, going on in a newer view at the same moment whenever this one is too old. `pin` keeps that moment.
+    pub(crate) fn renewing(mut self, source: Arc<dyn ViewSource>, pin: Option<Pin>) -> Cursor {
+        let from = Vec::new();
+        self.renewal = Some(Box::new(Renewal { source, pin, from }));
+        self
+    }
+
+    /// Another cursor at the same moment, which stands nowhere.
+    pub(crate) fn twin(&self) -> Cursor {
+        let twin = Cursor::new(Arc::clone(&self.view), self.sequence);
+        match &self.renewal {
+            Some(renewal) => twin.renewing(Arc::clone(&renewal.source), renewal.pin.clone()),
+            None => twin,
         }
     }
 
@@ -196,6 +238,11 @@ impl Cursor {
     /// # Errors
     /// What keeps a block on the way from being read; so for all moves.
     pub fn seek_to_first(&mut self) -> Result<()> {
+        let moved = self.go_to_first();
+        self.settle(moved, Place::First)
+    }
+
+    fn go_to_first(&mut self) -> Result<()> {
         self.begin(Direction::Forward);
         self.merge.seek_to_first()?;
         self.find_next(false)
@@ -206,6 +253,11 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek_to_first`].
     pub fn seek_to_last(&mut self) -> Result<()> {
+        let moved = self.go_to_last();
+        self.settle(moved, Place::Last)
+    }
+
+    fn go_to_last(&mut self) -> Result<()> {
         self.begin(Direction::Backward);
         self.merge.seek_to_last()?;
         self.find_prev()
@@ -216,6 +268,12 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek_to_first`].
     pub fn seek(&mut self, user_key: &[u8]) -> Result<()> {
+        self.remember(user_key);
+        let moved = self.go_to(user_key);
+        self.settle(moved, Place::At)
+    }
+
+    fn go_to(&mut self, user_key: &[u8]) -> Result<()> {
         self.begin(Direction::Forward);
         let target = SeekKey::new(user_key, self.sequence);
         self.merge.seek(target.as_bytes())?;
@@ -227,6 +285,12 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek_to_first`].
     pub fn seek_before(&mut self, user_key: &[u8]) -> Result<()> {
+        self.remember(user_key);
+        let moved = self.go_before(user_key);
+        self.settle(moved, Place::Before)
+    }
+
+    fn go_before(&mut self, user_key: &[u8]) -> Result<()> {
         self.begin(Direction::Backward);
         let target = SeekKey::new(user_key, MAX_SEQUENCE);
         self.merge.seek(target.as_bytes())?;
@@ -251,6 +315,16 @@ impl Cursor {
         if !self.valid {
             return Ok(());
         }
+        if self.renewal.is_none() {
+            return self.go_next();
+        }
+        self.remember_own_key();
+        let moved = self.go_next();
+        self.settle(moved, Place::After)
+    }
+
+    #[inline]
+    fn go_next(&mut self) -> Result<()> {
         self.valid = false;
         match self.direction {
             Direction::Forward => {
@@ -280,6 +354,16 @@ impl Cursor {
         if !self.valid {
             return Ok(());
         }
+        if self.renewal.is_none() {
+            return self.go_prev();
+        }
+        self.remember_own_key();
+        let moved = self.go_prev();
+        self.settle(moved, Place::Before)
+    }
+
+    #[inline]
+    fn go_prev(&mut self) -> Result<()> {
         self.valid = false;
         if self.direction == Direction::Forward {
             // What is left before the merge of the key shown is too new, and passed over like all that is.
@@ -287,6 +371,69 @@ impl Cursor {
             self.merge.prev()?;
         }
         self.find_prev()
+    }
+
+    /// Notes the key that a move begins at.
+    fn remember(&mut self, user_key: &[u8]) {
+        if let Some(renewal) = &mut self.renewal {
+            save(&mut renewal.from, user_key);
+        }
+    }
+
+    fn remember_own_key(&mut self) {
+        let Some(mut renewal) = self.renewal.take() else {
+            return;
+        };
+        save(&mut renewal.from, self.key());
+        self.renewal = Some(renewal);
+    }
+
+    /// Ends a move: if the view that it read is too old by now, makes it again in a newer one.
+    fn settle(&mut self, mut moved: Result<()>, place: Place) -> Result<()> {
+        loop {
+            let Some(renewal) = &self.renewal else {
+                return moved;
+            };
+            let is_current = self.view.is_current();
+            let is_whole = match &moved {
+                Ok(()) => is_current,
+                Err(error) => is_current && !renewal.source.has_newer(&self.view, error),
+            };
+            if is_whole {
+                return moved;
+            }
+            self.valid = false;
+            let view = renewal.source.newest_at(self.sequence)?;
+            self.merge = view.internal_iter();
+            self.view = view;
+            moved = self.go_again(place);
+        }
+    }
+
+    fn go_again(&mut self, place: Place) -> Result<()> {
+        let Some(mut renewal) = self.renewal.take() else {
+            return Ok(());
+        };
+        let from = std::mem::take(&mut renewal.from);
+        let moved = match place {
+            Place::First => self.go_to_first(),
+            Place::Last => self.go_to_last(),
+            Place::At => self.go_to(&from),
+            Place::Before => self.go_before(&from),
+            Place::After => self.go_behind(&from),
+        };
+        renewal.from = from;
+        self.renewal = Some(renewal);
+        moved
+    }
+
+    /// Moves to the first key after one.
+    fn go_behind(&mut self, user_key: &[u8]) -> Result<()> {
+        self.go_to(user_key)?;
+        if self.valid && self.user.compare(self.key(), user_key).is_eq() {
+            return self.go_next();
+        }
+        Ok(())
     }
 
     fn begin(&mut self, direction: Direction) {
@@ -300,9 +447,10 @@ impl Cursor {
         let mut hidden = 0;
         let mut too_new = 0;
         self.sought.clear();
-        while self.merge.valid() {
-            self.count();
-            let entry = match key::parse(self.merge.key()) {
+        while let Some((internal_key, value_len)) = self.merge.entry() {
+            let bytes = (internal_key.len() + value_len) as u64;
+            self.until_sample = count(&self.view, internal_key, self.until_sample, bytes);
+            let entry = match key::parse(internal_key) {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.merge.damaged(error)),
             };
@@ -342,32 +490,15 @@ impl Cursor {
                 save(&mut self.saved_key, entry.user_key);
                 (passing, hidden) = (true, 0);
             } else {
+                if !self.keys_only {
+                    self.merge.load_value();
+                }
                 self.valid = true;
                 return Ok(());
             }
             self.merge.next()?;
         }
         Ok(())
-    }
-
-    /// Counts the bytes of the entry that is passed, and now and then what the tables make a read of it cost.
-    #[inline]
-    fn count(&mut self) {
-        let bytes = (self.merge.key().len() + self.merge.value().len()) as u64;
-        match self.until_sample.checked_sub(bytes) {
-            Some(left) => self.until_sample = left,
-            None => self.sample(bytes),
-        }
-    }
-
-    #[cold]
-    fn sample(&mut self, bytes: u64) {
-        let version = &self.view.version;
-        while self.until_sample < bytes {
-            version.sample(self.merge.key());
-            self.until_sample += version.tables().sample_period();
-        }
-        self.until_sample -= bytes;
     }
 
     /// Seeks a key further on. Within one search these keys only grow, so that entries out of order (in a damaged table
@@ -387,9 +518,10 @@ impl Cursor {
     fn find_prev(&mut self) -> Result<()> {
         let mut kind = ValueType::Deletion;
         let mut last: Option<Vec<u8>> = None;
-        while self.merge.valid() {
-            self.count();
-            let entry = match key::parse(self.merge.key()) {
+        while let Some((internal_key, value_len)) = self.merge.entry() {
+            let bytes = (internal_key.len() + value_len) as u64;
+            self.until_sample = count(&self.view, internal_key, self.until_sample, bytes);
+            let entry = match key::parse(internal_key) {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.merge.damaged(error)),
             };
@@ -419,7 +551,8 @@ impl Cursor {
                 if kind == ValueType::Value {
                     save(&mut self.saved_key, entry.user_key);
                     if !self.keys_only {
-                        save(&mut self.saved_value, self.merge.value());
+                        self.saved_value.clear();
+                        self.merge.append_value(&mut self.saved_value);
                     }
                     self.saved_sequence = entry.sequence;
                 }
@@ -429,6 +562,25 @@ impl Cursor {
         self.valid = kind == ValueType::Value;
         Ok(())
     }
+}
+
+/// Counts the bytes of an entry that is passed, and now and then what the tables make a read of it cost. Gives the bytes
+/// until that is next.
+#[inline]
+fn count(view: &View, internal_key: &[u8], until_sample: u64, bytes: u64) -> u64 {
+    match until_sample.checked_sub(bytes) {
+        Some(left) => left,
+        None => sample(&view.version, internal_key, until_sample, bytes),
+    }
+}
+
+#[cold]
+fn sample(version: &Version, internal_key: &[u8], mut until_sample: u64, bytes: u64) -> u64 {
+    while until_sample < bytes {
+        version.sample(internal_key);
+        until_sample += version.tables().sample_period();
+    }
+    until_sample - bytes
 }
 
 impl fmt::Debug for Cursor {

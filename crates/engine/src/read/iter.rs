@@ -8,7 +8,6 @@ use level_party_format::Corruption;
 use level_party_memtable::MemIter;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::read::run::RunIter;
 
 mod level;
 mod merge;
@@ -23,8 +22,6 @@ pub(crate) use table::TableIter;
 pub(crate) enum InternalIter {
     /// A memtable.
     Mem(MemIter),
-    /// What was recovered, as it lies in the logs.
-    Run(RunIter),
     /// One table.
     Table(TableIter),
     /// Tables that follow each other in key order.
@@ -34,12 +31,8 @@ pub(crate) enum InternalIter {
 /// Calls the same method on whichever kind it is.
 macro_rules! on {
     ($self:ident, $iter:ident => $mem:expr, $other:expr) => {
-        on!($self, $iter => $mem, $other, $other)
-    };
-    ($self:ident, $iter:ident => $mem:expr, $run:expr, $other:expr) => {
         match $self {
             InternalIter::Mem($iter) => $mem,
-            InternalIter::Run($iter) => $run,
             InternalIter::Table($iter) => $other,
             InternalIter::Level($iter) => $other,
         }
@@ -50,7 +43,7 @@ impl InternalIter {
     /// It is one of so many children of a merge, which read ahead together no more than a few may.
     pub(crate) fn share_read_ahead(&mut self, children: usize) {
         match self {
-            InternalIter::Mem(_) | InternalIter::Run(_) => {}
+            InternalIter::Mem(_) => {}
             InternalIter::Table(iter) => iter.share_read_ahead(children),
             InternalIter::Level(iter) => iter.share_read_ahead(children),
         }
@@ -68,7 +61,27 @@ impl InternalIter {
         on!(self, iter => iter.key(), iter.key())
     }
 
-    /// The value of the entry; empty if not valid.
+    /// The internal key of the entry and the length of its value; both empty if not valid.
+    #[inline]
+    pub(crate) fn entry(&self) -> (&[u8], usize) {
+        on!(self, iter => (iter.key(), iter.value_len()), (iter.key(), iter.value().len()))
+    }
+
+    /// Has the entry's value at hand for [`InternalIter::value`].
+    #[inline]
+    pub(crate) fn load_value(&mut self) {
+        if let InternalIter::Mem(iter) = self {
+            iter.load_value();
+        }
+    }
+
+    /// Appends the value of the entry, loaded or not.
+    #[inline]
+    pub(crate) fn append_value(&self, out: &mut Vec<u8>) {
+        on!(self, iter => iter.append_value(out), out.extend_from_slice(iter.value()))
+    }
+
+    /// The value of the entry, once it was loaded; empty if not valid.
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         on!(self, iter => iter.value(), iter.value())
@@ -76,36 +89,36 @@ impl InternalIter {
 
     /// Moves to the first entry.
     pub(crate) fn seek_to_first(&mut self) -> Result<()> {
-        on!(self, iter => { iter.seek_to_first(); whole(iter) }, { iter.seek_to_first(); Ok(()) }, iter.seek_to_first())
+        on!(self, iter => { iter.seek_to_first(); whole(iter) }, iter.seek_to_first())
     }
 
     /// Moves to the last entry.
     pub(crate) fn seek_to_last(&mut self) -> Result<()> {
-        on!(self, iter => { iter.seek_to_last(); whole(iter) }, { iter.seek_to_last(); Ok(()) }, iter.seek_to_last())
+        on!(self, iter => { iter.seek_to_last(); whole(iter) }, iter.seek_to_last())
     }
 
     /// Moves to the first entry at or after an internal key.
     pub(crate) fn seek(&mut self, internal_key: &[u8]) -> Result<()> {
-        on!(self, iter => { iter.seek(internal_key); whole(iter) }, { iter.seek(internal_key); Ok(()) }, iter.seek(internal_key))
+        on!(self, iter => { iter.seek(internal_key); whole(iter) }, iter.seek(internal_key))
     }
 
     /// Moves to the next entry; does nothing if not valid.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<()> {
-        on!(self, iter => { iter.next(); whole(iter) }, { iter.next(); Ok(()) }, iter.next())
+        on!(self, iter => { iter.next(); whole(iter) }, iter.next())
     }
 
     /// Moves to the entry before; does nothing if not valid.
     #[inline]
     pub(crate) fn prev(&mut self) -> Result<()> {
-        on!(self, iter => { iter.prev(); whole(iter) }, { iter.prev(); Ok(()) }, iter.prev())
+        on!(self, iter => { iter.prev(); whole(iter) }, iter.prev())
     }
 
     /// The error for an entry here that makes no sense, naming its place.
     #[cold]
     pub(crate) fn damaged(&self, error: Corruption) -> Error {
         match self {
-            InternalIter::Mem(_) | InternalIter::Run(_) => damaged_memtable(error),
+            InternalIter::Mem(_) => damaged_memtable(error),
             InternalIter::Table(iter) => iter.damaged(error),
             InternalIter::Level(iter) => iter.damaged(error),
         }

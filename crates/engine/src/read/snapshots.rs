@@ -1,8 +1,9 @@
-//! Pins (snapshots) and the drop floor, under one lock.
+//! Pins (snapshots) and the drop floor.
 //!
 //! Promises: while a [`Pin`] lives, every read at its sequence gives the same answer, because a compaction drops only
-//! what no moment at or above its horizon needs, and the horizon is never above the smallest pin. A horizon once chosen
-//! is the new drop floor: no moment below it can be pinned any more. Choosing a horizon and pinning exclude each other.
+//! what no moment at or above its horizon needs, and the horizon is never above the smallest pin of any member. A horizon
+//! once chosen is the new drop floor: no moment below it can be pinned any more. Choosing a horizon and pinning exclude each
+//! other by fences ([`Control::floor_at`](crate::base::control::Control::floor_at)), in one process and between two.
 //! Must not know: views, files, or who holds a pin.
 //!
 //! The floor rises in memory before the listener records it, and the compaction begins after: a failed record leaves
@@ -10,107 +11,200 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use level_party_format::Sequence;
 
+use crate::base::control::{BellKind, Floor, Leading};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::member::Member;
 use crate::base::options::Listener;
-use crate::base::sync::{AtomicU64, Mutex};
+use crate::base::sync::{Mutex, yield_now};
 
 #[cfg(all(test, loom))]
 mod models;
 
-/// All pins of an engine and its drop floor.
+/// How often a scan of the pins is looked at before the first sleep.
+const SCAN_LOOKS: usize = 1_000;
+/// How often one is slept for, and how long each time: a second in all.
+const SCAN_SLEEPS: usize = 500;
+const SCAN_SLEEP: Duration = Duration::from_millis(2);
+
+/// The pins of a member.
 pub(crate) struct Snapshots {
-    state: Mutex<State>,
-    /// Changed under the lock, read without it.
-    floor: AtomicU64,
+    member: Arc<Member>,
+    /// The oldest pin is in the member's slot, and their number: all change under this lock.
+    pins: Mutex<Pins>,
+    /// The floor that the listener has recorded. The leader's thread alone raises it.
+    recorded: Mutex<Sequence>,
     listener: Option<Arc<dyn Listener>>,
 }
 
-struct State {
-    /// How many pins hold each sequence.
-    pins: BTreeMap<Sequence, usize>,
-    /// The floor that the listener has recorded.
-    recorded: Sequence,
+/// How many pins hold each sequence, and how many there are.
+#[derive(Default)]
+struct Pins {
+    holds: BTreeMap<Sequence, Holds>,
+    count: usize,
+}
+
+/// The pins of one sequence.
+#[derive(Default)]
+struct Holds {
+    all: usize,
+    /// Of them those that were given out: the floor was at or below the sequence when they were in the slot, and is since.
+    given: usize,
+}
+
+impl Pins {
+    fn oldest(&self) -> Option<Sequence> {
+        self.holds.keys().next().copied()
+    }
+
+    /// Whether a pin that was given out keeps the floor at or below this sequence.
+    fn covers(&self, sequence: Sequence) -> bool {
+        let mut up_to = self.holds.range(..=sequence);
+        up_to.any(|(_, holds)| holds.given > 0)
+    }
 }
 
 impl Snapshots {
-    pub(crate) fn new(floor: Sequence, listener: Option<Arc<dyn Listener>>) -> Arc<Snapshots> {
-        let state = State {
-            pins: BTreeMap::new(),
-            recorded: floor,
-        };
+    pub(crate) fn new(member: &Arc<Member>, listener: Option<Arc<dyn Listener>>) -> Arc<Snapshots> {
         Arc::new(Snapshots {
-            state: Mutex::new(state),
-            floor: AtomicU64::new(floor),
+            pins: Mutex::new(Pins::default()),
+            // The horizon in the page may be one that a leader which died had not recorded yet.
+            recorded: Mutex::new(0),
+            member: Arc::clone(member),
             listener,
         })
     }
 
-    /// Pins the sequence that `now` gives, asked under the lock.
-    pub(crate) fn pin(self: &Arc<Self>, now: impl FnOnce() -> Sequence) -> Pin {
-        let mut state = self.state.lock();
-        let sequence = now();
-        state.add(sequence);
+    /// Pins the sequence that `now` gives.
+    pub(crate) fn pin(self: &Arc<Self>, now: impl Fn() -> Sequence) -> Pin {
+        let mut pins = self.pins.lock();
+        loop {
+            let sequence = now();
+            self.add(&mut pins, sequence);
+            if self.member.control.floor_at(sequence) == Floor::Below {
+                return self.give(&mut pins, sequence);
+            }
+            self.remove(&mut pins, sequence);
+        }
+    }
+
+    /// Pins a given moment: at once where an older one is pinned in this process. Otherwise a scan of the pins that is under way
+    /// comes first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SnapshotLost`], [`ErrorKind::InvalidArgument`]; [`ErrorKind::Busy`]: the leader was stopped in its scan, or died
+    /// in it and nobody has succeeded it.
+    pub(crate) fn pin_at(
+        self: &Arc<Self>,
+        sequence: Sequence,
+        now: impl FnOnce() -> Sequence,
+    ) -> Result<Pin> {
+        check_readable(sequence, 0, now())?;
+        {
+            let mut pins = self.pins.lock();
+            self.add(&mut pins, sequence);
+            if pins.covers(sequence) {
+                return Ok(self.give(&mut pins, sequence));
+            }
+        }
+        let Member { control, peers, .. } = self.member.as_ref();
+        let mut left = SCAN_LOOKS + SCAN_SLEEPS;
+        loop {
+            let refusal = match control.floor_at(sequence) {
+                Floor::Below => return Ok(self.give(&mut self.pins.lock(), sequence)),
+                Floor::Undecided if left > 0 && !control.is_condemned() => {
+                    left -= 1;
+                    if left >= SCAN_SLEEPS {
+                        // Some hundred loads by the leader.
+                        yield_now();
+                    } else {
+                        let (bell, rings) = control.announce_sleep_at(BellKind::Progress);
+                        peers.sleep(bell, rings, SCAN_SLEEP);
+                    }
+                    continue;
+                }
+                Floor::Undecided => undecided(sequence),
+                Floor::Above => lost(sequence, self.floor()),
+            };
+            self.remove(&mut self.pins.lock(), sequence);
+            return Err(refusal);
+        }
+    }
+
+    fn give(self: &Arc<Self>, pins: &mut Pins, sequence: Sequence) -> Pin {
+        pins.holds.entry(sequence).or_default().given += 1;
         Pin {
             sequence,
             snapshots: Arc::clone(self),
         }
     }
 
-    /// Pins a given moment.
-    pub(crate) fn pin_at(
-        self: &Arc<Self>,
-        sequence: Sequence,
-        now: impl FnOnce() -> Sequence,
-    ) -> Result<Pin> {
-        let mut state = self.state.lock();
-        check_readable(sequence, self.floor(), now())?;
-        state.add(sequence);
-        Ok(Pin {
-            sequence,
-            snapshots: Arc::clone(self),
-        })
+    fn add(&self, pins: &mut Pins, sequence: Sequence) {
+        let before = pins.oldest();
+        pins.holds.entry(sequence).or_default().all += 1;
+        pins.count += 1;
+        self.store_oldest(pins);
+        if before.is_none_or(|before| before > sequence) {
+            self.member.pinned_now();
+        }
+    }
+
+    fn remove(&self, pins: &mut Pins, sequence: Sequence) {
+        if let Some(holds) = pins.holds.get_mut(&sequence) {
+            holds.all -= 1;
+            pins.count -= 1;
+            if holds.all == 0 {
+                pins.holds.remove(&sequence);
+            }
+        }
+        self.store_oldest(pins);
+    }
+
+    fn store_oldest(&self, pins: &Pins) {
+        self.member.store_pin(pins.oldest());
+        self.member.store_pin_count(pins.count);
+    }
+
+    /// Ends what the pins of this member hold: it leaves (Q4). Moments that they name are lost once they are compacted away.
+    pub(crate) fn leave(&self) {
+        let _pins = self.pins.lock();
+        self.member.leave();
+    }
+
+    /// Clears the slots of members that are dead, for those who want to join.
+    pub(crate) fn clear_dead(&self, leading: &Leading) {
+        // The leader's thread may be at it, too.
+        let _recorded = self.recorded.lock();
+        leading.clear_dead(|member| self.member.is_dead(member));
     }
 
     /// The lowest sequence that can be pinned. A view loaded before this is asked lacks nothing at or above the answer.
     pub(crate) fn floor(&self) -> Sequence {
-        self.floor.load(Ordering::SeqCst)
+        self.member.control.horizon()
     }
 
-    /// How many pins there are, and the smallest.
+    /// How many pins this member has, and the smallest.
     pub(crate) fn count(&self) -> (usize, Option<Sequence>) {
-        let state = self.state.lock();
-        let oldest = state.pins.keys().next().copied();
-        (state.pins.values().sum(), oldest)
+        let pins = self.pins.lock();
+        (pins.count, pins.oldest())
     }
 
-    /// The horizon of a compaction about to begin: the smallest pin, or what `now` gives where there is none. The drop
-    /// floor is raised to it and the listener has recorded that.
+    /// The horizon of a compaction about to begin: the smallest pin of all members, or what `now` gives where there is
+    /// none. The drop floor is raised to it and the listener has recorded that.
     ///
     /// # Errors
     /// The listener's error; the compaction must not run.
-    pub(crate) fn raise_horizon(&self, now: impl FnOnce() -> Sequence) -> Result<Sequence> {
-        let (horizon, recorded) = {
-            let state = self.state.lock();
-            let mut smallest = state.pins.keys().next().copied();
-            if planted!(PinsIgnored) {
-                smallest = None;
-            }
-            let horizon = smallest.unwrap_or_else(now);
-            #[cfg(test)]
-            let state = if planted!(HorizonInTwoSteps) {
-                drop(state);
-                self.state.lock()
-            } else {
-                state
-            };
-            self.floor.fetch_max(horizon, Ordering::SeqCst);
-            (horizon, state.recorded)
-        };
-        if horizon > recorded {
+    pub(crate) fn raise_horizon(
+        &self,
+        leading: &Leading,
+        now: impl FnOnce() -> Sequence,
+    ) -> Result<Sequence> {
+        let mut recorded = self.recorded.lock();
+        let horizon = leading.raise_horizon(now(), |member| self.member.is_dead(member));
+        if horizon > *recorded {
             if let Some(listener) = &self.listener {
                 let raised = listener.raise_drop_floor(horizon);
                 raised.map_err(|error| {
@@ -119,16 +213,9 @@ impl Snapshots {
                     Error::with_source(crate::base::error::classify(&error), message, error)
                 })?;
             }
-            let mut state = self.state.lock();
-            state.recorded = state.recorded.max(horizon);
+            *recorded = horizon;
         }
         Ok(horizon)
-    }
-}
-
-impl State {
-    fn add(&mut self, sequence: Sequence) {
-        *self.pins.entry(sequence).or_default() += 1;
     }
 }
 
@@ -139,10 +226,21 @@ pub(crate) fn check_readable(sequence: Sequence, floor: Sequence, last: Sequence
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
     if sequence < floor {
-        let message = format!("the moment {sequence} can no longer be read, the oldest is {floor}");
-        return Err(Error::new(ErrorKind::SnapshotLost, message));
+        return Err(lost(sequence, floor));
     }
     Ok(())
+}
+
+fn undecided(sequence: Sequence) -> Error {
+    let message = format!(
+        "whether the moment {sequence} can still be read is for the leading process to say, which does not get on"
+    );
+    Error::new(ErrorKind::Busy, message)
+}
+
+fn lost(sequence: Sequence, floor: Sequence) -> Error {
+    let message = format!("the moment {sequence} can no longer be read, the oldest is {floor}");
+    Error::new(ErrorKind::SnapshotLost, message)
 }
 
 /// Keeps one moment readable until it is dropped. A clone is a pin of its own.
@@ -160,23 +258,20 @@ impl Pin {
 
 impl Clone for Pin {
     fn clone(&self) -> Pin {
-        self.snapshots.state.lock().add(self.sequence);
-        Pin {
-            sequence: self.sequence,
-            snapshots: Arc::clone(&self.snapshots),
-        }
+        // The floor is at or below it for as long as it is pinned.
+        let mut pins = self.snapshots.pins.lock();
+        self.snapshots.add(&mut pins, self.sequence);
+        self.snapshots.give(&mut pins, self.sequence)
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let mut state = self.snapshots.state.lock();
-        if let Some(count) = state.pins.get_mut(&self.sequence) {
-            *count -= 1;
-            if *count == 0 {
-                state.pins.remove(&self.sequence);
-            }
+        let mut pins = self.snapshots.pins.lock();
+        if let Some(holds) = pins.holds.get_mut(&self.sequence) {
+            holds.given -= 1;
         }
+        self.snapshots.remove(&mut pins, self.sequence);
     }
 }
 

@@ -237,7 +237,7 @@ impl Table {
         Ok(match found.kind {
             ValueType::Deletion => Lookup::Deleted { sequence },
             ValueType::Value => {
-                let value = want.take(value);
+                let value = want.take(|| value.to_vec());
                 Lookup::Found(Entry { value, sequence })
             }
         })

@@ -1,8 +1,9 @@
 //! [`View`]: all that a read needs, immutable: the active memtable, what is frozen, and one version.
 //!
 //! Promises: a view together with its own last sequence is one consistent moment; writes go on into the active memtable
-//! with higher sequences, which such a read passes over. A view needs no lock and no write access, and keeps what it
-//! reads alive.
+//! with higher sequences, which such a read passes over. Of each memtable only what was published in it is seen, also where
+//! a writer died in the middle. A view needs no lock and no write access. Where the memory of memtables is used again for
+//! others, a read of a view that is too old is refused ([`ErrorKind::Stale`](crate::ErrorKind::Stale)), and never answered wrong.
 //! Must not know: who made it, or that newer views exist.
 
 use std::fmt;
@@ -12,67 +13,112 @@ use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
 use level_party_memtable::{Lookup as MemLookup, MemTable};
 
+use crate::base::control::{Control, ViewWord};
 use crate::base::entry::{Entry, Lookup, Want};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::read::iter::{InternalIter, MergingIter};
-use crate::read::run::{Run, RunIter};
 use crate::read::version::Version;
 
 /// All that a read needs.
 pub struct View {
+    control: Control,
+    /// The memory of its memtables may be used again while it is read.
+    recycles: bool,
+    word: ViewWord,
+    /// What the active memtable had published when the view was made.
+    seen: Sequence,
     /// The memtable that writes go into.
-    pub mem: MemTable,
-    /// What is full, or was recovered, and is not in the version yet, newest first.
-    pub frozen: Vec<Frozen>,
+    mem: MemTable,
+    /// What is full and not in the version yet, newest first.
+    frozen: Vec<Frozen>,
     /// The tables.
     pub version: Arc<Version>,
 }
 
-/// Entries on their way to tables, which no write goes into any more.
+/// A full memtable on its way to a table, which no write goes into any more.
 #[derive(Clone)]
-pub enum Frozen {
-    /// A full memtable.
-    Mem(MemTable),
-    /// What the logs of earlier openings held.
-    Run(Arc<Run>),
+pub(crate) struct Frozen {
+    pub(crate) mem: MemTable,
+    /// The last sequence that was published in it.
+    pub(crate) last: Sequence,
 }
 
-impl Frozen {
-    fn get(&self, user_key: &[u8], sequence: Sequence) -> MemLookup<'_> {
-        match self {
-            Frozen::Mem(mem) => mem.get(user_key, sequence),
-            Frozen::Run(run) => run.get(user_key, sequence),
-        }
-    }
-
-    fn iter(&self) -> InternalIter {
-        match self {
-            Frozen::Mem(mem) => InternalIter::Mem(mem.iter()),
-            Frozen::Run(run) => InternalIter::Run(RunIter::new(run)),
-        }
-    }
-
-    pub(crate) fn bytes_used(&self) -> usize {
-        match self {
-            Frozen::Mem(mem) => mem.bytes_used(),
-            Frozen::Run(run) => run.bytes_used(),
-        }
-    }
+/// The parts of a view.
+pub(crate) struct Parts {
+    pub(crate) mem: MemTable,
+    /// What `mem` has published, or had a moment ago.
+    pub(crate) seen: Sequence,
+    /// Newest first.
+    pub(crate) frozen: Vec<Frozen>,
+    pub(crate) version: Arc<Version>,
 }
 
 impl View {
-    /// A view of these parts; `frozen` newest first.
-    pub fn new(mem: MemTable, frozen: Vec<Frozen>, version: Arc<Version>) -> View {
+    /// A view of these parts, which are what `word` names. `recycles`: the memory of the memtables may be used again while
+    /// somebody still has it.
+    pub(crate) fn new(control: &Control, recycles: bool, word: ViewWord, parts: Parts) -> View {
         View {
-            mem,
-            frozen,
-            version,
+            seen: parts.seen,
+            control: control.clone(),
+            recycles,
+            word,
+            mem: parts.mem,
+            frozen: parts.frozen,
+            version: parts.version,
         }
     }
 
-    /// The sequence up to which this view shows every write: the word in the active memtable.
+    /// The view word that it was made for.
+    #[inline]
+    pub(crate) fn word(&self) -> ViewWord {
+        self.word
+    }
+
+    #[cfg(test)]
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The memtables and their counters, newest first, the active one included.
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = (u32, &MemTable)> {
+        let frozen = self.frozen.iter().map(|frozen| &frozen.mem);
+        let mems = std::iter::once(&self.mem).chain(frozen);
+        mems.enumerate()
+            .map(|(back, mem)| (self.word.active.wrapping_sub(back as u32), mem))
+    }
+
+    /// Bytes that entries take in memory.
+    pub(crate) fn bytes_in_memory(&self) -> usize {
+        self.memtables().map(|(_, mem)| mem.bytes_used()).sum()
+    }
+
+    /// The sequence up to which this view shows every write: it goes on until the memtable is frozen.
+    #[inline]
     pub fn last_sequence(&self) -> Sequence {
-        self.mem.last_sequence()
+        // The region's slot may be another's by now.
+        self.last_published().unwrap_or(self.seen)
+    }
+
+    /// As [`View::last_sequence`]; `None` if the region of the active memtable was used again.
+    pub(crate) fn last_published(&self) -> Option<Sequence> {
+        self.control.published_in(self.word.active)
+    }
+
+    /// The sequence, or the last one that is published in the active memtable if that is smaller.
+    #[inline]
+    pub(crate) fn clamped(&self, sequence: Sequence) -> Sequence {
+        let last = self.last_published();
+        sequence.min(last.unwrap_or(Sequence::MAX))
+    }
+
+    /// Whether all that was read of its memtables before was theirs.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        if !self.recycles || planted!(GenerationUnchecked) {
+            return true;
+        }
+        let regions = 1 + self.frozen.len() as u32;
+        self.control.are_current(self.word.active, regions)
     }
 
     /// The order of the keys.
@@ -80,10 +126,10 @@ impl View {
         self.version.comparator()
     }
 
-    /// The value of a user key at `sequence`.
+    /// The value of a user key at `sequence`, or at the view's last one if that is smaller.
     ///
     /// # Errors
-    /// What keeps a table or block from being read that may hold the key.
+    /// What keeps a table or block from being read that may hold the key; [`ErrorKind::Stale`](crate::ErrorKind::Stale).
     pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Result<Option<Entry>> {
         self.lookup(user_key, sequence).map(Lookup::into_entry)
     }
@@ -107,29 +153,44 @@ impl View {
     }
 
     fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
-        let in_mem = std::iter::once_with(|| self.mem.get(user_key, sequence));
-        let in_frozen = self.frozen.iter().map(|f| f.get(user_key, sequence));
-        for found in in_mem.chain(in_frozen) {
-            match found {
-                MemLookup::Absent => {}
-                MemLookup::Deleted { sequence } => return Ok(Lookup::Deleted { sequence }),
-                MemLookup::Value { sequence, value } => {
-                    let value = want.take(value);
-                    return Ok(Lookup::Found(Entry { value, sequence }));
-                }
-            }
+        let sequence = self.clamped(sequence);
+        let in_mem = || find(&self.mem, user_key, sequence, want);
+        let in_frozen = self.frozen.iter();
+        let in_frozen =
+            in_frozen.map(|frozen| find(&frozen.mem, user_key, sequence.min(frozen.last), want));
+        let mut memory = std::iter::once_with(in_mem).chain(in_frozen);
+        let in_memory = memory.find(|found| !matches!(found, MemLookup::Absent));
+        if !self.is_current() {
+            return Err(Error::stale());
         }
-        self.version.find(user_key, sequence, want)
+        match in_memory {
+            Some(MemLookup::Deleted { sequence }) => Ok(Lookup::Deleted { sequence }),
+            Some(MemLookup::Value { sequence, value }) => {
+                Ok(Lookup::Found(Entry { value, sequence }))
+            }
+            Some(MemLookup::Absent) | None => self.version.find(user_key, sequence, want),
+        }
     }
 
-    /// An iterator over all internal entries, newest memtable first in `iters`' order.
+    /// An iterator over all internal entries, newest memtable first in `iters`' order. Entries of the active memtable
+    /// that are not published yet are among them: whoever reads at a moment passes them over.
     pub(crate) fn internal_iter(&self) -> MergingIter {
-        let mut iters = Vec::with_capacity(1 + self.frozen.len() + self.version.level(0).len() + 6);
+        let tables = self.version.level(0).len() + 6;
+        let mut iters = Vec::with_capacity(1 + self.frozen.len() + tables);
         iters.push(InternalIter::Mem(self.mem.iter()));
-        iters.extend(self.frozen.iter().map(Frozen::iter));
+        for frozen in &self.frozen {
+            iters.push(InternalIter::Mem(frozen.mem.iter_up_to(frozen.last)));
+        }
         self.version.add_iters(&mut iters);
         MergingIter::new(iters, self.comparator().clone())
     }
+}
+
+/// What a memtable knows of a user key at `sequence`.
+#[inline]
+fn find(mem: &MemTable, user_key: &[u8], sequence: Sequence, want: Want) -> MemLookup {
+    mem.find(user_key, sequence)
+        .map(|value| want.take(|| value.to_vec()))
 }
 
 impl fmt::Debug for View {

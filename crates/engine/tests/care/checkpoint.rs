@@ -155,7 +155,15 @@ fn on_one_file_system_tables_are_linked_and_not_copied() {
     filled(&engine, 9, 1_000);
     engine.flush().unwrap();
     engine.checkpoint(&StdFs::new(to.path())).unwrap();
-    let table = engine.view().version.files().next().unwrap().1.number;
+    let table = engine
+        .view()
+        .unwrap()
+        .version
+        .files()
+        .next()
+        .unwrap()
+        .1
+        .number;
     let inode = |dir: &std::path::Path| {
         let path = dir.join(format!("{table:06}.ldb"));
         std::fs::metadata(path).unwrap().ino()

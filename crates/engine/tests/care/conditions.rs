@@ -101,6 +101,9 @@ impl CommitHook for Hook {
     fn decided(&mut self, last: u64) {
         self.1.0.lock().push(format!("{} decided {last}", self.0));
     }
+    fn undone(&mut self) {
+        self.1.0.lock().push(format!("{} undone", self.0));
+    }
 }
 
 #[test]
@@ -135,18 +138,26 @@ fn a_refusal_by_the_groups_own_writes_falls_with_their_append_and_another_stands
     let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
     put(&engine, b"k", b"0").unwrap();
     fs.refuse(|call| call.is_append(".log").then(|| io::Error::other("no")));
+    let heard = Heard::default();
+    let hooked = |name, write: Write| write.hook(Box::new(Hook(name, heard.clone())));
     let answers = engine.write_all(vec![
-        write(b"x", b"1").condition(b"k", Expect::Absent),
-        write(b"k", b"1"),
-        write(b"x", b"1").condition(b"k", Expect::Sequence(1)),
+        hooked("early", write(b"x", b"1").condition(b"k", Expect::Absent)),
+        hooked("put", write(b"k", b"1")),
+        hooked(
+            "late",
+            write(b"x", b"1").condition(b"k", Expect::Sequence(1)),
+        ),
     ]);
     let kinds = answers.iter().map(|a| a.as_ref().unwrap_err().kind());
+    assert!(kinds.eq([ErrorKind::Conflict, ErrorKind::Io, ErrorKind::Io]));
     let expected = [
-        ErrorKind::Conflict,
-        ErrorKind::Poisoned,
-        ErrorKind::Poisoned,
+        "early decided 1",
+        "put assigned 2",
+        "late decided 2",
+        "put undone",
+        "late undone",
     ];
-    assert!(kinds.eq(expected));
+    assert_eq!(*heard.0.lock(), expected);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_compaction_that_meets_a_bad_block_sets_the_table_aside_and_others_go_on() {
         .iter()
         .rposition(|n| *n > 0)
         .unwrap();
-    let victim = engine.view().version.level(level)[1].number;
+    let victim = engine.view().unwrap().version.level(level)[1].number;
     let name = format!("{victim:06}.ldb");
     fs.change(&name, |bytes| bytes[5] ^= 1).unwrap();
 
@@ -67,6 +67,7 @@ fn a_compaction_that_meets_a_bad_block_sets_the_table_aside_and_others_go_on() {
     assert_eq!(get(&engine, b"good/0399").unwrap(), value(19 ^ 399));
     let version = engine
         .view()
+        .unwrap()
         .version
         .files()
         .map(|(_, f)| f.number)

@@ -38,7 +38,7 @@ fn a_merge_of_hundreds_of_tables_holds_few_descriptors() {
     many.write(dir.path());
     let engine = open(dir.path());
     // The view keeps its tables although the engine compacts them meanwhile.
-    let view = engine.view();
+    let view = engine.view().unwrap();
     let mut cursor = view.cursor(view.last_sequence());
     cursor.seek_to_first().unwrap();
     let mut keys = 0;

@@ -1,5 +1,9 @@
 //! What goes beyond reading and writing: conditions, ranges, and the care of a database as a whole.
 
+#[macro_use]
+#[path = "../engine/forward.rs"]
+mod forward;
+
 mod checkpoint;
 mod conditions;
 mod damage;

@@ -79,7 +79,6 @@ impl World {
             max_file_size: 1 << 10,
             block_size: 128,
             tail_bytes: [0, 4 << 10][rng.below(2) as usize],
-            recover_in_background: !rng.one_in(3),
             ..Options::default()
         };
         let engine = Engine::open(shared(&fs), options).unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use level_party_engine::{
-    Compression, Engine, Fs, MemFs, Options, ReadFile, Repair, Repaired, Write, WriteBatch,
-    WriteFile,
+    Compression, Engine, Fs, LogFile, MemFs, Options, ReadFile, Repair, Repaired, Write,
+    WriteBatch, WriteFile,
 };
 
 use crate::support::{contents, names, open, put};
@@ -44,9 +44,7 @@ impl FailingFs {
 }
 
 impl Fs for FailingFs {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.files.list()
-    }
+    forward!(list create logs names exists);
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
         Ok(Arc::new(FailingFile {
@@ -62,28 +60,8 @@ impl Fs for FailingFs {
         Ok(bytes)
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        self.files.create(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.files.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.remove(name)
-    }
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        self.files.exists(name)
-    }
-
     fn link(&self, name: &str, _: &dyn Fs, to: &str) -> io::Result<()> {
         self.files.link(name, &self.files, to)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.files.sync_dir()
     }
 }
 

@@ -8,7 +8,7 @@ use level_party_engine::{
     WriteBatch,
 };
 
-use crate::support::{Rng, SpyFs, batch_of, contents, open, put, tiny};
+use crate::support::{Rng, SpyFs, batch_of, contents, open, put, sweep, tiny};
 
 fn options(tail_bytes: usize) -> Options {
     Options {
@@ -18,21 +18,21 @@ fn options(tail_bytes: usize) -> Options {
 }
 
 fn batch(tail: &mut Tail) -> Committed {
-    match tail.try_next() {
+    match tail.try_next().unwrap() {
         Some(TailItem::Batch(committed)) => committed,
         other => panic!("{other:?} is no batch"),
     }
 }
 
 fn gap(tail: &mut Tail) -> Gap {
-    match tail.try_next() {
+    match tail.try_next().unwrap() {
         Some(TailItem::Gap(gap)) => gap,
         other => panic!("{other:?} is no gap"),
     }
 }
 
 #[test]
-fn a_group_is_given_batch_by_batch_and_can_be_entered_anywhere() {
+fn a_group_comes_as_one_batch_and_can_be_entered_anywhere() {
     let engine = open(&MemFs::new(), &options(1 << 20));
     let mut two = batch_of(b"b", b"2");
     two.delete(b"a");
@@ -44,44 +44,91 @@ fn a_group_is_given_batch_by_batch_and_can_be_entered_anywhere() {
         Write::new(batch_of(b"c", b"3")),
     ]);
     let mut tail = engine.tail_from(0).unwrap();
-    let shown: Vec<(u64, u64)> = (0..3)
-        .map(|_| batch(&mut tail))
-        .map(|committed| (committed.from(), committed.last_sequence()))
-        .collect();
-    assert_eq!(shown, [(1, 1), (2, 3), (4, 4)]);
-    assert!(tail.try_next().is_none());
+    let group = batch(&mut tail);
+    assert_eq!((group.from(), group.last_sequence()), (1, 4));
+    assert_eq!(group.ops().count(), 4);
+    assert!(tail.try_next().unwrap().is_none());
     assert_eq!(tail.position(), 5);
     let mut inside = engine.tail_from(3).unwrap();
     let committed = batch(&mut inside);
-    assert_eq!((committed.batch().sequence(), committed.from()), (2, 3));
+    assert_eq!((committed.batch().sequence(), committed.from()), (1, 3));
     let ops: Vec<_> = committed.ops().collect();
-    assert_eq!(ops, [(3, Op::Delete { key: b"a" })]);
+    let (deleted, put) = (
+        Op::Delete { key: b"a" },
+        Op::Put {
+            key: b"c",
+            value: b"3",
+        },
+    );
+    assert_eq!(ops, [(3, deleted), (4, put)]);
 }
 
 #[test]
-fn what_the_window_does_not_hold_is_a_gap_and_the_reader_goes_on_behind_it() {
-    // No flush, whose log would be kept.
-    let large = Options {
-        write_buffer_size: 1 << 20,
-        ..options(2_000)
+fn what_no_log_holds_is_a_gap_and_the_reader_goes_on_behind_it() {
+    let engine = open(&MemFs::new(), &options(2_000));
+    let ten_logs = |engine: &Engine| {
+        for number in 0..100u8 {
+            put(engine, &[number], &[0; 100]).unwrap();
+            if number % 10 == 9 {
+                engine.flush().unwrap();
+            }
+        }
+        sweep(engine);
     };
-    let engine = open(&MemFs::new(), &large);
-    for number in 0..100u8 {
-        put(&engine, &[number], &[0; 100]).unwrap();
-    }
+    ten_logs(&engine);
     let mut tail = engine.tail_from(5).unwrap();
     let missing = gap(&mut tail);
-    assert_eq!(missing.from, 5);
-    assert!((80..100).contains(&missing.resume), "{missing:?}");
+    // Two logs of ten entries have at least 2,000 bytes.
+    let expected = Gap {
+        from: 5,
+        resume: 81,
+    };
+    assert_eq!(missing, expected);
     for sequence in missing.resume..=100 {
         assert_eq!(batch(&mut tail).from(), sequence);
     }
-    assert!(tail.try_next().is_none());
+    assert!(tail.try_next().unwrap().is_none());
     // A slow reader costs nothing: it finds its gap when it comes back.
-    for number in 0..100u8 {
-        put(&engine, &[number], &[0; 100]).unwrap();
+    ten_logs(&engine);
+    let expected = Gap {
+        from: 101,
+        resume: 181,
+    };
+    assert_eq!(gap(&mut tail), expected);
+}
+
+/// The log that a reader has open is read to its end, also where it was removed meanwhile.
+#[test]
+fn log_that_is_removed_while_it_is_read_is_read_to_its_end() {
+    let engine = open(&MemFs::new(), &options(1));
+    let fill = |numbers: std::ops::Range<u8>| {
+        for number in numbers {
+            put(&engine, &[number], &[0; 100]).unwrap();
+        }
+    };
+    fill(0..20);
+    let mut tail = engine.tail_from(1).unwrap();
+    batch(&mut tail);
+    // It goes on in the log that is open.
+    fill(20..30);
+    for log in [30..40, 40..50] {
+        engine.flush().unwrap();
+        fill(log);
     }
-    assert_eq!(gap(&mut tail).from, 101);
+    engine.flush().unwrap();
+    sweep(&engine);
+    for sequence in 2..=30 {
+        assert_eq!(batch(&mut tail).from(), sequence);
+    }
+    // The next one was not open, and only the newest is kept.
+    let expected = Gap {
+        from: 31,
+        resume: 41,
+    };
+    assert_eq!(gap(&mut tail), expected);
+    for sequence in 41..=50 {
+        assert_eq!(batch(&mut tail).from(), sequence);
+    }
 }
 
 #[test]
@@ -105,7 +152,7 @@ fn a_position_says_what_was_seen_also_when_nothing_but_barriers_is_written() {
         let refused = Write::new(batch_of(b"a", b"2")).condition(b"a", Expect::Absent);
         engine.write(refused).unwrap_err();
     }
-    assert!(tail.try_next().is_none());
+    assert!(tail.try_next().unwrap().is_none());
     assert_eq!(tail.position(), engine.last_sequence() + 1);
     put(&engine, b"b", b"2").unwrap();
     assert_eq!(batch(&mut tail).from(), 2);
@@ -118,7 +165,7 @@ fn a_batch_that_failed_is_not_in_the_tail() {
     let mut tail = engine.tail_from(1).unwrap();
     fs.refuse(|call| call.is_append(".log").then(|| std::io::Error::other("no")));
     put(&engine, b"a", b"1").unwrap_err();
-    assert!(tail.try_next().is_none());
+    assert!(tail.try_next().unwrap().is_none());
 }
 
 #[test]

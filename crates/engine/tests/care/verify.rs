@@ -94,7 +94,7 @@ fn a_sound_database_has_no_problems_and_verify_writes_nothing() {
     assert_eq!(report.last_sequence, 3_000);
     assert_eq!(files(&fs), before);
     let engine = open(&fs, &options());
-    assert!(engine.view().verify().is_sound());
+    assert!(engine.view().unwrap().verify().is_sound());
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn after_the_close_every_call_says_so_and_views_go_on() {
     put(&engine, b"a", b"1").unwrap();
     let pin = engine.pin();
     let mut cursor = engine.cursor().unwrap();
-    let view = engine.view();
+    let view = engine.view().unwrap();
     engine.close().unwrap();
     engine.close().unwrap();
     assert_eq!(

@@ -114,7 +114,7 @@ fn compactions_flushes_and_writes_of_many_threads_lose_nothing() {
         });
     });
     assert_eq!(contents(&engine).len(), 6_000);
-    engine.view().version.check_order().unwrap();
+    engine.view().unwrap().version.check_order().unwrap();
     engine.close().unwrap();
     assert_eq!(contents(&open(&files, &tiny())).len(), 6_000);
 }

@@ -1,9 +1,14 @@
 //! The power fails, and processes die: at every call, also during the recovery from that.
 
-use level_party_engine::Options;
+use std::collections::BTreeSet;
 
+use level_party_engine::{Fs, Options};
+
+use crate::harness::disk::Disk;
 use crate::harness::power::{Counts, Plan, power_fails, processes_die};
-use crate::support::tiny;
+use crate::harness::record::{Files, Recorder};
+use crate::harness::states::after_power_loss;
+use crate::support::{Rng, tiny};
 
 /// Distinct states after a loss of power that the plain test command opens, over the tests here; kills come on top.
 /// `LEVEL_PARTY_CRASH_STATES=1000000` asks for more.
@@ -24,7 +29,7 @@ fn plan(percent: usize, seed: u64) -> Plan {
         },
         batches: 130,
         large_every: None,
-        takeovers: false,
+        short_lives: false,
         no_tables: false,
         states: share(percent),
         seed,
@@ -73,25 +78,59 @@ fn after_a_loss_of_power_a_sync_holds_for_the_logs_before_it_too() {
 }
 
 #[test]
-fn after_a_loss_of_power_a_sync_holds_for_what_an_opening_has_not_settled() {
+fn after_a_loss_of_power_what_openings_in_a_row_recovered_is_there() {
     let plan = Plan {
-        takeovers: true,
+        short_lives: true,
         ..plan(10, 5)
     };
-    report("power, takeovers", &plan, &power_fails(&plan));
+    report("power, short lives", &plan, &power_fails(&plan));
 }
 
 #[test]
-fn after_a_kill_before_an_opening_has_settled_all_that_was_answered_is_there() {
+fn what_was_answered_survives_kills_between_openings() {
     let plan = Plan {
-        takeovers: true,
+        short_lives: true,
         ..plan(10, 6)
     };
-    report("kills, takeovers", &plan, &processes_die(&plan));
+    report("kills, short lives", &plan, &processes_die(&plan));
 }
 
 #[test]
 fn after_a_kill_at_any_call_all_that_was_answered_is_there() {
     let plan = plan(10, 4);
     report("kills", &plan, &processes_die(&plan));
+}
+
+/// What a log may have after a loss of power now.
+fn logs_after_loss(recorder: &Recorder) -> BTreeSet<Vec<u8>> {
+    let mut disk = Disk::new(&Files::new());
+    for recorded in recorder.steps() {
+        disk.apply(&recorded.step);
+    }
+    let states = after_power_loss(&disk, &mut Rng(1), 50);
+    let logs = states.into_iter().map(|(mut files, _)| files.remove("log"));
+    logs.map(|log| log.expect("its name is durable")).collect()
+}
+
+#[test]
+fn cut_log_may_have_its_old_end_until_its_length_is_synced() {
+    let recorder = Recorder::new(&Files::new(), 0);
+    let log = recorder.create_log("log").unwrap();
+    log.write_at(b"first", 0).unwrap();
+    log.sync().unwrap();
+    recorder.sync_dir().unwrap();
+    log.write_at(b"second", 5).unwrap();
+    let log = recorder.open_log("log").unwrap();
+    log.set_len(5).unwrap();
+    let either = BTreeSet::from([b"first".to_vec(), b"firstsecond".to_vec()]);
+    assert_eq!(logs_after_loss(&recorder), either);
+    log.write_at(b"x", 5).unwrap();
+    log.sync().unwrap();
+    let either = BTreeSet::from([b"firstx".to_vec(), b"firstxecond".to_vec()]);
+    assert_eq!(logs_after_loss(&recorder), either);
+    log.sync_all().unwrap();
+    assert_eq!(
+        logs_after_loss(&recorder),
+        BTreeSet::from([b"firstx".to_vec()])
+    );
 }

@@ -4,11 +4,13 @@ use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use level_party_engine::{Engine, Error, ErrorKind, Listener, MemFs, Options};
+use level_party_engine::{
+    Engine, Error, ErrorKind, Fs, Listener, MemFs, Options, RecoveryMode, Write, WriteBatch,
+};
 use parking_lot::Mutex;
 
 use crate::harness::refuse::{Counts, Fault, Refusal, Scope, each_call_fails};
-use crate::support::{Call, SpyFs, contents, get, open, put, put_sync, tiny};
+use crate::support::{Call, SpyFs, contents, get, names, open, put, put_sync, tiny};
 
 #[derive(Default)]
 struct Told(Mutex<Vec<String>>);
@@ -80,19 +82,178 @@ fn poisons(
     put(&engine, b"a", b"4").unwrap();
 }
 
-#[test]
-fn a_failed_append_to_the_log_ends_writing_for_good() {
-    poisons(
-        |call| call.is_append(".log"),
-        |engine| put(engine, b"c", b"3").map(drop),
-    );
+/// Fails the next call of this kind once, behind which all is as before.
+fn fail_once(fs: &SpyFs, breaks: impl Fn(&Call) -> bool + Send + Sync + 'static) {
+    let once = AtomicBool::new(true);
+    fs.refuse(move |call| {
+        let broken = breaks(call) && once.swap(false, Ordering::SeqCst);
+        broken.then(|| IoKind::StorageFull.into())
+    });
 }
 
 #[test]
-fn a_failed_sync_of_the_log_ends_writing_for_good() {
-    poisons(
-        |call| call.is_sync(".log"),
-        |engine| put_sync(engine, b"c", b"3").map(drop),
+fn failed_append_leaves_no_hole_in_the_log() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"a", b"1").unwrap();
+    let len = fs.files.read("000003.log").unwrap().len();
+    for round in 0..3 {
+        fail_once(&fs, |call| call.is_append(".log"));
+        fs.note(format!("round {round}"));
+        let error = put(&engine, b"never", &[7; 300]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
+        let log = "000003.log".to_owned();
+        let calls = fs.calls_since(&format!("round {round}"));
+        assert_eq!(calls, [Call::Append(log.clone()), Call::Cut(log)]);
+        assert_eq!(fs.files.read("000003.log").unwrap().len(), len);
+    }
+    assert_eq!(get(&engine, b"never"), None);
+    assert_eq!(put(&engine, b"b", b"2").unwrap(), 2, "no sequence is lost");
+    assert_eq!(engine.stats().background_error, None);
+    let shown = contents(&engine);
+    engine.close().unwrap();
+    for recovery in [RecoveryMode::SameBoot, RecoveryMode::AfterReboot] {
+        let files = MemFs::new();
+        for name in fs.files.list().unwrap() {
+            files.write(&name, fs.files.read(&name).unwrap());
+        }
+        let options = Options { recovery, ..tiny() };
+        let engine = open(&files, &options);
+        assert_eq!(engine.recovered().dropped, Vec::<String>::new());
+        assert_eq!(contents(&engine), shown);
+    }
+}
+
+#[test]
+fn failed_append_that_cannot_be_cut_is_cut_by_the_next_write() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"a", b"1").unwrap();
+    let len = fs.files.read("000003.log").unwrap().len();
+    let refused = |call: &Call| call.is_append("000003.log") || matches!(call, Call::Cut(_));
+    fs.refuse(move |call| refused(call).then(|| IoKind::Other.into()));
+    let error = put(&engine, b"never", &[7; 300]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    // Nor can the next one, and has no effect by that.
+    let error = put(&engine, b"never", b"1").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    assert!(fs.files.read("000003.log").unwrap().len() > len);
+    fs.refuse_nothing();
+    assert_eq!(put(&engine, b"b", b"2").unwrap(), 2);
+    assert_eq!(fs.files.read("000003.log").unwrap().len(), len);
+    let shown = contents(&engine);
+    assert_eq!(shown.len(), 2);
+    engine.close().unwrap();
+    assert_eq!(contents(&open(&fs.files, &tiny())), shown);
+}
+
+/// Beyond that length a write would end the process.
+#[test]
+fn log_is_never_written_beyond_what_a_file_may_be_long() {
+    const LONGEST: u64 = 3_000;
+    let fs = SpyFs::new(MemFs::new());
+    fs.limit_files(LONGEST);
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    let mut written = 0_u32;
+    for number in 0..200_u32 {
+        let len = (number as usize * 37) % 900;
+        put(&engine, &number.to_be_bytes(), &vec![7; len]).unwrap();
+        written += 1;
+        for name in names(&fs.files, ".log") {
+            // It may be gone by now.
+            let len = fs.files.read(&name).map_or(0, |log| log.len() as u64);
+            assert!(len <= LONGEST, "{name}");
+        }
+    }
+    // No log holds this one. It has no effect, and makes no more than one log.
+    let logs = names(&fs.files, ".log").len();
+    for _ in 0..3 {
+        let error = put(&engine, b"too long", &[7; 4_000]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
+    }
+    assert!(names(&fs.files, ".log").len() <= logs + 1);
+    put(&engine, b"last", b"1").unwrap();
+    let shown = contents(&engine);
+    assert_eq!(shown.len(), written as usize + 1);
+    engine.close().unwrap();
+    assert_eq!(contents(&open(&fs.files, &tiny())), shown);
+}
+
+/// A failed sync of a log, or of its name: the write is there and not durable; later ones wait for the table.
+fn leaves_it_to_the_table(log_number: u64, breaks: impl Fn(&Call) -> bool + Send + Sync + 'static) {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"a", b"1").unwrap();
+    if log_number == 4 {
+        engine.flush().unwrap();
+        put(&engine, b"a", b"1").unwrap();
+    }
+    fail_once(&fs, breaks);
+    fs.note("fails");
+    let error = put_sync(&engine, b"b", b"2").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotDurable, "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+    assert_eq!(get(&engine, b"b").unwrap(), b"2", "it is applied");
+    put(&engine, b"c", b"3").unwrap();
+    assert!(
+        !fs.calls_since("fails")
+            .iter()
+            .any(|call| call.is_sync(".ldb"))
+    );
+    let log = format!("{log_number:06}.log");
+    fs.note("again");
+    put_sync(&engine, b"d", b"4").unwrap();
+    let calls = fs.calls_since("again");
+    assert!(!calls.iter().any(|call| call.is_sync(&log)), "{calls:?}");
+    let table = calls.iter().position(|call| call.is_sync(".ldb"));
+    let manifest = calls.iter().position(|call| call.is_sync("MANIFEST"));
+    assert!(table.is_some() && table < manifest, "{calls:?}");
+    // The next log is as good as any.
+    fs.note("next");
+    put_sync(&engine, b"e", b"5").unwrap();
+    let calls = fs.calls_since("next");
+    assert!(!calls.iter().any(|call| call.is_sync(".ldb")), "{calls:?}");
+    assert_eq!(engine.stats().background_error, None);
+    let shown = contents(&engine);
+    engine.close().unwrap();
+    assert_eq!(contents(&open(&fs.files, &tiny())), shown);
+}
+
+#[test]
+fn failed_sync_of_the_log_leaves_it_to_the_table() {
+    leaves_it_to_the_table(3, |call| call.is_sync(".log"));
+}
+
+#[test]
+fn failed_sync_of_the_logs_name_leaves_it_to_the_table() {
+    leaves_it_to_the_table(4, |call| *call == Call::SyncDir);
+}
+
+/// A barrier in a log without a record: there is nothing to be left to a table.
+#[test]
+fn failed_sync_of_an_empty_log_holds_nobody_up() {
+    let fs = SpyFs::new(MemFs::new());
+    let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
+    put(&engine, b"a", b"1").unwrap();
+    engine.flush().unwrap();
+    fs.refuse(|call| call.is_sync(".log").then(|| IoKind::Other.into()));
+    fs.note("fails");
+    let barrier = || engine.write(Write::new(WriteBatch::new()).sync(true));
+    let barriers = [barrier(), barrier()].map(|answer| answer.map_err(|error| error.kind()));
+    // All that was written is in tables; whether a sync is made is not said.
+    assert!(
+        barriers
+            .iter()
+            .all(|answer| *answer == Ok(1) || *answer == Err(ErrorKind::NotDurable))
+    );
+    assert_eq!(barriers[1], Ok(1));
+    // The manifest names the next log then.
+    let calls = fs.calls_since("fails");
+    let named = calls.iter().position(|call| *call == Call::SyncDir);
+    let edit = calls.iter().position(|call| call.is_append("MANIFEST"));
+    assert!(
+        edit.is_none() || named.is_some_and(|named| Some(named) < edit),
+        "{calls:?}"
     );
 }
 
@@ -214,17 +375,8 @@ fn busy() -> Options {
     }
 }
 
-/// Every fault in turn, for openings that answer after the tables are written and before.
+/// Every fault in turn.
 fn try_all(scope: Scope, for_good: bool) -> Counts {
-    let in_background = Options {
-        recover_in_background: true,
-        ..busy()
-    };
-    try_all_with(scope, for_good, &in_background);
-    try_all_with(scope, for_good, &busy())
-}
-
-fn try_all_with(scope: Scope, for_good: bool, options: &Options) -> Counts {
     let mut sum = Counts::default();
     for fault in [Fault::Io, Fault::NoSpace, Fault::Short] {
         let refusal = Refusal {
@@ -232,7 +384,7 @@ fn try_all_with(scope: Scope, for_good: bool, options: &Options) -> Counts {
             fault,
             for_good,
         };
-        let counts = each_call_fails(refusal, options);
+        let counts = each_call_fails(refusal, &busy());
         println!("{refusal:?}: {counts:?}");
         assert!(counts.runs > 80 && counts.unopened > 4, "{counts:?}");
         sum.runs += counts.runs;
@@ -263,8 +415,8 @@ fn whichever_read_fails_nothing_acknowledged_is_lost() {
 /// Files and calls that a full disk can meet, and what becomes of writing then.
 const FULL: [(&str, &str, bool); 9] = [
     ("create", ".log", false),
-    ("append", ".log", true),
-    ("sync", ".log", true),
+    ("append", ".log", false),
+    ("sync", ".log", false),
     ("create", ".ldb", false),
     ("append", ".ldb", false),
     ("sync", ".ldb", true),
@@ -277,6 +429,7 @@ fn meets(call: &Call, what: &str, part: &str) -> bool {
     match call {
         Call::Create(name) => what == "create" && name.contains(part),
         Call::Append(name) => what == "append" && name.contains(part),
+        Call::Cut(name) => what == "cut" && name.contains(part),
         Call::Sync(name) => what == "sync" && name.contains(part),
         Call::Rename(from, _) => what == "rename" && from.contains(part),
         Call::SyncDir => what == "sync_dir",
@@ -284,11 +437,11 @@ fn meets(call: &Call, what: &str, part: &str) -> bool {
     }
 }
 
-/// The kind of an error, or of the cause of poison.
+/// The kind of an error, or of its cause.
 fn cause(error: &Error) -> ErrorKind {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Error>());
     match (error.kind(), source) {
-        (ErrorKind::Poisoned, Some(source)) => source.kind(),
+        (ErrorKind::Poisoned | ErrorKind::NotDurable, Some(source)) => source.kind(),
         (kind, _) => kind,
     }
 }
@@ -312,10 +465,18 @@ fn a_full_disk_at_any_kind_of_file_is_told_as_such_and_space_that_comes_back_is_
             }
         };
         assert_eq!(cause(&told), ErrorKind::OutOfSpace, "{what} {part}: {told}");
-        let is_poisoned = told.kind() == ErrorKind::Poisoned;
+        // A write may meet it before the leader does.
+        let meets_the_leader = || engine.flush().map_err(|error| error.kind());
+        let is_poisoned = told.kind() == ErrorKind::Poisoned
+            || (what == "sync_dir" && meets_the_leader() == Err(ErrorKind::Poisoned));
         assert_eq!(is_poisoned, ends_writing, "{what} {part}: {told}");
+        let is_applied = told.kind() == ErrorKind::NotDurable;
         let shown = contents(&engine).len();
-        assert_eq!(shown, accepted as usize, "{what} {part}");
+        assert_eq!(
+            shown,
+            accepted as usize + usize::from(is_applied),
+            "{what} {part}"
+        );
         fs.refuse_nothing();
         let again = put(&engine, &accepted.to_be_bytes(), &[1; 300]);
         assert_eq!(again.is_ok(), !ends_writing, "{what} {part}");

@@ -79,7 +79,7 @@ fn hooks_are_told_before_the_append_and_after_the_publishing() {
 }
 
 #[test]
-fn room_is_made_before_a_sequence_is_assigned() {
+fn room_is_made_before_a_write_is_claimed() {
     let fs = SpyFs::new(MemFs::new());
     let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
     while fs
@@ -94,22 +94,16 @@ fn room_is_made_before_a_sequence_is_assigned() {
     let calls = fs.calls();
     let at = |wanted: &dyn Fn(&Call) -> bool| calls.iter().position(wanted).unwrap();
     let created = at(&|call| *call == Call::Create("000004.log".into()));
-    let claimed = calls[..created]
-        .iter()
-        .rposition(|call| *call == note("claim key"))
-        .unwrap();
-    let assigned_after = calls[created..]
-        .iter()
-        .position(|call| matches!(call, Call::Note(text) if text.starts_with("assigned")));
+    let after = |wanted: &dyn Fn(&Call) -> bool| {
+        let place = calls[created..].iter().position(wanted);
+        created + place.unwrap()
+    };
+    let claimed = after(&|call| *call == note("claim key"));
+    let is_assigned =
+        |call: &Call| matches!(call, Call::Note(text) if text.starts_with("assigned"));
+    let assigned = after(&is_assigned);
     let appended = at(&|call| call.is_append("000004.log"));
-    assert!(claimed < created);
-    assert!(created + assigned_after.unwrap() < appended);
-    let between = &calls[claimed..created];
-    assert!(
-        !between
-            .iter()
-            .any(|call| matches!(call, Call::Note(text) if text.starts_with("assigned")))
-    );
+    assert!(created < claimed && claimed < assigned && assigned < appended);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The engine through its public face.
 
+#[macro_use]
+mod forward;
+
 mod close;
 mod compaction;
 mod concurrent;
@@ -15,6 +18,5 @@ mod order;
 mod owner;
 mod recovery;
 mod seeks;
-mod settle;
 mod succession;
 mod support;

@@ -184,10 +184,10 @@ fn many_levels_hold_what_was_written_and_none_overlaps() {
     settle(&pair.engine, pair.options.max_file_size);
     let stats = pair.engine.stats();
     assert!(stats.files_per_level[4] > 0, "{stats:?}");
-    pair.engine.view().version.check_order().unwrap();
+    pair.engine.view().unwrap().version.check_order().unwrap();
     assert_eq!(contents(&pair.engine), pair.map);
     pair.engine.compact_range(None, None).unwrap();
-    pair.engine.view().version.check_order().unwrap();
+    pair.engine.view().unwrap().version.check_order().unwrap();
     let stats = pair.engine.stats();
     assert_eq!(
         stats

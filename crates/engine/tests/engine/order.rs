@@ -180,6 +180,7 @@ fn in_words(calls: &[Call], known: &[String]) -> Vec<String> {
     let in_words = calls.iter().map(|call| match call {
         Call::Create(name) => format!("create {}", word(name)),
         Call::Append(name) => format!("append {}", word(name)),
+        Call::Cut(name) => format!("cut {}", word(name)),
         Call::Sync(name) => format!("sync {}", word(name)),
         Call::Rename(from, to) => format!("rename {} to {}", word(from), word(to)),
         Call::Remove(name) => format!("remove {}", word(name)),
@@ -227,31 +228,6 @@ fn openings(orders: &mut BTreeMap<&str, Vec<String>>) {
     let opened = Watched::open(&files);
     sweep(&opened.engine);
     orders.insert("Opening", in_words(&opened.fs.calls(), &known));
-}
-
-fn in_background() -> Options {
-    Options {
-        recover_in_background: true,
-        ..tiny()
-    }
-}
-
-fn takeovers(orders: &mut BTreeMap<&str, Vec<String>>) {
-    let files = with_one_write();
-    let known = files.list().unwrap();
-    let (fs, engine) = spied(&files, &in_background());
-    sweep(&engine);
-    orders.insert("Taking over", in_words(&fs.calls(), &known));
-
-    let files = with_one_write();
-    let known = files.list().unwrap();
-    let (fs, engine) = spied(&files, &in_background());
-    put_sync(&engine, b"b", b"2").unwrap();
-    let mut calls = in_words(&fs.calls(), &known);
-    // What is removed, and when, is the other order's.
-    calls.retain(|call| !call.starts_with("remove"));
-    let name = "A write with sync after taking over";
-    orders.insert(name, calls);
 }
 
 fn writes(orders: &mut BTreeMap<&str, Vec<String>>) {
@@ -340,12 +316,11 @@ fn tables(orders: &mut BTreeMap<&str, Vec<String>>) {
 fn every_order_is_as_the_page_on_durability_says() {
     let mut seen = BTreeMap::new();
     openings(&mut seen);
-    takeovers(&mut seen);
     writes(&mut seen);
     sync_beside_a_waiting_log(&mut seen);
     tables(&mut seen);
     let documented = documented();
-    assert_eq!(seen.len(), 12);
+    assert_eq!(seen.len(), 10);
     assert!(documented.keys().eq(seen.keys()), "{documented:#?}");
     for (name, calls) in seen {
         assert_eq!(calls, documented[name], "{name}");

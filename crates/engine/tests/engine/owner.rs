@@ -103,3 +103,33 @@ fn an_opening_that_loses_the_directory_leaves_current_alone() {
     assert!(!calls.iter().any(|call| matches!(call, Call::Rename(..))));
     assert_eq!(get(&reopened(&fs), b"a"), Some(b"1".to_vec()));
 }
+
+/// An owner who is overtaken while the engine is opened.
+struct Overtaken;
+
+impl Listener for Overtaken {
+    fn raise_drop_floor(&self, _: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn still_owner(&self, _: Before) -> bool {
+        false
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_while_he_recovers_makes_no_log() {
+    let left_behind = SpyFs::new(MemFs::new());
+    put(&reopened(&left_behind), b"a", b"1").unwrap();
+    for files in [left_behind.files, MemFs::new()] {
+        let fs = SpyFs::new(files);
+        let options = Options {
+            listener: Some(Arc::new(Overtaken)),
+            ..tiny()
+        };
+        let error = Engine::open(Arc::new(fs.clone()), options).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Poisoned);
+        // The overtaker's log may have the same number.
+        assert_eq!(fs.calls(), []);
+    }
+}

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use level_party_engine::{
     Engine, Error, ErrorKind, Fs, MemFs, Options, RecoveryMode, Repair, verify,
 };
+use level_party_format::batch::{BatchRef, WriteBatch};
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename::CURRENT;
 use level_party_format::log::{LogItem, LogReader, LogWriter};
-use level_party_format::{Comparator, CustomComparator, key};
+use level_party_format::{Comparator, key};
 
-use crate::support::{Call, SpyFs, batch_of, contents, get, names, open, put, tiny};
+use crate::harness::disk::{Change, Content, Disk};
+use crate::harness::record::{Files, Recorder, mem_fs};
+use crate::support::{Call, SpyFs, backward, batch_of, contents, get, names, open, put, tiny};
 
 fn after_reboot() -> Options {
     Options {
@@ -52,10 +55,21 @@ fn with_log(keys: &[&[u8]]) -> MemFs {
 
 /// Adds a log with one record, as if the memtable had been frozen and the process had died then.
 fn add_log(fs: &MemFs, name: &str, key: &[u8], sequence: u64) {
-    let mut batch = batch_of(key, b"later");
-    batch.set_sequence(sequence);
-    let mut bytes = Vec::new();
-    LogWriter::new().add_record(batch.as_bytes(), &mut bytes);
+    add_log_of(fs, name, [batch_of(key, b"later")], sequence);
+}
+
+/// As an opening begins its log: with an empty batch.
+fn add_openings_log(fs: &MemFs, name: &str, key: &[u8], sequence: u64) {
+    let batches = [WriteBatch::new(), batch_of(key, b"later")];
+    add_log_of(fs, name, batches, sequence);
+}
+
+fn add_log_of<const N: usize>(fs: &MemFs, name: &str, batches: [WriteBatch; N], sequence: u64) {
+    let (mut writer, mut bytes) = (LogWriter::new(), Vec::new());
+    for mut batch in batches {
+        batch.set_sequence(sequence);
+        writer.add_record(batch.as_bytes(), &mut bytes);
+    }
     fs.write(name, bytes);
 }
 
@@ -252,24 +266,13 @@ fn missing_newest_log_is_an_empty_one_and_told() {
 #[test]
 fn log_missing_between_two_openings_is_a_gap() {
     let fs = with_log(&[b"a", b"b"]);
-    // Each opening but the last leaves its log behind, as if the processes had been killed.
-    let background = Options {
-        recover_in_background: true,
-        ..tiny()
-    };
-    for key in [b"c", b"d"] {
-        let engine = open(&fs, &background);
-        put(&engine, key, b"value").unwrap();
-        engine.close().unwrap();
-    }
-    let logs = names(&fs, ".log");
-    assert_eq!(logs.len(), 3, "{logs:?}");
-    fs.remove(&logs[1]).unwrap();
-    for options in [tiny(), background.clone()] {
-        let error = refused(&fs, &options);
-        assert_eq!(error.kind(), ErrorKind::Corruption);
-        assert!(error.to_string().contains("1 write is missing"), "{error}");
-    }
+    add_openings_log(&fs, "000004.log", b"c", 3);
+    add_openings_log(&fs, "000005.log", b"d", 4);
+    assert_eq!(contents(&open(&copy_of(&fs), &tiny())).len(), 4);
+    fs.remove("000004.log").unwrap();
+    let error = refused(&fs, &tiny());
+    assert_eq!(error.kind(), ErrorKind::Corruption);
+    assert!(error.to_string().contains("1 write is missing"), "{error}");
     let found = verify(&shared(&fs), &Comparator::default()).unwrap();
     assert!(
         found.problems[0].what.contains("1 write is missing"),
@@ -304,14 +307,8 @@ fn log_missing_between_two_of_one_process_is_a_gap() {
     add_log(&fs, "000005.log", b"c", 3);
     assert_eq!(contents(&open(&copy_of(&fs), &tiny())).len(), 3);
     fs.remove("000004.log").unwrap();
-    let background = Options {
-        recover_in_background: true,
-        ..tiny()
-    };
-    for options in [tiny(), background] {
-        let error = refused(&fs, &options);
-        assert!(error.to_string().contains("1 write is missing"), "{error}");
-    }
+    let error = refused(&fs, &tiny());
+    assert!(error.to_string().contains("1 write is missing"), "{error}");
     let foreign = Options {
         foreign_logs: true,
         ..tiny()
@@ -331,6 +328,144 @@ fn log_missing_between_two_of_one_process_is_a_gap() {
         .unwrap();
     assert!(repaired.problems[0].what.contains("1 write is missing"));
     assert_eq!(contents(&open(&fs, &tiny())).len(), 2);
+}
+
+/// What one process left that put the keys from 1 on, without a table and without a sync: three logs, of which the first
+/// has the keys up to `ends[0]`, the second up to `ends[1]`, the third up to `ends[2]`.
+struct ThreeLogs {
+    disk: Disk,
+    names: [String; 3],
+    ends: [u64; 3],
+}
+
+/// The names of logs, in order. Tables that could not be made have had numbers between theirs.
+fn logs_in(files: &Files) -> Vec<String> {
+    let names = files.keys().filter(|name| name.ends_with(".log"));
+    names.cloned().collect()
+}
+
+fn three_logs_of_one_process() -> ThreeLogs {
+    let recorder = Recorder::new(&Files::new(), 0);
+    let engine = Engine::open(Arc::new(recorder.clone()), tiny()).unwrap();
+    recorder.refuse_tables();
+    let mut ends = [0; 3];
+    let mut last: u64 = 0;
+    while ends[2] < ends[1] + 3 {
+        last += 1;
+        put(&engine, &last.to_be_bytes(), &[1; 500]).unwrap();
+        // Each log is created by the first write that goes into it.
+        let logs = logs_in(&recorder.files()).len();
+        ends[logs - 1..].fill(last);
+    }
+    engine.close().unwrap();
+    let names = logs_in(&recorder.files());
+    let mut disk = Disk::new(&Files::new());
+    for recorded in recorder.steps() {
+        disk.apply(&recorded.step);
+    }
+    ThreeLogs {
+        disk,
+        names: names.try_into().unwrap(),
+        ends,
+    }
+}
+
+impl ThreeLogs {
+    /// After a loss of power that took nothing but what this takes.
+    fn without(&self, lose: impl FnOnce(&mut Files)) -> MemFs {
+        let keep = |_: usize, content: &Content| content.bytes.clone();
+        let mut files = self.disk.after_loss(&mut |_| true, &mut { keep });
+        lose(&mut files);
+        mem_fs(&files)
+    }
+
+    /// After one that took the name of a log.
+    fn without_name(&self, log: &str) -> MemFs {
+        let keep = |_: usize, content: &Content| content.bytes.clone();
+        let is_its_name = |change: &Change| matches!(change, Change::Set(name, _) if name == log);
+        let mut keeps = |at: usize| !is_its_name(&self.disk.pending[at]);
+        mem_fs(&self.disk.after_loss(&mut keeps, &mut { keep }))
+    }
+}
+
+/// Where the records of a log begin.
+fn records(log: &[u8]) -> Vec<(usize, u64)> {
+    let record = |item| match item {
+        LogItem::Record {
+            payload, offset, ..
+        } => {
+            let batch = BatchRef::parse(&payload).unwrap();
+            assert_eq!(batch.count(), 1, "no log here has a beginning");
+            (offset as usize, batch.sequence())
+        }
+        item => panic!("{item:?}"),
+    };
+    LogReader::new(log).map(record).collect()
+}
+
+/// The directory opens after a loss of power with the keys up to `last` and none of a later log, and says so.
+fn ends_after(fs: &MemFs, third: &str, last: u64, story: &str) {
+    let expected: Vec<_> = (1..=last).map(|key| key.to_be_bytes().to_vec()).collect();
+    let engine = open(fs, &after_reboot());
+    assert_eq!(keys(&engine), expected, "{story}");
+    assert_eq!(engine.recovered().last_sequence, last, "{story}");
+    let told = engine.losses().concat();
+    let third = format!("level-party.aside-{third}.from-{}", last + 1);
+    assert!(told.contains(&third), "{story}: {told}");
+    engine.close().unwrap();
+    let aside = fs.list().unwrap().into_iter();
+    let aside = aside.filter(|name| name.starts_with(&third));
+    assert_eq!(aside.count(), 1, "{story}");
+    assert_eq!(keys(&open(fs, &tiny())), expected, "{story}, opened again");
+}
+
+/// The first record of a log says what is missing before it, so no log of the same process needs a beginning.
+#[test]
+fn log_lost_between_two_others_ends_recovery() {
+    let left = three_logs_of_one_process();
+    let [first, second, third] = left.ends;
+    let whole = left.without(|_| {});
+    let names = left.names.each_ref().map(String::as_str);
+    let logs = names.map(|log| records(&whole.read(log).unwrap()));
+    for (log, begins) in logs.iter().zip([1, first + 1, second + 1]) {
+        assert_eq!(log[0], (0, begins));
+    }
+    let engine = open(&whole, &after_reboot());
+    assert_eq!(contents(&engine).len() as u64, third);
+    assert!(engine.losses().is_empty(), "{:?}", engine.losses());
+
+    let ends_after = |fs: &MemFs, last, story| ends_after(fs, names[2], last, story);
+    ends_after(&left.without_name(names[1]), first, "the name is lost");
+    let lose = |log: usize, lose: fn(&mut Vec<u8>, second_record: usize)| {
+        let (second_record, _) = logs[log][1];
+        left.without(|files| lose(files.get_mut(names[log]).unwrap(), second_record))
+    };
+    let fs = lose(1, |bytes, _| bytes.clear());
+    ends_after(&fs, first, "all bytes are lost");
+    let fs = lose(1, |bytes, _| bytes.fill(0));
+    ends_after(&fs, first, "all bytes are zeroes");
+    let fs = lose(1, |bytes, second| bytes[..second].fill(0));
+    ends_after(&fs, first, "the first record is zeroes");
+    let fs = lose(1, |bytes, second| bytes.truncate(second));
+    ends_after(&fs, first + 1, "all records but the first are lost");
+    let fs = lose(2, |bytes, second| bytes[..second].fill(0));
+    ends_after(&fs, second, "the third log's first record is zeroes");
+    let fs = lose(0, |bytes, _| bytes.clear());
+    ends_after(&fs, 0, "the first log is lost");
+}
+
+#[test]
+fn empty_log_between_two_others_is_no_gap() {
+    let left = three_logs_of_one_process();
+    for options in [tiny(), after_reboot()] {
+        let fs = left.without(|files| {
+            let third = files.insert(left.names[2].clone(), Vec::new());
+            files.insert("000099.log".to_owned(), third.unwrap());
+        });
+        let engine = open(&fs, &options);
+        assert_eq!(contents(&engine).len() as u64, left.ends[2]);
+        assert_eq!(engine.recovered().dropped, [] as [&str; 0]);
+    }
 }
 
 #[test]
@@ -425,19 +560,8 @@ fn a_torn_edit_is_left_out_and_a_bad_one_is_corruption_except_at_the_end_after_a
 
 #[test]
 fn another_comparator_is_refused() {
-    struct Backward;
-    impl CustomComparator for Backward {
-        fn name(&self) -> &str {
-            "test.Backward"
-        }
-        fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {
-            b.cmp(a)
-        }
-        fn find_shortest_separator(&self, _: &mut Vec<u8>, _: &[u8]) {}
-        fn find_short_successor(&self, _: &mut Vec<u8>) {}
-    }
     let backward = Options {
-        comparator: Comparator::Custom(Arc::new(Backward)),
+        comparator: backward(),
         ..tiny()
     };
     let fs = with_log(&[b"a"]);
@@ -543,7 +667,7 @@ fn a_full_log_becomes_two_tables_without_a_common_key() {
     let spy = SpyFs::new(fs.clone());
     let engine = Engine::open(Arc::new(spy.clone()), options.clone()).unwrap();
     assert_eq!(contents(&engine), expected);
-    let view = engine.view();
+    let view = engine.view().unwrap();
     let [first, second] = view.version.level(0) else {
         panic!("two tables: {:?}", view.version)
     };

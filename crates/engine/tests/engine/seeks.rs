@@ -70,7 +70,7 @@ fn a_table_is_compacted_when_gets_have_used_up_its_seeks() {
     }
     sweep(&engine);
     assert_eq!(files(&engine), (2, 0), "its seeks are not used up");
-    let view = engine.view();
+    let view = engine.view().unwrap();
     for _ in 0..10 {
         assert_eq!(get(&engine, b"m01").unwrap(), b"value");
     }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use level_party_engine::{Cursor, Engine, Fs, MemFs, Options, ReadFile, Result, Write, WriteFile};
+use level_party_engine::{
+    Cursor, Engine, Fs, LogFile, MemFs, Options, ReadFile, Result, Write, WriteFile,
+};
 use level_party_format::batch::WriteBatch;
+use level_party_format::{Comparator, CustomComparator};
 use parking_lot::Mutex;
 
 /// A random source that gives the same numbers for the same seed (splitmix64).
@@ -27,6 +30,22 @@ impl Rng {
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
+}
+
+/// The bytewise order, turned round.
+pub fn backward() -> Comparator {
+    struct Backward;
+    impl CustomComparator for Backward {
+        fn name(&self) -> &str {
+            "test.Backward"
+        }
+        fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+            b.cmp(a)
+        }
+        fn find_shortest_separator(&self, _: &mut Vec<u8>, _: &[u8]) {}
+        fn find_short_successor(&self, _: &mut Vec<u8>) {}
+    }
+    Comparator::Custom(Arc::new(Backward))
 }
 
 pub fn open(fs: &MemFs, options: &Options) -> Engine {
@@ -123,6 +142,7 @@ pub fn names(fs: &MemFs, suffix: &str) -> Vec<String> {
 pub enum Call {
     Create(String),
     Append(String),
+    Cut(String),
     Sync(String),
     Rename(String, String),
     Remove(String),
@@ -155,6 +175,8 @@ pub struct SpyFs {
 struct Spy {
     calls: Mutex<Vec<Call>>,
     fault: Mutex<Option<Fault>>,
+    /// How long a file may become, if that is limited.
+    longest: Mutex<Option<u64>>,
 }
 
 impl SpyFs {
@@ -192,12 +214,25 @@ impl SpyFs {
         *self.shared.fault.lock() = None;
     }
 
+    /// Says from now on that no file may become longer.
+    pub fn limit_files(&self, longest: u64) {
+        *self.shared.longest.lock() = Some(longest);
+    }
+
     fn ask(&self, call: Call) -> io::Result<()> {
         self.shared.ask(call)
     }
 
     fn spied(&self, name: &str, file: Box<dyn WriteFile>) -> Box<dyn WriteFile> {
         Box::new(SpyFile {
+            file,
+            name: name.to_owned(),
+            spy: Arc::clone(&self.shared),
+        })
+    }
+
+    fn spied_log(&self, name: &str, file: Box<dyn LogFile>) -> Box<dyn LogFile> {
+        Box::new(SpyLog {
             file,
             name: name.to_owned(),
             spy: Arc::clone(&self.shared),
@@ -216,17 +251,7 @@ impl Spy {
 }
 
 impl Fs for SpyFs {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.files.list()
-    }
-
-    fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
-        self.files.open_read(name)
-    }
-
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.files.read(name)
-    }
+    forward!(list open_read read exists);
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
         self.ask(Call::Create(name.to_owned()))?;
@@ -238,6 +263,19 @@ impl Fs for SpyFs {
         Ok(self.spied(name, self.files.create_new(name)?))
     }
 
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.ask(Call::Create(name.to_owned()))?;
+        Ok(self.spied_log(name, self.files.create_log(name)?))
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        Ok(self.spied_log(name, self.files.open_log(name)?))
+    }
+
+    fn longest_file(&self) -> u64 {
+        self.shared.longest.lock().unwrap_or(u64::MAX)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.ask(Call::Rename(from.to_owned(), to.to_owned()))?;
         self.files.rename(from, to)
@@ -246,10 +284,6 @@ impl Fs for SpyFs {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.ask(Call::Remove(name.to_owned()))?;
         self.files.remove(name)
-    }
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        self.files.exists(name)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -278,5 +312,46 @@ impl WriteFile for SpyFile {
     fn sync(&mut self) -> io::Result<()> {
         self.spy.ask(Call::Sync(self.name.clone()))?;
         self.file.sync()
+    }
+}
+
+struct SpyLog {
+    file: Box<dyn LogFile>,
+    name: String,
+    spy: Arc<Spy>,
+}
+
+impl LogFile for SpyLog {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let asked = self.spy.ask(Call::Append(self.name.clone()));
+        if asked.is_err() {
+            // As a disk that fills up: some of the bytes are there.
+            self.file.write_at(&bytes[..bytes.len() / 2], offset)?;
+        }
+        asked?;
+        self.file.write_at(bytes, offset)
+    }
+
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_some(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.spy.ask(Call::Cut(self.name.clone()))?;
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.spy.ask(Call::Sync(self.name.clone()))?;
+        self.file.sync()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.spy.ask(Call::Sync(self.name.clone()))?;
+        self.file.sync_all()
     }
 }

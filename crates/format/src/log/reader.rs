@@ -62,7 +62,10 @@ pub enum LogItem<'a> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct LogReader<'a> {
-    file: &'a [u8],
+    bytes: &'a [u8],
+    /// Where `bytes` begin in the file.
+    start: u64,
+    /// How far `bytes` were read.
     position: usize,
     chain: Option<Chain>,
 }
@@ -70,6 +73,7 @@ pub struct LogReader<'a> {
 /// A record of which FIRST was seen, but not yet LAST.
 #[derive(Debug, Clone)]
 struct Chain {
+    /// Where it begins in the reader's bytes.
     offset: usize,
     payload: Vec<u8>,
 }
@@ -93,8 +97,29 @@ enum Fragment<'a> {
 impl<'a> LogReader<'a> {
     /// A reader of the whole file's contents.
     pub fn new(file: &'a [u8]) -> Self {
+        LogReader::new_at(0, file)
+    }
+
+    /// A reader of a part of the file that begins at the offset `start`, which is 0 or where a record
+    /// [ends](LogItem::Record::end). All offsets that it gives are the file's. The end of `bytes` counts as the file's.
+    ///
+    /// ```
+    /// use level_party_format::log::{LogItem, LogReader, LogWriter};
+    ///
+    /// let mut file = Vec::new();
+    /// let mut writer = LogWriter::new();
+    /// writer.add_record(b"one", &mut file);
+    /// let read = file.len();
+    /// writer.add_record(b"two", &mut file);
+    ///
+    /// let mut reader = LogReader::new_at(read as u64, &file[read..]);
+    /// let two = LogItem::Record { payload: b"two".into(), offset: 10, end: 20 };
+    /// assert_eq!(reader.next(), Some(two));
+    /// ```
+    pub fn new_at(start: u64, bytes: &'a [u8]) -> Self {
         LogReader {
-            file,
+            bytes,
+            start,
             position: 0,
             chain: None,
         }
@@ -102,21 +127,43 @@ impl<'a> LogReader<'a> {
 
     /// How far the file was read, in bytes.
     pub fn position(&self) -> u64 {
-        self.position as u64
+        self.in_file(self.position)
+    }
+
+    /// The offset in the file of a place in `bytes`.
+    fn in_file(&self, at: usize) -> u64 {
+        self.start + at as u64
+    }
+
+    /// The bytes of the first block that come before `bytes`.
+    fn skipped(&self) -> usize {
+        (self.start % BLOCK_LEN as u64) as usize
+    }
+
+    /// Where the block begins that `at` is in, but not before `bytes` do.
+    fn block_start(&self, at: usize) -> usize {
+        let skipped = self.skipped();
+        ((at + skipped) / BLOCK_LEN * BLOCK_LEN).saturating_sub(skipped)
+    }
+
+    /// Where it ends.
+    fn block_end(&self, at: usize) -> usize {
+        let skipped = self.skipped();
+        ((at + skipped) / BLOCK_LEN + 1) * BLOCK_LEN - skipped
     }
 
     /// Looks at the fragment at the current position, first stepping over a block's trailer.
     fn fragment(&mut self) -> Fragment<'a> {
-        let block_end = self.position / BLOCK_LEN * BLOCK_LEN + BLOCK_LEN;
+        let block_end = self.block_end(self.position);
         if block_end - self.position < HEADER_LEN {
-            self.position = block_end.min(self.file.len());
-            return if self.position == self.file.len() {
+            self.position = block_end.min(self.bytes.len());
+            return if self.position == self.bytes.len() {
                 Fragment::End
             } else {
                 self.fragment()
             };
         }
-        let rest = &self.file[self.position..];
+        let rest = &self.bytes[self.position..];
         if rest.is_empty() {
             return Fragment::End;
         }
@@ -128,7 +175,7 @@ impl<'a> LogReader<'a> {
         let end = self.position + HEADER_LEN + length;
         if end > block_end {
             return Fragment::Bad {
-                end: block_end.min(self.file.len()),
+                end: block_end.min(self.bytes.len()),
                 what: "a length that no block can hold",
             };
         }
@@ -151,8 +198,8 @@ impl<'a> LogReader<'a> {
     /// A length that is damaged itself leads anywhere, so nothing counts there but a checksum.
     fn next_sound(&self, mut at: usize, block_end: usize) -> usize {
         while let Some((header, body)) = self
-            .file
-            .get(at..block_end.min(self.file.len()))
+            .bytes
+            .get(at..block_end.min(self.bytes.len()))
             .and_then(|rest| rest.split_first_chunk::<HEADER_LEN>())
         {
             let [c0, c1, c2, c3, l0, l1, kind] = *header;
@@ -167,7 +214,7 @@ impl<'a> LogReader<'a> {
             }
             at += HEADER_LEN + length;
         }
-        block_end.min(self.file.len())
+        block_end.min(self.bytes.len())
     }
 
     /// Zeroes up to the file's end were allocated and never written. Elsewhere LevelDB skips the rest of the block
@@ -177,9 +224,9 @@ impl<'a> LogReader<'a> {
             return Fragment::Torn;
         };
         // Whole blocks of zeroes go in one step: each would be found empty again.
-        let data_block = (self.position + zeroes) / BLOCK_LEN * BLOCK_LEN;
+        let data_block = self.block_start(self.position + zeroes);
         Fragment::Bad {
-            end: block_end.max(data_block).min(self.file.len()),
+            end: block_end.max(data_block).min(self.bytes.len()),
             what: "an empty header before further data",
         }
     }
@@ -192,7 +239,7 @@ impl<'a> LogReader<'a> {
             .map_or(self.position, |chain| chain.offset);
         self.position = end;
         LogItem::Bad {
-            offset: start as u64,
+            offset: self.in_file(start),
             bytes: (end - start) as u64,
             what: what.into(),
         }
@@ -204,10 +251,10 @@ impl<'a> LogReader<'a> {
             .chain
             .take()
             .map_or(self.position, |chain| chain.offset);
-        self.position = self.file.len();
+        self.position = self.bytes.len();
         LogItem::Torn {
-            offset: start as u64,
-            bytes: (self.file.len() - start) as u64,
+            offset: self.in_file(start),
+            bytes: (self.bytes.len() - start) as u64,
         }
     }
 
@@ -215,8 +262,8 @@ impl<'a> LogReader<'a> {
         self.position = end;
         LogItem::Record {
             payload,
-            offset: offset as u64,
-            end: end as u64,
+            offset: self.in_file(offset),
+            end: self.in_file(end),
         }
     }
 

@@ -149,6 +149,39 @@ fn a_writer_can_go_on_at_any_length() {
 }
 
 #[test]
+fn reader_at_a_record_end_gives_what_follows() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for round in 0..200 {
+        let records: Vec<Vec<u8>> = (0..rng.usize(1..20))
+            .map(|i| vec![i as u8; rng.usize(0..[10, 1000, BLOCK_LEN, 3 * BLOCK_LEN][round % 4])])
+            .collect();
+        let mut file = write(&records.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        match round % 5 {
+            0 => file.truncate(rng.usize(0..file.len())),
+            1 => file.resize(file.len() + rng.usize(0..2 * BLOCK_LEN), 0),
+            2 => {
+                file.resize(file.len() + rng.usize(0..2 * BLOCK_LEN), 0);
+                file.extend(write(&[b"behind zeroes"]));
+            }
+            3 => {
+                let at = rng.usize(0..file.len());
+                file[at] ^= 1 << rng.u8(0..8);
+            }
+            _ => {}
+        }
+        let whole = items(&file);
+        for (at, item) in whole.iter().enumerate() {
+            if let LogItem::Record { end, .. } = item {
+                let mut reader = LogReader::new_at(*end, &file[*end as usize..]);
+                assert_eq!(reader.position(), *end);
+                assert_eq!(reader.by_ref().collect::<Vec<_>>(), whole[at + 1..]);
+                assert_eq!(reader.position(), file.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
 fn random_records_round_trip() {
     let mut rng = fastrand::Rng::with_seed(1);
     for _ in 0..20 {

@@ -7,12 +7,12 @@ use level_party_format::{Comparator, Corruption, MAX_SEQUENCE, Sequence};
 
 use crate::filter;
 use crate::layout::{
-    ALLOCATED, Arena, ENTRIES, FILTER_LEN, FILTER_LEN_FIELD, HEADER_LEN, LAST_SEQUENCE,
-    LAYOUT_VERSION, LIMIT, MAGIC, MAGIC_FIELD, RegionError, Tower, VERSION, load_acquire,
-    load_acquire64,
+    ALLOCATED, Arena, ENTRIES, FILTER_LEN_FIELD, FILTER_WORDS, HEADER_WORDS, RegionError, Stored,
+    Tower,
 };
 use crate::list::iter::MemIter;
 use crate::list::{height, search};
+use crate::memory::{WORD, bytes_to_vec};
 use crate::order::Target;
 use crate::region::Region;
 
@@ -24,9 +24,9 @@ pub struct MemTable {
     filtered: bool,
 }
 
-/// What a memtable knows of a user key at a sequence.
+/// What a memtable knows of a user key at a sequence. `V` is what stands for the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup<'a> {
+pub enum Lookup<V = Vec<u8>> {
     /// Nothing: older data must be asked.
     Absent,
     /// The newest version that may be seen is a deletion.
@@ -39,8 +39,52 @@ pub enum Lookup<'a> {
         /// The version's sequence.
         sequence: Sequence,
         /// Its value.
-        value: &'a [u8],
+        value: V,
     },
+}
+
+impl<V> Lookup<V> {
+    /// The same with another thing for the value, if there is one.
+    #[inline]
+    pub fn map<W>(self, to: impl FnOnce(V) -> W) -> Lookup<W> {
+        match self {
+            Lookup::Absent => Lookup::Absent,
+            Lookup::Deleted { sequence } => Lookup::Deleted { sequence },
+            Lookup::Value { sequence, value } => Lookup::Value {
+                sequence,
+                value: to(value),
+            },
+        }
+    }
+}
+
+/// A value in a region, not copied yet. If the region is used again for something else before it is copied, the copy
+/// has bytes of anything.
+#[derive(Clone, Copy)]
+pub struct MemValue<'a>(Stored<'a>);
+
+impl MemValue<'_> {
+    /// A copy.
+    #[inline]
+    pub fn to_vec(&self) -> Vec<u8> {
+        bytes_to_vec(self.0.words, self.0.len)
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether it is the empty value.
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+}
+
+impl std::fmt::Debug for MemValue<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_vec().fmt(f)
+    }
 }
 
 impl MemTable {
@@ -53,34 +97,8 @@ impl MemTable {
         region: Arc<dyn Region>,
         order: InternalComparator,
     ) -> Result<MemTable, Corruption> {
-        let arena =
-            Arena::new(region).map_err(|error: RegionError| Corruption::new(error.to_string()))?;
-        if load_acquire64(arena.field64(MAGIC_FIELD)) != MAGIC {
-            return Err(Corruption::new("the memory region does not hold a memtable").at(0));
-        }
-        let version = load_acquire(arena.field32(VERSION));
-        if version != LAYOUT_VERSION {
-            let what = format!(
-                "the memtable has layout version {version}, this program reads {LAYOUT_VERSION}"
-            );
-            return Err(Corruption::new(what).at(8));
-        }
-        let (limit, len) = (load_acquire(arena.field32(LIMIT)), arena.limit());
-        let Some(arena) = arena.shorten(limit) else {
-            let what =
-                format!("the memtable says it has {limit} bytes, its memory region has {len}");
-            return Err(Corruption::new(what).at(12));
-        };
-        let filtered = match load_acquire(arena.field32(FILTER_LEN_FIELD)) {
-            0 => false,
-            FILTER_LEN if limit >= HEADER_LEN + FILTER_LEN => true,
-            other => {
-                return Err(Corruption::new(format!(
-                    "the memtable's filter cannot have {other} bytes"
-                ))
-                .at(16));
-            }
-        };
+        let opened = Arena::new(region).and_then(Arena::opened);
+        let (arena, filtered) = opened.map_err(RegionError::into_corruption)?;
         Ok(MemTable::over(arena, order, filtered))
     }
 
@@ -93,58 +111,49 @@ impl MemTable {
         }
     }
 
-    /// The last published sequence. Every entry up to it is seen by reads that follow.
-    pub fn last_sequence(&self) -> Sequence {
-        load_acquire64(self.arena.field64(LAST_SEQUENCE))
-    }
-
     /// The number of entries, published or not.
     pub fn entries(&self) -> usize {
-        load_acquire(self.arena.field32(ENTRIES)) as usize
+        self.arena.load(ENTRIES) as usize
     }
 
     /// Bytes that the entries take, links included.
     pub fn bytes_used(&self) -> usize {
-        let allocated = load_acquire(self.arena.field32(ALLOCATED)).min(self.arena.limit());
-        let filter_len = load_acquire(self.arena.field32(FILTER_LEN_FIELD)).min(FILTER_LEN);
-        allocated.saturating_sub(HEADER_LEN + filter_len) as usize
+        let allocated = (self.arena.load(ALLOCATED) as usize).min(self.arena.limit());
+        let filter = (self.arena.load(FILTER_LEN_FIELD) as usize).min(FILTER_WORDS);
+        allocated.saturating_sub(HEADER_WORDS + filter) * WORD
     }
 
-    /// The newest version of `user_key` with a sequence of at most `sequence`.
+    /// The newest version of `user_key` with a sequence of at most `sequence`, its value copied.
     ///
     /// In a damaged region the answer may be wrong, but it is an answer.
-    pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Lookup<'_> {
+    pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Lookup {
+        self.find(user_key, sequence).map(|value| value.to_vec())
+    }
+
+    /// As [`MemTable::get`], without copying the value.
+    #[inline]
+    pub fn find(&self, user_key: &[u8], sequence: Sequence) -> Lookup<MemValue<'_>> {
         if self.filtered && !filter::may_contain(&self.arena, user_key) {
             return Lookup::Absent;
         }
+        self.find_in_list(user_key, sequence)
+    }
+
+    fn find_in_list(&self, user_key: &[u8], sequence: Sequence) -> Lookup<MemValue<'_>> {
         let tag = key::pack_tag(sequence.min(MAX_SEQUENCE), ValueType::Value);
-        let target = Target { user_key, tag };
+        let (target, order) = (Target::new(user_key, tag), &self.order.user);
         let levels = height(&self.arena);
-        let Ok(Some(node)) = search(
-            &self.arena,
-            &self.order.user,
-            &target,
-            Tower::HEAD,
-            levels,
-            |_, _| {},
-        ) else {
-            return Lookup::Absent;
+        let found = search(&self.arena, order, &target, Tower::HEAD, levels, |_, _| {});
+        let node = match found {
+            Ok(Some(node)) if target.has_user_key_of(order, node.key) => node,
+            _ => return Lookup::Absent,
         };
-        let found = self.arena.key(&node);
-        if self
-            .order
-            .user
-            .compare(key::user_key(found), user_key)
-            .is_ne()
-        {
-            return Lookup::Absent;
-        }
-        let tag = key::tag(found);
+        let tag = node.tag();
         let sequence = tag >> 8;
         match ValueType::try_from(tag as u8) {
             Ok(ValueType::Value) => Lookup::Value {
                 sequence,
-                value: self.arena.value(&node),
+                value: MemValue(node.value),
             },
             Ok(ValueType::Deletion) => Lookup::Deleted { sequence },
             Err(_) => Lookup::Absent,
@@ -153,7 +162,12 @@ impl MemTable {
 
     /// An iterator over all entries, published or not, in the order of internal keys. It starts nowhere: seek first.
     pub fn iter(&self) -> MemIter {
-        MemIter::new(self.clone())
+        self.iter_up_to(MAX_SEQUENCE)
+    }
+
+    /// As [`MemTable::iter`], passing over entries with a sequence above `last`.
+    pub fn iter_up_to(&self, last: Sequence) -> MemIter {
+        MemIter::new(self.clone(), last)
     }
 
     pub(crate) fn arena(&self) -> &Arena {
@@ -168,7 +182,6 @@ impl MemTable {
 impl std::fmt::Debug for MemTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemTable")
-            .field("last_sequence", &self.last_sequence())
             .field("entries", &self.entries())
             .field("bytes_used", &self.bytes_used())
             .finish_non_exhaustive()

@@ -1,27 +1,27 @@
 //! Inserting into a memtable: one writer, beside any readers.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic;
 
-use level_party_format::key::{self, InternalComparator, TAG_LEN, ValueType};
+use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::{Comparator, Sequence};
 
 use crate::filter;
 use crate::layout::{
-    ALLOCATED, Arena, ENTRIES, FILTER_FROM_LEN, FILTER_LEN, FILTER_LEN_FIELD, HEADER_LEN, HEIGHT,
-    LAST_SEQUENCE, LAYOUT_VERSION, LIMIT, Link, MAGIC, MAGIC_FIELD, MAX_HEIGHT, Place, RegionError,
-    Tower, VERSION,
+    ALLOCATED, Arena, ENTRIES, FILTER_FROM, FILTER_LEN_FIELD, FILTER_WORDS, HEAD_LINKS, HEIGHT,
+    LAYOUT_VERSION, LIMIT, Level, Link, MAGIC, MAGIC_FIELD, MAX_HEIGHT, MIN_NODE, Place,
+    RegionError, Tower, VERSION,
 };
 use crate::list::reader::MemTable;
 use crate::list::{Broken, search};
+use crate::memory::{LINK, WORD, stored};
 use crate::order::Target;
 use crate::region::Region;
 
 /// One entry in so many rises to the next level (LevelDB's `db/skiplist.h`).
 const BRANCHING: u64 = 4;
 
-/// The writer of a memtable: there is one for each region.
+/// The writer of a memtable. A region may have several, in one process or in many, that write in turns: who wants to go
+/// on where another one wrote calls [`MemTableWriter::reload`] first.
 ///
 /// The entry inserted last is remembered with its neighbourhood. Keys that come in order are so inserted without
 /// a search from the head: with one comparison per level climbed, and none climbed where they are adjacent.
@@ -31,8 +31,9 @@ pub struct MemTableWriter {
     filtered: bool,
     /// Levels of the list in use.
     height: usize,
-    allocated: u32,
-    entries: u32,
+    /// Index of the first word that no entry owns.
+    allocated: usize,
+    entries: u64,
     towers: Towers,
     /// On each level the last entry not after the one inserted last (that one itself, where it reaches).
     hint: [Tower; MAX_HEIGHT],
@@ -40,199 +41,294 @@ pub struct MemTableWriter {
     ascending: bool,
 }
 
-/// The region has no room for the entry; nothing was changed.
+/// Why an entry was not inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub enum InsertError {
+    /// The region has no room for it; nothing was changed.
+    Full,
+    /// The region does not hold a list any more: a link leads out of it, or in a circle. Nothing was changed.
+    Damaged,
+}
 
-impl std::fmt::Display for Full {
+impl std::fmt::Display for InsertError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the memtable has no room for the entry")
+        f.write_str(match self {
+            InsertError::Full => "the memtable has no room for the entry",
+            InsertError::Damaged => {
+                "a link of the memtable leads out of its memory region, or in a circle"
+            }
+        })
     }
 }
 
-impl std::error::Error for Full {}
+impl std::error::Error for InsertError {}
+
+impl From<Broken> for InsertError {
+    fn from(Broken: Broken) -> InsertError {
+        InsertError::Damaged
+    }
+}
 
 impl MemTableWriter {
-    /// Sets up an empty memtable in a region, whatever is in it, with a published last sequence.
+    /// Sets up an empty memtable in a region, whatever is in it. Who reads what was in the region before gets answers of
+    /// any kind from now on.
     ///
     /// # Errors
-    /// - [`RegionError::Shared`] if anybody else holds the `Arc` (or a `Weak` of it): the region could have a
-    ///   writer already.
-    /// - [`RegionError::TooShort`], [`RegionError::Misaligned`] if it cannot hold a header.
+    /// [`RegionError::TooShort`], [`RegionError::Misaligned`] if it cannot hold a header.
     pub fn create(
         region: Arc<dyn Region>,
         order: InternalComparator,
-        initial_last_sequence: Sequence,
     ) -> Result<MemTableWriter, RegionError> {
-        let mut arena = Arena::new(region)?;
-        if !arena.sole_holder() {
-            return Err(RegionError::Shared);
+        let arena = Arena::new(region)?;
+        let filtered = arena.limit() >= FILTER_FROM && matches!(order.user, Comparator::Bytewise);
+        let writer = MemTableWriter::over(arena, order, filtered);
+        writer.set_up();
+        Ok(writer)
+    }
+
+    /// Goes on in a region that another writer set up, most likely in another process. `order` must be that writer's.
+    /// Nothing in the region is trusted: see the crate's head.
+    ///
+    /// ```
+    /// use level_party_format::key::{InternalComparator, ValueType};
+    /// use level_party_memtable::{HeapRegions, MemTableWriter, RegionSource};
+    ///
+    /// let (region, order) = (HeapRegions::new().allocate(1 << 20)?, InternalComparator::default());
+    /// let mut first = MemTableWriter::create(region.clone(), order.clone())?;
+    /// first.insert(b"apple", 1, ValueType::Value, b"red")?;
+    ///
+    /// let mut second = MemTableWriter::attach(region, order)?;
+    /// second.insert(b"pear", 2, ValueType::Value, b"green")?;
+    ///
+    /// first.reload()?;
+    /// first.insert(b"fig", 3, ValueType::Value, b"blue")?;
+    /// assert_eq!(second.reader().entries(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Any [`RegionError`].
+    pub fn attach(
+        region: Arc<dyn Region>,
+        order: InternalComparator,
+    ) -> Result<MemTableWriter, RegionError> {
+        let mut writer = MemTableWriter::attach_beside(region, order)?;
+        writer.reload()?;
+        Ok(writer)
+    }
+
+    /// As [`MemTableWriter::attach`], also while another writer inserts: nothing that changes is looked at, so that this
+    /// writer has an empty list until it is [reloaded](MemTableWriter::reload), which must come before it inserts.
+    ///
+    /// # Errors
+    /// Any [`RegionError`].
+    pub fn attach_beside(
+        region: Arc<dyn Region>,
+        order: InternalComparator,
+    ) -> Result<MemTableWriter, RegionError> {
+        let (arena, filtered) = Arena::new(region)?.opened()?;
+        if filtered && !matches!(order.user, Comparator::Bytewise) {
+            return Err(RegionError::impossible(
+                FILTER_LEN_FIELD,
+                FILTER_WORDS as u64,
+            ));
         }
-        let filtered =
-            arena.limit() >= FILTER_FROM_LEN && matches!(order.user, Comparator::Bytewise);
-        let filter_len = if filtered { FILTER_LEN } else { 0 };
-        let writer = MemTableWriter {
+        Ok(MemTableWriter::over(arena, order, filtered))
+    }
+
+    /// The writer of an empty list.
+    fn over(arena: Arena, order: InternalComparator, filtered: bool) -> MemTableWriter {
+        MemTableWriter {
             filtered,
             height: 1,
-            allocated: HEADER_LEN + filter_len,
+            allocated: Arena::first_place(filtered),
             entries: 0,
             towers: Towers::new(),
             hint: [Tower::HEAD; MAX_HEIGHT],
             ascending: false,
             arena,
             order,
+        }
+    }
+
+    /// Goes on where another writer of the region left it. The caller sees to it that what that one stored is seen
+    /// (as by the lock under which they write in turns).
+    ///
+    /// # Errors
+    /// [`RegionError::Impossible`] if the region does not say where that is. The writer is as it was.
+    pub fn reload(&mut self) -> Result<(), RegionError> {
+        let arena = &self.arena;
+        let checked = |field, range: std::ops::RangeInclusive<usize>| {
+            let value = arena.load(field);
+            let checked = usize::try_from(value).ok().filter(|v| range.contains(v));
+            checked.ok_or(RegionError::impossible(field, value))
         };
-        writer.set_up(filter_len, initial_last_sequence);
-        Ok(writer)
+        let first = Arena::first_place(self.filtered);
+        let height = checked(HEIGHT, 1..=MAX_HEIGHT)?;
+        let allocated = checked(ALLOCATED, first..=arena.limit())?;
+        let entries = checked(ENTRIES, 0..=(allocated - first) / MIN_NODE)?;
+        for level in 0..MAX_HEIGHT {
+            let link = arena.next_index(Tower::HEAD, Level::new(level));
+            let inside = level < height && (first + 1..allocated).contains(&(link as usize));
+            if link != 0 && !inside {
+                return Err(RegionError::impossible(HEAD_LINKS, link.into()));
+            }
+        }
+        (self.height, self.allocated, self.entries) = (height, allocated, entries as u64);
+        (self.hint, self.ascending) = ([Tower::HEAD; MAX_HEIGHT], false);
+        Ok(())
     }
 
     /// Writes the header of an empty list. Regions come with any content, so every word that a reader may look at
     /// is set; the magic goes away first and comes back last.
-    fn set_up(&self, filter_len: u32, last_sequence: Sequence) {
-        use atomic::Ordering::{Relaxed, Release};
+    fn set_up(&self) {
         let arena = &self.arena;
-        arena.field64(MAGIC_FIELD).store(0, Relaxed);
-        arena.field32(VERSION).store(LAYOUT_VERSION, Relaxed);
-        arena.field32(LIMIT).store(arena.limit(), Relaxed);
-        arena.field32(FILTER_LEN_FIELD).store(filter_len, Relaxed);
-        arena.field32(HEIGHT).store(1, Relaxed);
-        arena.field64(LAST_SEQUENCE).store(last_sequence, Relaxed);
-        arena.field32(ALLOCATED).store(self.allocated, Relaxed);
-        arena.field32(ENTRIES).store(0, Relaxed);
-        for level in 0..MAX_HEIGHT {
-            arena.prepare_next(Tower::HEAD, level, 0);
-        }
+        arena.store(MAGIC_FIELD, 0);
+        arena.store(VERSION, LAYOUT_VERSION);
+        arena.store(LIMIT, arena.limit() as u64);
+        let filter_len = if self.filtered { FILTER_WORDS } else { 0 };
+        arena.store(FILTER_LEN_FIELD, filter_len as u64);
+        arena.store(HEIGHT, 1);
+        arena.store(ALLOCATED, self.allocated as u64);
+        arena.store(ENTRIES, 0);
+        arena.prepare_links(Tower::HEAD, Tower::HEAD, &[0; MAX_HEIGHT]);
         if self.filtered {
             filter::clear(arena);
         }
-        arena.field64(MAGIC_FIELD).store(MAGIC, Release);
+        arena.field(MAGIC_FIELD).store(MAGIC, stored(LINK));
     }
 
-    /// Inserts an entry. Readers may see it at once; [`MemTableWriter::publish`] says when they must.
+    /// Inserts an entry. Readers may see it at once.
     ///
     /// Each (user key, sequence) is to be inserted once. If one comes again, both are there, and a lookup finds
     /// the one inserted last. `sequence` is at most [`MAX_SEQUENCE`](level_party_format::MAX_SEQUENCE).
     ///
     /// # Errors
-    /// [`Full`] if the region has no room for it. It never does as long as [`MemTableWriter::remaining`] is at least
-    /// [`MemTableWriter::bytes_for`] the lengths. The memtable is unchanged then.
+    /// [`InsertError::Full`] if the region has no room for it. It never does as long as [`MemTableWriter::remaining`] is at
+    /// least [`MemTableWriter::bytes_for`] the lengths. [`InsertError::Damaged`] only if another process wrote nonsense.
     pub fn insert(
         &mut self,
         user_key: &[u8],
         sequence: Sequence,
         kind: ValueType,
         value: &[u8],
-    ) -> Result<(), Full> {
+    ) -> Result<(), InsertError> {
         let levels = self.towers.next_height();
-        let key_len = user_key.len().checked_add(TAG_LEN).ok_or(Full)?;
         let place = Place::find(
             self.allocated,
             self.arena.limit(),
             levels,
-            key_len,
+            user_key.len(),
             value.len(),
         )
-        .ok_or(Full)?;
-        let target = Target {
-            user_key,
-            tag: key::pack_tag(sequence, kind),
-        };
-        // The list of a region that only this writer writes is never broken; if it is, no more goes in.
-        let next = self.seek_place(&target).map_err(|Broken| Full)?;
+        .ok_or(InsertError::Full)?;
+        let addition = self
+            .filtered
+            .then(|| filter::prepare(&self.arena, user_key));
+        let target = Target::new(user_key, key::pack_tag(sequence, kind));
+        let next = self.seek_place(&target)?;
 
-        if self.filtered {
-            filter::add(&self.arena, user_key);
+        let new = self.arena.fill(place, user_key, target.tag, value);
+        if let Some(addition) = addition {
+            filter::add(&self.arena, addition);
         }
-        // SAFETY: `create` made sure that this is the region's only writer, `&mut self` that it is here once;
-        // `place` is behind all that was allocated, for these lengths.
-        let new = unsafe { self.arena.fill(place, user_key, target.tag, value) };
-        self.link(new, levels, next);
+        // Before it is linked: a writer that comes after a dead one must not take its place for free.
         self.allocated = place.end;
+        self.arena.store(ALLOCATED, self.allocated as u64);
+        self.link(new, levels, next);
         self.entries += 1;
-        self.arena
-            .field32(ALLOCATED)
-            .store(self.allocated, atomic::Ordering::Relaxed);
-        self.arena
-            .field32(ENTRIES)
-            .store(self.entries, atomic::Ordering::Relaxed);
+        self.arena.store(ENTRIES, self.entries);
         Ok(())
     }
 
     /// Puts a new entry behind the hint, lower levels first, and makes it the hint.
-    fn link(&mut self, new: Tower, levels: usize, next: Link) {
-        let arena = &self.arena;
-        arena.prepare_previous(new, self.hint[0]);
-        for level in 0..levels {
-            arena.prepare_next(new, level, arena.next_offset(self.hint[level], level));
+    #[inline]
+    fn link(&mut self, new: Tower, levels: usize, next: Option<Tower>) {
+        let (arena, hint) = (&self.arena, &mut self.hint);
+        if levels == 1 {
+            // Three of four, and with nothing to prepare for more.
+            let bottom = Level::new(0);
+            arena.prepare_links(new, hint[0], &[arena.next_index(hint[0], bottom)]);
+            arena.link_next(hint[0], bottom, new);
+            hint[0] = new;
+        } else {
+            let mut links = [0; MAX_HEIGHT];
+            for (level, link) in links[..levels].iter_mut().enumerate() {
+                *link = arena.next_index(hint[level], Level::new(level));
+            }
+            arena.prepare_links(new, hint[0], &links[..levels]);
+            if levels > self.height {
+                self.height = levels;
+                arena.store(HEIGHT, levels as u64);
+            }
+            for level in link_order(levels) {
+                arena.link_next(hint[level], Level::new(level), new);
+                hint[level] = new;
+            }
         }
-        if levels > self.height {
-            self.height = levels;
-            arena
-                .field32(HEIGHT)
-                .store(levels as u32, atomic::Ordering::Relaxed);
-        }
-        for level in link_order(levels) {
-            arena.link_next(self.hint[level], level, new);
-            self.hint[level] = new;
-        }
-        if let Link::To(next) = next {
-            arena.link_previous(&next, new);
+        if let Some(next) = next {
+            arena.link_previous(next, new);
         }
     }
 
     /// Moves the hint to the place of `target`: on each level the last entry before it. Gives the entry that will be
     /// the next one.
-    fn seek_place(&mut self, target: &Target<'_>) -> Result<Link, Broken> {
-        let order = &self.order.user;
-        let was_ascending = std::mem::replace(&mut self.ascending, false);
-        let mut start = Tower::HEAD;
-        let mut levels = self.height;
-        let after_last = match self.arena.resolve(self.hint[0].offset()) {
-            _ if self.hint[0] == Tower::HEAD => false,
-            Link::To(last) => target.compare(order, self.arena.key(&last)) == Ordering::Greater,
-            Link::End | Link::Broken => return Err(Broken),
+    #[inline]
+    fn seek_place(&mut self, target: &Target<'_>) -> Result<Option<Tower>, Broken> {
+        let after_last = self.hint[0] != Tower::HEAD && {
+            let (_, last) = self.arena.key(self.hint[0].index()).ok_or(Broken)?;
+            target.is_after(&self.order.user, last)
         };
-        if after_last && was_ascending {
-            (start, levels) = self.climb(target)?;
+        let is_row = after_last && self.ascending;
+        if is_row && self.arena.next_index(self.hint[0], Level::new(0)) == 0 {
+            return Ok(None);
         }
-        let hint = &mut self.hint;
+        self.ascending = false;
+        let next = self.search_place(target, is_row)?;
+        self.ascending = after_last;
+        Ok(next)
+    }
+
+    /// As [`MemTableWriter::seek_place`], which knows whether the target is after the hint and likely near it.
+    #[inline(never)]
+    fn search_place(&mut self, target: &Target<'_>, near: bool) -> Result<Option<Tower>, Broken> {
+        let (start, levels) = match near {
+            true => self.climb(target)?,
+            false => (Tower::HEAD, self.height),
+        };
+        let (order, hint) = (&self.order.user, &mut self.hint);
         search(&self.arena, order, target, start, levels, |level, tower| {
             hint[level] = tower
         })?;
-        self.ascending = after_last;
-        Ok(self.arena.next(self.hint[0]))
+        match self.arena.next(self.hint[0]) {
+            Link::To(next) => Ok(Some(next.tower)),
+            Link::End => Ok(None),
+            Link::Broken => Err(Broken),
+        }
     }
 
     /// The lowest part of the list that must be searched for `target`, which is after the hint: where to start and
     /// how many levels. Above those levels the hint stands.
     fn climb(&self, target: &Target<'_>) -> Result<(Tower, usize), Broken> {
         let mut start = self.hint[0];
-        // The offset of the last entry known to be before the target.
-        let mut passed = start.offset();
+        // The index of the last entry known to be before the target.
+        let mut passed = start.index();
         for level in 0..self.height {
-            let offset = self.arena.next_offset(self.hint[level], level);
-            match self.arena.resolve(offset) {
+            let index = self.arena.next_index(self.hint[level], Level::new(level));
+            match self.arena.resolve(index) {
                 Link::End => return Ok((start, level)),
                 Link::Broken => return Err(Broken),
-                Link::To(_) if offset == passed => {}
+                Link::To(_) if index == passed => {}
                 Link::To(node) => {
-                    if target.compare(&self.order.user, self.arena.key(&node)) != Ordering::Greater
-                    {
+                    if !target.is_after(&self.order.user, node.key) {
                         return Ok((start, level));
                     }
-                    start = node.tower();
-                    passed = offset;
+                    start = node.tower;
+                    passed = index;
                 }
             }
         }
         Ok((start, self.height))
-    }
-
-    /// Publishes the last sequence: a reader that sees it sees every entry inserted before.
-    pub fn publish(&self, last_sequence: Sequence) {
-        self.arena
-            .field64(LAST_SEQUENCE)
-            .store(last_sequence, atomic::Ordering::Release);
     }
 
     /// A reader of this memtable.
@@ -240,15 +336,21 @@ impl MemTableWriter {
         MemTable::over(self.arena.clone(), self.order.clone(), self.filtered)
     }
 
+    /// Bytes that were free when the list was empty.
+    pub fn capacity(&self) -> usize {
+        let first = Arena::first_place(self.filtered);
+        self.arena.limit().saturating_sub(first) * WORD
+    }
+
     /// Bytes still free.
     pub fn remaining(&self) -> usize {
-        self.arena.limit().saturating_sub(self.allocated) as usize
+        self.arena.limit().saturating_sub(self.allocated) * WORD
     }
 
     /// The most bytes that an entry with a user key and a value of these lengths can take. Sums of it are safe to
     /// compare with [`MemTableWriter::remaining`].
     pub fn bytes_for(key_len: usize, value_len: usize) -> usize {
-        Place::most_bytes(key_len.saturating_add(TAG_LEN), value_len)
+        Place::most_bytes(key_len, value_len)
     }
 }
 

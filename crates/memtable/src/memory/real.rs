@@ -2,72 +2,75 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+pub use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::fence;
 
 use crate::region::Region;
 
-/// A region's memory.
-///
-/// Invariant: `base` is the region's address, a multiple of 8.
-#[derive(Clone)]
-pub(crate) struct Memory {
-    base: NonNull<u8>,
-    /// Keeps the memory.
-    region: Arc<dyn Region>,
+/// The order in which links are stored.
+pub(crate) const LINK: Ordering = Ordering::Release;
+
+/// The order itself. The model may weaken it.
+#[inline(always)]
+pub(crate) fn stored(order: Ordering) -> Ordering {
+    order
 }
 
-// SAFETY: `base` points into `region`, which is Send and Sync. What changes while it is shared are atomic words;
-// plain bytes are written only while no link leads to them, by the only writer.
+/// A region's memory.
+///
+/// Invariant: `base` is the region's address, a multiple of 8, and the region has at least `len` words.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    base: NonNull<AtomicU64>,
+    len: usize,
+    /// Keeps the memory.
+    _region: Arc<dyn Region>,
+}
+
+// SAFETY: `base` points into the region, which is Send and Sync, and is accessed as atomic words only.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// The memory of a region; `None` if that does not start at a multiple of 8.
+    /// The memory of a region, without the bytes behind its last whole word; `None` if that does not start at a
+    /// multiple of 8.
     pub(crate) fn new(region: Arc<dyn Region>) -> Option<Memory> {
         let base = region.ptr();
-        (base.as_ptr().align_offset(8) == 0).then_some(Memory { base, region })
+        let aligned = base.as_ptr().align_offset(align_of::<AtomicU64>().max(8)) == 0;
+        aligned.then(|| Memory {
+            base: base.cast(),
+            len: region.len() / size_of::<AtomicU64>(),
+            _region: region,
+        })
     }
 
-    /// Whether nobody else holds the region.
-    pub(crate) fn sole_holder(&mut self) -> bool {
-        Arc::get_mut(&mut self.region).is_some()
+    /// The same memory without the words from `len` on.
+    pub(crate) fn shortened(mut self, len: usize) -> Memory {
+        self.len = self.len.min(len);
+        self
     }
 
-    /// # Safety
-    /// `at` is a multiple of 4, `at + 4` at most the region's length, and while it is shared the word is accessed
-    /// in this process as an atomic only.
+    /// All words.
     #[inline]
-    pub(crate) unsafe fn word32(&self, at: u32) -> &AtomicU32 {
-        // SAFETY: the caller's promise; the region keeps the memory.
-        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(at as usize).cast()) }
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: by the invariant they lie in the region, aligned. The region promises that its bytes stay where they
+        // are and initialised while `_region` lives, which is longer than the slice, and that whoever accesses them at
+        // the same time does so by atomic words of this size; readers of memory mapped read-only load only.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
+}
 
-    /// # Safety
-    /// As for [`Memory::word32`], with 8 for 4.
-    #[inline]
-    pub(crate) unsafe fn word64(&self, at: u32) -> &AtomicU64 {
-        // SAFETY: the caller's promise; the region keeps the memory.
-        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at as usize).cast()) }
+/// Asks for a word's cache line, so that a read of it soon finds it near. A hint: it changes nothing else.
+#[inline]
+pub(crate) fn prefetch(word: &AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the address is that of a word; every x86_64 has the instruction, and it accesses nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
     }
-
-    /// # Safety
-    /// `at + len` is at most the region's length, and nobody in this process writes there while the slice lives.
-    #[inline]
-    pub(crate) unsafe fn bytes(&self, at: u32, len: u32) -> &[u8] {
-        // SAFETY: the caller's promise; all bytes of a region are initialised.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at as usize), len as usize) }
-    }
-
-    /// # Safety
-    /// `at + from.len()` is at most the region's length, the region is writable, and nobody else in this process
-    /// accesses those bytes meanwhile.
-    #[inline]
-    pub(crate) unsafe fn write(&self, at: u32, from: &[u8]) {
-        // SAFETY: the caller's promise; so `from` lies elsewhere.
-        unsafe {
-            let to = self.base.as_ptr().add(at as usize);
-            to.copy_from_nonoverlapping(from.as_ptr(), from.len());
-        }
-    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
 }

@@ -26,8 +26,22 @@ fn value(sequence: u64) -> Vec<u8> {
     sequence.to_le_bytes().repeat(1 + sequence as usize % 9)
 }
 
+/// The last sequence that readers must see, as a word beside a region says it.
+#[derive(Default)]
+struct Published(AtomicU64);
+
+impl Published {
+    fn last(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn publish(&self, sequence: u64) {
+        self.0.store(sequence, Ordering::Release);
+    }
+}
+
 /// Writes all entries. Ten times it waits until readers have read on, so that they meet the list at every length.
-fn write_all(mut writer: MemTableWriter, entries: u64, rounds: &AtomicU64) {
+fn write_all(mut writer: MemTableWriter, published: &Published, entries: u64, rounds: &AtomicU64) {
     for sequence in 1..=entries {
         writer
             .insert(
@@ -39,7 +53,7 @@ fn write_all(mut writer: MemTableWriter, entries: u64, rounds: &AtomicU64) {
             .unwrap();
         // Some commits have several entries.
         if sequence % 3 != 1 || sequence == entries {
-            writer.publish(sequence);
+            published.publish(sequence);
         }
         while rounds.load(Ordering::Relaxed) < sequence * 10 / entries {
             thread::yield_now();
@@ -48,9 +62,9 @@ fn write_all(mut writer: MemTableWriter, entries: u64, rounds: &AtomicU64) {
 }
 
 /// Reads published entries, the newest and random ones, each at its own sequence: it must be there, whole.
-fn check_gets(table: &MemTable, random: &mut Random) {
+fn check_gets(table: &MemTable, published: &Published, random: &mut Random) {
     for turn in 0..100 {
-        let published = table.last_sequence();
+        let published = published.last();
         if published == 0 {
             break;
         }
@@ -65,7 +79,7 @@ fn check_gets(table: &MemTable, random: &mut Random) {
                 sequence: found,
                 value,
             } => {
-                assert_eq!((found, value), (sequence, &expected[..]));
+                assert_eq!((found, value), (sequence, expected));
             }
             other => panic!("sequence {sequence} of {published} is {other:?}"),
         }
@@ -73,9 +87,9 @@ fn check_gets(table: &MemTable, random: &mut Random) {
 }
 
 /// Walks through the whole list: strictly in order, all published entries there once, each whole.
-fn check_walk(table: &MemTable, forward: bool) {
+fn check_walk(table: &MemTable, published: &Published, forward: bool) {
     let order = InternalComparator::default();
-    let published = table.last_sequence();
+    let published = published.last();
     let mut iter = table.iter();
     if forward {
         iter.seek_to_first();
@@ -85,6 +99,7 @@ fn check_walk(table: &MemTable, forward: bool) {
     let mut seen = 0;
     let mut before: Option<Vec<u8>> = None;
     while iter.valid() {
+        iter.load_value();
         let parsed = key::parse(iter.key()).unwrap();
         assert_eq!(parsed.user_key, user_key(parsed.sequence));
         assert_eq!(iter.value(), value(parsed.sequence));
@@ -109,8 +124,8 @@ fn check_walk(table: &MemTable, forward: bool) {
 }
 
 /// Seeks to random published entries and takes a step to each side and back.
-fn check_seeks(table: &MemTable, random: &mut Random) {
-    let published = table.last_sequence();
+fn check_seeks(table: &MemTable, published: &Published, random: &mut Random) {
+    let published = published.last();
     let mut iter = table.iter();
     for _ in 0..published.min(20) {
         let sequence = 1 + random.below(published);
@@ -139,18 +154,18 @@ impl Drop for Leaving<'_> {
 
 /// Runs readers beside the writer until each has seen the last entry.
 fn read_beside(table: &MemTable, writer: MemTableWriter, entries: u64) {
-    let rounds = AtomicU64::new(0);
-    let rounds = &rounds;
+    let (rounds, published) = (AtomicU64::new(0), Published::default());
+    let (rounds, published) = (&rounds, &published);
     thread::scope(|scope| {
         for reader in 0..READERS {
             scope.spawn(move || {
                 let mut random = Random(reader);
                 let _leaving = Leaving(rounds);
                 loop {
-                    let done = table.last_sequence() == entries;
-                    check_gets(table, &mut random);
-                    check_seeks(table, &mut random);
-                    check_walk(table, reader % 2 == 0);
+                    let done = published.last() == entries;
+                    check_gets(table, published, &mut random);
+                    check_seeks(table, published, &mut random);
+                    check_walk(table, published, reader % 2 == 0);
                     rounds.fetch_add(1, Ordering::Relaxed);
                     if done {
                         break;
@@ -158,7 +173,7 @@ fn read_beside(table: &MemTable, writer: MemTableWriter, entries: u64) {
                 }
             });
         }
-        write_all(writer, entries, rounds);
+        write_all(writer, published, entries, rounds);
     });
     assert_eq!(table.entries() as u64, entries);
 }
@@ -175,13 +190,13 @@ fn readers_see_every_published_entry_whole_and_in_order_while_the_writer_inserts
 fn seek_beside_appends(entries: u64) {
     let mut writer = writer(4 << 20);
     let table = writer.reader();
-    let seeks = AtomicU64::new(0);
+    let (seeks, published) = (AtomicU64::new(0), Published::default());
     thread::scope(|scope| {
         scope.spawn(|| {
             let _leaving = Leaving(&seeks);
             let mut iter = table.iter();
-            while table.last_sequence() < entries {
-                let next = (table.last_sequence() + 1).to_be_bytes();
+            while published.last() < entries {
+                let next = (published.last() + 1).to_be_bytes();
                 iter.seek(&key::seek_key(&next, u64::MAX >> 8));
                 iter.status().unwrap();
                 seeks.fetch_add(1, Ordering::Relaxed);
@@ -195,7 +210,7 @@ fn seek_beside_appends(entries: u64) {
             writer
                 .insert(&key, sequence, ValueType::Value, b"")
                 .unwrap();
-            writer.publish(sequence);
+            published.publish(sequence);
         }
     });
 }
@@ -222,7 +237,7 @@ fn a_small_memtable_without_a_filter_does_the_same() {
 fn a_reader_with_its_own_read_only_mapping_does_the_same() {
     for _ in 0..3 {
         let (writable, readable) = crate::mapped::pair(4 << 20);
-        let writer = MemTableWriter::create(writable, InternalComparator::default(), 0).unwrap();
+        let writer = MemTableWriter::create(writable, InternalComparator::default()).unwrap();
         let table = MemTable::open(readable, InternalComparator::default()).unwrap();
         read_beside(&table, writer, 20_000);
     }

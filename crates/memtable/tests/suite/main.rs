@@ -1,5 +1,6 @@
 //! The memtable, tested through its public seam.
 
+mod attach;
 mod concurrent;
 mod corpus;
 mod hostile;

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use level_party_format::key::{self, InternalComparator, ValueType};
@@ -14,7 +13,7 @@ use super::support::{Bytes, internal_key, writer};
 /// Bytes of the header, and of the filter behind it in a region that has one.
 const HEADER: usize = 256;
 const FILTER: usize = 64 << 10;
-/// The shortest entry: a link, the fixed words, a tag.
+/// The shortest entry: a word of links, its lengths, a tag.
 const MIN_ENTRY: usize = 24;
 /// First-byte flags of an input: set right what `open` checks first; put a filter between header and entries.
 const SIGN: u8 = 1;
@@ -38,10 +37,10 @@ fn placed(flags: u8, fill: u8, bytes: &[u8]) -> Vec<u8> {
     let filter = vec![fill; filter_len];
     let mut region = [header, &filter, entries].concat();
     if flags & SIGN != 0 {
-        let limit = region.len() as u32;
+        let (limit, filter_len) = (region.len() as u64 / 8, filter_len as u64 / 8);
         region[..8].copy_from_slice(b"LPmemtbl");
-        for (at, word) in [(8, 1), (12, limit), (16, filter_len as u32)] {
-            region[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        for (index, word) in [(1, 2), (2, limit), (3, filter_len)] {
+            region[8 * index..8 * index + 8].copy_from_slice(&word.to_ne_bytes());
         }
     }
     region
@@ -50,21 +49,21 @@ fn placed(flags: u8, fill: u8, bytes: &[u8]) -> Vec<u8> {
 /// Does everything a reader can do with a region. Gives the number of entries that a walk forward meets.
 pub fn exercise(bytes: &[u8]) -> usize {
     let region = Arc::new(Bytes::copy_of(bytes));
-    let memory = region.ptr().as_ptr() as usize..region.ptr().as_ptr() as usize + region.len();
+    let memory = region.len();
     let Ok(table) = MemTable::open(region, InternalComparator::default()) else {
         return 0;
     };
     assert!(table.bytes_used() <= bytes.len());
-    let _ = (table.last_sequence(), table.entries());
+    let _ = table.entries();
     let mut iter = table.iter();
     iter.seek_to_first();
-    let keys = walk(&mut iter, &memory, true);
+    let keys = walk(&mut iter, memory, true);
     iter.seek_to_last();
-    walk(&mut iter, &memory, false);
+    walk(&mut iter, memory, false);
     for (n, key) in keys.iter().take(8).enumerate() {
         if n == 1 {
             iter.seek(key);
-            walk(&mut iter, &memory, false);
+            walk(&mut iter, memory, false);
         }
         iter.seek(key);
         for forward in [true, true, false, true, false, false] {
@@ -73,24 +72,24 @@ pub fn exercise(bytes: &[u8]) -> usize {
             } else {
                 iter.prev()
             }
-            check_entry(&iter, &memory);
+            check_entry(&mut iter, memory);
         }
         for sequence in [0, key::tag(key) >> 8, u64::MAX] {
             if let Lookup::Value { value, .. } = table.get(key::user_key(key), sequence) {
-                check_inside(value, &memory);
+                assert!(value.len() <= memory);
             }
         }
     }
     for len in 0..10 {
         iter.seek(&bytes[..len]);
-        check_entry(&iter, &memory);
+        check_entry(&mut iter, memory);
         let _ = table.get(&bytes[..len], u64::MAX);
     }
     keys.len()
 }
 
 /// Walks on to the end, and gives the first keys and an empty one for each further.
-fn walk(iter: &mut MemIter, memory: &Range<usize>, forward: bool) -> Vec<Vec<u8>> {
+fn walk(iter: &mut MemIter, memory: usize, forward: bool) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
     while iter.valid() {
         check_entry(iter, memory);
@@ -99,26 +98,22 @@ fn walk(iter: &mut MemIter, memory: &Range<usize>, forward: bool) -> Vec<Vec<u8>
         } else {
             Vec::new()
         });
-        assert!(keys.len() <= memory.len() / MIN_ENTRY + 16, "a walk ends");
+        assert!(keys.len() <= memory / MIN_ENTRY + 16, "a walk ends");
         if forward { iter.next() } else { iter.prev() }
     }
     let _ = iter.status();
     keys
 }
 
-fn check_entry(iter: &MemIter, memory: &Range<usize>) {
+fn check_entry(iter: &mut MemIter, memory: usize) {
+    iter.load_value();
     if iter.valid() {
         assert!(iter.key().len() >= 8 && iter.status().is_ok());
-        check_inside(iter.key(), memory);
-        check_inside(iter.value(), memory);
+        assert!(iter.key().len() + iter.value().len() <= memory);
+        assert_eq!(iter.value().len(), iter.value_len());
     } else {
         assert!(iter.key().is_empty() && iter.value().is_empty());
     }
-}
-
-fn check_inside(slice: &[u8], memory: &Range<usize>) {
-    let start = slice.as_ptr() as usize;
-    assert!(memory.start <= start && start + slice.len() <= memory.end);
 }
 
 /// User key and sequence, in a memtable's order.
@@ -147,7 +142,6 @@ fn inserted(data: &[u8]) -> usize {
             }
             Err(_) => assert!(room < MemTableWriter::bytes_for(user_key.len(), value.len())),
         }
-        writer.publish(sequence);
     }
     let table = writer.reader();
     assert_eq!(table.entries(), model.len());
@@ -155,12 +149,13 @@ fn inserted(data: &[u8]) -> usize {
     iter.seek_to_first();
     for ((user_key, sequence), (kind, value)) in &model {
         let wanted = internal_key(user_key, sequence.0, *kind);
+        iter.load_value();
         assert_eq!((iter.key(), iter.value()), (&wanted[..], &value[..]));
         iter.next();
         let expected = match kind {
             ValueType::Value => Lookup::Value {
                 sequence: sequence.0,
-                value,
+                value: value.clone(),
             },
             ValueType::Deletion => Lookup::Deleted {
                 sequence: sequence.0,

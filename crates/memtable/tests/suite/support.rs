@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_memtable::{HeapRegions, MemTableWriter, Region, RegionSource};
@@ -66,7 +68,7 @@ pub fn bytes_of(region: &dyn Region) -> Vec<u8> {
 /// An empty memtable in a fresh heap region, and a way to look at the region's bytes: a region's address stays.
 pub fn writer(len: usize) -> MemTableWriter {
     let region = HeapRegions::new().allocate(len).unwrap();
-    MemTableWriter::create(region, InternalComparator::default(), 0).unwrap()
+    MemTableWriter::create(region, InternalComparator::default()).unwrap()
 }
 
 /// A region that keeps its bytes readable for a test after a writer took it.
@@ -87,7 +89,7 @@ unsafe impl Region for Watched {
 pub fn image(len: usize, fill: impl FnOnce(&mut MemTableWriter)) -> Vec<u8> {
     let memory = HeapRegions::new().allocate(len).unwrap();
     let watched = Arc::new(Watched(memory.clone()));
-    let mut writer = MemTableWriter::create(watched, InternalComparator::default(), 0).unwrap();
+    let mut writer = MemTableWriter::create(watched, InternalComparator::default()).unwrap();
     fill(&mut writer);
     bytes_of(&*memory)
 }
@@ -96,4 +98,48 @@ pub fn internal_key(user: &[u8], sequence: u64, kind: ValueType) -> Vec<u8> {
     let mut out = Vec::new();
     key::append_internal_key(&mut out, user, sequence, kind);
     out
+}
+
+/// A region whose bytes a test chooses, for a writer: atomic words, with guards before and behind.
+pub struct Owned {
+    words: Box<[AtomicU64]>,
+}
+
+const GUARD: u64 = 0x5afe_5afe_5afe_5afe;
+const GUARDS: usize = 64;
+
+impl Owned {
+    pub fn copy_of(bytes: &[u8]) -> Owned {
+        let guards = std::iter::repeat_n(GUARD, GUARDS);
+        let words = bytes.as_chunks::<8>().0.iter();
+        let words = words.map(|word| u64::from_ne_bytes(*word));
+        let all = guards.clone().chain(words).chain(guards);
+        Owned {
+            words: all.map(AtomicU64::new).collect(),
+        }
+    }
+
+    pub fn store(&self, index: usize, word: u64) {
+        self.words[GUARDS + index].store(word, Relaxed);
+    }
+
+    pub fn surroundings_are_untouched(&self) -> bool {
+        let (before, behind) = (
+            &self.words[..GUARDS],
+            &self.words[self.words.len() - GUARDS..],
+        );
+        let mut guards = before.iter().chain(behind);
+        guards.all(|word| word.load(Relaxed) == GUARD)
+    }
+}
+
+// SAFETY: the words stay where they are, may be stored to through a shared borrow, and are accessed as atomics only.
+unsafe impl Region for Owned {
+    fn ptr(&self) -> NonNull<u8> {
+        NonNull::from(&self.words[GUARDS..self.words.len() - GUARDS]).cast()
+    }
+
+    fn len(&self) -> usize {
+        (self.words.len() - 2 * GUARDS) * 8
+    }
 }

@@ -22,8 +22,9 @@ use crate::credentials;
 use crate::data_dir::DataDir;
 use crate::identity::DirIdentity;
 
-/// The socket's name in the data directory.
-pub const ENDPOINT_NAME: &str = "level-party.sock";
+/// The socket's name in the data directory. `level-party.sock` is that of Node's level-party 5, whose processes would connect to
+/// this one again and again.
+pub const ENDPOINT_NAME: &str = "level-party.endpoint";
 
 /// A place for a socket file: a name in a directory that is held open.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 //! every connection alive after the parent's death, so nobody would notice that death. Therefore
 //! each descriptor that must die with its process is a [`GuardedFd`]: a `pthread_atfork` handler puts
 //! an inert pipe in its place in the child. The number stays owned, so later drops in the child close
-//! what they own; a stream reads as ended, a lock is not there.
+//! what they own; a stream reads as ended, a lock is not there. Memory that only members may write is a
+//! [`GuardedMapping`], in whose place the child finds zeros of its own.
 //!
 //! **Invariant.** No fork can fall between a guarded descriptor's birth (or death) and its entry in
 //! the table: both happen under the table's mutex, and the handlers hold that mutex across the fork.
@@ -13,7 +14,7 @@
 //! children (unlocking) compares process ids instead.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -22,18 +23,25 @@ use std::sync::{Mutex, MutexGuard, Once};
 
 use crate::lock::{self, Opened};
 
+mod mapping;
+
+pub(crate) use mapping::GuardedMapping;
+
 /// Forks between the process that first asked and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 struct Table {
-    /// Guarded descriptors, and how many guards each has.
-    guarded: BTreeMap<RawFd, u32>,
+    /// Guarded descriptors.
+    guarded: BTreeSet<RawFd>,
+    /// Guarded mappings: where each begins, and its length.
+    mapped: BTreeMap<usize, usize>,
     /// The read end of a pipe nobody writes to: what a child finds in place of a guarded descriptor.
     inert: Option<OwnedFd>,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    guarded: BTreeMap::new(),
+    guarded: BTreeSet::new(),
+    mapped: BTreeMap::new(),
     inert: None,
 });
 
@@ -99,9 +107,12 @@ unsafe extern "C" fn after_in_child() {
         return;
     };
     if let Some(inert) = &table.inert {
-        for fd in table.guarded.keys() {
+        for fd in &table.guarded {
             replace(*fd, inert.as_fd());
         }
+    }
+    for (start, len) in &table.mapped {
+        mapping::replace_with_zeros(*start, *len);
     }
 }
 
@@ -124,17 +135,8 @@ fn enter(table: &mut Table, fd: RawFd) -> io::Result<()> {
     if table.inert.is_none() {
         table.inert = Some(ended_pipe()?);
     }
-    *table.guarded.entry(fd).or_insert(0) += 1;
+    table.guarded.insert(fd);
     Ok(())
-}
-
-fn leave(table: &mut Table, fd: RawFd) {
-    if let Some(count) = table.guarded.get_mut(&fd) {
-        *count -= 1;
-        if *count == 0 {
-            table.guarded.remove(&fd);
-        }
-    }
 }
 
 fn ended_pipe() -> io::Result<OwnedFd> {
@@ -169,7 +171,7 @@ impl GuardedFd {
         let (one, two) = open()?;
         enter(&mut table, one.as_raw_fd())?;
         if let Err(error) = enter(&mut table, two.as_raw_fd()) {
-            leave(&mut table, one.as_raw_fd());
+            table.guarded.remove(&one.as_raw_fd());
             return Err(error);
         }
         Ok((
@@ -201,50 +203,9 @@ impl Drop for GuardedFd {
     fn drop(&mut self) {
         let mut table = table();
         let fd = self.fd.as_raw_fd();
-        leave(&mut table, fd);
+        table.guarded.remove(&fd);
         // SAFETY: `self.fd` is not used again, so this is the number's one owner. It is closed while
         // the table is locked, so that a fork sees it either guarded or closed.
         drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    }
-}
-
-/// A guard for a descriptor that somebody else owns and keeps open longer than this.
-#[derive(Debug)]
-pub(crate) struct ForkGuard {
-    fd: RawFd,
-}
-
-impl ForkGuard {
-    pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        install_handlers();
-        enter(&mut table(), fd.as_raw_fd())?;
-        Ok(Self { fd: fd.as_raw_fd() })
-    }
-}
-
-impl Drop for ForkGuard {
-    fn drop(&mut self) {
-        leave(&mut table(), self.fd);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_guard_lets_the_table_go_when_its_last_copy_does() {
-        let guarded = |fd: RawFd| table().guarded.get(&fd).copied();
-        let file = tempfile::tempfile().unwrap();
-        let raw = file.as_raw_fd();
-        let (one, two) = (
-            ForkGuard::new(file.as_fd()).unwrap(),
-            ForkGuard::new(file.as_fd()).unwrap(),
-        );
-        assert_eq!(guarded(raw), Some(2));
-        drop(one);
-        assert_eq!(guarded(raw), Some(1));
-        drop(two);
-        assert_eq!(guarded(raw), None);
     }
 }

@@ -2,21 +2,36 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
-use crate::ready::Hangup;
+use rustix::event::Timespec;
+
+use crate::hangup::Hangup;
+
+/// Until the deadline. Too long for the system is as good as for ever.
+fn left(deadline: Option<Instant>) -> Option<Timespec> {
+    let left = deadline?.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).ok()
+}
 
 /// `poll` with no events asked reports only hang-ups and errors (poll(2)).
 #[cfg(target_os = "linux")]
-pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<Hangup> {
+pub(crate) fn wait(
+    socket: BorrowedFd<'_>,
+    waker: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<Option<Hangup>> {
     use rustix::event::{PollFd, PollFlags};
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(socket, PollFlags::empty()),
             PollFd::from_borrowed_fd(waker, PollFlags::IN),
         ];
-        match rustix::event::poll(&mut fds, None) {
-            Ok(_) if !fds[0].revents().is_empty() => return Ok(Hangup::PeerGone),
-            Ok(_) if !fds[1].revents().is_empty() => return Ok(Hangup::Woken),
+        match rustix::event::poll(&mut fds, left(deadline).as_ref()) {
+            Ok(0) => return Ok(None),
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(Some(Hangup::PeerGone)),
+            Ok(_) if !fds[1].revents().is_empty() => return Ok(Some(Hangup::Woken)),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -26,7 +41,11 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<
 /// `poll` here reports nothing when nothing is asked; kqueue tells the end apart from data, and with
 /// `EV_CLEAR` data wakes us once for each arrival, not for as long as it lies there.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<Hangup> {
+pub(crate) fn wait(
+    socket: BorrowedFd<'_>,
+    waker: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<Option<Hangup>> {
     use rustix::event::kqueue::{Event, EventFilter, EventFlags, kevent_timespec, kqueue};
     use std::os::fd::AsRawFd;
     let queue = kqueue()?;
@@ -40,6 +59,7 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<
         )
     };
     let mut changes = vec![read(socket), read(waker)];
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let mut events = Vec::with_capacity(2);
         // SAFETY: both descriptors are borrowed for longer than the queue lives.
@@ -48,10 +68,11 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<
                 &queue,
                 &changes,
                 rustix::buffer::spare_capacity(&mut events),
-                None,
+                left(deadline).as_ref(),
             )
         };
         match got {
+            Ok(0) => return Ok(None),
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
@@ -62,10 +83,10 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<
             .iter()
             .any(|event| is(event, socket) && event.flags().contains(EventFlags::EOF))
         {
-            return Ok(Hangup::PeerGone);
+            return Ok(Some(Hangup::PeerGone));
         }
         if events.iter().any(|event| is(event, waker)) {
-            return Ok(Hangup::Woken);
+            return Ok(Some(Hangup::Woken));
         }
     }
 }

@@ -9,14 +9,6 @@ use crate::ofd::{self, Conflict};
 #[cfg(target_os = "linux")]
 mod proc_locks;
 
-/// Who holds the lock of a directory, without trying to take it. `None` if nobody does as far as can
-/// be seen: a `flock` holder in a foreign pid namespace can't be.
-pub fn lock_holder(dir: &DataDir) -> Option<Holder> {
-    let held = HeldLock::look(&LockFile::open_existing(dir).ok()??, dir);
-    held.named()
-        .or_else(|| held.conflict.map(|_| Holder::default()))
-}
-
 /// A lock that somebody else has. Making one costs a system call; who has the lock is looked up only
 /// when [`Self::holder`] asks, which can cost tens of milliseconds on a system with many locks.
 #[derive(Clone, Debug)]
@@ -39,15 +31,12 @@ impl HeldLock {
 
     /// Who has the lock now, as far as the system tells.
     pub fn holder(&self) -> Holder {
-        self.named().unwrap_or_default()
-    }
-
-    fn named(&self) -> Option<Holder> {
-        if let Some(Conflict::Process(pid)) = self.conflict {
-            return Some(Holder::from_pid(pid));
-        }
-        // An OFD lock names nobody, but who takes one of ours takes the flocks too.
-        flock_holder(self.file, self.dir).map(Holder::from_pid)
+        let pid = match self.conflict {
+            Some(Conflict::Process(pid)) => Some(pid),
+            // An OFD lock names nobody, but who takes one of ours takes the flocks too.
+            _ => flock_holder(self.file, self.dir),
+        };
+        pid.map(Holder::from_pid).unwrap_or_default()
     }
 }
 

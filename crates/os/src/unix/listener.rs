@@ -1,7 +1,7 @@
 //! The serving side of the endpoint.
 //!
-//! **Invariant.** Only the holder of the directory's lock removes a socket and binds its own, so
-//! whatever socket file is there when it arrives is stale. The socket has mode 0600 before anybody can
+//! **Invariant.** Only the holder of the directory's lock, or the one member that serves, removes a
+//! socket and binds its own, so whatever socket file is there when it arrives is stale. The socket has mode 0600 before anybody can
 //! connect, and every accepted peer is our own user.
 
 use std::io;
@@ -17,7 +17,7 @@ use crate::data_dir::DataDir;
 use crate::endpoint::Spot;
 use crate::fork::GuardedFd;
 use crate::identity::DirIdentity;
-use crate::lock::DirLock;
+use crate::lock::{DirLock, MemberLock};
 use crate::stream::{self, Stream};
 use crate::waker::Waker;
 
@@ -65,7 +65,20 @@ impl Listener {
     /// socket is in the way, `PermissionDenied` if another user's socket is (both are left alone);
     /// whatever the system says where sockets can't be made.
     pub fn bind(dir: &DataDir, lock: &DirLock) -> io::Result<Self> {
-        if lock.identity() != dir.identity() {
+        Self::bind_with(dir, lock.identity())
+    }
+
+    /// The same as a member. Of all members only one may: the caller has shown by a lock of its own, such as a
+    /// [`crate::ByteLock`], that it is the one.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_as_member(dir: &DataDir, lock: &MemberLock) -> io::Result<Self> {
+        Self::bind_with(dir, lock.identity())
+    }
+
+    fn bind_with(dir: &DataDir, locked: DirIdentity) -> io::Result<Self> {
+        if locked != dir.identity() {
             let what = "the lock is not this directory's";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }

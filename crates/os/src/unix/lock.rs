@@ -1,4 +1,4 @@
-//! The directory's lock: whoever has it may write there.
+//! The directory's lock: its holder has the directory alone. Members share a [`MemberLock`].
 //!
 //! **Invariant.** While a [`DirLock`] lives, every other program is refused, whichever way it asks:
 //! - an OFD write lock on the whole of `LOCK` refuses classic `fcntl` locks (C++ LevelDB, `PosixEnv`);
@@ -13,23 +13,20 @@
 //! that carries a lock would carry it over there.
 
 use std::io;
-use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::FileType;
 
 use crate::data_dir::DataDir;
-use crate::fork::GuardedFd;
-use crate::held::HeldLock;
 use crate::identity::DirIdentity;
-use crate::lock_error::{LOCK_NAME, LockError};
-use crate::ofd;
+use crate::lock_error::{LOCK_NAME, LockError, LowerError};
 
+mod claim;
 mod file;
+mod member;
 
+use claim::{Claim, Share};
 pub(crate) use file::{LockFile, Opened, kept};
-
-/// How often `LOCK` may be replaced while we try to lock it. More is no accident.
-const MAX_REPLACEMENTS: usize = 16;
+pub use member::MemberLock;
 
 impl From<rustix::io::Errno> for LockError {
     fn from(error: rustix::io::Errno) -> Self {
@@ -54,60 +51,33 @@ impl From<rustix::io::Errno> for LockError {
 /// ```
 #[derive(Debug)]
 pub struct DirLock {
-    file: LockFile,
-    dir: GuardedFd,
-    identity: DirIdentity,
-    owner: u32,
+    claim: Claim,
 }
 
 impl DirLock {
-    /// Takes the lock if nobody has it; makes `LOCK` (mode 0644) if it is missing.
+    /// Takes the lock if nobody has it, alone or as a member; makes `LOCK` (mode 0644) if it is missing.
     ///
     /// # Errors
     /// [`LockError::Held`] if somebody has it, in this process or another; [`LockError::Io`] if
     /// `LOCK` can't be made or opened, is no regular file, or the filesystem has no locks.
     pub fn try_acquire(dir: &DataDir) -> Result<Self, LockError> {
-        for _ in 0..MAX_REPLACEMENTS {
-            let lock = Self::lock_once(dir)?;
-            if LockFile::named_now(dir)? == Some(lock.file.identity()) {
-                return Ok(lock);
-            }
-        }
-        let what = "LOCK is being replaced again and again by another program";
-        Err(LockError::Io(io::Error::other(what)))
+        let claim = Claim::take(dir, Share::Alone)?;
+        Ok(Self { claim })
     }
 
-    fn lock_once(dir: &DataDir) -> Result<Self, LockError> {
-        let held = |file: &LockFile| LockError::Held(HeldLock::look(file, dir));
-        let file = LockFile::open_or_create(dir)?;
-        if !flock_only() && !ofd::try_lock(file.as_fd(), ofd::WHOLE)? {
-            return Err(held(&file));
-        }
-        let directory = GuardedFd::open(|| {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            Ok(rustix::fs::openat(dir, c".", flags, Mode::empty())?)
-        })?;
-        // From here on dropping it undoes what was taken.
-        let identity = dir.identity();
-        let lock = Self {
-            file,
-            dir: directory,
-            identity,
-            owner: std::process::id(),
-        };
-        for fd in [lock.file.as_fd(), lock.dir.as_fd()] {
-            match rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&lock.file)),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(lock)
+    /// Becomes a member, and lets other members in. There is no moment at which a founder or C++ LevelDB gets the directory.
+    ///
+    /// # Errors
+    /// [`LowerError::Lost`] if a program that waits for a `flock` got it in between: the kernel takes such a lock back
+    /// before it gives the lower one (flock(2)). After any error all locks are given back, and the caller begins again.
+    pub fn lower(self) -> Result<MemberLock, LowerError> {
+        self.claim.lower()?;
+        Ok(MemberLock::of(self.claim))
     }
 
     /// The directory it is the lock of.
     pub fn identity(&self) -> DirIdentity {
-        self.identity
+        self.claim.identity()
     }
 
     /// Whether `LOCK` in the directory is still the file that is locked. `Ok(false)` means that
@@ -116,24 +86,7 @@ impl DirLock {
     /// # Errors
     /// Whatever `stat(2)` says.
     pub fn is_intact(&self) -> io::Result<bool> {
-        let flags = AtFlags::empty();
-        match rustix::fs::statat(&self.dir, LOCK_NAME, flags) {
-            Ok(stat) => Ok(DirIdentity::from_stat(&stat) == self.file.identity()),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Drop for DirLock {
-    fn drop(&mut self) {
-        // Closing would not be enough while a child between fork and exec shares the descriptions;
-        // and in such a child unlocking would take the lock from its parent.
-        if self.owner == std::process::id() {
-            let _ = rustix::fs::flock(&self.dir, FlockOperation::Unlock);
-            let _ = rustix::fs::flock(self.file.as_fd(), FlockOperation::Unlock);
-            let _ = ofd::unlock(self.file.as_fd(), ofd::WHOLE);
-        }
+        self.claim.is_intact()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags};
@@ -25,15 +24,6 @@ impl Mapping {
     /// Maps `len` bytes of a file which the caller knows to be that long, and never to become
     /// shorter (touching what is cut off kills the process with SIGBUS).
     pub(crate) fn of_file(file: &File, len: usize, writable: bool) -> io::Result<Self> {
-        Self::new(file.as_fd(), len, writable)
-    }
-
-    /// The same of a memory file.
-    pub(crate) fn of_memory(memory: &OwnedFd, len: usize, writable: bool) -> io::Result<Self> {
-        Self::new(memory.as_fd(), len, writable)
-    }
-
-    fn new(file: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Self> {
         let mut access = ProtFlags::READ;
         if writable {
             access |= ProtFlags::WRITE;

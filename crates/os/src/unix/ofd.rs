@@ -27,9 +27,18 @@ pub(crate) enum Conflict {
     Unnamed,
 }
 
-/// Takes a write lock if nobody has one. `Ok(false)`: somebody has.
+/// Takes a write lock if nobody has a lock. `Ok(false)`: somebody has.
 pub(crate) fn try_lock(fd: BorrowedFd<'_>, range: Range) -> io::Result<bool> {
-    match call(fd, libc::F_OFD_SETLK, libc::F_WRLCK, range) {
+    try_lock_as(fd, libc::F_WRLCK, range)
+}
+
+/// Takes a read lock if nobody has a write lock; makes one of a write lock of our own, without a moment between.
+pub(crate) fn try_lock_shared(fd: BorrowedFd<'_>, range: Range) -> io::Result<bool> {
+    try_lock_as(fd, libc::F_RDLCK, range)
+}
+
+fn try_lock_as(fd: BorrowedFd<'_>, kind: impl Into<i64>, range: Range) -> io::Result<bool> {
+    match call(fd, libc::F_OFD_SETLK, kind, range) {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
             Ok(false)
@@ -55,15 +64,26 @@ pub(crate) fn conflict(fd: BorrowedFd<'_>, range: Range) -> io::Result<Option<Co
     }))
 }
 
+/// What `fcntl` takes for these commands: offsets have 64 bits, also where `off_t` has 32.
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "32",
+    not(target_arch = "x86_64")
+)))]
+type Flock = libc::flock;
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "32",
+    not(target_arch = "x86_64")
+))]
+type Flock = libc::flock64;
+
 #[allow(clippy::unnecessary_cast)] // the fields' widths differ between systems
-fn call(
-    fd: BorrowedFd<'_>,
-    command: i32,
-    kind: impl Into<i64>,
-    range: Range,
-) -> io::Result<libc::flock> {
+fn call(fd: BorrowedFd<'_>, command: i32, kind: impl Into<i64>, range: Range) -> io::Result<Flock> {
     // SAFETY: `flock` is plain integers, for which zero is a value (`l_pid` must be 0 for OFD locks).
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    let mut lock: Flock = unsafe { std::mem::zeroed() };
     let too_far = |_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -72,11 +92,34 @@ fn call(
     };
     lock.l_type = kind.into() as _;
     lock.l_whence = libc::SEEK_SET as _;
-    lock.l_start = libc::off_t::try_from(range.start).map_err(too_far)?;
-    lock.l_len = libc::off_t::try_from(range.len).map_err(too_far)?;
-    // SAFETY: these commands read and write one `flock`, which outlives the call.
-    if unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } == -1 {
+    lock.l_start = range.start.try_into().map_err(too_far)?;
+    lock.l_len = range.len.try_into().map_err(too_far)?;
+    if set(fd, command, &mut lock) == -1 {
         return Err(io::Error::last_os_error());
     }
     Ok(lock)
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "32",
+    not(target_arch = "x86_64")
+)))]
+fn set(fd: BorrowedFd<'_>, command: i32, lock: &mut Flock) -> i32 {
+    // SAFETY: these commands read and write one `flock`, which outlives the call.
+    unsafe { libc::fcntl(fd.as_raw_fd(), command, lock) }
+}
+
+/// The C library's own `fcntl` takes a `flock` with offsets of 32 bits there; the kernel takes the longer one.
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "32",
+    not(target_arch = "x86_64")
+))]
+fn set(fd: BorrowedFd<'_>, command: i32, lock: &mut Flock) -> i32 {
+    let lock: *mut Flock = lock;
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_fcntl64, fd.as_raw_fd(), command, lock) as i32 }
 }

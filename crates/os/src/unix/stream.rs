@@ -17,8 +17,8 @@ use crate::data_dir::DataDir;
 use crate::endpoint::Spot;
 use crate::fork::GuardedFd;
 use crate::handles;
-use crate::hangup;
-use crate::ready::{Hangup, Ready};
+use crate::hangup::Hangup;
+use crate::unix::hangup;
 use crate::waker::Waker;
 
 /// A connection to another process of the same user, or another thread. Blocking, unless timeouts are
@@ -126,57 +126,36 @@ impl Stream {
     /// # Errors
     /// Whatever `poll(2)` says.
     pub fn wait_hangup(&self, waker: &Waker) -> io::Result<Hangup> {
-        hangup::wait(self.socket.as_fd(), waker.poll_fd())
+        loop {
+            // Without a timeout there is always an answer.
+            if let Some(hangup) = hangup::wait(self.socket.as_fd(), waker.poll_fd(), None)? {
+                return Ok(hangup);
+            }
+        }
     }
 
-    /// Waits until there is something to read, the end included, or room to write, whichever is asked for, or until the
-    /// waker is woken. Nothing but the timeout: all three are false.
+    /// Waits until the connection is over, the waker is woken, or the timeout passes: `None`. Otherwise as
+    /// [`Self::wait_hangup`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use level_party_os::{Hangup, Stream, Waker};
+    /// let ((ours, theirs), waker) = (Stream::pair()?, Waker::new()?);
+    /// assert_eq!(ours.wait_hangup_within(&waker, Duration::from_millis(1))?, None);
+    /// drop(theirs);
+    /// let end = ours.wait_hangup_within(&waker, Duration::from_secs(60))?;
+    /// assert_eq!(end, Some(Hangup::PeerGone));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever `poll(2)` says.
-    pub fn wait_ready(
+    pub fn wait_hangup_within(
         &self,
-        read: bool,
-        write: bool,
-        waker: Option<&Waker>,
-        timeout: Option<Duration>,
-    ) -> io::Result<Ready> {
-        let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, read);
-        wanted.set(PollFlags::OUT, write);
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        loop {
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            // Too long for the system is as good as for ever.
-            let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let socket = PollFd::new(&self.socket, wanted);
-            let polled = match waker {
-                Some(waker) => {
-                    let waker = PollFd::from_borrowed_fd(waker.poll_fd(), PollFlags::IN);
-                    let mut fds = [socket, waker];
-                    rustix::event::poll(&mut fds, left.as_ref())
-                        .map(|_| [fds[0].revents(), fds[1].revents()])
-                }
-                None => {
-                    let mut fds = [socket];
-                    rustix::event::poll(&mut fds, left.as_ref())
-                        .map(|_| [fds[0].revents(), PollFlags::empty()])
-                }
-            };
-            match polled {
-                Ok([socket, woken]) => {
-                    // The end and errors are reported unasked; whoever then reads or writes learns of them.
-                    let over = socket.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
-                    return Ok(Ready {
-                        read: over || socket.contains(PollFlags::IN),
-                        write: over || socket.contains(PollFlags::OUT),
-                        woken: !woken.is_empty(),
-                    });
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        waker: &Waker,
+        timeout: Duration,
+    ) -> io::Result<Option<Hangup>> {
+        hangup::wait(self.socket.as_fd(), waker.poll_fd(), Some(timeout))
     }
 
     /// Bounds each blocking read; then it fails with `WouldBlock`. `None` waits for ever. Zero is
@@ -229,31 +208,6 @@ impl Read for &Stream {
             // In a forked child: not a socket any more, and ended.
             Err(Errno::NOTSOCK) => Ok(0),
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Stream {
-    /// Reads what has come, without waiting. Handles that came with it are lost, as with a plain read.
-    ///
-    /// # Errors
-    /// `WouldBlock` where nothing has come.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match rustix::net::recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT) {
-            Ok((read, _)) => Ok(read),
-            Err(Errno::NOTSOCK) => Ok(0),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Writes what the connection takes at once, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` where it takes nothing now; `BrokenPipe` and the like if the peer is gone.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match rustix::net::send(&self.socket, bytes, no_signal() | SendFlags::DONTWAIT) {
-            Err(Errno::NOTSOCK) => Err(io::ErrorKind::BrokenPipe.into()),
-            result => Ok(result?),
         }
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! Locks are mandatory here: who reads or writes a locked byte is refused. So what is locked is not the byte itself but
 //! one as far beyond it as no file reaches; a lock needs no byte to be there.
+//!
+//! **Promises.** Offsets below 2^62, so that a number that is never given twice can be an offset. An error of a question says
+//! nothing about the holder; whether it counts as alive is the caller's to say.
+//!
+//! **Must not know.** What the bytes stand for.
 
 use std::fs::File;
 use std::io;
@@ -16,20 +21,26 @@ use windows_sys::Win32::Storage::FileSystem::{
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::call::done;
+use crate::guarded_file::GuardedFile;
 
 /// How far beyond a byte is what is locked for it.
 const FAR: u64 = 1 << 62;
 
 /// A range of bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Range {
-    pub(super) start: u64,
-    pub(super) len: u64,
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
 }
 
 /// Takes a lock that excludes everybody, if nobody has one there. `Ok(false)`: somebody has.
-pub(super) fn try_lock(file: BorrowedHandle<'_>, range: Range) -> io::Result<bool> {
+pub(crate) fn try_lock(file: BorrowedHandle<'_>, range: Range) -> io::Result<bool> {
     try_lock_as(file, range, LOCKFILE_EXCLUSIVE_LOCK)
+}
+
+/// Takes a lock that excludes only the exclusive locks of others, if nobody has one of those there.
+pub(crate) fn try_lock_shared(file: BorrowedHandle<'_>, range: Range) -> io::Result<bool> {
+    try_lock_as(file, range, 0)
 }
 
 fn try_lock_as(file: BorrowedHandle<'_>, range: Range, how: u32) -> io::Result<bool> {
@@ -60,7 +71,7 @@ fn try_lock_as(file: BorrowedHandle<'_>, range: Range, how: u32) -> io::Result<b
 }
 
 /// Gives it back. An error would say that it was not locked (Wine says so although it was, and unlocks it).
-pub(super) fn unlock(file: BorrowedHandle<'_>, range: Range) {
+pub(crate) fn unlock(file: BorrowedHandle<'_>, range: Range) {
     let mut place = at(range);
     // SAFETY: as for locking.
     unsafe {
@@ -116,7 +127,7 @@ fn far_from(offset: u64) -> io::Result<Range> {
 /// ```
 #[derive(Debug)]
 pub struct ByteLock {
-    file: Arc<File>,
+    file: Arc<GuardedFile>,
     offset: u64,
 }
 
@@ -126,7 +137,7 @@ impl ByteLock {
     ///
     /// # Errors
     /// `InvalidInput` for an offset of 2^62 or more; whatever `LockFileEx` says.
-    pub fn try_lock(file: &Arc<File>, offset: u64) -> io::Result<Option<Self>> {
+    pub fn try_lock(file: &Arc<GuardedFile>, offset: u64) -> io::Result<Option<Self>> {
         let locked = try_lock(file.as_handle(), far_from(offset)?)?;
         Ok(locked.then(|| Self {
             file: file.clone(),
@@ -134,14 +145,15 @@ impl ByteLock {
         }))
     }
 
-    /// Whether the byte at `offset` is locked, through another `File` than this one.
+    /// Whether the byte at `offset` is locked, through another `File` than this one. Never ask about a byte that `file`
+    /// itself has locked: the answer would be no, and the lock would be given back with the question.
     ///
     /// # Errors
     /// As [`Self::try_lock`].
     pub fn is_locked(file: &File, offset: u64) -> io::Result<bool> {
         // There is no way to ask: a shared lock, which does not stand against another who looks, is taken and given back.
         let range = far_from(offset)?;
-        let free = try_lock_as(file.as_handle(), range, 0)?;
+        let free = try_lock_shared(file.as_handle(), range)?;
         if free {
             unlock(file.as_handle(), range);
         }
@@ -173,11 +185,8 @@ mod tests {
         let tmp = tempfile::NamedTempFile::new().unwrap();
         tmp.as_file().set_len(100).unwrap();
         let open = || {
-            File::options()
-                .read(true)
-                .write(true)
-                .open(tmp.path())
-                .unwrap()
+            let mut options = File::options();
+            GuardedFile::open(options.read(true).write(true), tmp.path()).unwrap()
         };
         let (mine, other) = (Arc::new(open()), open());
         let lock = ByteLock::try_lock(&mine, 7).unwrap().unwrap();

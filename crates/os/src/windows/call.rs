@@ -13,7 +13,7 @@ use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, WaitForMulti
 use windows_sys::core::BOOL;
 
 /// Zero is failure.
-pub(super) fn done(result: BOOL) -> io::Result<()> {
+pub(crate) fn done(result: BOOL) -> io::Result<()> {
     match result {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
@@ -38,13 +38,13 @@ pub(super) fn wide(text: impl AsRef<OsStr>) -> Vec<u16> {
 }
 
 /// An event that stays as it is set, for all who wait; not set.
-pub(super) fn event() -> io::Result<OwnedHandle> {
+pub(crate) fn event() -> io::Result<OwnedHandle> {
     // SAFETY: no attributes, no name; the handle is new.
     unsafe { made(CreateEventW(std::ptr::null(), 1, 0, std::ptr::null())) }
 }
 
 /// Waits until one of the objects is signalled, and gives the first that is. `None`: the time has passed.
-pub(super) fn wait_any(
+pub(crate) fn wait_any(
     objects: &[BorrowedHandle<'_>],
     deadline: Option<Instant>,
 ) -> io::Result<Option<usize>> {
@@ -84,6 +84,6 @@ pub(super) fn is_set(object: BorrowedHandle<'_>) -> io::Result<bool> {
 }
 
 /// A point in time, or none if it is too far.
-pub(super) fn after(timeout: Option<Duration>) -> Option<Instant> {
+pub(crate) fn after(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use crate::data_dir::DataDir;
 use crate::identity::DirIdentity;
 
-/// The name of the endpoint's file in the data directory.
-pub const ENDPOINT_NAME: &str = "level-party.sock";
+/// The name of the endpoint's file in the data directory; see the other systems'.
+pub const ENDPOINT_NAME: &str = "level-party.endpoint";
 
 const PIPES: &str = r"\\.\pipe\";
 const NAME_CHARS: usize = PIPES.len() + "level-party-".len() + 16 + 1 + 16 + 1 + 32;

@@ -9,27 +9,13 @@ use windows_sys::Wdk::Storage::FileSystem::{
     FileProcessIdsUsingFileInformation, NtQueryInformationFile,
 };
 use windows_sys::Wdk::System::SystemServices::FILE_PROCESS_IDS_USING_FILE_INFORMATION;
-use windows_sys::Win32::Foundation::ERROR_SHARING_VIOLATION;
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 
-use super::data_dir::{DataDir, open_to_look};
+use super::data_dir::open_to_look;
 use crate::holder::Holder;
-use crate::lock_error::LOCK_NAME;
 
 /// More processes are not asked for.
 const MOST: usize = 64;
-
-/// Who holds the lock of a directory, without trying to take it. `None` if nobody does as far as can be seen.
-pub fn lock_holder(dir: &DataDir) -> Option<Holder> {
-    let path = dir.path().join(LOCK_NAME);
-    let write = std::fs::File::options().write(true).open(&path);
-    match write {
-        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION as i32) => {
-            Some(HeldLock::new(path).holder())
-        }
-        _ => None,
-    }
-}
 
 /// A lock that somebody else has. Who it is is looked up only when [`Self::holder`] asks.
 #[derive(Clone, Debug)]

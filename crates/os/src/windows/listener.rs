@@ -1,7 +1,7 @@
 //! The serving side of the endpoint.
 //!
-//! **Invariant.** Only the holder of the directory's lock tells an endpoint's name, so whatever is told when it arrives
-//! is stale. Until [`Listener::close`] some of its pipe's ends always wait for clients: for each that is taken a new one
+//! **Invariant.** Only the holder of the directory's lock, or the one member that serves, tells an endpoint's name, so
+//! whatever is told when it arrives is stale. Until [`Listener::close`] some of its pipe's ends always wait for clients: for each that is taken a new one
 //! is made first.
 
 use std::io;
@@ -14,7 +14,8 @@ use super::credentials::OwnersOnly;
 use super::endpoint;
 use super::pipe::Waiting;
 use crate::data_dir::DataDir;
-use crate::lock::DirLock;
+use crate::identity::DirIdentity;
+use crate::lock::{DirLock, MemberLock};
 use crate::stream::Stream;
 use crate::waker::Waker;
 
@@ -66,7 +67,20 @@ impl Listener {
     /// `InvalidInput` if the lock is another directory's; `AlreadyExists` if something that is no file is in the place of
     /// the endpoint's (it is left alone); whatever the system says.
     pub fn bind(dir: &DataDir, lock: &DirLock) -> io::Result<Self> {
-        if lock.identity() != dir.identity() {
+        Self::bind_with(dir, lock.identity())
+    }
+
+    /// The same as a member. Of all members only one may: the caller has shown by a lock of its own, such as a
+    /// [`crate::ByteLock`], that it is the one.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_as_member(dir: &DataDir, lock: &MemberLock) -> io::Result<Self> {
+        Self::bind_with(dir, lock.identity())
+    }
+
+    fn bind_with(dir: &DataDir, locked: DirIdentity) -> io::Result<Self> {
+        if locked != dir.identity() {
             let what = "the lock is not this directory's";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }

@@ -1,33 +1,24 @@
-//! The directory's lock: whoever has it may write there.
+//! The directory's lock: its holder has the directory alone. Members share a [`MemberLock`].
 //!
-//! **Invariant.** While a [`DirLock`] lives, every other program is refused, whichever way it asks. `LOCK` is opened and
-//! locked as C++ LevelDB does it (`WindowsEnv::LockFile` and `LockOrUnlock` in util/env_windows.cc):
-//! - `CreateFile` to read and write, sharing reading alone: who opens it to write as well gets a sharing violation;
-//! - then `LockFile` on all bytes, which refuses programs that open it before us and share everything, but lock.
+//! **Invariant.** While a [`DirLock`] lives, every other program is refused, whichever way it asks. `LOCK` is
+//! - opened to read and write. C++ LevelDB (`WindowsEnv::LockFile` in util/env_windows.cc) shares reading alone when it opens
+//!   `LOCK`, so it gets a sharing violation; ours share both, so that members can open it beside each other;
+//! - then locked by `LockFile` on all bytes, as there. That refuses programs that share everything, but lock, and our own.
 //!
 //! Deleting and renaming are not shared, so `LOCK` can't be taken away under its holder. Locks are only tried, never
 //! waited for. `LOCK` is never removed, but when a database is destroyed.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::{AsHandle, AsRawHandle};
-use std::path::PathBuf;
 
-use windows_sys::Win32::Foundation::{ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION};
-use windows_sys::Win32::Storage::FileSystem::FILE_SHARE_READ;
-
-use super::byte_lock::{Range, try_lock, unlock};
-use super::data_dir::{DataDir, open_to_look};
-use crate::held::HeldLock;
+use crate::data_dir::DataDir;
 use crate::identity::DirIdentity;
-use crate::lock_error::{LOCK_NAME, LockError};
+use crate::lock_error::{LockError, LowerError};
 
-/// All bytes that a file can have, as C++ LevelDB says it.
-const WHOLE: Range = Range {
-    start: 0,
-    len: u64::MAX,
-};
+mod claim;
+mod member;
+
+use claim::{Claim, Share};
+pub use member::MemberLock;
 
 /// The lock on a directory. Dropping it gives the lock back at once; the death of the process does too.
 ///
@@ -43,50 +34,32 @@ const WHOLE: Range = Range {
 /// ```
 #[derive(Debug)]
 pub struct DirLock {
-    file: File,
-    path: PathBuf,
-    identity: DirIdentity,
+    claim: Claim,
 }
 
 impl DirLock {
-    /// Takes the lock if nobody has it; makes `LOCK` if it is missing.
+    /// Takes the lock if nobody has it, alone or as a member; makes `LOCK` if it is missing.
     ///
     /// # Errors
     /// [`LockError::Held`] if somebody has it, in this process or another; [`LockError::Io`] if
     /// `LOCK` can't be made or opened, is no regular file, or the filesystem has no locks.
     pub fn try_acquire(dir: &DataDir) -> Result<Self, LockError> {
-        let path = dir.path().join(LOCK_NAME);
-        let held = || LockError::Held(HeldLock::new(path.clone()));
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .share_mode(FILE_SHARE_READ)
-            .open(&path);
-        let file = match opened {
-            Err(error) if is(&error, ERROR_SHARING_VIOLATION) => return Err(held()),
-            opened => opened?,
-        };
-        if !file.metadata()?.is_file() {
-            let what = "LOCK is not a regular file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
-        }
-        match try_lock(file.as_handle(), WHOLE) {
-            Err(error) if !is(&error, ERROR_LOCK_VIOLATION) => return Err(error.into()),
-            Ok(true) => {}
-            Ok(false) | Err(_) => return Err(held()),
-        }
-        Ok(Self {
-            file,
-            path,
-            identity: dir.identity(),
-        })
+        let claim = Claim::take(dir, Share::Alone)?;
+        Ok(Self { claim })
+    }
+
+    /// Becomes a member, and lets other members in. There is no moment at which anybody else gets the directory alone.
+    ///
+    /// # Errors
+    /// After any error all locks are given back, and the caller begins again.
+    pub fn lower(self) -> Result<MemberLock, LowerError> {
+        self.claim.lower()?;
+        Ok(MemberLock::of(self.claim))
     }
 
     /// The directory it is the lock of.
     pub fn identity(&self) -> DirIdentity {
-        self.identity
+        self.claim.identity()
     }
 
     /// Whether `LOCK` in the directory is still the file that is locked. The system sees to it; a program beneath it (as
@@ -95,30 +68,23 @@ impl DirLock {
     /// # Errors
     /// Whatever `CreateFile` says.
     pub fn is_intact(&self) -> io::Result<bool> {
-        match open_to_look(&self.path) {
-            Ok(named) => Ok(DirIdentity::of_file(named.as_handle())?
-                == DirIdentity::of_file(self.file.as_handle())?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn is(error: &io::Error, code: u32) -> bool {
-    error.raw_os_error() == Some(code as i32)
-}
-
-impl Drop for DirLock {
-    fn drop(&mut self) {
-        // The system takes what a closed file had locked back in its own time.
-        debug_assert!(!self.file.as_raw_handle().is_null());
-        unlock(self.file.as_handle(), WHOLE);
+        self.claim.is_intact()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::os::windows::fs::OpenOptionsExt;
+    use std::os::windows::io::AsHandle;
+
+    use windows_sys::Win32::Foundation::ERROR_SHARING_VIOLATION;
+    use windows_sys::Win32::Storage::FileSystem::FILE_SHARE_READ;
+
+    use super::claim::{WHOLE, is};
     use super::*;
+    use crate::lock_error::LOCK_NAME;
+    use crate::windows::byte_lock::try_lock;
 
     fn fixture() -> (tempfile::TempDir, DataDir) {
         let tmp = tempfile::tempdir().unwrap();
@@ -174,8 +140,54 @@ mod tests {
         assert!(try_lock(theirs.as_handle(), WHOLE).unwrap());
         assert!(is_held(&dir));
         drop(theirs);
-        let _lock = DirLock::try_acquire(&dir).unwrap();
-        assert!(sharing().is_err());
+        let lock = DirLock::try_acquire(&dir).unwrap();
+        let whole = || try_lock(sharing().unwrap().as_handle(), WHOLE).unwrap();
+        assert!(!whole());
+        let _member = lock.lower().unwrap();
+        assert!(!whole());
+    }
+
+    #[test]
+    fn members_share_and_founders_wait_for_the_last() {
+        let (tmp, dir) = fixture();
+        let founder = DirLock::try_acquire(&dir).unwrap();
+        let no_member = || matches!(MemberLock::try_join(&dir), Err(LockError::Held(_)));
+        assert!(no_member());
+        let first = founder.lower().unwrap();
+        let second = MemberLock::try_join(&DataDir::open(tmp.path()).unwrap()).unwrap();
+        assert!(first.is_intact().unwrap() && second.identity() == dir.identity());
+        assert!(is_held(&dir));
+        drop(first);
+        assert!(is_held(&dir));
+        drop(MemberLock::try_join(&dir).unwrap());
+        assert!(is_held(&dir));
+        drop(second);
+        assert!(!is_held(&dir));
+    }
+
+    #[test]
+    fn member_and_cpp_leveldb_refuse_each_other() {
+        let (tmp, dir) = fixture();
+        let path = tmp.path().join(LOCK_NAME);
+        let mut as_leveldb = OpenOptions::new();
+        as_leveldb
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false);
+        as_leveldb.share_mode(FILE_SHARE_READ);
+        let member = DirLock::try_acquire(&dir).unwrap().lower().unwrap();
+        let refused = as_leveldb.open(&path).unwrap_err();
+        assert!(is(&refused, ERROR_SHARING_VIOLATION), "{refused}");
+        let joined = MemberLock::try_join(&dir).unwrap();
+        drop(member);
+        assert!(as_leveldb.open(&path).is_err());
+        drop(joined);
+        let theirs = as_leveldb.open(&path).unwrap();
+        let refused = MemberLock::try_join(&dir);
+        assert!(matches!(refused, Err(LockError::Held(_))), "{refused:?}");
+        drop(theirs);
+        drop(MemberLock::try_join(&dir).unwrap());
     }
 
     #[test]

@@ -91,6 +91,13 @@ struct TimeOfDay {
     sleep_time_bias: u64,
 }
 
+pub(super) fn since_boot() -> Duration {
+    // SAFETY: it takes nothing and can't fail.
+    Duration::from_millis(unsafe {
+        windows_sys::Win32::System::SystemInformation::GetTickCount64()
+    })
+}
+
 /// The moment of the boot to a tenth of a microsecond. When somebody sets the clock the system moves the moment and its
 /// bias by the same; their difference stays.
 pub(super) fn boot_id() -> Option<[u8; 16]> {

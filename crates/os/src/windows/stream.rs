@@ -36,7 +36,7 @@ use super::pipe::{self, Waiting};
 use super::{endpoint, waker::Waker};
 use crate::credentials::Peer;
 use crate::data_dir::DataDir;
-use crate::ready::{Hangup, Ready};
+use crate::hangup::Hangup;
 
 /// Read at once.
 const READ_BYTES: usize = 32 << 10;
@@ -410,18 +410,58 @@ impl Stream {
     /// # Errors
     /// Whatever `WaitForMultipleObjects` says.
     pub fn wait_hangup(&self, waker: &Waker) -> io::Result<Hangup> {
+        loop {
+            // Without a deadline there is always an answer.
+            if let Some(hangup) = self.wait_hangup_until(waker, None)? {
+                return Ok(hangup);
+            }
+        }
+    }
+
+    /// Waits until the connection is over, the waker is woken, or the timeout passes: `None`. Otherwise as
+    /// [`Self::wait_hangup`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use level_party_os::{Hangup, Stream, Waker};
+    /// let ((ours, theirs), waker) = (Stream::pair()?, Waker::new()?);
+    /// assert_eq!(ours.wait_hangup_within(&waker, Duration::from_millis(1))?, None);
+    /// drop(theirs);
+    /// let end = ours.wait_hangup_within(&waker, Duration::from_secs(60))?;
+    /// assert_eq!(end, Some(Hangup::PeerGone));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever `WaitForMultipleObjects` says.
+    pub fn wait_hangup_within(
+        &self,
+        waker: &Waker,
+        timeout: Duration,
+    ) -> io::Result<Option<Hangup>> {
+        self.wait_hangup_until(waker, after(Some(timeout)))
+    }
+
+    fn wait_hangup_until(
+        &self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<Hangup>> {
         let mut glance = Glance::default();
         loop {
             let idle = match glance.at(&mut self.reading()) {
-                Seen::End => return Ok(Hangup::PeerGone),
+                Seen::End => return Ok(Some(Hangup::PeerGone)),
                 Seen::Idle => true,
                 Seen::Use => false,
             };
             if is_set(self.gone.event())? {
-                return Ok(Hangup::PeerGone);
+                return Ok(Some(Hangup::PeerGone));
             }
             if is_set(waker.event())? {
-                return Ok(Hangup::Woken);
+                return Ok(Some(Hangup::Woken));
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(None);
             }
             let mut objects = vec![self.gone.event(), waker.event()];
             objects.extend(
@@ -430,7 +470,7 @@ impl Stream {
                     .map(|process| process.as_handle()),
             );
             let process = objects.len() - 1;
-            let deadline = match idle {
+            let next_glance = match idle {
                 // The next arrival, or the end, wakes us.
                 true => {
                     objects.push(self.readable.as_handle());
@@ -438,56 +478,10 @@ impl Stream {
                 }
                 false => Some(Instant::now() + GLANCE),
             };
-            if wait_any(&objects, deadline)? == Some(process) && process == 2 {
-                return Ok(Hangup::PeerGone);
+            let next = next_glance.into_iter().chain(deadline).min();
+            if wait_any(&objects, next)? == Some(process) && process == 2 {
+                return Ok(Some(Hangup::PeerGone));
             }
-        }
-    }
-
-    /// Waits until there is something to read, the end included, or room to write, whichever is asked for, or until the
-    /// waker is woken. Nothing but the timeout: all three are false.
-    ///
-    /// # Errors
-    /// Whatever `WaitForMultipleObjects` says.
-    pub fn wait_ready(
-        &self,
-        read: bool,
-        write: bool,
-        waker: Option<&Waker>,
-        timeout: Option<Duration>,
-    ) -> io::Result<Ready> {
-        let deadline = after(timeout);
-        let mut glance = Glance::default();
-        loop {
-            let idle = match read {
-                true => true,
-                // That sets `gone`.
-                false => matches!(glance.at(&mut self.reading()), Seen::Idle),
-            };
-            let ready = Ready {
-                read: read && self.has_come(),
-                write: write && self.has_room(),
-                woken: match waker {
-                    Some(waker) => is_set(waker.event())?,
-                    None => false,
-                },
-            };
-            // The end is reported unasked; whoever then reads or writes learns of it.
-            let gone = is_set(self.gone.event())?;
-            let passed = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if gone || ready.read || ready.write || ready.woken || passed {
-                return Ok(Ready {
-                    read: gone || ready.read,
-                    write: gone || ready.write,
-                    woken: ready.woken,
-                });
-            }
-            let mut objects = vec![self.gone.event()];
-            objects.extend(idle.then(|| self.readable.as_handle()));
-            objects.extend(write.then(|| self.writable.as_handle()));
-            objects.extend(waker.map(Waker::event));
-            let glance = (!idle).then(|| Instant::now() + GLANCE);
-            wait_any(&objects, deadline.into_iter().chain(glance).min())?;
         }
     }
 
@@ -523,7 +517,7 @@ impl Stream {
     }
 
     /// Ends the connection both ways, for all who share it. The peer still reads what was sent; what
-    /// [`Self::try_write`] took and there was no room for is lost.
+    /// there was no room for when a write's timeout passed is lost.
     ///
     /// # Errors
     /// None on this system.
@@ -534,29 +528,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads what has come, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` where nothing has come.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    /// Reads what has come, without waiting: `WouldBlock` where nothing has.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut reading = self.reading();
         reading.advance();
         match reading.has_come() || buf.is_empty() {
             true => Ok(reading.take(buf)),
-            false => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    /// Writes what the connection takes at once, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` where it takes nothing now; `BrokenPipe` and the like if the peer is gone.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut writing = self.writing();
-        writing.advance();
-        match writing.is_free() || writing.over {
-            true if bytes.is_empty() => Ok(0),
-            true => writing.begin(bytes),
             false => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use level_party_os::process::{self, ProcessState};
-use level_party_os::{ByteLock, DirLock, Hangup, Listener, LockError, Stream, Waker};
+use level_party_os::{
+    ByteLock, DirLock, FileWord, GuardedFile, Hangup, Listener, LockError, SharedSegment, Stream,
+    Waker,
+};
 
 use crate::Outcome::{self, Passed};
 use crate::peer::Peer;
@@ -25,10 +28,10 @@ pub const TESTS: &[Test] = tests![
 /// The byte that the forking process has locked in the file `state`.
 const BYTE: u64 = 3;
 
-fn state_file(dir: &Path) -> Arc<File> {
+fn state_file(dir: &Path) -> Arc<GuardedFile> {
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
-    Arc::new(options.open(dir.join("state")).expect("it can be made"))
+    Arc::new(GuardedFile::open(options, &dir.join("state")).expect("it can be made"))
 }
 
 fn is_held(path: &Path) -> bool {
@@ -69,7 +72,11 @@ pub fn holder_that_forks(path: &Path) {
     let dir = open(path);
     let lock = DirLock::try_acquire(&dir).expect("nobody has it");
     let listener = Listener::bind(&dir, &lock).expect("it can be served");
-    let byte = ByteLock::try_lock(&state_file(path), BYTE).expect("locks work");
+    let state = state_file(path);
+    state.set_len(4096).expect("it is open for writing");
+    let word = FileWord::map(&state, 4088).expect("it is long enough");
+    word.get().store(7, Ordering::SeqCst);
+    let byte = ByteLock::try_lock(&state, BYTE).expect("locks work");
     let generation = process::fork_generation();
     say("serving");
     let stream = listener.accept().expect("the test comes");
@@ -98,9 +105,12 @@ pub fn holder_that_forks(path: &Path) {
     assert!(stream.peer().is_err());
     assert!(listener.accept().is_err());
     assert!(is_held(path), "by the parent");
+    assert_eq!(word.get().load(Ordering::SeqCst), 0, "a word of its own");
     drop((lock, byte, stream, listener));
     say("the child has nothing");
     hear();
+    // It has the file and the word until here, and nothing of the parent's in them.
+    drop((state, word));
 }
 
 fn a_child_without_fork_handlers_neither_frees_nor_keeps_the_lock() -> Outcome {
@@ -179,7 +189,10 @@ fn what_a_forked_child_does_with_its_copies_does_not_reach_the_parent() -> Outco
 fn a_fork_amid_opening_and_closing_leaves_nothing_behind() -> Outcome {
     let tmp = tempfile::tempdir().expect("a directory for tests");
     let mut storm = Peer::start("fork-storm", [tmp.path()]);
-    assert_eq!(storm.line(), "300 children, 0 of them with an open socket");
+    assert_eq!(
+        storm.line(),
+        "300 children, 0 of them with a socket or segment"
+    );
     Passed
 }
 
@@ -198,6 +211,11 @@ pub fn storm(path: &Path) {
         }
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
+                drop(SharedSegment::create(1 << 20).expect("memory"));
+            }
+        });
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
                 // Taken or not: in between its descriptors come and go.
                 drop(DirLock::try_acquire(&open(path)));
             }
@@ -209,7 +227,9 @@ pub fn storm(path: &Path) {
             if child == 0 {
                 // SAFETY: ends the child, should it hang.
                 unsafe { libc::alarm(20) };
-                let clean = process::fork_generation() == generation + 1 && !has_sockets();
+                let clean = process::fork_generation() == generation + 1
+                    && !has_sockets()
+                    && !has_shared_memory();
                 drop(DirLock::try_acquire(&open(path)));
                 // SAFETY: ends the child without running what is the parent's to run.
                 unsafe { libc::_exit(i32::from(!clean)) };
@@ -222,7 +242,7 @@ pub fn storm(path: &Path) {
         stop.store(true, Ordering::Relaxed);
     });
     say(&format!(
-        "300 children, {leaks} of them with an open socket"
+        "300 children, {leaks} of them with a socket or segment"
     ));
 }
 
@@ -235,4 +255,10 @@ fn has_sockets() -> bool {
             libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
         }
     })
+}
+
+/// Whether memory of this crate is mapped that others see. Not told but on Linux.
+fn has_shared_memory() -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps");
+    maps.is_ok_and(|maps| maps.contains("memfd:level-party"))
 }

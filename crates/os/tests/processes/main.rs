@@ -3,6 +3,9 @@
 //!
 //! It is single-threaded between tests (no test harness), because some roles fork.
 
+mod bells;
+#[cfg(unix)]
+mod byte_locks;
 #[cfg(unix)]
 mod databases;
 #[cfg(unix)]
@@ -11,11 +14,15 @@ mod endpoints;
 mod forks;
 #[cfg(unix)]
 mod locks;
-#[cfg(unix)]
-mod pages;
+mod members;
 mod peer;
 #[cfg(unix)]
 mod roles;
+#[cfg(unix)]
+mod segment_limits;
+mod segments;
+#[cfg(unix)]
+mod strangers;
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
@@ -51,12 +58,23 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     #[cfg(windows)]
-    let all: Vec<Test> = windows::TESTS.to_vec();
+    let all: Vec<Test> = [
+        windows::TESTS,
+        members::TESTS,
+        segments::TESTS,
+        bells::TESTS,
+    ]
+    .concat();
     #[cfg(unix)]
     let all: Vec<Test> = [
         locks::TESTS,
         endpoints::TESTS,
-        pages::TESTS,
+        members::TESTS,
+        strangers::TESTS,
+        byte_locks::TESTS,
+        segments::TESTS,
+        segment_limits::TESTS,
+        bells::TESTS,
         forks::TESTS,
         databases::TESTS,
     ]

@@ -5,14 +5,11 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use level_party_os::{DataDir, DirLock, Listener, LockError, SharedPage, Stream};
+use level_party_os::{DataDir, DirLock, Listener, LockError, Stream};
 use rustix::fs::FlockOperation::NonBlockingLockExclusive;
 
 pub use crate::peer::{hear, say};
-
-pub const PAGE_LEN: usize = 4096;
 
 pub fn play(role: &str, args: Vec<OsString>) {
     let path = Path::new(&args[0]);
@@ -28,7 +25,20 @@ pub fn play(role: &str, args: Vec<OsString>) {
         "connect-each" => connect_each(&args),
         "unmapped" => unmapped(path),
         "foreign" => foreign(path),
-        "page" => page(path),
+        "join" => crate::members::join(path),
+        "found" => crate::members::found(path),
+        "found-or-join" => crate::members::found_or_join(path),
+        "fcntl-storm" => crate::strangers::stranger(path, true),
+        "flock-storm" => crate::strangers::stranger(path, false),
+        "fork-member" => crate::strangers::member_that_forks(path),
+        "bell" => crate::bells::other_side(path),
+        "segment" => crate::segments::maker(path),
+        "segment-fsize" => crate::segment_limits::with_a_file_size_limit(),
+        "segment-as" => crate::segment_limits::with_an_address_space_limit(),
+        "segment-mlockall" => crate::segment_limits::that_locks_its_memory(),
+        "segment-memlock" => crate::segment_limits::with_a_locked_memory_limit(),
+        "segment-timer" => crate::segment_limits::with_a_timer(),
+        "segment-fork-data" => crate::segment_limits::that_forks_under_a_data_limit(),
         "fork" => crate::forks::holder_that_forks(path),
         "clone" => crate::forks::holder_that_clones(path),
         "fork-database" => crate::databases::leader_that_forks(path),
@@ -43,7 +53,7 @@ pub fn open(path: &Path) -> DataDir {
 }
 
 /// Left open for good: closing would free a classic lock.
-fn lock_file(dir: &Path) -> &'static File {
+pub fn lock_file(dir: &Path) -> &'static File {
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
     Box::leak(Box::new(
@@ -136,7 +146,7 @@ fn foreign(path: &Path) {
         Ok(_) => say("our side let it connect"),
         Err(error) => say(&format!("{:?}", error.kind())),
     }
-    let mut stream = UnixStream::connect(path.join("level-party.sock")).expect("mode 0666");
+    let mut stream = UnixStream::connect(path.join("level-party.endpoint")).expect("mode 0666");
     say("connected");
     let read = stream.read(&mut [0; 8]);
     say(if matches!(read, Ok(0) | Err(_)) {
@@ -144,16 +154,4 @@ fn foreign(path: &Path) {
     } else {
         "served"
     });
-}
-
-/// Maps the page it is handed, and answers in it.
-fn page(path: &Path) {
-    let stream = Stream::connect(&open(path)).expect("it is served");
-    let (read, mut handles) = stream.recv_handles(&mut [0; 16]).expect("a page comes");
-    assert_eq!((read, handles.len()), (4, 1));
-    let page = SharedPage::from_handle(handles.remove(0), PAGE_LEN).expect("it is sealed");
-    let asked = page.words()[0].load(Ordering::Acquire);
-    page.words()[1].store(asked + 1, Ordering::Release);
-    say("answered");
-    hear();
 }

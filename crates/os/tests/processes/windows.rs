@@ -9,20 +9,21 @@ use std::sync::atomic::Ordering;
 
 use level_party_os::process::{self, ProcessState};
 use level_party_os::{
-    ByteLock, DataDir, DirIdentity, DirLock, Hangup, Listener, LockError, SharedPage, Stream, Waker,
+    ByteLock, DataDir, DirIdentity, DirLock, GuardedFile, Hangup, Listener, LockError,
+    SharedSegment, Stream, Waker,
 };
 
 use crate::Outcome::{self, Passed};
 use crate::peer::{Peer, hear, say};
 use crate::{Test, tests};
 
-const PAGE_LEN: usize = 4096;
+const LEN: usize = 1 << 20;
 
 pub const TESTS: &[Test] = tests![
     a_lock_refuses_other_processes_and_comes_free_when_its_holder_is_terminated,
     of_many_processes_that_try_at_once_exactly_one_gets_the_lock,
     a_byte_is_free_when_its_holder_is_terminated,
-    a_directory_and_a_page_are_handed_to_the_server_and_outlive_their_maker,
+    directory_and_segment_handed_over_outlive_their_maker,
     the_end_of_a_terminated_server_is_seen_and_what_it_sent_is_still_read,
     after_a_terminated_server_nobody_serves_and_another_one_can,
     a_process_is_described_as_it_runs_and_is_gone,
@@ -39,6 +40,11 @@ pub fn play(role: &str, args: Vec<OsString>) {
             Err(LockError::Held(_)) => say("refused"),
             Err(LockError::Io(error)) => say(&format!("error {error}")),
         },
+        "join" => crate::members::join(path),
+        "found" => crate::members::found(path),
+        "found-or-join" => crate::members::found_or_join(path),
+        "segment" => crate::segments::maker(path),
+        "bell" => crate::bells::other_side(path),
         "race" => {
             say("ready");
             hear();
@@ -53,14 +59,15 @@ pub fn play(role: &str, args: Vec<OsString>) {
         }
         "hand-over" => {
             let dir = open(path);
-            let page = SharedPage::create(PAGE_LEN).expect("a page");
-            page.words()[3].store(7, Ordering::Release);
+            let segment = SharedSegment::create(LEN).expect("a segment");
+            segment.reserve(0, 64).expect("memory");
+            segment.words()[3].store(7, Ordering::Release);
             let stream = Stream::connect(&dir).expect("it is served");
             stream
-                .send_handles(b"both", &[dir.as_handle(), page.as_handle()])
+                .send_handles(b"both", &[dir.as_handle(), segment.as_handle()])
                 .expect("the server listens");
             (&stream).read_exact(&mut [0]).expect("an answer");
-            say(&page.words()[4].load(Ordering::Acquire).to_string());
+            say(&segment.words()[4].load(Ordering::Acquire).to_string());
             hear();
         }
         "serve" => {
@@ -77,14 +84,14 @@ pub fn play(role: &str, args: Vec<OsString>) {
     }
 }
 
-fn open(path: &Path) -> DataDir {
+pub fn open(path: &Path) -> DataDir {
     DataDir::open(path).expect("the test made the directory")
 }
 
-fn state(dir: &Path) -> File {
+fn state(dir: &Path) -> GuardedFile {
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
-    options.open(dir.join("state")).expect("it opens")
+    GuardedFile::open(options, &dir.join("state")).expect("it opens")
 }
 
 fn temp() -> tempfile::TempDir {
@@ -136,7 +143,7 @@ fn a_byte_is_free_when_its_holder_is_terminated() -> Outcome {
     Passed
 }
 
-fn a_directory_and_a_page_are_handed_to_the_server_and_outlive_their_maker() -> Outcome {
+fn directory_and_segment_handed_over_outlive_their_maker() -> Outcome {
     let tmp = temp();
     let dir = open(tmp.path());
     let lock = DirLock::try_acquire(&dir).expect("nobody has it");
@@ -153,15 +160,16 @@ fn a_directory_and_a_page_are_handed_to_the_server_and_outlive_their_maker() -> 
         DirIdentity::of(&theirs).expect("a directory"),
         dir.identity()
     );
-    let page = handles.next().expect("the page");
-    let page = SharedPage::from_handle(page, PAGE_LEN).expect("in order");
-    assert_eq!(page.words()[3].load(Ordering::Acquire), 7);
-    page.words()[4].store(8, Ordering::Release);
+    let segment = handles.next().expect("the segment");
+    let segment = SharedSegment::from_handle(segment, LEN).expect("in order");
+    segment.accept(0, 64).expect("it was reserved");
+    assert_eq!(segment.words()[3].load(Ordering::Acquire), 7);
+    segment.words()[4].store(8, Ordering::Release);
     (&stream).write_all(b"!").expect("it listens");
     assert_eq!(peer.line(), "8");
     peer.kill();
     assert_eq!((&stream).read(&mut heard).expect("the end"), 0);
-    assert_eq!(page.words()[3].load(Ordering::Acquire), 7);
+    assert_eq!(segment.words()[3].load(Ordering::Acquire), 7);
     Passed
 }
 

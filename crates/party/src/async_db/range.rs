@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::error::Result;
+use crate::limits::Wait;
 use crate::range::{End, Range, owned, owned_key, owned_value};
-use crate::session::Wait;
 
 /// Fetches what the next step at one end needs, and hands nothing out.
 type Fetch = Pin<Box<dyn Future<Output = (Box<Range>, Result<()>)> + Send + Sync>>;
@@ -198,7 +198,7 @@ impl AsyncRange {
         }
     }
 
-    /// The keys alone. Values are not even read where they can be left out, nor sent from the leader.
+    /// The keys alone. Values are not even read where they can be left out.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use crate::async_db::{AsyncDb, AsyncRange};
 use crate::bounds::KeyRange;
 use crate::codec::Codec;
 use crate::error::Result;
-use crate::session::Wait;
+use crate::limits::Wait;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::typed::AsyncTyped;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::async_db::AsyncDb;
 use crate::bounds::{Bounds, KeyRange};
 use crate::error::Result;
+use crate::limits::Wait;
 use crate::range::End;
-use crate::session::Wait;
 use crate::space::behind;
 use crate::transaction::{Core, TransactionRange};
 

@@ -1,7 +1,7 @@
 //! Watches for tasks.
 //!
-//! A watch waits for its leader, its history or its link in many ways, all of which block. So it has a thread of its own,
-//! as the feed of a watch has one at the leader, which hands over one item at a time. Invariants:
+//! A watch waits for commits, or for the database to be open again, in ways which block. So it has a thread of its own,
+//! which hands over one item at a time. Invariants:
 //! - The thread is at most one item ahead: what waits for a slow task is bounded as it is for a slow thread.
 //! - The position that is told is that of the last item given, never of the one ahead.
 //! - Dropping the watch ends it, and its thread soon after.

@@ -1,362 +1,146 @@
-//! Who is connected: accepting, one thread a connection, and the way out.
+//! The endpoint: who joins, who is connected, and the way out.
 //!
-//! A thread a connection means that a follower's call is made by the thread that reads it and answered by the same:
-//! no hand-over between threads on the way, which would cost more than the call.
+//! A member's connection carries nothing after the welcome. It stays so that each side sees the end of the other one at once.
 //!
-//! Invariant: a connection is in the table until its thread touches the engine no more. So when
-//! [`Server::stop`] returns, no request of a follower is under way, and a session's new connection is welcomed only
-//! after the old one has finished what it had begun.
+//! Invariant: a connection is in the table until its thread touches the member no more. So when [`Server::stop`] returns, no
+//! work for another process is under way.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use level_party_engine::with_descriptors;
-use level_party_os::{DirIdentity, Listener, Stream, descriptors, process};
+use level_party_os::{DirIdentity, Listener, Stream, descriptors};
 use parking_lot::{Condvar, Mutex};
 
-use super::absent::Absent;
-use super::connection;
-use super::grants::Grants;
-use super::service::Service;
-use crate::error::{Error, Result};
-use crate::protocol::Hello;
-use crate::state::StateFile;
-use crate::status::{LastTrouble, MemberStatus};
+use super::{Leadership, side};
+use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
+use crate::protocol::{
+    ClientMessage, Failure, FrameBuffer, Hello, MAX_FIRST_FRAME, PREAMBLE_BYTES, Preamble,
+    ServerMessage, Side, Welcome, decode, encode_frame,
+};
+use crate::status::first_of;
 
 /// Connections at one time. Each costs a thread; a process of the same user could open any number.
 const MAX_CONNECTIONS: usize = 4096;
-/// Connections at one time where this process may have few descriptors: each costs two (the socket and the session
-/// page), and half of them are for the engine's files and for whatever else the program does.
+/// Connections at one time where this process may have few descriptors: half of them are for the engine's files and for
+/// whatever else the program does.
 const FEWEST_CONNECTIONS: usize = 16;
-/// How long a leaving leader waits for followers to take the answers it has for them.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// How long a peer may take to say who it is, however slowly its bytes come.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// How long accepting rests after an error of the system (no descriptors are left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The endpoint's server side.
 pub(super) struct Server {
     shared: Arc<Shared>,
-    acceptor: Mutex<Option<JoinHandle<()>>>,
+    acceptor: Option<JoinHandle<()>>,
 }
 
 /// What connections share with the server.
-pub(super) struct Shared {
+struct Shared {
     listener: Listener,
-    pub directory: DirIdentity,
+    directory: DirIdentity,
+    leadership: Weak<Leadership>,
     most_connections: usize,
     table: Mutex<Table>,
-    /// The phase changed, or a connection ended.
+    /// A connection came, said who it is, or ended; the server is leaving.
     changed: Condvar,
 }
 
 struct Table {
-    phase: Phase,
-    /// What had gone wrong last in this process's part.
-    own_trouble: Option<Noted>,
+    leaving: bool,
     next: u64,
-    connections: BTreeMap<u64, Entry>,
+    connections: BTreeMap<u64, Connection>,
 }
 
-/// What connections serve with.
-#[derive(Clone)]
-pub(super) struct Serving {
-    pub service: Arc<Service>,
-    pub state: Arc<StateFile>,
-    pub absent: Arc<Absent>,
-    /// What this process's own handles hold.
-    pub own: Arc<Grants>,
-}
-
-/// Whether there is something to serve with.
-pub(super) enum Attendance {
-    Ready(Serving),
-    NotYet,
-    Leaving,
-}
-
-#[derive(Clone)]
-enum Phase {
-    Recovering,
-    Serving(Serving),
-    Leaving,
-}
-
-struct Entry {
+struct Connection {
     stream: Arc<Stream>,
-    /// Known once it has said hello.
-    follower: Option<Follower>,
-}
-
-/// A trouble, and when it was told.
-#[derive(Clone)]
-struct Noted {
-    trouble: LastTrouble,
-    at: Instant,
-}
-
-impl Noted {
-    fn new(trouble: LastTrouble) -> Self {
-        Noted {
-            trouble: trouble.told(),
-            at: Instant::now(),
-        }
-    }
-
-    /// As of now.
-    fn aged(self) -> LastTrouble {
-        LastTrouble {
-            ago: self.trouble.ago.saturating_add(self.at.elapsed()),
-            ..self.trouble
-        }
-    }
-}
-
-struct Follower {
-    trouble: Option<Noted>,
-    session: [u64; 2],
-    pid: u32,
+    /// It is a member that leads when nobody else does.
     may_lead: bool,
-    since: Instant,
-    grants: Weak<Grants>,
 }
 
 impl Server {
-    /// Begins to accept; whoever comes is told that recovery is under way.
-    pub fn start(listener: Listener, directory: DirIdentity) -> Result<Self> {
+    /// Begins to accept.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn start(
+        listener: Listener,
+        directory: DirIdentity,
+        leadership: &Arc<Leadership>,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             listener,
             directory,
+            leadership: Arc::downgrade(leadership),
             most_connections: most_connections(descriptors::limit()),
             table: Mutex::new(Table {
-                phase: Phase::Recovering,
-                own_trouble: None,
+                leaving: false,
                 next: 0,
                 connections: BTreeMap::new(),
             }),
             changed: Condvar::new(),
         });
-        let server = Server {
-            shared: shared.clone(),
-            acceptor: Mutex::new(None),
-        };
+        let accepting = shared.clone();
         let acceptor = std::thread::Builder::new()
             .name("level-party-accept".into())
-            .spawn(move || accept(&shared));
+            .spawn(move || accept(&accepting));
         match acceptor {
-            Ok(thread) => {
-                *server.acceptor.lock() = Some(thread);
-                Ok(server)
-            }
+            Ok(thread) => Ok(Server {
+                shared,
+                acceptor: Some(thread),
+            }),
             Err(error) => {
-                server.stop();
+                // A leftover socket is replaced by the next one that serves.
+                let _ = shared.listener.unlink();
                 Err(Error::io("cannot start a thread", error))
             }
         }
     }
 
-    /// Recovery is done: followers are welcome.
-    pub fn serve(&self, serving: Serving) {
-        let mut table = self.shared.table.lock();
-        if matches!(table.phase, Phase::Recovering) {
-            table.phase = Phase::Serving(serving);
-            self.shared.changed.notify_all();
-        }
-    }
-
-    /// Who is attached, this process first.
-    pub fn members(&self) -> Vec<MemberStatus> {
-        self.shared.members()
-    }
-
-    pub fn tell_own_trouble(&self, trouble: Option<LastTrouble>) {
-        self.shared.table.lock().own_trouble = trouble.map(Noted::new);
-    }
-
-    /// Whether a process is attached that would lead; one may still come until `until`.
+    /// Whether a process is connected that would lead; one may still come until `until`.
     pub fn has_successor(&self, until: Instant) -> bool {
-        self.shared.has_successor(until)
-    }
-
-    /// Accepts no more, lets every connection finish what it has read, and removes the endpoint.
-    pub fn stop(&self) {
-        self.shared.listener.close();
         let mut table = self.shared.table.lock();
-        table.phase = Phase::Leaving;
-        self.shared.changed.notify_all();
-        for connection in table.connections.values() {
-            // Where it ended already there is nothing to do.
-            let _ = connection.stream.shutdown_read();
-        }
-        let deadline = Instant::now() + FAREWELL_LIMIT;
-        while !table.connections.is_empty() {
-            if self
-                .shared
-                .changed
-                .wait_until(&mut table, deadline)
-                .timed_out()
-            {
-                break;
+        loop {
+            if table.connections.values().any(|c| c.may_lead) {
+                return true;
+            }
+            let late = self.shared.changed.wait_until(&mut table, until);
+            if table.leaving || late.timed_out() {
+                return false;
             }
         }
+    }
+
+    /// Accepts no more, ends every connection, and removes the endpoint: that first, for while its socket is open no other file
+    /// has its number, so that nobody else's is taken for it.
+    pub fn stop(mut self) {
+        // A leftover socket is replaced by the next one that serves.
+        let _ = self.shared.listener.unlink();
+        self.shared.listener.close();
+        let mut table = self.shared.table.lock();
+        table.leaving = true;
+        self.shared.changed.notify_all();
         for connection in table.connections.values() {
-            // Whoever does not take his answers learns what became of his calls from the next leader.
-            let _ = connection.stream.shutdown();
+            // Where it ended already there is nothing to do. What was sent is still read.
+            let _ = connection.stream.shutdown_read();
         }
         while !table.connections.is_empty() {
             self.shared.changed.wait(&mut table);
         }
         drop(table);
-        if let Some(acceptor) = self.acceptor.lock().take() {
+        if let Some(acceptor) = self.acceptor.take() {
             // It ends by itself once the listener is closed; a panic in it has been reported by the panic hook.
             let _ = acceptor.join();
         }
-        // A leftover socket is replaced by the next leader.
-        let _ = self.shared.listener.unlink();
     }
 }
 
 impl Shared {
-    /// Who is attached, this process first.
-    pub fn members(&self) -> Vec<MemberStatus> {
-        let mut members = Vec::new();
-        {
-            let table = self.table.lock();
-            if let Phase::Serving(serving) = &table.phase {
-                let own = Arc::downgrade(&serving.own);
-                let trouble = table.own_trouble.clone();
-                members.push((std::process::id(), serving.service.since(), own, trouble));
-            }
-            let followers = table.connections.values();
-            members.extend(
-                followers
-                    .filter_map(|c| c.follower.as_ref())
-                    .map(|f| (f.pid, f.since, f.grants.clone(), f.trouble.clone())),
-            );
-        }
-        // Not under the lock: the system is asked.
-        type Known = (u32, Instant, Weak<Grants>, Option<Noted>);
-        let told = |(pid, since, grants, trouble): Known| {
-            let (pins, oldest) = grants.upgrade().map_or((0, None), |grants| grants.told());
-            MemberStatus {
-                pid,
-                program: process::describe(pid).program,
-                attached_for: since.elapsed(),
-                pins,
-                oldest_pin: oldest.map(|(sequence, _)| sequence),
-                oldest_pin_held_for: oldest.map(|(_, held_for)| held_for),
-                last_trouble: trouble.map(Noted::aged),
-            }
-        };
-        members.into_iter().map(told).collect()
-    }
-
-    /// The session of that connection holds these.
-    pub fn holds(&self, id: u64, grants: &Arc<Grants>) {
-        let mut table = self.table.lock();
-        let follower = table
-            .connections
-            .get_mut(&id)
-            .and_then(|c| c.follower.as_mut());
-        if let Some(follower) = follower {
-            follower.grants = Arc::downgrade(grants);
-        }
-    }
-
-    /// Ends the older connection of the same session, if there is one, and waits until its thread has let go of the
-    /// engine. False: there is a newer one, or the leader is leaving.
-    pub fn take_session(&self, id: u64, hello: &Hello) -> bool {
-        let session = hello.session;
-        let mut table = self.table.lock();
-        if let Some(entry) = table.connections.get_mut(&id) {
-            entry.follower = Some(Follower {
-                trouble: hello.trouble.clone().map(Noted::new),
-                session,
-                pid: hello.pid,
-                may_lead: hello.may_lead,
-                since: Instant::now(),
-                grants: Weak::new(),
-            });
-            self.changed.notify_all();
-        }
-        loop {
-            if matches!(table.phase, Phase::Leaving) {
-                return false;
-            }
-            let is_same = |(_, other): &(&u64, &Entry)| {
-                other
-                    .follower
-                    .as_ref()
-                    .is_some_and(|follower| follower.session == session)
-            };
-            if table
-                .connections
-                .range(id + 1..)
-                .any(|other| is_same(&other))
-            {
-                return false;
-            }
-            let Some((_, older)) = table.connections.range(..id).find(is_same) else {
-                return true;
-            };
-            let _ = older.stream.shutdown();
-            self.changed.wait(&mut table);
-        }
-    }
-
-    /// Whether a process is attached that would lead; one may still come until `until`.
-    pub fn has_successor(&self, until: Instant) -> bool {
-        let mut table = self.table.lock();
-        loop {
-            let mut followers = table
-                .connections
-                .values()
-                .filter_map(|c| c.follower.as_ref());
-            if followers.any(|follower| follower.may_lead) {
-                return true;
-            }
-            if matches!(table.phase, Phase::Leaving)
-                || self.changed.wait_until(&mut table, until).timed_out()
-            {
-                return false;
-            }
-        }
-    }
-
-    /// Whether recovery is under way.
-    pub fn is_recovering(&self) -> bool {
-        matches!(self.table.lock().phase, Phase::Recovering)
-    }
-
-    /// Waits until recovery is done. `None`: the leader is leaving.
-    pub fn wait_for_service(&self) -> Option<Serving> {
-        let mut table = self.table.lock();
-        loop {
-            match &table.phase {
-                Phase::Recovering => self.changed.wait(&mut table),
-                Phase::Serving(serving) => return Some(serving.clone()),
-                Phase::Leaving => return None,
-            }
-        }
-    }
-
-    /// As [`Shared::wait_for_service`], but waits no longer than `limit`.
-    pub fn attend(&self, limit: Duration) -> Attendance {
-        let deadline = Instant::now() + limit;
-        let mut table = self.table.lock();
-        loop {
-            match &table.phase {
-                Phase::Serving(serving) => return Attendance::Ready(serving.clone()),
-                Phase::Leaving => return Attendance::Leaving,
-                Phase::Recovering => {}
-            }
-            if self.changed.wait_until(&mut table, deadline).timed_out() {
-                return Attendance::NotYet;
-            }
-        }
-    }
-
     fn remove(&self, id: u64) {
         self.table.lock().connections.remove(&id);
         self.changed.notify_all();
@@ -389,42 +173,184 @@ fn accept(shared: &Arc<Shared>) {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => return,
             Err(_) => {
                 let mut table = shared.table.lock();
-                if !matches!(table.phase, Phase::Leaving) {
+                if !table.leaving {
                     shared.changed.wait_for(&mut table, ACCEPT_PAUSE);
                 }
                 continue;
             }
         };
         let mut table = shared.table.lock();
-        if matches!(table.phase, Phase::Leaving)
-            || table.connections.len() >= shared.most_connections
-        {
+        if table.leaving || table.connections.len() >= shared.most_connections {
             continue;
         }
         table.next += 1;
         let id = table.next;
-        table.connections.insert(
-            id,
-            Entry {
-                stream: stream.clone(),
-                follower: None,
-            },
-        );
+        let connection = Connection {
+            stream: stream.clone(),
+            may_lead: false,
+        };
+        table.connections.insert(id, connection);
         drop(table);
         let registered = Registered {
             shared: shared.clone(),
             id,
         };
-        // Without a thread the connection is dropped, and its follower tries again.
+        // Without a thread the connection is dropped, and the other process tries again.
         let _ = std::thread::Builder::new()
             .name("level-party-serve".into())
             .spawn(move || {
-                // What ends a connection is the follower's to learn: it sees the end and asks again.
-                let _ = connection::run(&registered.shared, registered.id, &stream);
+                // What ends a connection is the other process's to learn: it sees the end and asks again.
+                let _ = serve(&registered.shared, registered.id, &stream);
                 let _ = stream.shutdown();
                 drop(registered);
             });
     }
+}
+
+/// Serves one connection until it ends.
+fn serve(shared: &Shared, id: u64, stream: &Stream) -> Result<()> {
+    let Some(leadership) = shared.leadership.upgrade() else {
+        return Ok(());
+    };
+    match meet(shared, stream) {
+        Ok(ClientMessage::Hello(hello)) => welcome(shared, id, &leadership, stream, &hello),
+        Ok(ClientMessage::Side(Side { task, .. })) => match leadership.number() {
+            Some(number) => side::run(&leadership, number, stream, task),
+            None => {
+                let error = Error::new(ErrorKind::NoLeader, "no process leads that would do this");
+                send(stream, &ServerMessage::Refused(Failure::from(&error)))
+            }
+        },
+        Err(error) => {
+            // A peer that has gone needs no reason.
+            let _ = answer(stream, &ServerMessage::Refused(Failure::from(&error)), &[]);
+            Err(error)
+        }
+    }
+}
+
+/// Sends the preamble, and reads the peer's and its first message.
+fn meet(shared: &Shared, stream: &Stream) -> Result<ClientMessage> {
+    let io = |error| Error::io("the other process went during the handshake", error);
+    let deadline = Instant::now() + HANDSHAKE_LIMIT;
+    // Before anything can be refused: a refusal is a frame, and frames follow the preamble.
+    (&*stream)
+        .write_all(&Preamble::ours().encode())
+        .map_err(io)?;
+    let wait =
+        || match stream.wait_readable(Some(deadline.saturating_duration_since(Instant::now()))) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::protocol(
+                "the other process was too slow to say who it is",
+            )),
+            Err(error) => Err(io(error)),
+        };
+    let mut preamble = [0; PREAMBLE_BYTES];
+    let mut handles = Vec::new();
+    let mut read = 0;
+    while read < PREAMBLE_BYTES {
+        wait()?;
+        let (count, more) = stream.recv_handles(&mut preamble[read..]).map_err(io)?;
+        if count == 0 {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        if read == 0 {
+            handles = more;
+        } else if !more.is_empty() {
+            // Or they would gather, some with each byte, until this process has none left.
+            return Err(Error::protocol(
+                "handles come with the preamble's first byte only",
+            ));
+        }
+        read += count;
+    }
+    Preamble::decode(&preamble)?.check()?;
+    let [directory] = &handles[..] else {
+        return Err(Error::protocol("the preamble must bring one handle"));
+    };
+    if DirIdentity::of(directory).map_err(io)? != shared.directory {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "this endpoint belongs to another directory (was the directory copied with its socket?)",
+        ));
+    }
+    let mut buffer = FrameBuffer::new(MAX_FIRST_FRAME);
+    loop {
+        if let Some(frame) = buffer.next_frame()? {
+            return decode(frame);
+        }
+        wait()?;
+        if buffer.fill(stream).map_err(io)? == 0 {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+/// Welcomes a member, or one that becomes it, and waits for the end of its connection.
+fn welcome(
+    shared: &Shared,
+    id: u64,
+    leadership: &Arc<Leadership>,
+    stream: &Stream,
+    hello: &Hello,
+) -> Result<()> {
+    let member = leadership.member();
+    let leads = leadership.number().is_some();
+    if leads {
+        // So that those who have gone leave their places to those who come. What keeps it from that keeps nobody out.
+        let _ = member.engine().clear_dead_members();
+    }
+    if !member.may_answer() {
+        return Ok(());
+    }
+    let (state, epoch) = (member.state(), member.epoch());
+    let welcome = Welcome {
+        epoch,
+        leadership: leadership.number(),
+        pid: std::process::id(),
+        sender: member.engine().incarnation(),
+        state_file: state.identity(),
+        options: member.options().clone(),
+        dropped: first_of(member.dropped()),
+    };
+    let is_new = hello.member_of != Some(epoch);
+    let memory = member.memory().filter(|_| is_new);
+    let handles = memory.map(|memory| memory.handles()).unwrap_or_default();
+    answer(stream, &ServerMessage::Welcome(welcome), &handles)?;
+    faults::point("welcomed");
+    if let Some(connection) = shared.table.lock().connections.get_mut(&id) {
+        connection.may_lead = hello.may_lead;
+    }
+    shared.changed.notify_all();
+    // It says nothing more: whatever comes is its end.
+    let ended = stream.wait_readable(None);
+    if leads && !leadership.is_leaving() {
+        let _ = member.engine().clear_dead_members();
+    }
+    leadership.elector.ring();
+    ended.map(drop).map_err(gone)
+}
+
+fn gone(error: std::io::Error) -> Error {
+    Error::io("the other process went", error)
+}
+
+/// Answers a hello: with handles, or none.
+fn answer(
+    stream: &Stream,
+    message: &ServerMessage,
+    handles: &[level_party_os::BorrowedHandle<'_>],
+) -> Result<()> {
+    let mut frame = Vec::new();
+    encode_frame(message, &mut frame);
+    stream.send_handles(&frame, handles).map_err(gone)
+}
+
+/// Says something over a side connection.
+fn send(stream: &Stream, message: &ServerMessage) -> Result<()> {
+    let mut frame = Vec::new();
+    encode_frame(message, &mut frame);
+    (&*stream).write_all(&frame).map_err(gone)
 }
 
 #[cfg(test)]
@@ -432,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn followers_take_at_most_half_of_the_descriptors() {
+    fn members_take_at_most_a_quarter_of_the_descriptors() {
         assert_eq!(most_connections(Some(1024)), 256);
         assert_eq!(most_connections(Some(20)), FEWEST_CONNECTIONS);
         assert_eq!(most_connections(Some(u64::MAX)), MAX_CONNECTIONS);

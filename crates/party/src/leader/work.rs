@@ -1,57 +1,61 @@
-//! Long-lived work at the leader, for whichever process asked for it.
+//! Work that only the leader does, for whichever process asked for it.
 
 use serde_bytes::ByteBuf;
 
-use super::service::{Service, Stop};
+use super::Leadership;
 use crate::checkpoint::Staging;
 use crate::error::Error;
+use crate::faults;
 use crate::protocol::{Outcome, Task};
 use crate::report::VerifyReport;
+use crate::stop::Stop;
 
-impl Service {
+impl Leadership {
     /// Does `task`, on this thread, for as long as `wanted` says so.
     ///
     /// # Errors
     /// `Over` where the leadership ends first; whoever asks again does so of the next leader.
     pub fn perform(&self, task: &Task, wanted: &dyn Fn() -> bool) -> Result<Outcome, Stop> {
+        faults::point("work-begun");
         let go_on = || wanted() && !self.is_leaving();
         let result = self.perform_while(task, &go_on);
         match result {
             // Whatever it failed with: the leadership was ending under it.
             Err(Stop::Failed(_)) if !go_on() => Err(Stop::Over),
+            Ok(_) if !self.member.may_answer() => Err(Stop::Over),
             result => result,
         }
     }
 
     fn perform_while(&self, task: &Task, go_on: &dyn Fn() -> bool) -> Result<Outcome, Stop> {
+        let engine = self.member.engine();
         match task {
             Task::CompactRange { begin, end } => {
                 let key = |bound: &Option<ByteBuf>| bound.as_ref().map(|key| key.to_vec());
                 let (begin, end) = (key(begin), key(end));
-                self.engine()
-                    .compact_range_while(begin.as_deref(), end.as_deref(), go_on)?;
+                engine.compact_range_while(begin.as_deref(), end.as_deref(), go_on)?;
                 Ok(Outcome::Compacted)
             }
             Task::Verify => {
-                let found = self.engine().view().verify_while(go_on);
+                let found = engine.view()?.verify_while(go_on);
                 let found = found.ok_or(Stop::Over)?;
                 Ok(Outcome::Verified(VerifyReport {
-                    losses: self.engine().losses(),
+                    losses: engine.losses(),
                     ..found.into()
                 }))
             }
-            Task::Acknowledge => Ok(Outcome::Acknowledged(self.engine().acknowledge_losses()?)),
+            Task::Acknowledge => Ok(Outcome::Acknowledged(engine.acknowledge_losses()?)),
             Task::Checkpoint(copy) => {
                 let staging = Staging::new(copy);
                 let target = staging.make().map_err(Stop::Failed)?;
-                let copied = self.engine().checkpoint_while(&target, go_on);
+                let copied = engine.checkpoint_while(&target, go_on);
                 if !matches!(copied, Ok(Some(_))) {
                     staging.discard();
                 }
                 Ok(Outcome::Copied(copied?.ok_or(Stop::Over)?))
             }
-            Task::Watch { .. } | Task::Yield => Err(Stop::Failed(Error::protocol(
-                "this is told of, not performed",
+            Task::Yield => Err(Stop::Failed(Error::protocol(
+                "this is answered, not performed",
             ))),
         }
     }

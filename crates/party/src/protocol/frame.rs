@@ -83,11 +83,6 @@ pub(crate) fn encode_frame(message: &impl Serialize, out: &mut Vec<u8>) {
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
-/// The message in a whole frame.
-pub(crate) fn frame_message(frame: &[u8]) -> &[u8] {
-    frame.get(LENGTH_BYTES..).unwrap_or_default()
-}
-
 /// Bytes that came in and were not taken as frames yet.
 pub(crate) struct FrameBuffer {
     bytes: Vec<u8>,
@@ -108,16 +103,6 @@ impl FrameBuffer {
             read_bytes: FIRST_READ_BYTES,
             largest_frame,
         }
-    }
-
-    /// Another limit from here on.
-    pub fn set_largest_frame(&mut self, largest_frame: usize) {
-        self.largest_frame = largest_frame;
-    }
-
-    #[cfg(test)]
-    pub fn capacity(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Reads once, and says how many bytes came (0: the peer has gone).

@@ -1,4 +1,4 @@
-//! The follower's end of a side connection.
+//! The asking end of a side connection.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,15 +8,14 @@ use level_party_engine::with_descriptors;
 use level_party_os::Stream;
 
 use super::{Ender, Waits};
-use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::leader::Told;
 use crate::node::Node;
+use crate::place::KnownLeader;
+use crate::process::describe_process;
 use crate::protocol::{
-    Changes, ClientMessage, FrameBuffer, News, Outcome, PREAMBLE_BYTES, Preamble, ServerMessage,
-    Side, Task, decode, encode_frame, max_reply_frame,
+    ClientMessage, FrameBuffer, MAX_ANSWER_FRAME, News, Outcome, PREAMBLE_BYTES, Preamble,
+    ServerMessage, Side, Task, decode, encode_frame,
 };
-use crate::session::describe_process;
 
 /// How long a leader may leave the first bytes of a connection unread.
 const SEND_LIMIT: Duration = Duration::from_secs(1);
@@ -33,13 +32,8 @@ pub(crate) struct SideLink {
 pub(crate) enum Heard {
     /// Nothing until the deadline.
     Silence,
-    Recovering,
-    Begun {
-        epoch: Epoch,
-        leader_pid: u32,
-    },
+    Begun(KnownLeader),
     Working,
-    Changes(Told),
     Done(Result<Outcome>),
 }
 
@@ -55,7 +49,6 @@ impl SideLink {
         stream.set_write_timeout(Some(SEND_LIMIT))?;
         stream.send_handles(&Preamble::ours().encode(), &[node.dir.as_handle()])?;
         let side = Side {
-            session: node.session.id(),
             pid: std::process::id(),
             task,
         };
@@ -65,7 +58,7 @@ impl SideLink {
         Ok(SideLink {
             stream,
             greeted: false,
-            received: FrameBuffer::new(max_reply_frame()),
+            received: FrameBuffer::new(MAX_ANSWER_FRAME),
             leader_pid,
         })
     }
@@ -118,50 +111,15 @@ impl Drop for SideLink {
 
 fn heard(frame: &[u8]) -> Result<Heard> {
     Ok(match decode(frame)? {
-        ServerMessage::Recovering => Heard::Recovering,
         ServerMessage::Refused(failure) => Heard::Done(Err(failure.into())),
-        ServerMessage::Side(News::Begun { epoch, leader_pid }) => {
-            Heard::Begun { epoch, leader_pid }
-        }
+        ServerMessage::Side(News::Begun {
+            leadership,
+            leader_pid: pid,
+        }) => Heard::Begun(KnownLeader { pid, leadership }),
         ServerMessage::Side(News::Working) => Heard::Working,
-        ServerMessage::Side(News::Changes(piece))
-            if piece.gap.is_some_and(|gap| gap.resume == 0) =>
-        {
-            return Err(Error::protocol("a gap that ends before the first change"));
-        }
-        ServerMessage::Side(News::Changes(piece)) => Heard::Changes(Told {
-            gap: piece.gap,
-            through: piece.through,
-            changes: Changes::from_packed(piece.packed),
-        }),
         ServerMessage::Side(News::Done(done)) => Heard::Done(done.map_err(Error::from)),
-        ServerMessage::Welcome(_) | ServerMessage::Reply { .. } => {
-            return Err(Error::protocol(
-                "an answer to a call over a side connection",
-            ));
+        ServerMessage::Welcome(_) => {
+            return Err(Error::protocol("a welcome over a side connection"));
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::{Missing, Piece, frame_message};
-
-    /// Found by review: the watch took one from it.
-    #[test]
-    fn a_gap_that_ends_before_the_first_change_is_refused() {
-        let told = |resume| {
-            let mut frame = Vec::new();
-            let piece = Piece {
-                gap: Some(Missing { from: 1, resume }),
-                through: 0,
-                packed: serde_bytes::Bytes::new(b""),
-            };
-            encode_frame(&ServerMessage::Side(News::Changes(piece)), &mut frame);
-            heard(frame_message(&frame))
-        };
-        assert!(matches!(told(1), Ok(Heard::Changes(_))));
-        assert!(matches!(told(0), Err(error) if error.kind() == ErrorKind::Protocol));
-    }
 }

@@ -8,7 +8,7 @@ fn a_leadership_reads_what_the_one_before_it_left() {
     let epoch = Epoch::after(0).unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     assert_eq!(state.prior(BOOT).epoch, None);
-    state.raise(epoch, BOOT, Some(3)).unwrap();
+    state.raise(epoch, BOOT, Some(3), None).unwrap();
     state.raise_drop_floor(12).unwrap();
     state.raise_drop_floor(5).unwrap();
     let next = StateFile::open(dir.path()).unwrap();
@@ -33,11 +33,13 @@ fn a_takeover_does_not_take_back_the_floor_that_its_engine_raised() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.raise_drop_floor(12).unwrap();
-    state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+    state
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     assert_eq!(state.prior(BOOT).drop_floor, 12);
     state
-        .raise(Epoch::after(1).unwrap(), BOOT, Some(4))
+        .raise(Epoch::after(1).unwrap(), BOOT, Some(4), None)
         .unwrap();
     assert_eq!(
         state.prior(BOOT).drop_floor,
@@ -51,15 +53,10 @@ fn a_slot_torn_by_a_kill_leaves_the_one_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     let epoch = Epoch::after(0).unwrap();
-    state.raise(epoch, BOOT, Some(3)).unwrap();
+    state.raise(epoch, BOOT, Some(3), None).unwrap();
     state.raise_drop_floor(12).unwrap();
     let torn = 1 - state.inner.lock().next_slot;
-    write_at(
-        &mut state.inner.lock().file,
-        (torn * SLOT_BYTES + 30) as u64,
-        &[0xff; 8],
-    )
-    .unwrap();
+    write_at(&state.file, (torn * SLOT_BYTES + 30) as u64, &[0xff; 8]).unwrap();
     let left = StateFile::open(dir.path()).unwrap().prior(BOOT);
     assert_eq!((left.epoch, left.drop_floor), (Some(epoch), 3));
 }
@@ -72,11 +69,13 @@ fn what_an_overtaken_leader_writes_late_hides_no_epoch() {
     for found in [None, Some(4)] {
         let dir = tempfile::tempdir().unwrap();
         let former = StateFile::open(dir.path()).unwrap();
-        former.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+        former
+            .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+            .unwrap();
         let successor = StateFile::open(dir.path()).unwrap();
         successor.record_found(false, found).unwrap();
         let epoch = Epoch::after(1).unwrap();
-        successor.raise(epoch, BOOT, None).unwrap();
+        successor.raise(epoch, BOOT, None, None).unwrap();
         let mut late = former.inner.lock();
         let mut body = late.body.clone();
         body.drop_floor = 99;
@@ -144,7 +143,7 @@ fn one_foreign_or_missing_row_breaks_the_line() {
             random: [number, 0],
         })
         .collect();
-    state.raise(epochs[4], BOOT, None).unwrap();
+    state.raise(epochs[4], BOOT, None, None).unwrap();
     for epoch in &epochs[..4] {
         state
             .record_recovered(*epoch, 10, epoch.number == 2)
@@ -166,14 +165,11 @@ fn one_foreign_or_missing_row_breaks_the_line() {
 fn a_newer_layout_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
-    state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+    state
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
     let slot = 1 - state.inner.lock().next_slot;
-    write_at(
-        &mut state.inner.lock().file,
-        (slot * SLOT_BYTES + 8) as u64,
-        &[9],
-    )
-    .unwrap();
+    write_at(&state.file, (slot * SLOT_BYTES + 8) as u64, &[9]).unwrap();
     let error = StateFile::open(dir.path()).err().expect("refused");
     assert_eq!(error.kind(), ErrorKind::IncompatibleVersion);
 }
@@ -182,7 +178,9 @@ fn a_newer_layout_is_refused() {
 fn whoever_opens_the_file_later_fences_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let first = StateFile::open(dir.path()).unwrap();
-    first.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+    first
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
     assert!(first.is_ours());
     let second = StateFile::open(dir.path()).unwrap();
     assert!(!first.is_ours(), "before the second has recovered anything");
@@ -190,7 +188,7 @@ fn whoever_opens_the_file_later_fences_the_one_before() {
     first.raise_drop_floor(99).unwrap_err();
     first.record_manifest(7).unwrap_err();
     let epoch = Epoch::after(1).unwrap();
-    second.raise(epoch, BOOT, None).unwrap();
+    second.raise(epoch, BOOT, None, None).unwrap();
     assert!(second.is_ours() && !first.is_ours());
     assert_eq!(second.prior(BOOT).drop_floor, 0);
     assert_eq!(second.prior(BOOT).epoch, Some(epoch));
@@ -201,8 +199,10 @@ fn a_candidate_that_was_overtaken_raises_no_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let slow = StateFile::open(dir.path()).unwrap();
     let quick = StateFile::open(dir.path()).unwrap();
-    quick.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
-    slow.raise(Epoch::after(0).unwrap(), BOOT, None)
+    quick
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
+    slow.raise(Epoch::after(0).unwrap(), BOOT, None, None)
         .unwrap_err();
     assert!(!slow.is_ours(), "the same number, and still not its own");
     assert!(quick.is_ours());
@@ -213,7 +213,9 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.record_manifest(4).unwrap();
-    state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
+    state
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
     let prior = StateFile::open(dir.path()).unwrap().prior(BOOT);
     assert!(!prior.is_foreign_manifest(Some(4)));
     assert!(prior.is_foreign_manifest(Some(5)));
@@ -244,7 +246,8 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
     let next = StateFile::open(dir.path()).unwrap();
     assert!(!next.prior(BOOT).is_foreign_manifest(Some(9)));
     assert!(next.prior(BOOT).foreign, "what its recovery hid");
-    next.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
+    next.raise(Epoch::after(1).unwrap(), BOOT, None, None)
+        .unwrap();
     assert!(!next.prior(BOOT).foreign, "its row says it from here on");
 }
 
@@ -253,33 +256,59 @@ fn a_manifest_that_a_leader_died_before_naming_is_not_expected_of_current() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.record_manifest(4).unwrap();
-    state.raise(Epoch::after(0).unwrap(), BOOT, None).unwrap();
-    // It settles while it leads.
+    state
+        .raise(Epoch::after(0).unwrap(), BOOT, None, None)
+        .unwrap();
+    // A succession in the same epoch.
     state.record_manifest(7).unwrap();
     // The next one has led, and names a new manifest only later.
     let next = StateFile::open(dir.path()).unwrap();
     assert!(!next.prior(BOOT).is_foreign_manifest(Some(4)));
     next.record_found(false, Some(4)).unwrap();
-    next.raise(Epoch::after(1).unwrap(), BOOT, None).unwrap();
+    next.raise(Epoch::after(1).unwrap(), BOOT, None, None)
+        .unwrap();
     let prior = StateFile::open(dir.path()).unwrap().prior(BOOT);
     assert!(!prior.is_foreign_manifest(Some(4)));
     assert!(prior.is_foreign_manifest(Some(7)));
 }
 
-/// Found by review: a session that was let go of late took the row of the one that had its place by then.
 #[test]
-fn a_session_that_has_gone_does_not_take_the_row_of_its_successor() {
+fn successor_goes_on_from_what_its_leader_wrote_last() {
     let dir = tempfile::tempdir().unwrap();
-    let state = StateFile::open(dir.path()).unwrap();
-    state.record_session([1, 1], 5, Some(10)).unwrap();
-    state.record_session([2, 2], 5, Some(20)).unwrap();
-    state.record_session([1, 1], 5, None).unwrap();
-    let successor = Known {
-        session: [2, 2],
-        place: 5,
-        oldest: 20,
-    };
-    assert_eq!(state.sessions().unwrap().0, [successor]);
-    state.record_session([2, 2], 5, None).unwrap();
-    assert_eq!(state.sessions().unwrap().0, []);
+    let founder = StateFile::open(dir.path()).unwrap();
+    let epoch = Epoch::after(0).unwrap();
+    assert_eq!(founder.raise(epoch, BOOT, None, None).unwrap(), 1);
+    let member = StateFile::join(dir.path(), founder.identity(), epoch).unwrap();
+    assert!(member.is_ours());
+    founder.raise_drop_floor(12).unwrap();
+    founder.record_manifest(7).unwrap();
+    assert_eq!(member.succeed(Some(7)).unwrap(), 2);
+    assert_eq!(member.leadership().unwrap().number, 2);
+    let next = StateFile::open(dir.path()).unwrap();
+    assert!(!member.is_ours(), "a founding ends the epoch for all");
+    let prior = next.prior(BOOT);
+    assert_eq!((prior.epoch, prior.drop_floor), (Some(epoch), 12));
+    assert!(!prior.is_foreign_manifest(Some(7)));
+    member.succeed(Some(7)).unwrap_err();
+}
+
+#[test]
+#[cfg(unix)] // Windows removes no file that is mapped
+fn state_file_made_anew_is_not_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let founder = StateFile::open(dir.path()).unwrap();
+    let epoch = Epoch::after(0).unwrap();
+    founder.raise(epoch, BOOT, None, None).unwrap();
+    std::fs::rename(
+        dir.path().join(STATE_NAME),
+        dir.path().join("level-party.old"),
+    )
+    .unwrap();
+    std::fs::copy(
+        dir.path().join("level-party.old"),
+        dir.path().join(STATE_NAME),
+    )
+    .unwrap();
+    let refused = StateFile::join(dir.path(), founder.identity(), epoch).err();
+    assert_eq!(refused.expect("refused").kind(), ErrorKind::InvalidArgument);
 }

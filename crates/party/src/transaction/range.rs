@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::{Read, Walked, Written};
 use crate::error::{Error, Result};
-use crate::handle::{Pinned, now};
+use crate::handle::Pinned;
+use crate::limits::{Wait, now};
 use crate::range::{End, Parts, Range};
-use crate::session::Wait;
 
 /// The entries of a range in a transaction; made by [`Transaction::range`](super::Transaction::range).
 ///

@@ -11,7 +11,7 @@ use crate::async_db::{AsyncBatch, AsyncDb, AsyncRange, AsyncSnapshot};
 use crate::bounds::Bounds;
 use crate::codec::Codec;
 use crate::error::Result;
-use crate::session::Wait;
+use crate::limits::Wait;
 use crate::space::Space;
 
 /// A [`Typed`] view whose calls are futures: of a database or sublevel or, with `S`, a snapshot; made by

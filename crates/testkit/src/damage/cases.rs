@@ -327,13 +327,3 @@ pub fn overlapping_histories() -> Files {
     files.put("000004.log", log("new").bytes());
     files
 }
-
-/// Three entries in a table, the middle one's key one byte longer than `limit`.
-pub fn key_over_the_limit(limit: usize) -> Files {
-    let table = TableBytes::new()
-        .put(b"a", 1, b"1")
-        .put(&vec![b'm'; limit + 1], 2, b"2")
-        .put(b"z", 3, b"3")
-        .entries_per_block(1);
-    bytewise(1, &table, 3, &Log::new())
-}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{Fs, ReadFile, WriteFile};
+use super::{Fs, LogFile, ReadFile, WriteFile};
 
 /// Files in memory. Clones share them, and files that are open go on working after their name is removed or renamed.
 ///
@@ -38,6 +38,12 @@ struct Shared {
     files: Mutex<BTreeMap<String, Content>>,
     file_syncs: AtomicU64,
     dir_syncs: AtomicU64,
+}
+
+impl Shared {
+    fn count_sync(&self) {
+        self.file_syncs.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 type Content = Arc<RwLock<Vec<u8>>>;
@@ -77,6 +83,14 @@ impl MemFs {
         let files = self.shared.files.lock();
         files.get(name).cloned().ok_or_else(|| missing(name))
     }
+
+    /// The content of a file that was not there.
+    fn new_content(&self, name: &str) -> io::Result<Content> {
+        match self.shared.files.lock().entry(name.to_owned()) {
+            Entry::Occupied(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Entry::Vacant(place) => Ok(Arc::clone(place.insert(Arc::default()))),
+        }
+    }
 }
 
 fn missing(name: &str) -> io::Error {
@@ -107,13 +121,21 @@ impl Fs for MemFs {
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        match self.shared.files.lock().entry(name.to_owned()) {
-            Entry::Occupied(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            Entry::Vacant(place) => Ok(Box::new(MemWriteFile {
-                content: Arc::clone(place.insert(Arc::default())),
-                shared: Arc::clone(&self.shared),
-            })),
-        }
+        let content = self.new_content(name)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(MemWriteFile { content, shared }))
+    }
+
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let content = self.new_content(name)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(MemLogFile { content, shared }))
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let content = self.content(name)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(MemLogFile { content, shared }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -172,7 +194,60 @@ impl WriteFile for MemWriteFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.shared.file_syncs.fetch_add(1, Ordering::Relaxed);
+        self.shared.count_sync();
+        Ok(())
+    }
+}
+
+struct MemLogFile {
+    content: Content,
+    shared: Arc<Shared>,
+}
+
+/// Gives the file this length; more than there is memory for is an error.
+fn resize(content: &mut Vec<u8>, len: u64) -> io::Result<()> {
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    content.try_reserve(len.saturating_sub(content.len()))?;
+    content.resize(len, 0);
+    Ok(())
+}
+
+impl LogFile for MemLogFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.content.read().len() as u64)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(bytes.len() as u64);
+        let end = end.ok_or(io::ErrorKind::FileTooLarge)?;
+        let mut content = self.content.write();
+        let len = end.max(content.len() as u64);
+        resize(&mut content, len)?;
+        // Both are at most the length.
+        content[offset as usize..end as usize].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let content = self.content.read();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = content.get(start..).unwrap_or_default();
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        resize(&mut self.content.write(), len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.shared.count_sync();
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.shared.count_sync();
         Ok(())
     }
 }

@@ -14,11 +14,14 @@ use level_party_format::filename::{self, FileKind};
 
 use super::descriptors::with_descriptors;
 use super::pool::FilePool;
-use super::{Fs, ReadFile, WriteFile, copy};
+use super::{Fs, LogFile, ReadFile, WriteFile, copy};
 use crate::base::limits::MAX_OPEN_FILES;
 
 /// Gives a file that is read through memory which the system maps to it.
 pub type MapFile = fn(&File) -> io::Result<Arc<dyn ReadFile>>;
+
+/// Gives how long a file of this process may become, in bytes.
+pub type LongestFile = fn() -> u64;
 
 /// Files that are mapped at once in this process; further ones are read by calls. A quarter of the mappings that Linux
 /// allows a process (`vm.max_map_count`, 65,530): the others are for its threads and its own memory.
@@ -36,11 +39,11 @@ static MAPPED: AtomicUsize = AtomicUsize::new(0);
 /// # fn main() -> std::io::Result<()> {
 /// let dir = tempfile::tempdir()?;
 /// let files = StdFs::new(dir.path());
-/// let mut log = files.create("000003.log")?;
-/// log.append(b"record")?;
-/// log.sync()?;
+/// let mut file = files.create("MANIFEST-000002")?;
+/// file.append(b"record")?;
+/// file.sync()?;
 /// files.sync_dir()?;
-/// assert_eq!(files.read("000003.log")?, b"record");
+/// assert_eq!(files.read("MANIFEST-000002")?, b"record");
 /// # Ok(())
 /// # }
 /// ```
@@ -51,6 +54,7 @@ pub struct StdFs {
     #[cfg(unix)]
     dir: Arc<OnceLock<File>>,
     map: Option<MapFile>,
+    longest: Option<LongestFile>,
     pool: Arc<FilePool>,
 }
 
@@ -62,6 +66,7 @@ impl StdFs {
             #[cfg(unix)]
             dir: Arc::default(),
             map: None,
+            longest: None,
             pool: FilePool::new(MAX_OPEN_FILES),
         }
     }
@@ -81,6 +86,15 @@ impl StdFs {
     pub fn mapping(self, map: MapFile) -> StdFs {
         StdFs {
             map: Some(map),
+            ..self
+        }
+    }
+
+    /// Asks `longest` how long a file may become, when it is opened to be written: see [`Fs::longest_file`]. An append that would
+    /// go beyond is refused with [`io::ErrorKind::FileTooLarge`].
+    pub fn limited_by(self, longest: LongestFile) -> StdFs {
+        StdFs {
+            longest: Some(longest),
             ..self
         }
     }
@@ -117,14 +131,9 @@ fn entry(root: &Path, name: &str) -> io::Result<PathBuf> {
 }
 
 impl StdFs {
-    fn open_to_write(
-        &self,
-        name: &str,
-        options: &mut OpenOptions,
-    ) -> io::Result<Box<dyn WriteFile>> {
+    fn open_to_write(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
         let path = self.entry(name)?;
-        let file = with_descriptors(|| options.write(true).open(&path))?;
-        Ok(Box::new(StdWriteFile { file }))
+        with_descriptors(|| options.write(true).open(&path))
     }
 }
 
@@ -164,11 +173,27 @@ impl Fs for StdFs {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        self.open_to_write(name, OpenOptions::new().create(true).truncate(true))
+        let file = self.open_to_write(name, OpenOptions::new().create(true).truncate(true))?;
+        Ok(Box::new(StdWriteFile::new(file, self.longest_file())))
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
-        self.open_to_write(name, OpenOptions::new().create_new(true))
+        let file = self.open_to_write(name, OpenOptions::new().create_new(true))?;
+        Ok(Box::new(StdWriteFile::new(file, self.longest_file())))
+    }
+
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let file = self.open_to_write(name, OpenOptions::new().read(true).create_new(true))?;
+        Ok(Box::new(StdLogFile { file }))
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let file = self.open_to_write(name, OpenOptions::new().read(true))?;
+        Ok(Box::new(StdLogFile { file }))
+    }
+
+    fn longest_file(&self) -> u64 {
+        self.longest.map_or(u64::MAX, |longest| longest())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -320,6 +345,44 @@ pub(super) fn read_exact_at(file: &File, mut buf: &mut [u8], mut offset: u64) ->
     Ok(())
 }
 
+#[cfg(unix)]
+fn read_once_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn read_once_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    // The highest offsets have meanings of their own there: one is the file's end (WriteFile, `OVERLAPPED`).
+    let end = offset.checked_add(bytes.len() as u64);
+    if end.is_none_or(|end| i64::try_from(end).is_err()) {
+        let what = "an offset that no file reaches";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// A mapped file, which needs no descriptor any more. It counts among [`MAPPED`].
 struct Mapped(Arc<dyn ReadFile>);
 
@@ -353,14 +416,68 @@ impl ReadFile for Mapped {
 
 struct StdWriteFile {
     file: File,
+    len: u64,
+    /// How long it may become: beyond that the system ends the process.
+    longest: u64,
+}
+
+impl StdWriteFile {
+    fn new(file: File, longest: u64) -> StdWriteFile {
+        StdWriteFile {
+            file,
+            len: 0,
+            longest,
+        }
+    }
 }
 
 impl WriteFile for StdWriteFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        let len = self.len.saturating_add(bytes.len() as u64);
+        if len > self.longest {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.file.write_all(bytes)?;
+        self.len = len;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+struct StdLogFile {
+    file: File,
+}
+
+impl LogFile for StdLogFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        write_all_at(&self.file, bytes, offset)
+    }
+
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match read_once_at(&self.file, buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 }

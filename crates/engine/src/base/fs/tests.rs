@@ -52,6 +52,39 @@ fn conforms(fs: &dyn Fs) {
     assert_eq!(fs.read("new").unwrap(), b"bytes");
 }
 
+/// What the engine expects of a log in any `Fs`.
+fn logs_conform(fs: &dyn Fs) {
+    let missing = fs.open_log("log").err().unwrap();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    let log = fs.create_log("log").unwrap();
+    let there = fs.create_log("log").err().unwrap();
+    assert_eq!(there.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(log.len().unwrap(), 0);
+    log.write_at(b"first", 0).unwrap();
+    log.write_at(b"", 5).unwrap();
+    log.sync().unwrap();
+
+    // Another one that has it open writes and cuts; offsets are nobody's own.
+    let other = fs.open_log("log").unwrap();
+    other.write_at(b"other", 5).unwrap();
+    assert_eq!(log.len().unwrap(), 10);
+    log.set_len(7).unwrap();
+    log.sync_all().unwrap();
+    assert_eq!(fs.read("log").unwrap(), b"firstot");
+    other.write_at(b"x", 7).unwrap();
+    log.write_at(b"F", 0).unwrap();
+    assert_eq!(fs.read("log").unwrap(), b"Firstotx");
+
+    // Zeroes fill a hole, and what a cut has left room for.
+    log.set_len(2).unwrap();
+    other.write_at(b"end", 4).unwrap();
+    assert_eq!(fs.read("log").unwrap(), b"Fi\0\0end");
+    log.set_len(8).unwrap();
+    assert_eq!(fs.read("log").unwrap(), b"Fi\0\0end\0");
+    assert!(log.write_at(b"x", u64::MAX).is_err());
+    assert_eq!(log.len().unwrap(), 8);
+}
+
 /// As a mapping of a file whose bytes are all the same.
 struct Sevens(u64);
 
@@ -90,12 +123,14 @@ fn a_file_is_read_through_its_map_and_by_calls_where_it_has_none() {
 #[test]
 fn files_in_memory_behave_as_files() {
     conforms(&MemFs::new());
+    logs_conform(&MemFs::new());
 }
 
 #[test]
 fn files_of_the_system_behave_as_files() {
     let dir = tempfile::tempdir().unwrap();
     conforms(&StdFs::new(dir.path()));
+    logs_conform(&StdFs::new(dir.path()));
 }
 
 #[test]
@@ -124,4 +159,22 @@ fn clones_in_memory_share_files_and_count_syncs() {
     assert_eq!((clone.file_syncs(), clone.dir_syncs()), (2, 1));
     clone.change("a", |bytes| bytes[0] = b'y').unwrap();
     assert_eq!(fs.read("a").unwrap(), b"y");
+}
+
+#[test]
+fn no_file_is_written_beyond_what_one_may_be_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = StdFs::new(dir.path()).limited_by(|| 10);
+    for new in [false, true] {
+        let name = if new { "new" } else { "file" };
+        let mut file = match new {
+            true => fs.create_new(name).unwrap(),
+            false => fs.create(name).unwrap(),
+        };
+        file.append(b"12345678").unwrap();
+        let refused = file.append(b"abc").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        file.append(b"90").unwrap();
+        assert_eq!(fs.read(name).unwrap(), b"1234567890");
+    }
 }

@@ -34,17 +34,19 @@ pub(crate) struct Refusal {
 
 /// Refuses the writes of a group whose conditions don't hold. `last` is the last sequence published in `view`.
 pub(super) fn judge(group: &mut [Job], view: &Arc<View>, last: Sequence) {
-    let is_free =
-        |write: &Pending| write.write.conditions.is_empty() && write.write.untouched.is_empty();
-    if writes(group).all(is_free) {
-        return;
-    }
     let refusals = Judge::new(group, view, last).run(group);
     let pending = group.iter_mut().flat_map(Job::pending_mut);
     let undecided = pending.filter(|write| write.answer.is_none());
     for (write, refusal) in undecided.zip(refusals) {
         write.refusal = refusal;
     }
+}
+
+/// Whether any write that has no answer yet has a condition.
+pub(super) fn has_conditions(group: &[Job]) -> bool {
+    let has_some =
+        |write: &Pending| !write.write.conditions.is_empty() || !write.write.untouched.is_empty();
+    writes(group).any(has_some)
 }
 
 /// The writes that have no answer yet.

@@ -1,132 +1,140 @@
-//! [`Committer`]: commits one group at a time.
+//! [`Committer`]: commits one group at a time (docs/COMMIT.md, C).
 //!
-//! Promises, in this order: each hook is asked whether its write is still wanted; if any of the writes asks for sync, what
-//! was recovered is in tables, or those that ask for it fail and no others; the conditions are judged; room is made in the
-//! log and the memtable; sequences are assigned and the hooks told; the group goes to the log as one record with one
-//! write; it is synced if any of its writes asks for that; it is inserted, published, and answered. A failure before the
-//! sequences are assigned changes nothing. After a failed append or sync nothing is written any more, ever.
+//! Promises, in this order: the conditions are judged; the commit lock is taken, with room in the log and the memtable; each
+//! hook is asked whether its write is still wanted; if another member committed meanwhile, or a write is not wanted, the
+//! conditions are judged again; from here on nobody is waited for;
+//! sequences are assigned and the hooks told; the record of the commit in flight is stored; the group goes to the log as
+//! one record with one write; it is inserted, published, and answered, unless any of its writes asks for sync: that comes
+//! first, without the lock and without the right to commit. A failure before the group is in the log changes nothing: what
+//! a failed append left is cut off.
 //! Must not know: who waits for the answers.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use level_party_format::batch::WriteBatch;
 use level_party_format::{MAX_SEQUENCE, Sequence};
-use level_party_memtable::MemTableWriter;
 
-use super::conditions::judge;
+use super::conditions::{has_conditions, judge};
+use super::room::Need;
 use super::{Job, Pending};
+use crate::base::control::{CondemnReason, Held};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::limits::{MAX_FROZEN, SLOWDOWN_FILES, STOP_FILES};
 use crate::base::options::Before;
+use crate::base::steps::step;
+use crate::base::waiting::{Patience, WaitedFor};
+use crate::commit::active::{ActiveRegion, Prepared};
 use crate::commit::memory;
 use crate::commit::shared::Shared;
+use crate::commit::sync::Owed;
 use crate::commit::wal::Wal;
-use crate::commit::work::{Frozen, Step};
-use crate::read::view::View;
+use crate::read::view_source::ViewSource;
 
 /// Bytes of the group's batch that are kept from one group to the next.
 const KEPT_BATCH: usize = 1 << 20;
 
-/// The right to commit, with all that only the committing caller may touch.
+/// The right to commit in this process, with all that only the committing caller may touch.
 pub(crate) struct Committer {
-    wal: Wal,
-    /// Logs that may hold unsynced entries not in tables yet.
-    older: Vec<Wal>,
-    mem: MemTableWriter,
-    /// The bytes that were free in the memtable when it was empty.
-    capacity: usize,
-    /// The last sequence assigned, which is published as soon as its group is inserted.
-    last: Sequence,
+    /// The region that this process wrote last.
+    pub(super) active: ActiveRegion,
+    /// What the next region needs.
+    pub(super) prepared: Option<Prepared>,
     /// The batches of a group as one.
     merged: WriteBatch,
 }
 
 impl Committer {
-    pub(crate) fn new(wal: Wal, mem: MemTableWriter, last: Sequence) -> Committer {
+    pub(crate) fn new(active: ActiveRegion) -> Committer {
         Committer {
-            wal,
-            older: Vec::new(),
-            capacity: mem.remaining(),
-            mem,
-            last,
+            active,
+            prepared: None,
             merged: WriteBatch::new(),
         }
     }
 
-    /// Commits the group: afterwards everything in it has its answer.
-    pub(super) fn commit(&mut self, shared: &Shared, group: &mut [Job]) {
-        match group {
-            [Job::Freeze(answer)] => *answer = Some(self.freeze(shared)),
-            [Job::Close(answer)] => *answer = Some(Ok(self.last)),
-            _ => {
-                if let Err(error) = self.commit_writes(shared, group) {
-                    fail(group, &error);
-                }
+    /// Commits the group: afterwards everything in it has its answer, or it is published, and what has none is to be made
+    /// durable before it is [answered](answer). If others would have to be waited for longer than `patience` allows, nothing
+    /// happens, and it says for whom.
+    pub(super) fn commit(
+        &mut self,
+        shared: &Shared,
+        group: &mut [Job],
+        patience: Patience,
+    ) -> Result<Option<Owed>, WaitedFor> {
+        let done = match group {
+            [Job::Close(answer)] => {
+                *answer = Some(Ok(shared.last_sequence()));
+                return Ok(None);
             }
-        }
+            [Job::Leave { region, answer, .. }] => {
+                let need = region.map_or(Need::Empty, Need::Left);
+                let left = self.leave(shared, need, patience);
+                left.map(|log| *answer = Some(Ok(log))).map(|()| None)
+            }
+            _ => self.commit_writes(shared, group, patience),
+        };
+        done.or_else(|error| match error.waited_for() {
+            Some(waited_for) => Err(waited_for),
+            None => {
+                fail(group, &error);
+                Ok(None)
+            }
+        })
     }
 
-    fn commit_writes(&mut self, shared: &Shared, group: &mut [Job]) -> Result<()> {
-        shared.health.check_open()?;
-        shared.health.check()?;
-        claim(group);
-        // Before anything is judged by what these writes will have made.
-        if undecided(group).any(|w| w.write.sync)
-            && !planted!(SyncUnsettled)
-            && let Err(error) = shared.settled()
-        {
-            shared.health.check_open()?;
-            shared.health.check()?;
-            for write in undecided(group).filter(|w| w.write.sync) {
-                write.answer = Some(Err(error.clone()));
-            }
+    fn commit_writes(
+        &mut self,
+        shared: &Shared,
+        group: &mut [Job],
+        patience: Patience,
+    ) -> Result<Option<Owed>> {
+        shared.check_writable()?;
+        let judged_at = judge_now(shared, group)?;
+        // Also of what is refused: when it is judged again it may go on.
+        let demand = undecided(group).map(|w| w.demand).sum();
+        let held = self.lock(shared, Need::Room(demand), patience)?;
+        shared.check_writable()?;
+        let all_are_wanted = claim(group);
+        let before = held.active().published().last;
+        let has_changed = |at| at != before || !all_are_wanted;
+        if judged_at.is_some_and(has_changed) && !planted!(ConditionsNotJudgedAgain) {
+            judge_now(shared, group)?;
         }
-        judge(group, &shared.view.load(), self.last);
-        let demand = going_on(group).map(|w| w.demand).sum();
-        self.make_room(shared, demand)?;
-        shared.health.check()?;
-        shared.health.check_owner(Before::Append)?;
-
-        let first = self.last + 1;
-        let last = self.assign(group)?;
-        let written = self.log(shared, group, first, last);
-        written.map_err(|error| shared.health.poison(error))?;
-        shared.health.check_owner(Before::Answer)?;
-        for write in going_on(group) {
-            let batch = &write.write.batch;
-            memory::insert_all(&mut self.mem, batch.iter(), batch.sequence())
-                .map_err(|error| shared.health.poison(error))?;
+        if before > MAX_SEQUENCE {
+            return Err(shared.condemn(CondemnReason::Damaged));
         }
-        self.last = last;
-        self.mem.publish(last);
-        if shared.window.is_on() {
-            let batches = going_on(group).map(|w| &w.write.batch);
-            shared.window.push(batches);
+        let last = self.assign(group, before)?;
+        if last > before {
+            self.append(shared, &held, group, last)?;
         }
-        for write in undecided(group) {
-            if let Some(refusal) = &write.refusal {
-                write.answer = Some(Err(refusal.error.clone()));
-                continue;
-            }
-            let sequence = last_of(&write.write.batch);
-            if let Some(hook) = &mut write.write.hook {
-                hook.decided(sequence);
-            }
-            write.answer = Some(Ok(sequence));
+        let held = check_before_insert(shared, held)?;
+        step!(shared.member.peers, Insert);
+        if last > before {
+            self.insert(shared, group)?;
+            held.publish();
+            self.active.published(last);
         }
-        Ok(())
+        drop(held);
+        step!(shared.member.peers, Answer);
+        answer_unsynced(group);
+        if going_on(group).next().is_some() {
+            let region = self.active.counter;
+            return Ok(Some(Owed { region, last }));
+        }
+        answer(group, &Ok(()));
+        Ok(None)
     }
 
-    /// Gives each batch its sequences, and tells the hooks, of refusals too. Gives the group's last sequence.
-    fn assign(&mut self, group: &mut [Job]) -> Result<Sequence> {
+    /// Gives each batch its sequences, the first after `before`, and tells the hooks, of refusals too. Gives the group's last
+    /// sequence.
+    fn assign(&mut self, group: &mut [Job], before: Sequence) -> Result<Sequence> {
         let total: u64 = going_on(group)
             .map(|w| u64::from(w.write.batch.count()))
             .sum();
-        if total > MAX_SEQUENCE - self.last {
+        if total > MAX_SEQUENCE - before {
             let message = "the database has used up all its sequence numbers";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let mut next = self.last + 1;
+        let mut next = before + 1;
         for write in going_on(group) {
             let batch = &mut write.write.batch;
             batch.set_sequence(next);
@@ -142,7 +150,7 @@ impl Committer {
             }
             // What was judged by the published state alone stands, whatever becomes of the group.
             if let Some(refusal) = &write.refusal
-                && refusal.at == self.last
+                && refusal.at == before
             {
                 write.answer = Some(Err(refusal.error.clone()));
             }
@@ -150,146 +158,174 @@ impl Committer {
         Ok(next - 1)
     }
 
-    /// Appends the group as one record, and syncs if any write asks for it.
-    fn log(
+    /// Appends the group as one record. If that fails, it has no effect.
+    fn append(
         &mut self,
         shared: &Shared,
+        held: &Held<'_>,
         group: &mut [Job],
-        first: Sequence,
         last: Sequence,
     ) -> Result<()> {
-        if last >= first {
-            let mut batches = going_on(group)
-                .map(|w| &w.write.batch)
-                .filter(|b| !b.is_empty());
-            let single = batches
-                .next()
-                .expect("sequences were assigned to operations");
-            match batches.next() {
-                None => self.wal.append(single.as_bytes())?,
-                Some(second) => {
-                    self.merged.clear();
-                    self.merged.append(single);
-                    self.merged.append(second);
-                    batches.for_each(|batch| self.merged.append(batch));
-                    self.merged.set_sequence(first);
-                    self.wal.append(self.merged.as_bytes())?;
-                    if self.merged.byte_size() > KEPT_BATCH {
-                        self.merged = WriteBatch::new();
-                    }
-                }
+        let appended = self.try_append(shared, held, group, last);
+        appended.map_err(|error| self.take_back(shared, held, group, error))
+    }
+
+    /// C10 and C11.
+    #[cfg_attr(
+        not(any(test, feature = "steps")),
+        expect(unused_variables, reason = "steps of tests")
+    )]
+    fn try_append(
+        &mut self,
+        shared: &Shared,
+        held: &Held<'_>,
+        group: &mut [Job],
+        last: Sequence,
+    ) -> Result<()> {
+        let log = &mut self.active.log;
+        let start = held.active().committed_end();
+        let len = frame(log, &mut self.merged, group, start);
+        held.begin(last, len);
+        if planted!(PublishedBeforeAppend) {
+            held.publish();
+        }
+        step!(shared.member.peers, Append);
+        log.write(start)
+    }
+
+    /// Undoes a failed append (E). If what it left can't be cut off, whoever holds the lock next does it.
+    #[cfg_attr(
+        not(any(test, feature = "steps")),
+        expect(unused_variables, reason = "steps of tests")
+    )]
+    fn take_back(
+        &mut self,
+        shared: &Shared,
+        held: &Held<'_>,
+        group: &mut [Job],
+        error: Error,
+    ) -> Error {
+        // Before anybody else gets the sequences.
+        for write in undecided(group) {
+            if let Some(hook) = &mut write.write.hook {
+                hook.undone();
             }
         }
-        if going_on(group).any(|w| w.write.sync) {
-            self.sync(shared)?;
+        step!(shared.member.peers, CutFailed);
+        if let Err(cut) = self.active.log.cut(held.active().committed_end()) {
+            let message = format!("the engine {error}, and {cut}: the write may have been applied");
+            return Error::with_source(ErrorKind::OutcomeUnknown, message, error);
+        }
+        held.take_back();
+        undecided(group).for_each(|write| write.assigned = false);
+        error
+    }
+
+    fn insert(&mut self, shared: &Shared, group: &mut [Job]) -> Result<()> {
+        for write in going_on(group) {
+            let batch = &write.write.batch;
+            memory::insert_all(&mut self.active.mem, batch.iter(), batch.sequence())
+                .map_err(|_| shared.condemn(CondemnReason::Damaged))?;
         }
         Ok(())
     }
 
-    /// Makes everything committed so far durable: older logs first, unless they are in synced tables by now.
-    fn sync(&mut self, shared: &Shared) -> Result<()> {
-        self.forget_flushed(shared);
-        for wal in &mut self.older {
-            wal.sync(shared.fs.as_ref())?;
+    /// Leaves the region that is written, if the need asks for that. Gives the number of the log then in use.
+    fn leave(&mut self, shared: &Shared, need: Need, patience: Patience) -> Result<Sequence> {
+        shared.check_writable()?;
+        let _held = self.lock(shared, need, patience)?;
+        Ok(self.active.log.number())
+    }
+}
+
+/// Makes the record of a group's operations, of which there are some. Gives its length in the log.
+fn frame(log: &mut Wal, merged: &mut WriteBatch, group: &mut [Job], start: u64) -> u64 {
+    let batches = going_on(group).map(|w| &w.write.batch);
+    let mut batches = batches.filter(|batch| !batch.is_empty());
+    let single = batches
+        .next()
+        .expect("sequences were assigned to operations");
+    let Some(second) = batches.next() else {
+        return log.frame(single.as_bytes(), start);
+    };
+    merged.clear();
+    merged.append(single);
+    merged.append(second);
+    batches.for_each(|batch| merged.append(batch));
+    merged.set_sequence(single.sequence());
+    let len = log.frame(merged.as_bytes(), start);
+    if merged.byte_size() > KEPT_BATCH {
+        *merged = WriteBatch::new();
+    }
+    len
+}
+
+/// Whether what is in the log may be published (C12). If not, its record stays, and it may be found there.
+fn check_before_insert<'a>(shared: &Shared, held: Held<'a>) -> Result<Held<'a>> {
+    if !held.is_of(shared.member.own) {
+        // Whoever took the lock took this member for dead, and has it now.
+        held.leave();
+        return Err(shared.condemn(CondemnReason::Damaged));
+    }
+    shared.health.check_not_condemned()?;
+    shared.health.check_owner(Before::Answer)?;
+    Ok(held)
+}
+
+/// Judges the group's conditions by what is published now. Gives the moment; nothing if there are none.
+fn judge_now(shared: &Shared, group: &mut [Job]) -> Result<Option<Sequence>> {
+    if !has_conditions(group) {
+        return Ok(None);
+    }
+    loop {
+        let view = shared.views.load_full()?;
+        let now = view.last_sequence();
+        judge(group, &view, now);
+        let mut refusals = undecided(group).filter_map(|write| write.refusal.as_ref());
+        let is_stale = refusals.any(|refusal| shared.views.has_newer(&view, &refusal.error));
+        if view.is_current() && !is_stale {
+            return Ok(Some(now));
         }
-        self.older.clear();
-        self.wal.sync(shared.fs.as_ref())
+        shared.member.check_view(view.word())?;
     }
+}
 
-    fn forget_flushed(&mut self, shared: &Shared) {
-        let log_number = shared.log_number();
-        self.older.retain(|wal| wal.number() >= log_number);
+/// Answers the writes of a group that was published, and made durable if any of them asks for that.
+pub(super) fn answer(group: &mut [Job], durable: &Result<()>) {
+    undecided(group).for_each(|write| decide(write, durable));
+}
+
+/// Of a group that was published, answers the writes that did not ask for sync.
+fn answer_unsynced(group: &mut [Job]) {
+    let unsynced = undecided(group).filter(|write| !write.write.sync);
+    unsynced.for_each(|write| decide(write, &Ok(())));
+}
+
+/// Of a group that was published, answers the writes whose time is over.
+pub(super) fn give_up_sync(group: &mut [Job], error: &Error) {
+    let now = Instant::now();
+    let is_over = |write: &&mut Pending| write.write.deadline.is_some_and(|at| at <= now);
+    let durable = Err(error.clone());
+    undecided(group)
+        .filter(is_over)
+        .for_each(|write| decide(write, &durable));
+}
+
+/// Answers a write that was published or refused, and made durable or not if it asked for that.
+fn decide(write: &mut Pending, durable: &Result<()>) {
+    if let Some(refusal) = &write.refusal {
+        write.answer = Some(Err(refusal.error.clone()));
+        return;
     }
-
-    /// Waits until the tables keep up, and until the memtable has `demand` bytes free, in a new one if need be.
-    fn make_room(&mut self, shared: &Shared, demand: usize) -> Result<()> {
-        if shared.level_zero_files() >= SLOWDOWN_FILES {
-            shared.slow_down();
-        }
-        let used = self.used();
-        let is_over = used > 0 && used.saturating_add(demand) > shared.options.write_buffer_size;
-        if self.mem.remaining() >= demand && !is_over {
-            return Ok(());
-        }
-        if used == 0 {
-            return self.replace_memtable(shared, demand);
-        }
-        self.rotate(shared, demand)
+    if let (true, Err(error)) = (write.write.sync, durable) {
+        write.answer = Some(Err(error.clone()));
+        return;
     }
-
-    /// Bytes of the memtable that its entries take.
-    fn used(&self) -> usize {
-        self.capacity.saturating_sub(self.mem.remaining())
+    let sequence = last_of(&write.write.batch);
+    if let Some(hook) = &mut write.write.hook {
+        hook.decided(sequence);
     }
-
-    fn freeze(&mut self, shared: &Shared) -> Result<Sequence> {
-        shared.health.check_open()?;
-        shared.health.check()?;
-        if self.used() > 0 {
-            self.rotate(shared, 0)?;
-        }
-        Ok(self.wal.number())
-    }
-
-    /// A larger memtable instead of an empty one; the log stays.
-    fn replace_memtable(&mut self, shared: &Shared, demand: usize) -> Result<()> {
-        self.mem = memory::allocate(
-            &shared.options,
-            shared.tables.comparator(),
-            demand,
-            self.last,
-        )?;
-        self.capacity = self.mem.remaining();
-        let _state = shared.state.lock();
-        let view = shared.view.load();
-        let view = View::new(
-            self.mem.reader(),
-            view.frozen.clone(),
-            Arc::clone(&view.version),
-        );
-        shared.view.store(Arc::new(view));
-        Ok(())
-    }
-
-    /// A new log and a new memtable; the full one is frozen, and the background thread told. If this fails, nothing has
-    /// changed.
-    fn rotate(&mut self, shared: &Shared, demand: usize) -> Result<()> {
-        shared.wait_for_room(|frozen, level_zero| match (frozen, level_zero) {
-            (MAX_FROZEN.., _) => Some(Step::Flush),
-            (_, STOP_FILES..) => Some(Step::Compaction),
-            _ => None,
-        })?;
-        let mem = memory::allocate(
-            &shared.options,
-            shared.tables.comparator(),
-            demand,
-            self.last,
-        )?;
-        shared.health.check_owner(Before::Create)?;
-        let wal = Wal::create(shared.fs.as_ref(), shared.next_file_number())?;
-        let old_wal = std::mem::replace(&mut self.wal, wal);
-        self.capacity = mem.remaining();
-        let old_mem = std::mem::replace(&mut self.mem, mem);
-
-        let mut state = shared.state.lock();
-        state.freeze(
-            Frozen {
-                mem: old_mem.reader(),
-                log_number: old_wal.number(),
-            },
-            self.wal.number(),
-        );
-        let view = shared.view.load();
-        let version = Arc::clone(&view.version);
-        let next = View::new(self.mem.reader(), state.frozen_newest_first(), version);
-        shared.view.store(Arc::new(next));
-        drop(state);
-        shared.call_background();
-
-        self.forget_flushed(shared);
-        self.older.push(old_wal);
-        Ok(())
-    }
+    write.answer = Some(Ok(sequence));
 }
 
 /// The writes of a group that have no answer yet, in order.
@@ -303,16 +339,19 @@ fn going_on(group: &mut [Job]) -> impl Iterator<Item = &mut Pending> {
     undecided(group).filter(|write| write.refusal.is_none())
 }
 
-/// Asks each hook whether its write is still wanted.
-fn claim(group: &mut [Job]) {
+/// Asks each hook whether its write is still wanted, and says whether all are.
+fn claim(group: &mut [Job]) -> bool {
+    let mut all_are_wanted = true;
     for write in undecided(group) {
         if let Some(hook) = &mut write.write.hook
             && !hook.claim()
         {
+            all_are_wanted = false;
             let message = "the write was cancelled before it was taken up";
             write.answer = Some(Err(Error::new(ErrorKind::Cancelled, message)));
         }
     }
+    all_are_wanted
 }
 
 /// The sequence of a batch's last operation; of the one before it, if the batch is empty.
@@ -323,7 +362,7 @@ fn last_of(batch: &WriteBatch) -> Sequence {
 /// Answers all that has no answer with this error.
 pub(super) fn fail(group: &mut [Job], error: &Error) {
     for job in group.iter_mut() {
-        if let Job::Freeze(answer) | Job::Close(answer) = job {
+        if let Job::Leave { answer, .. } | Job::Close(answer) = job {
             answer.get_or_insert_with(|| Err(error.clone()));
         }
     }

@@ -1,9 +1,7 @@
-//! [`Replay`]: logs, one after the other, into tables of level 0; or, if all are sound to the end and not large, into one
-//! [`Run`].
+//! [`Replay`]: logs, one after the other, into tables of level 0.
 //!
 //! Promises: of a log the longest good beginning is taken, and what ends it is said, as is what does not count of it
-//! ([`succession`]); a log that is corrupt ends the
-//! opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
+//! ([`succession`]); a log that is corrupt ends the opening before anything of it is written. A log larger than a memtable becomes several tables, so that no more than
 //! one memtable's worth of its operations is being sorted at a time.
 //! Must not know: manifests, or what becomes of the tables.
 
@@ -23,13 +21,9 @@ use crate::base::options::{Before, Options, RecoveryMode};
 use crate::commit::memory;
 use crate::follow::manifest_contents::Contents;
 use crate::follow::succession;
-use crate::follow::tail::past::PastLog;
+use crate::lead::run::RunBuilder;
 use crate::lead::table_writer::TableWriting;
 use crate::read::files::FileMeta;
-use crate::read::run::{Run, RunBuilder};
-
-/// Logs that are gathered at most. Each opening that ends before it has settled leaves one behind, however little is in it.
-const MAX_GATHERED: usize = 16;
 
 /// Why a log's replay ended before its end.
 enum End {
@@ -54,8 +48,6 @@ pub(super) struct Replay<'a> {
     pub(super) lost: Vec<String>,
     /// The logs to be set aside.
     pub(super) aside: Aside,
-    /// The logs that had batches, for who follows them.
-    pub(super) past: Vec<PastLog>,
     /// From this sequence on the records of the log that is read do not count.
     end: Sequence,
     /// How many of them there were.
@@ -90,7 +82,6 @@ impl<'a> Replay<'a> {
             dropped: Vec::new(),
             lost: Vec::new(),
             aside: Aside::default(),
-            past: Vec::new(),
             end: Sequence::MAX,
             late: 0,
             in_logs: 0,
@@ -122,57 +113,6 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// All logs as one run, for an opening that answers before they are in tables. `None`: they must be in tables first,
-    /// because one of them does not end with a whole record, or they are large or many. Nothing was changed then but what
-    /// is told of them here.
-    pub(super) fn gather(&mut self, logs: &[u64]) -> Result<Option<Run>> {
-        if logs.len() > MAX_GATHERED {
-            return Ok(None);
-        }
-        let mut builder = RunBuilder::new();
-        let mut room = 2 * self.options.write_buffer_size as u64;
-        let ends = self.ends(logs)?;
-        for (&number, end) in logs.iter().zip(ends) {
-            self.begin_log(end);
-            let name = filename::log(number);
-            let len = self.writing.fs.open_read(&name).map(|file| file.len());
-            let len = len.map_err(|error| Error::io("open", &name, error))?;
-            let Some(left) = room.checked_sub(len) else {
-                return Ok(None);
-            };
-            room = left;
-            let read = self.writing.fs.read(&name);
-            let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
-            let before = self.last;
-            builder.begin_log(&bytes);
-            for item in LogReader::new(&bytes) {
-                let LogItem::Record {
-                    payload, offset, ..
-                } = item
-                else {
-                    return Ok(None);
-                };
-                let (payload, own) = match payload {
-                    Cow::Borrowed(payload) => (payload, None),
-                    Cow::Owned(payload) => (&[][..], Some(Bytes::from(payload))),
-                };
-                let Ok(batch) = BatchRef::parse(own.as_deref().unwrap_or(payload)) else {
-                    return Ok(None);
-                };
-                if self.gap_before(&batch, offset).is_some() {
-                    return Ok(None);
-                }
-                if self.go_on_to_end_of(&batch) {
-                    builder.add(batch, own.clone());
-                }
-            }
-            self.end_log(&name);
-            self.keep_for_followers(number, before, &bytes);
-        }
-        let order = self.writing.tables.comparator();
-        Ok(Some(builder.finish(order, self.last)))
-    }
-
     pub(super) fn run(&mut self, logs: &[u64]) -> Result<()> {
         let after_reboot = self.options.recovery == RecoveryMode::AfterReboot;
         let ends = self.ends(logs)?;
@@ -181,10 +121,8 @@ impl<'a> Replay<'a> {
             let name = filename::log(number);
             let read = self.writing.fs.read(&name);
             let bytes = Bytes::from(read.map_err(|error| Error::io("read", &name, error))?);
-            let before = self.last;
             let end = self.replay(&name, &bytes)?;
             self.end_log(&name);
-            self.keep_for_followers(number, before, &bytes);
             match end {
                 None => continue,
                 Some(End::Torn { offset, bytes }) => {
@@ -221,26 +159,6 @@ impl<'a> Replay<'a> {
         for table in self.written.drain(..) {
             if health.check_owner(Before::Removal).is_ok() {
                 let _ = self.writing.fs.remove(&filename::table(table.number));
-            }
-        }
-    }
-
-    /// A log that led from the sequence `before` to here is offered to who follows.
-    fn keep_for_followers(&mut self, number: u64, before: Sequence, bytes: &Bytes) {
-        if self.last > before && self.options.tail_bytes > 0 {
-            let log = PastLog::new(number, None, Some(self.last), Some(bytes.clone()));
-            self.past.push(log);
-            self.forget_old_bytes();
-        }
-    }
-
-    /// Keeps the bytes of the newest logs in memory, up to the tail's budget. The others are read again if somebody asks.
-    fn forget_old_bytes(&mut self) {
-        let mut sum = 0;
-        for log in self.past.iter_mut().rev() {
-            sum += log.bytes_in_memory();
-            if sum > self.options.tail_bytes {
-                log.bytes = None;
             }
         }
     }
@@ -359,7 +277,7 @@ impl<'a> Replay<'a> {
                 .expect("a payload was parsed before it came into a piece");
             builder.add(batch, own.clone());
         }
-        let run = builder.finish(self.writing.tables.comparator(), self.last);
+        let run = builder.finish(self.writing.tables.comparator());
         for mut file in self.unsynced.drain(..) {
             let synced = file.sync();
             synced.map_err(|error| Error::io("sync", "a recovered table", error))?;

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::base::error::is_out_of_descriptors;
-use crate::base::fs::{Fs, ReadFile, WriteFile};
+use crate::base::fs::{Fs, LogFile, ReadFile, WriteFile};
 
 /// How often a read is made at most.
 const ATTEMPTS: usize = 3;
@@ -63,6 +63,14 @@ impl Fs for Patient {
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
         self.0.create_new(name)
+    }
+
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.0.create_log(name)
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.0.open_log(name)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -13,9 +13,9 @@ use level_party_format::key::{self, InternalComparator};
 
 use crate::base::error::{Error, Result};
 use crate::commit::memory;
+use crate::lead::run::RunBuilder;
 use crate::lead::table_writer::{TableFile, TableWriting};
 use crate::read::files::FileMeta;
-use crate::read::run::RunBuilder;
 
 /// Batches of one log that go into one table.
 pub(super) struct Pieces<'a> {

@@ -6,7 +6,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use level_party_format::batch::BatchRef;
@@ -25,6 +24,7 @@ use super::raw::raw_entries;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::fs::Fs;
 use crate::base::health::Health;
+use crate::base::next_file::NextFile;
 use crate::base::options::Options;
 use crate::follow::manifest_contents::Contents;
 use crate::follow::succession;
@@ -122,7 +122,7 @@ fn is_damage(error: &Error) -> bool {
 pub(super) struct Rebuild {
     options: Options,
     tables: Arc<Tables>,
-    next_file: Arc<AtomicU64>,
+    next_file: NextFile,
     writing: TableWriting,
     lost: Lost,
     /// What is worth telling beside, a sentence each.
@@ -143,11 +143,11 @@ impl Rebuild {
         let tables = Arc::new(Tables::new(Arc::clone(fs), order, bloom));
         let new = Contents::of_new_database();
         let first = first_free_number(plan.contents().unwrap_or(&new), plan.names())?;
-        let next_file = Arc::new(AtomicU64::new(first));
+        let next_file = NextFile::alone(first)?;
         let health = Arc::new(Health::new(None));
         Ok(Rebuild {
             options: options.clone(),
-            writing: TableWriting::new(options, &tables, &next_file, &health),
+            writing: TableWriting::new(options, &tables, next_file.clone(), &health),
             tables,
             next_file,
             lost: Lost::default(),
@@ -160,7 +160,7 @@ impl Rebuild {
     }
 
     pub(super) fn next_file_number(&self) -> u64 {
-        self.next_file.fetch_add(1, Ordering::SeqCst)
+        self.next_file.next()
     }
 
     pub(super) fn tables(&self) -> &Arc<Tables> {
@@ -587,7 +587,7 @@ impl Rebuild {
         pieces: &mut Pieces<'_>,
         done: &mut Vec<Arc<FileMeta>>,
     ) -> Result<()> {
-        let run = pieces.take().finish(self.tables.comparator(), MAX_SEQUENCE);
+        let run = pieces.take().finish(self.tables.comparator());
         for mut table in run.write(&self.writing)? {
             let name = filename::table(table.meta.number);
             let synced = table.file.sync();

@@ -9,8 +9,8 @@ use crate::read::files::FileMeta;
 use crate::read::version::Version;
 use crate::read::view::Frozen;
 use crate::testing::{
-    History, Item, Rng, WatchedFs, filtered_options, insert, memtable, numbered, sort,
-    table_options, tables, write_table,
+    History, Item, Rng, WatchedFs, filtered_options, insert, memtable, numbered, publish, sort,
+    table_options, tables, view, write_table,
 };
 
 /// A view over a random history: two memtables, files of level 0, and two deeper levels whose files split keys.
@@ -58,10 +58,11 @@ impl World {
         }
         let version = Version::new(levels, tables(&fs));
         version.check_order().unwrap();
-        let (_, frozen) = memtable(&age(), 0);
         let last = writes as Sequence;
-        let (writer, mem) = memtable(&age(), last);
-        let view = Arc::new(View::new(mem, vec![Frozen::Mem(frozen)], Arc::new(version)));
+        let (_, mem) = memtable(&age());
+        let frozen = Frozen { mem, last };
+        let (writer, mem) = memtable(&age());
+        let view = view(mem, vec![frozen], Arc::new(version), last);
         World {
             history,
             view,
@@ -77,7 +78,7 @@ impl World {
         let item = random_write(&self.keys, true, self.last, rng);
         self.history.add(&item);
         insert(&mut self.writer, &item);
-        self.writer.publish(self.last);
+        publish(&self.view, self.last);
     }
 }
 
@@ -347,9 +348,53 @@ fn a_cursor_keeps_its_view_alive() {
 
 /// A view of memtables only.
 fn view_of(items: &[Item]) -> (Arc<View>, MemTableWriter) {
-    let (writer, mem) = memtable(items, items.len() as Sequence);
+    let (writer, mem) = memtable(items);
     let version = Arc::new(Version::empty(tables(&MemFs::new())));
-    (Arc::new(View::new(mem, Vec::new(), version)), writer)
+    let last = items.len() as Sequence;
+    (view(mem, Vec::new(), version, last), writer)
+}
+
+#[test]
+fn frozen_memtable_is_read_up_to_its_last_sequence() {
+    let published = [Item::put("a", 1, "one"), Item::put("b", 2, "two")];
+    // A write that was inserted and never published: its sequences were given again.
+    let ghosts = [
+        Item::put("a", 3, "ghost"),
+        Item::delete("b", 4),
+        Item::put("c", 5, "ghost"),
+    ];
+    let (_, mem) = memtable(&[&published[..], &ghosts].concat());
+    let frozen = Frozen { mem, last: 2 };
+    let again = [
+        Item::put("d", 3, "three"),
+        Item::put("e", 4, "four"),
+        Item::put("f", 5, ""),
+    ];
+    let (_writer, mem) = memtable(&again);
+    let version = Arc::new(Version::empty(tables(&MemFs::new())));
+    let view = view(mem, vec![frozen], version, 5);
+    let shown: Vec<&Item> = published.iter().chain(&again).collect();
+    for item in &shown {
+        let found = view.get(&item.key, 5).unwrap().expect("it was published");
+        assert_eq!(
+            (&found.value[..], found.sequence),
+            (item.value(), item.sequence)
+        );
+    }
+    assert_eq!(view.get(b"c", 5).unwrap(), None);
+    let mut cursor = view.cursor(5);
+    cursor.seek_to_first().unwrap();
+    for item in &shown {
+        assert_shows(&cursor, Some(item));
+        cursor.next().unwrap();
+    }
+    assert!(!cursor.valid());
+    cursor.seek_to_last().unwrap();
+    for item in shown.iter().rev() {
+        assert_shows(&cursor, Some(item));
+        cursor.prev().unwrap();
+    }
+    assert!(!cursor.valid());
 }
 
 #[test]
@@ -437,8 +482,8 @@ fn a_damaged_block_ends_a_cursor_with_an_error_and_it_can_seek_beyond() {
     let mut levels = <[Vec<Arc<FileMeta>>; 7]>::default();
     levels[0].push(meta);
     let version = Arc::new(Version::new(levels, tables));
-    let (_writer, mem) = memtable(&[], 300);
-    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let (_writer, mem) = memtable(&[]);
+    let view = view(mem, Vec::new(), version, 300);
     let mut cursor = view.cursor(300);
     cursor.seek_to_first().unwrap();
     let mut seen = 0;
@@ -480,8 +525,8 @@ fn a_cursor_opens_only_the_tables_it_comes_to() {
         levels[1].push(write_table(&fs, number, table_options(100), part));
     }
     let version = Arc::new(Version::new(levels, tables(&fs)));
-    let (_writer, mem) = memtable(&[], 50);
-    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let (_writer, mem) = memtable(&[]);
+    let view = view(mem, Vec::new(), version, 50);
     let mut cursor = view.cursor(50);
     assert_eq!(fs.opens(), 0);
     cursor.seek(b"000025").unwrap();
@@ -495,9 +540,9 @@ fn a_cursor_opens_only_the_tables_it_comes_to() {
 #[test]
 fn readers_beside_a_writer_see_whole_groups_in_both_directions() {
     // Every group of writes gives both keys the same value, and is published as one.
-    let (mut writer, mem) = memtable(&[Item::put("a", 1, "0"), Item::put("b", 2, "0")], 2);
+    let (mut writer, mem) = memtable(&[Item::put("a", 1, "0"), Item::put("b", 2, "0")]);
     let version = Arc::new(Version::empty(tables(&MemFs::new())));
-    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let view = view(mem, Vec::new(), version, 2);
     let last = 2 + 2 * 3000;
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -505,7 +550,7 @@ fn readers_beside_a_writer_see_whole_groups_in_both_directions() {
                 let value = sequence.to_string();
                 insert(&mut writer, &Item::put("a", sequence, &value));
                 insert(&mut writer, &Item::put("b", sequence + 1, &value));
-                writer.publish(sequence + 1);
+                publish(&view, sequence + 1);
             }
         });
         for _ in 0..2 {
@@ -578,8 +623,8 @@ fn forged_blocks_give_wrong_answers_or_errors_but_every_walk_ends() {
         let mut levels = <[Vec<Arc<FileMeta>>; 7]>::default();
         levels[1].push(meta);
         let version = Arc::new(Version::new(levels, tables));
-        let (_writer, mem) = memtable(&[], 400);
-        let view = Arc::new(View::new(mem, Vec::new(), version));
+        let (_writer, mem) = memtable(&[]);
+        let view = view(mem, Vec::new(), version, 400);
         for sequence in [0, 60, 200, 400] {
             let mut cursor = view.cursor(sequence);
             let mut forward = cursor.seek_to_first();
@@ -626,8 +671,8 @@ fn a_key_far_from_where_the_manifest_says_cannot_send_a_search_in_a_circle() {
     }
     let version = Arc::new(Version::new(levels, tables(&fs)));
     version.check_order().unwrap();
-    let (_writer, mem) = memtable(&[], 300);
-    let view = Arc::new(View::new(mem, Vec::new(), version));
+    let (_writer, mem) = memtable(&[]);
+    let view = view(mem, Vec::new(), version, 300);
     let mut cursor = view.cursor(5);
     cursor.seek_to_first().unwrap();
     assert!(!cursor.valid());

@@ -69,6 +69,28 @@ impl MergingIter {
             .map_or(&[], InternalIter::key)
     }
 
+    /// The internal key of the entry and the length of its value; `None` if not valid.
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<(&[u8], usize)> {
+        self.children.get(self.current).map(InternalIter::entry)
+    }
+
+    #[inline]
+    pub(crate) fn load_value(&mut self) {
+        if let Some(child) = self.children.get_mut(self.current) {
+            child.load_value();
+        }
+    }
+
+    /// Appends the value, loaded or not.
+    #[inline]
+    pub(crate) fn append_value(&self, out: &mut Vec<u8>) {
+        if let Some(child) = self.children.get(self.current) {
+            child.append_value(out);
+        }
+    }
+
+    /// The value, once it was loaded.
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         self.children

@@ -4,8 +4,6 @@
 //! costs nothing before it is used.
 //! Must not know: bounds; the cursor keeps them.
 
-use std::sync::Arc;
-
 use super::RangeCursor;
 use crate::base::error::{Error, Result};
 
@@ -117,8 +115,7 @@ impl Ends {
 
 /// Another cursor over the same moment and range.
 fn twin(cursor: &RangeCursor, keys_only: bool) -> RangeCursor {
-    let view = Arc::clone(cursor.cursor.view());
-    let twin = RangeCursor::new(view.cursor(cursor.at()), cursor.range.clone());
+    let twin = RangeCursor::new(cursor.cursor.twin(), cursor.range.clone());
     if keys_only { twin.keys_only() } else { twin }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The rules are those of docs/DURABILITY.md: synced bytes stay; of bytes that were not synced any part may be there,
 //! with zeroes or anything at all in place of the rest; each entry of the directory is changed in one step, and those
-//! changes that were not synced may be there or not, each for itself.
+//! changes that were not synced may be there or not, each for itself. A file that was cut may have its old end again until
+//! its length is synced too.
 
 use std::collections::BTreeMap;
 
@@ -26,15 +27,29 @@ pub struct Content {
     pub synced: usize,
     /// Where each append since the last sync begins.
     pub appends: Vec<usize>,
+    /// What the file had before it was cut, until the shorter length is durable.
+    pub before_cut: Option<Vec<u8>>,
 }
 
 impl Content {
+    fn sync(&mut self) {
+        self.synced = self.bytes.len();
+        self.appends.clear();
+    }
+
     /// Where an append that was not synced ends.
     pub fn end_of(&self, append: usize) -> usize {
         self.appends
             .get(append + 1)
             .copied()
             .unwrap_or(self.bytes.len())
+    }
+
+    /// The bytes with the end that was cut behind them.
+    pub fn with_old_end(&self) -> Vec<u8> {
+        let old = self.before_cut.as_deref().unwrap_or_default();
+        let end = old.get(self.bytes.len()..).unwrap_or_default();
+        [&self.bytes, end].concat()
     }
 }
 
@@ -58,7 +73,7 @@ impl Disk {
             disk.files.push(Content {
                 bytes: bytes.clone(),
                 synced: bytes.len(),
-                appends: Vec::new(),
+                ..Content::default()
             });
         }
         disk.durable = disk.names.clone();
@@ -78,10 +93,20 @@ impl Disk {
                 content.appends.push(content.bytes.len());
                 content.bytes.extend_from_slice(bytes);
             }
-            Step::Sync { file } => {
+            Step::Cut { file, len } => {
                 let content = &mut self.files[*file];
-                content.synced = content.bytes.len();
-                content.appends.clear();
+                let len = *len as usize;
+                content
+                    .before_cut
+                    .get_or_insert_with(|| content.bytes.clone());
+                content.bytes.truncate(len);
+                content.synced = content.synced.min(len);
+                content.appends.retain(|append| *append < len);
+            }
+            Step::Sync { file } => self.files[*file].sync(),
+            Step::SyncAll { file } => {
+                self.files[*file].sync();
+                self.files[*file].before_cut = None;
             }
             Step::Rename { from, to } => {
                 if let Some(file) = self.names.remove(from) {
@@ -106,6 +131,13 @@ impl Disk {
         let files = self.files.iter().enumerate();
         let unsynced = files.filter(|(_, content)| !content.appends.is_empty());
         unsynced.map(|(file, _)| file).collect()
+    }
+
+    /// Files that were cut and whose shorter length is not durable.
+    pub fn cut(&self) -> Vec<usize> {
+        let files = self.files.iter().enumerate();
+        let cut = files.filter(|(_, content)| content.before_cut.is_some());
+        cut.map(|(file, _)| file).collect()
     }
 
     pub fn content(&self, file: usize) -> &Content {

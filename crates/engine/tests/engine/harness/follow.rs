@@ -48,7 +48,7 @@ impl Written {
         let mut tail = engine.tail_from(from).expect("a tail");
         let mut next = from.max(1);
         let mut missing = 0;
-        while let Some(item) = tail.try_next() {
+        while let Some(item) = tail.try_next().unwrap() {
             match item {
                 TailItem::Gap(gap) => {
                     assert!(gap.from == next && gap.resume > next, "{gap:?} at {next}");
@@ -80,7 +80,7 @@ impl Written {
 const LARGE: usize = 1 << 20;
 
 /// Engines follow each other on one directory; after each opening readers go on from every sequence. What the logs hold
-/// that are kept is never missing, if the window has room for it.
+/// that are kept is never missing, if the budget has room for it.
 pub fn followers_miss_nothing(tail_bytes: usize, openings: u64) {
     for seed in 0..12 {
         let options = Options {

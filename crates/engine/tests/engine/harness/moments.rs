@@ -56,7 +56,7 @@ pub fn moments_hold(options: &Options, seed: u64, rounds: u64) -> usize {
 
 /// In each level below the first, all versions of a user key are in one table.
 fn assert_keys_are_whole(engine: &Engine) {
-    let view = engine.view();
+    let view = engine.view().unwrap();
     for level in 1..7 {
         for pair in view.version.level(level).windows(2) {
             let (before, after) = (

@@ -16,8 +16,8 @@ pub struct Plan {
     pub options: Options,
     pub batches: u64,
     pub large_every: Option<u64>,
-    /// Openings in the course of the workload come often, and answer before what they recovered is in tables.
-    pub takeovers: bool,
+    /// Openings in the course of the workload come often.
+    pub short_lives: bool,
     /// No table can be made, so that everything stays in logs.
     pub no_tables: bool,
     /// Distinct states to be opened, at least.
@@ -81,7 +81,6 @@ impl Run {
                     Loss::Power => RecoveryMode::AfterReboot,
                     Loss::Process => RecoveryMode::SameBoot,
                 },
-                recover_in_background: plan.takeovers,
                 ..plan.options.clone()
             },
             rng: Rng(plan.seed),
@@ -124,7 +123,7 @@ impl Run {
             if self.rng.one_in(40) {
                 engine.compact_range(None, None).unwrap();
             }
-            if self.rng.one_in(if plan.takeovers { 10 } else { 50 }) {
+            if self.rng.one_in(if plan.short_lives { 10 } else { 50 }) {
                 engine.close().unwrap();
                 engine = self.open_again(recorder);
                 assert_eq!(
@@ -132,27 +131,35 @@ impl Run {
                     history.len(),
                     "all that was answered is there"
                 );
-                if !plan.takeovers || self.rng.one_in(4) {
-                    engine.settled().unwrap();
-                    // What recovery showed is durable, whatever it was before.
-                    recorder.synced(history.len());
-                }
+                // What recovery showed is durable, whatever it was before.
+                recorder.synced(history.len());
             }
         }
         engine.close().unwrap();
     }
 
-    /// One write, or a few as one group.
+    /// One write, or a few as one group. Now and then the disk takes half of it.
     fn write_some(&mut self, engine: &Engine, recorder: &Recorder, history: &mut History) {
         let count = if self.rng.one_in(6) { 3 } else { 1 };
         let sync = self.rng.one_in(8);
+        let before = history.len();
+        let is_torn = self.rng.one_in(12);
+        if is_torn {
+            recorder.tear_next_append();
+        }
         let mut writes = Vec::new();
         for _ in 0..count {
             let batch = history.push(self.tag());
             let hook = recorder.hook(history.len());
             writes.push(Write::new(batch).sync(sync).hook(hook));
         }
-        for answer in engine.write_all(writes) {
+        let answers = engine.write_all(writes);
+        if is_torn {
+            assert!(answers.iter().all(Result::is_err));
+            *history = history.up_to(before);
+            return;
+        }
+        for answer in answers {
             answer.unwrap();
         }
         if sync {
@@ -236,20 +243,8 @@ impl Run {
         self.counts.beyond += usize::from(last > state.floor);
 
         recorder.answered(last);
-        let mut branch = history.up_to(last);
-        if self.loss == Loss::Power || !self.options.recover_in_background {
-            recorder.synced(last);
-        }
-        if self.options.recover_in_background && self.rng.one_in(2) {
-            // The next opening finds the logs of two.
-            let batch = branch.push(self.tag());
-            let write = Write::new(batch).hook(recorder.hook(last + 1));
-            engine.write(write).unwrap();
-            engine.close().unwrap();
-            let engine = self.open_again(&recorder);
-            assert_eq!(last_batch(&engine), last + 1, "{}", describe(state));
-            return self.go_on(state, &recorder, branch, &engine, last, depth);
-        }
+        recorder.synced(last);
+        let branch = history.up_to(last);
         self.go_on(state, &recorder, branch, &engine, last, depth);
     }
 

@@ -5,17 +5,39 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use level_party_engine::{CommitHook, Fs, MemFs, ReadFile, WriteFile};
+use level_party_engine::{CommitHook, Fs, LogFile, MemFs, ReadFile, WriteFile};
 use parking_lot::Mutex;
 
 /// A changing call. Files are numbered in the order of their creation.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Create { name: String, file: usize },
-    Append { file: usize, bytes: Vec<u8> },
-    Sync { file: usize },
-    Rename { from: String, to: String },
-    Remove { name: String },
+    Create {
+        name: String,
+        file: usize,
+    },
+    Append {
+        file: usize,
+        bytes: Vec<u8>,
+    },
+    /// The file ends here from now on, before where it ended.
+    Cut {
+        file: usize,
+        len: u64,
+    },
+    Sync {
+        file: usize,
+    },
+    /// The shorter length of a file that was cut lasts too.
+    SyncAll {
+        file: usize,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Remove {
+        name: String,
+    },
     SyncDir,
 }
 
@@ -51,6 +73,7 @@ struct Shared {
     answered: AtomicU64,
     synced: AtomicU64,
     no_tables: AtomicBool,
+    torn: AtomicBool,
 }
 
 #[derive(Default)]
@@ -111,6 +134,11 @@ impl Recorder {
         self.shared.no_tables.store(true, Ordering::SeqCst);
     }
 
+    /// Half of the next append to a log is done, and it fails.
+    pub fn tear_next_append(&self) {
+        self.shared.torn.store(true, Ordering::SeqCst);
+    }
+
     /// A hook that marks this batch as answered as soon as the engine says that it is decided.
     pub fn hook(&self, number: u64) -> Box<dyn CommitHook> {
         Box::new(Marking(self.clone(), number))
@@ -124,6 +152,25 @@ pub fn mem_fs(files: &Files) -> MemFs {
         fs.write(name, bytes.clone());
     }
     fs
+}
+
+impl Recorder {
+    /// Creates a file, and gives it with its number.
+    fn created<T>(
+        &self,
+        name: &str,
+        create: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<(T, usize)> {
+        let mut file = 0;
+        let live = self.shared.step(create, |journal| {
+            file = journal.files;
+            journal.files += 1;
+            journal.names.insert(name.to_owned(), file);
+            let name = name.to_owned();
+            Step::Create { name, file }
+        })?;
+        Ok((live, file))
+    }
 }
 
 struct Marking(Recorder, u64);
@@ -184,22 +231,22 @@ impl Fs for Recorder {
             !self.live.exists(name)? || name.ends_with(".dbtmp"),
             "{name} is there, and nothing that a crash must keep is ever written over"
         );
-        let mut number = 0;
-        let create = || self.live.create(name);
-        let live = self.shared.step(create, |journal| {
-            number = journal.files;
-            journal.files += 1;
-            journal.names.insert(name.to_owned(), number);
-            Step::Create {
-                name: name.to_owned(),
-                file: number,
-            }
-        })?;
-        Ok(Box::new(RecorderFile {
-            live,
-            file: number,
-            shared: Arc::clone(&self.shared),
-        }))
+        let (live, file) = self.created(name, || self.live.create(name))?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(RecorderFile { live, file, shared }))
+    }
+
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let (live, file) = self.created(name, || self.live.create_log(name))?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(RecorderLog { live, file, shared }))
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let live = self.live.open_log(name)?;
+        let file = self.shared.journal.lock().names[name];
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(RecorderLog { live, file, shared }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -256,5 +303,62 @@ impl WriteFile for RecorderFile {
     fn sync(&mut self) -> io::Result<()> {
         let file = self.file;
         self.shared.step(|| Ok(()), |_| Step::Sync { file })
+    }
+}
+
+struct RecorderLog {
+    live: Box<dyn LogFile>,
+    file: usize,
+    shared: Arc<Shared>,
+}
+
+impl LogFile for RecorderLog {
+    fn len(&self) -> io::Result<u64> {
+        self.live.len()
+    }
+
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.live.read_some(buf, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let torn = self.shared.torn.swap(false, Ordering::SeqCst);
+        let bytes = if torn {
+            &bytes[..bytes.len() / 2]
+        } else {
+            bytes
+        };
+        let write = || {
+            assert_eq!(offset, self.live.len()?, "no hole, and nothing twice");
+            self.live.write_at(bytes, offset)
+        };
+        let file = self.file;
+        self.shared.step(write, |_| Step::Append {
+            file,
+            bytes: bytes.to_vec(),
+        })?;
+        match torn {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let cut = || {
+            assert!(len <= self.live.len()?, "a log is never lengthened");
+            self.live.set_len(len)
+        };
+        let file = self.file;
+        self.shared.step(cut, |_| Step::Cut { file, len })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let file = self.file;
+        self.shared.step(|| Ok(()), |_| Step::Sync { file })
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        let file = self.file;
+        self.shared.step(|| Ok(()), |_| Step::SyncAll { file })
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use level_party_engine::{
-    Engine, ErrorKind, Fs, MemFs, Options, ReadFile, RecoveryMode, Write, WriteFile,
+    Engine, ErrorKind, Fs, LogFile, MemFs, Options, ReadFile, RecoveryMode, Write, WriteFile,
 };
 use parking_lot::Mutex;
 
@@ -108,14 +108,6 @@ fn run(disk: &Refusing, options: &Options, counts: &mut Counts) {
             history = history.up_to(last);
             in_doubt = work(&engine, &mut history);
         }
-        let poisoned = is_poisoned(&engine);
-        counts.poisoned += usize::from(poisoned);
-        for call in &disk.refused()[refused_before..] {
-            assert!(
-                poisoned || !call.is_fatal(),
-                "{call:?} was refused, and writing went on"
-            );
-        }
         if disk.refusal.scope == Scope::Changes {
             let shown = contents(&engine);
             assert!(
@@ -124,7 +116,17 @@ fn run(disk: &Refusing, options: &Options, counts: &mut Counts) {
                 disk.refused()
             );
         }
+        // What goes on in the background has an end then.
         engine.close().unwrap();
+        let ended = engine.stats().background_error;
+        let poisoned = ended.is_some_and(|why| why.starts_with("writing has ended"));
+        counts.poisoned += usize::from(poisoned);
+        for call in &disk.refused()[refused_before..] {
+            assert!(
+                poisoned || !call.is_fatal(),
+                "{call:?} was refused, and writing went on"
+            );
+        }
     }
     for recovery in [RecoveryMode::SameBoot, RecoveryMode::AfterReboot] {
         // Each on its own copy: a recovery would tidy up for the other.
@@ -164,12 +166,18 @@ fn work(engine: &Engine, history: &mut History) -> bool {
         let _ = engine.get(&(number % 7).to_be_bytes());
         match engine.write(Write::new(batch).sync(number % 9 == 4)) {
             Ok(_) => *history = tried,
+            // It is applied, and no power is lost here.
+            Err(error) if error.kind() == ErrorKind::NotDurable => *history = tried,
             Err(error) if error.kind() == ErrorKind::Poisoned => {
                 *history = tried;
                 for _ in 0..3 {
                     assert!(is_poisoned(engine), "poison is for good");
                 }
                 assert_eq!(engine.flush().unwrap_err().kind(), ErrorKind::Poisoned);
+                return true;
+            }
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
+                *history = tried;
                 return true;
             }
             // It had no effect, says its docstring; so its number is free.
@@ -222,8 +230,9 @@ impl Call {
     /// Whether nothing may be written after it failed.
     fn is_fatal(&self) -> bool {
         match self.what {
-            "sync" | "sync_dir" => true,
-            "append" => self.name.ends_with(".log") || self.name.starts_with("MANIFEST"),
+            // Of a log: it is left to its table.
+            "sync" => !self.name.ends_with(".log"),
+            "append" => self.name.starts_with("MANIFEST"),
             _ => false,
         }
     }
@@ -244,6 +253,14 @@ impl Refusing {
 
     fn refused(&self) -> Vec<Call> {
         self.state.lock().refused.clone()
+    }
+
+    fn refusing_log(&self, name: &str, file: Box<dyn LogFile>) -> Box<dyn LogFile> {
+        Box::new(RefusingLog {
+            file,
+            name: name.to_owned(),
+            fs: self.clone(),
+        })
     }
 
     fn ask(&self, scope: Scope, what: &'static str, name: &str) -> io::Result<()> {
@@ -291,6 +308,16 @@ impl Fs for Refusing {
             name: name.to_owned(),
             fs: self.clone(),
         }))
+    }
+
+    fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.ask(Scope::Changes, "create", name)?;
+        Ok(self.refusing_log(name, self.files.0.create_log(name)?))
+    }
+
+    fn open_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.ask(Scope::Changes, "open", name)?;
+        Ok(self.refusing_log(name, self.files.0.open_log(name)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -351,5 +378,48 @@ impl WriteFile for RefusingWrite {
     fn sync(&mut self) -> io::Result<()> {
         self.fs.ask(Scope::Changes, "sync", &self.name)?;
         self.file.sync()
+    }
+}
+
+struct RefusingLog {
+    file: Box<dyn LogFile>,
+    name: String,
+    fs: Refusing,
+}
+
+impl LogFile for RefusingLog {
+    fn len(&self) -> io::Result<u64> {
+        self.fs.ask(Scope::Reads, "len", &self.name)?;
+        self.file.len()
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let asked = self.fs.ask(Scope::Changes, "append", &self.name);
+        if asked.is_err() {
+            let done = self.fs.refusal.fault.done(bytes.len());
+            self.file.write_at(&bytes[..done], offset)?;
+        }
+        asked?;
+        self.file.write_at(bytes, offset)
+    }
+
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.fs.ask(Scope::Reads, "read_some", &self.name)?;
+        self.file.read_some(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.fs.ask(Scope::Changes, "cut", &self.name)?;
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.fs.ask(Scope::Changes, "sync", &self.name)?;
+        self.file.sync()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.fs.ask(Scope::Changes, "sync", &self.name)?;
+        self.file.sync_all()
     }
 }

@@ -33,7 +33,7 @@ impl Seen {
 }
 
 /// States at the boundary after `disk`: everything not synced is lost; nothing is; each one thing is, a few of them if
-/// there are many; the last append is torn; and `random` mixtures.
+/// there are many; the last append is torn; a file has the end again that was cut; and `random` mixtures.
 pub fn after_power_loss(disk: &Disk, rng: &mut Rng, random: usize) -> Vec<(Files, String)> {
     let mut states = Vec::new();
     let keep = |_: usize, content: &Content| content.bytes.clone();
@@ -87,6 +87,17 @@ pub fn after_power_loss(disk: &Disk, rng: &mut Rng, random: usize) -> Vec<(Files
             states.push((disk.after_loss(&mut |_| true, &mut with_tail), story));
         }
     }
+    for file in disk.cut() {
+        let mut with_old_end = |at: usize, content: &Content| {
+            if at == file {
+                content.with_old_end()
+            } else {
+                content.bytes.clone()
+            }
+        };
+        let story = format!("file {file} with the end that was cut");
+        states.push((disk.after_loss(&mut |_| true, &mut with_old_end), story));
+    }
     for _ in 0..random {
         states.push((mixture(disk, rng), "a mixture".to_owned()));
     }
@@ -130,7 +141,10 @@ fn torn(content: &Content, filling: Filling, rng: &mut Rng) -> (Vec<u8>, usize) 
 fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
     let kept: Vec<bool> = disk.pending.iter().map(|_| rng.one_in(2)).collect();
     disk.after_loss(&mut |at| kept[at], &mut |_, content| {
-        let mut bytes = content.bytes.clone();
+        let mut bytes = match &content.before_cut {
+            Some(_) if rng.one_in(2) => content.with_old_end(),
+            _ => content.bytes.clone(),
+        };
         if content.appends.is_empty() {
             return bytes;
         }
@@ -141,7 +155,13 @@ fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
         let mut start = content.synced;
         while mood > 1 && start < bytes.len() {
             let end = ((start / SECTOR + 1) * SECTOR).min(bytes.len());
+            let old = content.before_cut.as_ref();
             match rng.below(6) {
+                2 => {
+                    if let Some(old) = old.and_then(|old| old.get(start..end)) {
+                        bytes[start..end].copy_from_slice(old);
+                    }
+                }
                 0 => bytes[start..end].fill(0),
                 1 => bytes[start..end]
                     .iter_mut()

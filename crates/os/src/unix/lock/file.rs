@@ -25,7 +25,6 @@ static KEPT: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 pub(crate) struct Opened {
     fd: GuardedFd,
     identity: DirIdentity,
-    how: OFlags,
 }
 
 /// An open lock file. Nothing is locked by opening it.
@@ -36,34 +35,22 @@ pub(crate) struct LockFile {
 
 impl LockFile {
     pub(crate) fn open_or_create(dir: &DataDir) -> io::Result<Self> {
-        Self::open(dir, OFlags::RDWR | OFlags::CREATE)
-    }
-
-    /// For looking only: `None` if there is no `LOCK`.
-    pub(crate) fn open_existing(dir: &DataDir) -> io::Result<Option<Self>> {
-        match Self::open(dir, OFlags::RDONLY) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn open(dir: &DataDir, how: OFlags) -> io::Result<Self> {
         let named = Self::named_now(dir)?;
-        if let Some(opened) = named.and_then(|identity| take_kept(identity, how)) {
+        if let Some(opened) = named.and_then(take_kept) {
             return Ok(Self {
                 opened: Some(opened),
             });
         }
         // Not to hang on a fifo, nor to become a terminal's process.
-        let flags = how | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let mode = Mode::from_raw_mode(0o644);
         let fd = GuardedFd::open(|| Ok(rustix::fs::openat(dir, LOCK_NAME, flags, mode)?))?;
         let stat = rustix::fs::fstat(&fd)?;
         require_regular(&stat)?;
         let identity = DirIdentity::from_stat(&stat);
         Ok(Self {
-            opened: Some(Opened { fd, identity, how }),
+            opened: Some(Opened { fd, identity }),
         })
     }
 
@@ -106,11 +93,10 @@ impl Drop for LockFile {
 }
 
 /// A kept descriptor that still means what it meant (in a forked child it doesn't).
-fn take_kept(identity: DirIdentity, how: OFlags) -> Option<Opened> {
+fn take_kept(identity: DirIdentity) -> Option<Opened> {
     let mut kept = kept();
     let at = kept.iter().position(|opened| {
         opened.identity == identity
-            && opened.how == how
             && rustix::fs::fstat(&opened.fd).is_ok_and(|s| DirIdentity::from_stat(&s) == identity)
     })?;
     Some(kept.swap_remove(at))

@@ -1,0 +1,156 @@
+//! A chunk of a range: its entries packed behind each other, and an index into them.
+//!
+//! A chunk is one allocation for any number of entries, and may be taken from both ends.
+
+use std::cmp::Ordering;
+
+/// One chunk of a range, in the order of its scan.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    packed: Vec<u8>,
+    /// Where each entry's key begins, its value begins, and it ends.
+    index: Vec<[usize; 3]>,
+    /// What was taken from the front,
+    front: usize,
+    /// and where the part begins that was taken from the back.
+    back: usize,
+    more: bool,
+    reached: Option<Vec<u8>>,
+}
+
+impl Entries {
+    /// Whether all was taken.
+    pub fn is_empty(&self) -> bool {
+        self.front == self.back
+    }
+
+    /// Whether the range goes on behind this chunk.
+    pub fn more(&self) -> bool {
+        self.more
+    }
+
+    /// Where the range goes on, if not after the last entry: the scan passed only removed keys up to there.
+    pub fn reached(&self) -> Option<&[u8]> {
+        self.reached.as_deref()
+    }
+
+    /// The last key, in the order of the scan.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        Some(self.entry(self.index.len().checked_sub(1)?).0)
+    }
+
+    /// The key and the value of an entry.
+    pub fn entry(&self, at: usize) -> (&[u8], &[u8]) {
+        let [key, value, end] = self.index[at];
+        (&self.packed[key..value], &self.packed[value..end])
+    }
+
+    fn compare(&self, at: usize, target: &[u8]) -> Ordering {
+        self.entry(at).0.cmp(target)
+    }
+
+    /// Takes the next entry, in the order of the scan.
+    pub fn pop(&mut self) -> Option<usize> {
+        (self.front < self.back).then(|| {
+            self.front += 1;
+            self.front - 1
+        })
+    }
+
+    /// Takes the last entry, in the order of the scan.
+    pub fn pop_last(&mut self) -> Option<usize> {
+        (self.front < self.back).then(|| {
+            self.back -= 1;
+            self.back
+        })
+    }
+
+    /// What was taken from the back is there again.
+    pub fn put_back_last(&mut self) {
+        self.back = self.index.len();
+    }
+
+    /// Whether `key` lies between the first and the last entry, taken or not.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        let Some(last) = self.index.len().checked_sub(1) else {
+            return false;
+        };
+        let (first, last) = (self.compare(0, key), self.compare(last, key));
+        first.min(last).is_le() && first.max(last).is_ge()
+    }
+
+    /// Moves the low end, so that the lowest entry left is the first one at or above `target`.
+    pub fn seek_low(&mut self, target: &[u8], descending: bool) {
+        match descending {
+            false => self.front = self.split(|at| self.compare(at, target).is_lt()),
+            true => self.back = self.split(|at| self.compare(at, target).is_ge()),
+        }
+    }
+
+    /// Moves the high end, so that the highest entry left is the last one at or below `target`.
+    pub fn seek_high(&mut self, target: &[u8], descending: bool) {
+        match descending {
+            false => self.back = self.split(|at| self.compare(at, target).is_le()),
+            true => self.front = self.split(|at| self.compare(at, target).is_gt()),
+        }
+    }
+
+    /// The first entry that is not `before`.
+    fn split(&self, before: impl Fn(usize) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.index.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match before(middle) {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        low
+    }
+}
+
+/// A chunk that is being gathered.
+pub(crate) struct EntriesBuilder {
+    packed: Vec<u8>,
+    index: Vec<[usize; 3]>,
+    limit: usize,
+    limit_entries: usize,
+}
+
+impl EntriesBuilder {
+    /// A chunk that ends with the entry that reaches `limit_bytes`, or has so many entries (one at least).
+    pub fn new(limit_bytes: usize, limit_entries: usize) -> Self {
+        EntriesBuilder {
+            packed: Vec::new(),
+            index: Vec::new(),
+            limit: limit_bytes,
+            limit_entries: limit_entries.max(1),
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        let full = self.packed.len() >= self.limit || self.index.len() >= self.limit_entries;
+        full && !self.index.is_empty()
+    }
+
+    /// Adds an entry; what goes before the value comes with it.
+    pub fn push(&mut self, key: &[u8], before_value: &[u8], value: &[u8]) {
+        let start = self.packed.len();
+        self.packed.extend_from_slice(key);
+        let value_at = self.packed.len();
+        self.packed.extend_from_slice(before_value);
+        self.packed.extend_from_slice(value);
+        self.index.push([start, value_at, self.packed.len()]);
+    }
+
+    pub fn finish(self, more: bool, reached: Option<Vec<u8>>) -> Entries {
+        Entries {
+            packed: self.packed,
+            back: self.index.len(),
+            index: self.index,
+            front: 0,
+            more,
+            reached,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a call has no answer from the member it was made of.
+
+use level_party_engine::ErrorKind as EngineErrorKind;
+
+use crate::error::Error;
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// This process's stay in the segment is over, and the call had no effect: make it again in the next one.
+    Over,
+    /// The call failed for good.
+    Failed(Error),
+    /// A write was under way when this process's writing ended.
+    Unknown(Error),
+}
+
+impl Stop {
+    /// Why a write has no answer. `assigned`: it had its sequence, so that its record may be in a log, where whoever recovers
+    /// finds it.
+    pub fn of_write(error: level_party_engine::Error, assigned: bool) -> Stop {
+        match (Stop::from(error.clone()), assigned) {
+            (Stop::Over, true) => Stop::Unknown(error.into()),
+            (Stop::Unknown(_), false) => Stop::Over,
+            (stop, _) => stop,
+        }
+    }
+}
+
+impl From<level_party_engine::Error> for Stop {
+    fn from(error: level_party_engine::Error) -> Self {
+        match error.kind() {
+            EngineErrorKind::Closed | EngineErrorKind::Condemned => Stop::Over,
+            EngineErrorKind::Poisoned => Stop::Unknown(error.into()),
+            // Of this write alone: the stay goes on.
+            EngineErrorKind::OutcomeUnknown | EngineErrorKind::NotDurable => {
+                Stop::Failed(outcome_unknown_by(error))
+            }
+            _ => Stop::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+/// Nobody can tell whether a write took effect.
+pub(crate) fn outcome_unknown(why: &str) -> Error {
+    Error::new(
+        crate::error::ErrorKind::OutcomeUnknown,
+        format!("the write may have taken effect, once, or not: {why}"),
+    )
+}
+
+/// The same, with what ended the write under way.
+pub(crate) fn outcome_unknown_by(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    outcome_unknown(&cause.to_string()).with_source(cause)
+}
