@@ -90,3 +90,26 @@ fn successor_that_cannot_serve_leads_no_more_before_another_may() {
     other.put("d", "1");
     assert_eq!(failing.scan("").len(), 4);
 }
+
+#[test]
+fn joiner_that_outlives_the_last_member_has_its_writes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let pipe = pipe(dir.path());
+    let mut founder = ExecChild::spawn_leader(PROGRAM, &data);
+    founder.put("a", "1");
+    let hold = format!("byte-taken:1:{}", pipe.display());
+    let mut joiner = ExecChild::spawn_in(PROGRAM, &data, [""; 0], &[(HOLD, &hold)]);
+    joiner.send(&json!({"op": "get", "key": "a"}));
+    let held = hold_at(&pipe);
+    founder.put("b", "1");
+    founder.kill();
+    let mut late = ExecChild::spawn(PROGRAM, &data);
+    late.send(&json!({"op": "get", "key": "b"}));
+    drop(held);
+    assert_eq!(joiner.answer()["value"], "1");
+    assert_eq!(late.answer()["value"], "1");
+    joiner.put("c", "1");
+    assert_eq!(late.get("c").as_deref(), Some("1"));
+    assert_eq!(late.leader_pid(), joiner.leader_pid());
+}

@@ -3,6 +3,7 @@
 //! `cargo test -p level-party-cli --features peers --test peers`
 
 mod cpp_leveldb;
+mod killed;
 mod packages;
 mod sublevels;
 

@@ -195,7 +195,6 @@ impl Control {
         let region = self.region(founded.region);
         region.set_up(founded.log, founded.before);
         region.store_end(founded.log_end);
-        region.open();
         self.store_version(&founded.version);
         self.word(LEVEL_ZERO)
             .store(founded.version.level_zero, Ordering::Relaxed);
@@ -307,7 +306,7 @@ impl Control {
             }
             if self.is_damaged(view, 1) {
                 // Nothing that is read from here on is answered.
-                return self.region(view.active).published().last;
+                return self.region(view.active).published();
             }
         }
     }
@@ -334,7 +333,7 @@ impl Control {
     #[inline]
     pub(crate) fn published_in(&self, counter: u32) -> Option<Sequence> {
         let published = self.region(counter).published();
-        self.are_current(counter, 1).then_some(published.last)
+        self.are_current(counter, 1).then_some(published)
     }
 
     /// Whether the slots of `count` regions, up to the one with the counter `newest`, still hold them: then all that was read of

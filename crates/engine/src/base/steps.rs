@@ -73,9 +73,7 @@ steps! {
     Synced,
     /// A failed one was told, and the member's word says still that it is under way.
     SyncFailed,
-    /// A switch is about to seal the region (W2).
-    Seal,
-    /// What a dead holder left is about to be cut off (R3).
+    /// What a dead holder left is about to be cut off (R2).
     Cut,
     /// The leader's thread is about to look for work.
     Work,
@@ -83,15 +81,13 @@ steps! {
     Flush,
     /// A read has its view, and has read nothing (G3).
     Read,
-    /// The next region's header is about to be set up (W3).
+    /// A switch is about to set up the next region's header (W2).
     SetUp,
-    /// It is set up, and no list in it (W4).
+    /// It is set up, and no list in it (W3).
     Install,
-    /// It is whole, and not open (W5).
-    Open,
-    /// It is open, and not named (W6).
+    /// It is whole, and not named (W4).
     Name,
-    /// It is named (W7).
+    /// It is named (W5).
     Named,
     /// The table is durable, and not in the manifest (M1).
     AppendEdit,
@@ -101,6 +97,6 @@ steps! {
     Remove,
     /// A successor is about to write its manifest (L5).
     WriteManifest,
-    /// A ring is counted, and whom it is for not woken (C15, W7).
+    /// A ring is counted, and whom it is for not woken (C15, W5).
     Wake,
 }

@@ -119,7 +119,7 @@ impl ActiveRegion {
 
     /// Sees what others inserted since this member held the lock last.
     pub(crate) fn catch_up(&mut self, held: &Held<'_>) -> Result<()> {
-        let published = held.active().published().last;
+        let published = held.active().published();
         if self.left != published && !planted!(StaleHint) {
             self.mem.reload().map_err(damaged)?;
             self.left = published;

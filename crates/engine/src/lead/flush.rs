@@ -63,7 +63,7 @@ impl Lead {
         Ok(mem.map(|(_, mem)| FrozenRegion {
             counter,
             mem: mem.clone(),
-            last: region.published().last,
+            last: region.published(),
             log: region.log(),
             log_bytes: region.committed_end(),
             next_log: control.region(counter.wrapping_add(1)).log(),

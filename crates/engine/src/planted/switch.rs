@@ -36,8 +36,8 @@ pub(crate) enum Bug {
     ConditionsNotJudgedAgain,
     /// A commit that a dead holder left in flight is not looked for.
     RecordNotRepaired,
-    /// A log without a commit in flight is cut where its last record begins, because its region is sealed.
-    SealedLogCut,
+    /// Each member has a record of its own of its commit in flight.
+    RecordOfEachMember,
     /// A sync is taken to be covered by a table whose edit of the manifest is not durable.
     EditNotSynced,
     /// The log of a dead holder is not cut.

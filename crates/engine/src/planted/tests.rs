@@ -7,8 +7,8 @@ use super::{Bug, switch_on};
 use crate::Options;
 use crate::engine::tests::members::{
     Memory, conditional_counts_are_exact, deaths_in_commits_lose_nothing,
-    deaths_in_repairs_lose_nothing, deaths_in_switches_lose_nothing, failed_appends_leave_nothing,
-    members_write_at_once, stopped_holder_keeps_the_lock,
+    deaths_in_repairs_lose_nothing, failed_appends_leave_nothing, members_write_at_once,
+    stopped_holder_keeps_the_lock,
 };
 use crate::engine::tests::recycled::{cursors_keep_their_moment, stopped_read_is_made_again};
 use crate::engine::tests::syncs::{
@@ -156,16 +156,16 @@ fn record_of_a_dead_holder_not_looked_for_is_caught() {
 }
 
 #[test]
-fn log_of_a_dead_holder_not_cut_is_caught() {
-    is_caught(Bug::RepairWithoutCut, || {
+fn record_of_each_member_is_caught() {
+    is_caught(Bug::RecordOfEachMember, || {
         deaths_in_repairs_lose_nothing(Memory::Own);
     });
 }
 
 #[test]
-fn sealed_log_cut_where_its_last_record_begins_is_caught() {
-    is_caught(Bug::SealedLogCut, || {
-        deaths_in_switches_lose_nothing(Memory::Own);
+fn log_of_a_dead_holder_not_cut_is_caught() {
+    is_caught(Bug::RepairWithoutCut, || {
+        deaths_in_repairs_lose_nothing(Memory::Own);
     });
 }
 

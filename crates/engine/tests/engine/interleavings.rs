@@ -218,8 +218,13 @@ fn the_manifests_last_sequence_is_that_of_the_logs_that_are_in_tables() {
             Step::Create { name, file } => {
                 files.insert(file, (name, Vec::new()));
             }
-            Step::Append { file, bytes } => {
+            Step::Write {
+                file,
+                offset,
+                bytes,
+            } => {
                 let (name, content) = files.get_mut(&file).unwrap();
+                assert_eq!(offset, content.len(), "nothing is synced");
                 content.extend_from_slice(&bytes);
                 if !name.starts_with("MANIFEST") {
                     continue;

@@ -5,6 +5,9 @@
 //! here; and a fragment of type 5 is one of unknown type, where LevelDB takes it for its own mark of the file's end.
 //! In a fourth it gives records that LevelDB's reader drops: a fragment with a bad checksum costs itself alone where a
 //! sound one follows at the length it states, not the rest of its block.
+//!
+//! A writer may write zeroes ahead of its records, up to the end of a block, to append within the file's length: such a file
+//! ends with its last record, and a record whose own end is such zeroes was cut off.
 
 use std::borrow::Cow;
 
@@ -24,7 +27,7 @@ pub enum LogItem<'a> {
         end: u64,
     },
     /// The file ends inside this record: a short header or fragment, a chain of fragments without its LAST, or zeroes
-    /// up to the end of the file. Always the last item.
+    /// up to the end of the file, other than those that a writer wrote ahead. Always the last item.
     Torn {
         /// Where the record starts in the file.
         offset: u64,
@@ -68,6 +71,8 @@ pub struct LogReader<'a> {
     /// How far `bytes` were read.
     position: usize,
     chain: Option<Chain>,
+    /// Where the zeroes begin with which `bytes` end, once it was looked for.
+    last_zeroes: Option<usize>,
 }
 
 /// A record of which FIRST was seen, but not yet LAST.
@@ -122,6 +127,7 @@ impl<'a> LogReader<'a> {
             start,
             position: 0,
             chain: None,
+            last_zeroes: None,
         }
     }
 
@@ -180,12 +186,15 @@ impl<'a> LogReader<'a> {
             };
         }
         if kind == ZERO && length == 0 {
-            return self.zeroes(rest, block_end);
+            return self.zeroes(block_end);
         }
         let Some(data) = body.get(..length) else {
             return Fragment::Torn;
         };
         if !is_sound(kind, data, [c0, c1, c2, c3]) {
+            if self.was_written_ahead() && self.last_zeroes() < end {
+                return Fragment::Torn;
+            }
             return Fragment::Bad {
                 end: self.next_sound(end, block_end),
                 what: "checksum mismatch",
@@ -219,16 +228,37 @@ impl<'a> LogReader<'a> {
 
     /// Zeroes up to the file's end were allocated and never written. Elsewhere LevelDB skips the rest of the block
     /// without a word; so do we, but say it: what was there may have been acknowledged.
-    fn zeroes(&self, rest: &[u8], block_end: usize) -> Fragment<'a> {
-        let Some(zeroes) = rest.iter().position(|&byte| byte != 0) else {
-            return Fragment::Torn;
-        };
+    fn zeroes(&mut self, block_end: usize) -> Fragment<'a> {
+        let last_zeroes = self.last_zeroes();
+        if last_zeroes < self.position + HEADER_LEN {
+            let ends_here = last_zeroes <= self.position && self.position > 0;
+            return match ends_here && self.was_written_ahead() {
+                true => Fragment::End,
+                false => Fragment::Torn,
+            };
+        }
         // Whole blocks of zeroes go in one step: each would be found empty again.
+        let rest = &self.bytes[self.position..];
+        let zeroes = rest.iter().position(|&byte| byte != 0).unwrap_or(0);
         let data_block = self.block_start(self.position + zeroes);
         Fragment::Bad {
             end: block_end.max(data_block).min(self.bytes.len()),
             what: "an empty header before further data",
         }
+    }
+
+    /// Whether zeroes at the end of the file may be those of a writer that wrote ahead, up to the end of a block.
+    fn was_written_ahead(&self) -> bool {
+        self.in_file(self.bytes.len())
+            .is_multiple_of(BLOCK_LEN as u64)
+    }
+
+    /// Where the zeroes begin with which the bytes end.
+    fn last_zeroes(&mut self) -> usize {
+        *self.last_zeroes.get_or_insert_with(|| {
+            let last = self.bytes.iter().rposition(|&byte| byte != 0);
+            last.map_or(0, |last| last + 1)
+        })
     }
 
     /// Drops the unfinished record, if any, and everything up to `end`.

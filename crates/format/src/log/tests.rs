@@ -254,6 +254,43 @@ fn an_unfinished_chain_at_the_end_is_torn_from_its_first_fragment() {
 }
 
 #[test]
+fn zeroes_written_ahead_end_a_log() {
+    for blocks in 1..4 {
+        let mut file = write(&[b"foo"]);
+        file.resize(blocks * BLOCK_LEN, 0);
+        assert_eq!(items(&file), [record(b"foo", 0, 10)]);
+    }
+    let mut file = vec![0; 2 * BLOCK_LEN];
+    let all = file.len() as u64;
+    assert_eq!(items(&file), [torn(0, all)], "nothing was before them");
+    file[BLOCK_LEN + 1] = 1;
+    assert_eq!(items(&file)[0], bad(0, BLOCK_LEN as u64, EMPTY_HEADER));
+}
+
+#[test]
+fn record_cut_off_in_zeroes_written_ahead_is_torn() {
+    let first = write(&[b"foo"]);
+    let whole = write(&[b"foo", &[b'x'; 40_000]]);
+    let at_headers = (11..30).chain(BLOCK_LEN - 3..BLOCK_LEN + 10);
+    for cut in at_headers.chain((30..whole.len()).step_by(997)) {
+        let mut file = whole[..cut].to_vec();
+        file.resize(3 * BLOCK_LEN, 0);
+        let left = (file.len() - first.len()) as u64;
+        let found = items(&file);
+        assert_eq!(
+            found,
+            [record(b"foo", 0, 10), torn(10, left)],
+            "cut at {cut}"
+        );
+    }
+    // What is there to its last byte was not cut off.
+    let mut file = whole;
+    file.resize(2 * BLOCK_LEN, 0);
+    file[20] ^= 1;
+    assert!(matches!(items(&file)[1], LogItem::Bad { .. }));
+}
+
+#[test]
 fn zeroes_up_to_the_end_are_torn() {
     for zeroes in [1, 6, 7, 8, 100, BLOCK_LEN, 3 * BLOCK_LEN] {
         let mut file = write(&[b"foo"]);

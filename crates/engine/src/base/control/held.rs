@@ -14,6 +14,9 @@ use crate::base::sync::fence;
 pub(crate) struct Held<'a> {
     control: &'a Control,
     peers: &'a dyn Peers,
+    /// The dead member that it was taken from; 0: nobody had it.
+    #[cfg(test)]
+    taken_from: Incarnation,
 }
 
 impl Control {
@@ -42,6 +45,8 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
+            #[cfg(test)]
+            taken_from: 0,
         })
     }
 
@@ -86,6 +91,8 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
+            #[cfg(test)]
+            taken_from: dead,
         })
     }
 }
@@ -118,7 +125,15 @@ impl<'a> Held<'a> {
 
     /// A commit up to `last` is in flight, whose record has `len` bytes (C10).
     pub(crate) fn begin(&self, last: Sequence, len: u64) {
+        #[cfg(test)]
+        self.active().store_record_writer(self.control.holder());
         self.active().store_record(last, len, self.peers);
+    }
+
+    /// Whether the record is that of whoever the lock was taken from.
+    #[cfg(test)]
+    pub(crate) fn is_taken_from_writer(&self) -> bool {
+        self.active().record_writer() == self.taken_from
     }
 
     /// It did not happen, and what it left of its record was cut off (E2, E3).
@@ -130,31 +145,22 @@ impl<'a> Held<'a> {
     pub(crate) fn publish(&self) {
         let active = self.active();
         step!(self.peers, Publish);
-        active.store_published(active.record_last(), false);
+        active.store_published(active.record_last());
         step!(self.peers, Unlock);
     }
 
-    /// Nothing is committed in the active region any more (R2, W2).
-    pub(crate) fn seal(&self) {
-        let active = self.active();
-        step!(self.peers, Seal);
-        active.store_published(active.published().last, true);
-    }
-
-    /// Makes the next region's slot that region's (W3).
+    /// Makes the next region's slot that region's (W2).
     pub(crate) fn set_up_next(&self, log: u64) {
         let next = self.active_counter().wrapping_add(1);
-        let before = self.active().published().last;
+        let before = self.active().published();
         step!(self.peers, SetUp);
         self.control.region(next).set_up(log, before);
         step!(self.peers, Install);
     }
 
-    /// Lets commits into the region that was set up (W5), and makes it the active one (W6).
+    /// Makes the region that was set up the active one (W4).
     pub(crate) fn name_next(&self) {
         let next = self.active_counter().wrapping_add(1);
-        step!(self.peers, Open);
-        self.control.region(next).open();
         step!(self.peers, Name);
         self.control.change_view(|view| view.active = next);
         step!(self.peers, Named);

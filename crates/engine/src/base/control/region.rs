@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use level_party_format::Sequence;
 
-use super::{At, Control, FLAG, REGIONS};
+use super::{At, Control, REGIONS};
 use crate::base::peers::Peers;
 use crate::base::steps::step;
 use crate::base::sync::{AtomicU64, fence};
@@ -22,28 +22,9 @@ const LOG: usize = 40;
 const BEFORE: usize = 48;
 const DURABLE: usize = 72;
 const FAILED: usize = 80;
-
-/// What `published` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PublishedWord {
-    /// The last sequence committed in the region, or before it.
-    pub(crate) last: Sequence,
-    /// Nothing is committed in it any more.
-    pub(crate) sealed: bool,
-}
-
-impl PublishedWord {
-    pub(super) fn unpack(word: u64) -> PublishedWord {
-        PublishedWord {
-            last: word & !FLAG,
-            sealed: word & FLAG != 0,
-        }
-    }
-
-    pub(super) fn pack(self) -> u64 {
-        self.last | if self.sealed { FLAG } else { 0 }
-    }
-}
+/// Where a planted bug finds whose record it is.
+#[cfg(test)]
+const RECORD_WRITER: usize = 120;
 
 /// The header of the region that a counter names. The slot may hold another generation by now: see
 /// [`RegionWords::is_current`].
@@ -77,10 +58,10 @@ impl<'a> RegionWords<'a> {
         self.word(GENERATION).load(Ordering::Relaxed) == u64::from(self.counter)
     }
 
-    /// What is committed in it.
+    /// The last sequence committed in it, or before it.
     #[inline]
-    pub(crate) fn published(&self) -> PublishedWord {
-        PublishedWord::unpack(self.word(PUBLISHED).load(Ordering::Acquire))
+    pub(crate) fn published(&self) -> Sequence {
+        self.word(PUBLISHED).load(Ordering::Acquire)
     }
 
     /// The number of the log that has its entries.
@@ -96,7 +77,7 @@ impl<'a> RegionWords<'a> {
     /// Whether a holder died or failed in the middle of a commit. Only the holder of the lock, and the flush of a frozen
     /// region, may ask.
     pub(crate) fn has_record(&self) -> bool {
-        self.word(LAST).load(Ordering::Relaxed) > self.published().last
+        self.word(LAST).load(Ordering::Relaxed) > self.published()
     }
 
     /// The bytes of its log that count. As [`RegionWords::has_record`].
@@ -110,7 +91,7 @@ impl<'a> RegionWords<'a> {
         self.word(START).load(Ordering::Relaxed)
     }
 
-    /// Whether its log had to be cut when it was left (R3), and that is not durable yet. Of a region that is not written any
+    /// Whether its log had to be cut when it was left (R2), and that is not durable yet. Of a region that is not written any
     /// more.
     pub(crate) fn needs_completion(&self) -> bool {
         self.is_current() && self.has_record() && !self.is_durable()
@@ -158,7 +139,7 @@ impl<'a> RegionWords<'a> {
         }
     }
 
-    /// Makes the slot this region's, with nothing in it, sealed (W3 of docs/COMMIT.md).
+    /// Makes the slot this region's, with nothing in it (W2 of docs/COMMIT.md).
     pub(crate) fn set_up(&self, log: u64, before: Sequence) {
         self.word(GENERATION)
             .store(u64::from(self.counter), Ordering::Relaxed);
@@ -172,21 +153,15 @@ impl<'a> RegionWords<'a> {
             self.word(field).store(0, Ordering::Release);
         }
         self.word(LAST).store(before, Ordering::Release);
-        self.store_published(before, true);
+        self.store_published(before);
     }
 
-    /// Lets commits into it.
-    pub(super) fn open(&self) {
-        self.store_published(self.published().last, false);
-    }
-
-    pub(super) fn store_published(&self, last: Sequence, sealed: bool) {
-        let word = PublishedWord { last, sealed };
+    pub(super) fn store_published(&self, last: Sequence) {
         let order = match planted!(PublishedRelaxed) {
             true => Ordering::Relaxed,
             false => Ordering::Release,
         };
-        self.word(PUBLISHED).store(word.pack(), order);
+        self.word(PUBLISHED).store(last, order);
     }
 
     /// The record of the commit in flight (C10).
@@ -204,6 +179,17 @@ impl<'a> RegionWords<'a> {
         self.word(END).store(end + len, Ordering::Release);
     }
 
+    /// Whose commit is in flight.
+    #[cfg(test)]
+    pub(super) fn record_writer(&self) -> u64 {
+        self.word(RECORD_WRITER).load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn store_record_writer(&self, writer: u64) {
+        self.word(RECORD_WRITER).store(writer, Ordering::Relaxed);
+    }
+
     /// The commit in flight did not happen, and its log was cut to `committed_end` (E2, E3).
     #[cfg_attr(
         not(any(test, feature = "steps")),
@@ -216,7 +202,7 @@ impl<'a> RegionWords<'a> {
             self.store_end(end);
         }
         step!(peers, RestoreLast);
-        let last = self.published().last;
+        let last = self.published();
         self.word(LAST).store(last, Ordering::Release);
     }
 

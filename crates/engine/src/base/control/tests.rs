@@ -3,7 +3,6 @@
 use level_party_memtable::{HeapRegions, RegionSource};
 
 use super::members::{INCARNATION, MEMBER_SLOTS};
-use super::region::PublishedWord;
 use super::*;
 use crate::base::error::ErrorKind;
 use crate::base::peers::LocalPeers;
@@ -97,7 +96,7 @@ fn founded_page_says_what_it_was_founded_with() {
     assert_eq!(control.level_zero(), 27);
     assert_eq!((control.last_sequence(), control.horizon()), (100, 50));
     let region = control.region(9);
-    assert!(region.is_current() && !region.published().sealed);
+    assert!(region.is_current());
     assert_eq!((region.log(), region.committed_end()), (7, 70));
     // The founding is in the high half, so that no other founding gives the same number.
     assert!(
@@ -192,7 +191,6 @@ fn region_counter_wraps() {
         last += 1;
         held.begin(last, 10);
         held.publish();
-        held.seal();
         held.set_up_next(8 + step as u64);
         assert_eq!(held.active_counter(), before, "it is not named yet");
         held.name_next();
@@ -200,7 +198,7 @@ fn region_counter_wraps() {
         assert_eq!(control.view().active, counter);
         assert_eq!(control.last_sequence(), last);
         let region = control.region(counter);
-        let begins = (region.log(), region.published().last);
+        let begins = (region.log(), region.published());
         assert_eq!(begins, (8 + step as u64, last));
         assert!(control.are_current(counter, 2));
         let gone = counter.wrapping_sub(REGIONS);
@@ -248,22 +246,6 @@ fn version_slot_that_contradicts_the_view_is_damage() {
 }
 
 #[test]
-fn published_word_keeps_sequence_and_seal_apart() {
-    for last in [0, 1, level_party_format::MAX_SEQUENCE] {
-        for sealed in [false, true] {
-            let word = PublishedWord { last, sealed };
-            assert_eq!(PublishedWord::unpack(word.pack()), word);
-        }
-    }
-    let control = founded(1, 1);
-    let peers = LocalPeers::default();
-    let held = lock(&control, &peers);
-    held.seal();
-    assert!(held.active().published().sealed);
-    assert_eq!(control.last_sequence(), 100, "the seal is no sequence");
-}
-
-#[test]
 fn record_in_flight_says_where_the_log_ends() {
     let control = founded(1, 1);
     let peers = LocalPeers::default();
@@ -283,8 +265,7 @@ fn record_in_flight_says_where_the_log_ends() {
     // The next record begins where this one ended.
     held.begin(106, 1);
     assert_eq!(region.committed_end(), 100);
-    held.seal();
-    assert!(region.has_record(), "a seal does not hide a record");
+    assert!(region.has_record(), "it stays");
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Committer {
         let held = self.lock(shared, Need::Room(demand), patience)?;
         shared.check_writable()?;
         let all_are_wanted = claim(group);
-        let before = held.active().published().last;
+        let before = held.active().published();
         let has_changed = |at| at != before || !all_are_wanted;
         if judged_at.is_some_and(has_changed) && !planted!(ConditionsNotJudgedAgain) {
             judge_now(shared, group)?;
@@ -190,7 +190,11 @@ impl Committer {
             held.publish();
         }
         step!(shared.member.peers, Append);
-        log.write(start)
+        log.write(start)?;
+        if going_on(group).any(|write| write.write.sync) {
+            log.write_ahead(start + len);
+        }
+        Ok(())
     }
 
     /// Undoes a failed append (E). If what it left can't be cut off, whoever holds the lock next does it.

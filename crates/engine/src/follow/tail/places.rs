@@ -118,7 +118,7 @@ impl Places {
         let region = control.region(counter);
         let committed = match planted!(WatchBeyondPublished) {
             true => region.record_last(),
-            false => region.published().last,
+            false => region.published(),
         };
         let log = RegionLog {
             number: region.log(),

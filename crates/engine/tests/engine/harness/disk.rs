@@ -6,6 +6,7 @@
 //! its length is synced too.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::record::{Files, Step};
 
@@ -24,25 +25,30 @@ pub struct Disk {
 #[derive(Clone, Default)]
 pub struct Content {
     pub bytes: Vec<u8>,
-    pub synced: usize,
-    /// Where each append since the last sync begins.
-    pub appends: Vec<usize>,
+    /// What it has for certain.
+    pub durable: Vec<u8>,
+    /// What was written since the last sync, in order.
+    pub unsynced: Vec<Range<usize>>,
     /// What the file had before it was cut, until the shorter length is durable.
     pub before_cut: Option<Vec<u8>>,
 }
 
 impl Content {
     fn sync(&mut self) {
-        self.synced = self.bytes.len();
-        self.appends.clear();
+        self.durable.clone_from(&self.bytes);
+        self.unsynced.clear();
     }
 
-    /// Where an append that was not synced ends.
-    pub fn end_of(&self, append: usize) -> usize {
-        self.appends
-            .get(append + 1)
-            .copied()
-            .unwrap_or(self.bytes.len())
+    /// What it has if nothing of a range came: what was there before, and else zeroes; nothing at all if that was its end.
+    pub fn without(&self, range: &Range<usize>) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        if range.end == bytes.len() {
+            bytes.truncate(range.start.max(self.durable.len()));
+        }
+        for at in range.start..range.end.min(bytes.len()) {
+            bytes[at] = self.durable.get(at).copied().unwrap_or(0);
+        }
+        bytes
     }
 
     /// The bytes with the end that was cut behind them.
@@ -72,7 +78,7 @@ impl Disk {
             disk.names.insert(name.clone(), disk.files.len());
             disk.files.push(Content {
                 bytes: bytes.clone(),
-                synced: bytes.len(),
+                durable: bytes.clone(),
                 ..Content::default()
             });
         }
@@ -88,10 +94,17 @@ impl Disk {
                 self.names.insert(name.clone(), *file);
                 self.pending.push(Change::Set(name.clone(), *file));
             }
-            Step::Append { file, bytes } => {
+            Step::Write {
+                file,
+                offset,
+                bytes,
+            } => {
                 let content = &mut self.files[*file];
-                content.appends.push(content.bytes.len());
-                content.bytes.extend_from_slice(bytes);
+                let range = *offset..*offset + bytes.len();
+                let len = content.bytes.len().max(range.end);
+                content.bytes.resize(len, 0);
+                content.bytes[range.clone()].copy_from_slice(bytes);
+                content.unsynced.push(range);
             }
             Step::Cut { file, len } => {
                 let content = &mut self.files[*file];
@@ -100,8 +113,11 @@ impl Disk {
                     .before_cut
                     .get_or_insert_with(|| content.bytes.clone());
                 content.bytes.truncate(len);
-                content.synced = content.synced.min(len);
-                content.appends.retain(|append| *append < len);
+                content.durable.truncate(len);
+                content.unsynced.retain_mut(|range| {
+                    range.end = range.end.min(len);
+                    range.start < range.end
+                });
             }
             Step::Sync { file } => self.files[*file].sync(),
             Step::SyncAll { file } => {
@@ -129,7 +145,7 @@ impl Disk {
     /// Files with bytes that were not synced.
     pub fn unsynced(&self) -> Vec<usize> {
         let files = self.files.iter().enumerate();
-        let unsynced = files.filter(|(_, content)| !content.appends.is_empty());
+        let unsynced = files.filter(|(_, content)| !content.unsynced.is_empty());
         unsynced.map(|(file, _)| file).collect()
     }
 

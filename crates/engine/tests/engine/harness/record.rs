@@ -15,8 +15,10 @@ pub enum Step {
         name: String,
         file: usize,
     },
-    Append {
+    /// At the file's end, or over zeroes.
+    Write {
         file: usize,
+        offset: usize,
         bytes: Vec<u8>,
     },
     /// The file ends here from now on, before where it ended.
@@ -233,7 +235,13 @@ impl Fs for Recorder {
         );
         let (live, file) = self.created(name, || self.live.create(name))?;
         let shared = Arc::clone(&self.shared);
-        Ok(Box::new(RecorderFile { live, file, shared }))
+        let end = 0;
+        Ok(Box::new(RecorderFile {
+            live,
+            file,
+            end,
+            shared,
+        }))
     }
 
     fn create_log(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
@@ -284,17 +292,20 @@ impl Fs for Recorder {
 struct RecorderFile {
     live: Box<dyn WriteFile>,
     file: usize,
+    end: usize,
     shared: Arc<Shared>,
 }
 
 impl WriteFile for RecorderFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file;
+        let (file, offset) = (self.file, self.end);
         let live = &mut self.live;
+        self.end += bytes.len();
         self.shared.step(
             || live.append(bytes),
-            |_| Step::Append {
+            |_| Step::Write {
                 file,
+                offset,
                 bytes: bytes.to_vec(),
             },
         )
@@ -329,12 +340,16 @@ impl LogFile for RecorderLog {
             bytes
         };
         let write = || {
-            assert_eq!(offset, self.live.len()?, "no hole, and nothing twice");
+            assert!(offset <= self.live.len()?, "no hole");
+            let mut before = vec![0; bytes.len()];
+            self.live.read_some(&mut before, offset)?;
+            assert!(before.iter().all(|&byte| byte == 0), "nothing twice");
             self.live.write_at(bytes, offset)
         };
         let file = self.file;
-        self.shared.step(write, |_| Step::Append {
+        self.shared.step(write, |_| Step::Write {
             file,
+            offset: offset as usize,
             bytes: bytes.to_vec(),
         })?;
         match torn {

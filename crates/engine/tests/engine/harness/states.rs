@@ -37,7 +37,7 @@ impl Seen {
 pub fn after_power_loss(disk: &Disk, rng: &mut Rng, random: usize) -> Vec<(Files, String)> {
     let mut states = Vec::new();
     let keep = |_: usize, content: &Content| content.bytes.clone();
-    let lose = |_: usize, content: &Content| content.bytes[..content.synced].to_vec();
+    let lose = |_: usize, content: &Content| content.durable.clone();
     states.push((
         disk.after_loss(&mut |_| false, &mut { lose }),
         "all unsynced lost".to_owned(),
@@ -58,20 +58,20 @@ pub fn after_power_loss(disk: &Disk, rng: &mut Rng, random: usize) -> Vec<(Files
         states.push((files, story));
     }
     for file in disk.unsynced() {
-        let appends = disk.content(file).appends.len();
-        for append in 0..appends {
-            // The last one always, and of the others a few.
-            if append + 1 < appends && !rng.one_in(appends as u64 / 2 + 1) {
+        let writes = disk.content(file).unsynced.len();
+        for write in 0..writes {
+            // The last ones always, and of the others a few.
+            if write + 2 < writes && !rng.one_in(writes as u64 / 2 + 1) {
                 continue;
             }
             let mut without = |at: usize, content: &Content| {
                 if at == file {
-                    without_append(content, append)
+                    content.without(&content.unsynced[write])
                 } else {
                     content.bytes.clone()
                 }
             };
-            let story = format!("without append {append} of file {file}");
+            let story = format!("without write {write} of file {file}");
             states.push((disk.after_loss(&mut |_| true, &mut without), story));
         }
         for filling in [Filling::Cut, Filling::Zeroes, Filling::Garbage] {
@@ -111,28 +111,28 @@ enum Filling {
     Garbage,
 }
 
-/// The append's bytes never came: zeroes where others follow.
-fn without_append(content: &Content, append: usize) -> Vec<u8> {
-    let (start, end) = (content.appends[append], content.end_of(append));
-    let mut bytes = content.bytes.clone();
-    if end == bytes.len() {
-        bytes.truncate(start);
-    } else {
-        bytes[start..end].fill(0);
-    }
-    bytes
-}
-
-/// The last append came in part.
+/// One of the last two writes came in part: a record, or zeroes behind it.
 fn torn(content: &Content, filling: Filling, rng: &mut Rng) -> (Vec<u8>, usize) {
-    let start = *content.appends.last().expect("there are unsynced bytes");
-    let len = content.bytes.len();
-    let at = start + rng.below((len - start) as u64 + 1) as usize;
-    let mut bytes = content.bytes[..at].to_vec();
+    let mut last = content.unsynced.iter().rev().take(2);
+    let range = match rng.one_in(2) {
+        true => last.next_back(),
+        false => last.next(),
+    };
+    let range = range.expect("there are unsynced bytes");
+    let at = range.start + rng.below(range.len() as u64 + 1) as usize;
+    let mut bytes = content.without(&(at..range.end));
     match filling {
         Filling::Cut => {}
-        Filling::Zeroes => bytes.resize(len, 0),
-        Filling::Garbage => bytes.extend((at..len).map(|_| rng.next() as u8)),
+        Filling::Zeroes => {
+            bytes.resize(content.bytes.len(), 0);
+            bytes[at..range.end].fill(0);
+        }
+        Filling::Garbage => {
+            bytes.resize(content.bytes.len(), 0);
+            bytes[at..range.end]
+                .iter_mut()
+                .for_each(|byte| *byte = rng.next() as u8);
+        }
     }
     (bytes, at)
 }
@@ -145,16 +145,18 @@ fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
             Some(_) if rng.one_in(2) => content.with_old_end(),
             _ => content.bytes.clone(),
         };
-        if content.appends.is_empty() {
+        if content.unsynced.is_empty() {
             return bytes;
         }
         let mood = rng.below(4);
         if mood == 0 {
             return bytes;
         }
-        let mut start = content.synced;
-        while mood > 1 && start < bytes.len() {
-            let end = ((start / SECTOR + 1) * SECTOR).min(bytes.len());
+        let first = content.unsynced.iter().map(|range| range.start).min();
+        let last = content.unsynced.iter().map(|range| range.end).max();
+        let (mut start, last) = (first.unwrap_or(0), last.unwrap_or(0));
+        while mood > 1 && start < last {
+            let end = ((start / SECTOR + 1) * SECTOR).min(last);
             let old = content.before_cut.as_ref();
             match rng.below(6) {
                 2 => {
@@ -162,7 +164,8 @@ fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
                         bytes[start..end].copy_from_slice(old);
                     }
                 }
-                0 => bytes[start..end].fill(0),
+                0 => (start..end)
+                    .for_each(|at| bytes[at] = content.durable.get(at).copied().unwrap_or(0)),
                 1 => bytes[start..end]
                     .iter_mut()
                     .for_each(|byte| *byte = rng.next() as u8),
@@ -171,18 +174,22 @@ fn mixture(disk: &Disk, rng: &mut Rng) -> Files {
             start = end;
         }
         if rng.one_in(2) {
-            let unsynced = (bytes.len() - content.synced) as u64;
-            bytes.truncate(content.synced + rng.below(unsynced + 1) as usize);
+            let unsynced = bytes.len().saturating_sub(content.durable.len()) as u64;
+            bytes.truncate(content.durable.len() + rng.below(unsynced + 1) as usize);
         }
         bytes
     })
 }
 
-/// States in which a kill can leave the directory during `next`: an append may have come in part.
+/// States in which a kill can leave the directory during `next`: a write may have come in part.
 pub fn after_kill(disk: &Disk, next: Option<&Recorded>, rng: &mut Rng) -> Vec<(Files, String)> {
     let mut states = vec![(disk.as_seen(), "killed".to_owned())];
     if let Some(Recorded {
-        step: Step::Append { file, bytes },
+        step: Step::Write {
+            file,
+            offset,
+            bytes,
+        },
         ..
     }) = next
         && !bytes.is_empty()
@@ -191,11 +198,12 @@ pub fn after_kill(disk: &Disk, next: Option<&Recorded>, rng: &mut Rng) -> Vec<(F
         lengths.extend((0..2).map(|_| rng.below(bytes.len() as u64) as usize));
         for len in lengths {
             let mut torn = disk.clone();
-            torn.apply(&Step::Append {
+            torn.apply(&Step::Write {
                 file: *file,
+                offset: *offset,
                 bytes: bytes[..len].to_vec(),
             });
-            states.push((torn.as_seen(), format!("killed {len} bytes into an append")));
+            states.push((torn.as_seen(), format!("killed {len} bytes into a write")));
         }
     }
     states
