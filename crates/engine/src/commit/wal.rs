@@ -15,6 +15,11 @@ use crate::base::error::{Error, Result};
 use crate::base::fs::Fs;
 use crate::commit::logs::OpenLog;
 
+/// Bytes that the system takes of a write at a time: one that is killed may have written some of them, each whole (Linux
+/// looks for signals between pages).
+const PAGE: u64 = 4096;
+/// Longer records have no zeroes written behind them: most of the records behind would need them cut off.
+const LONGEST_AHEAD: u64 = 1024;
 /// Bytes of the record buffer that are kept from one record to the next.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -122,7 +127,13 @@ impl Wal {
             return late.map_or(Ok(()), |(start, bytes)| self.write_at(&bytes, start));
         }
         let record = std::mem::take(&mut self.record);
-        let written = self.write_at(&record, start);
+        let pages = start / PAGE..(start + record.len() as u64).div_ceil(PAGE);
+        let is_in_one_page = pages.end - pages.start <= 1;
+        let cut = match is_in_one_page {
+            true => Ok(()),
+            false => self.cut_zeroes(start),
+        };
+        let written = cut.and_then(|()| self.write_at(&record, start));
         if record.capacity() <= KEPT_BUFFER {
             self.record = record;
         }
@@ -144,8 +155,8 @@ impl Wal {
     ///
     /// LevelDB's reader passes over zeroes up to the end of their block, so they reach a block's end: whoever appends there
     /// (LevelDB with `reuse_logs`) is read.
-    pub(crate) fn write_ahead(&mut self, end: u64) {
-        if end < self.length {
+    pub(crate) fn write_ahead(&mut self, start: u64, end: u64) {
+        if end < self.length || end - start > LONGEST_AHEAD {
             return;
         }
         // Without zeroes the file is as it would be without this call: what keeps them from being written is told by the
@@ -161,6 +172,18 @@ impl Wal {
         let zeroes = vec![0; (ahead - end) as usize];
         if self.log.file.write_at(&zeroes, end).is_ok() {
             self.length = ahead;
+        }
+    }
+
+    /// Cuts off zeroes that were written ahead, before a record that takes several pages. A part of such a record, if all
+    /// processes are killed in its midst, then ends the file, where LevelDB expects a torn record; before zeroes it would be
+    /// a wrong checksum, with which LevelDB does not open the database if it has `paranoid_checks`.
+    fn cut_zeroes(&mut self, end: u64) -> Result<()> {
+        let length = self.log.file.len();
+        let length = length.map_err(|error| Error::io("look at", &self.log.name, error))?;
+        match length > end {
+            true => self.cut(end),
+            false => Ok(()),
         }
     }
 

@@ -580,9 +580,11 @@ fn synced_writes_write_zeroes_ahead_to_a_block_end() {
         put_sync(engine, b"c", b"3").unwrap();
         assert_eq!(len(), ahead);
     }
-    // A part of a record in its midst is no damage, and a write that comes behind goes on.
+    // A record that a kill may leave in part ends the file.
     put_sync(&member.engine, b"d", &[7; 70_000]).unwrap();
-    assert!(len() > 70_000 && len().is_multiple_of(BLOCK_LEN));
+    assert!(len() > 70_000 && !len().is_multiple_of(BLOCK_LEN));
+    put_sync(&leader.engine, b"e", b"5").unwrap();
+    assert!(len().is_multiple_of(BLOCK_LEN));
     assert_eq!(shared.reopened(), contents(&leader.engine));
 }
 

@@ -1,15 +1,15 @@
 //! [`Recorder`]: a directory that keeps every changing call with its bytes, so that each moment can be built again.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{fmt, io};
 
 use level_party_engine::{CommitHook, Fs, LogFile, MemFs, ReadFile, WriteFile};
 use parking_lot::Mutex;
 
 /// A changing call. Files are numbered in the order of their creation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Step {
     Create {
         name: String,
@@ -41,6 +41,25 @@ pub enum Step {
         name: String,
     },
     SyncDir,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Create { name, file } => write!(f, "create {name} (file {file})"),
+            Step::Write {
+                file,
+                offset,
+                bytes,
+            } => write!(f, "write {} bytes at {offset} of file {file}", bytes.len()),
+            Step::Cut { file, len } => write!(f, "cut file {file} to {len}"),
+            Step::Sync { file } => write!(f, "sync file {file}"),
+            Step::SyncAll { file } => write!(f, "sync file {file} and its length"),
+            Step::Rename { from, to } => write!(f, "rename {from} to {to}"),
+            Step::Remove { name } => write!(f, "remove {name}"),
+            Step::SyncDir => f.write_str("sync the directory"),
+        }
+    }
 }
 
 /// A call, and what had been acknowledged when it began.
