@@ -14,6 +14,7 @@ use crate::base::sync::fence;
 pub(crate) struct Held<'a> {
     control: &'a Control,
     peers: &'a dyn Peers,
+    taken_from: Option<Incarnation>,
 }
 
 impl Control {
@@ -42,6 +43,7 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
+            taken_from: None,
         })
     }
 
@@ -86,6 +88,7 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
+            taken_from: Some(dead),
         })
     }
 }
@@ -94,6 +97,11 @@ impl<'a> Held<'a> {
     /// Whether the lock still names this member: nobody takes it from one that lives.
     pub(crate) fn is_of(&self, own: Incarnation) -> bool {
         self.control.holder() == own
+    }
+
+    /// The dead member from which the lock was taken over.
+    pub(crate) fn taken_from(&self) -> Option<Incarnation> {
+        self.taken_from
     }
 
     /// Leaves the lock to whoever has it now.
