@@ -379,7 +379,7 @@ impl Seat {
             }
             Lead::Never => {
                 return Err(passing(
-                    "nobody leads, and this process is set never to".into(),
+                    "no other process has it open, and this one is set never to lead".into(),
                 ));
             }
         }

@@ -126,7 +126,6 @@ impl Opening<'_> {
         contents.lost.extend(lost);
         self.health.check_owner(Before::Create)?;
         let name = &self.options.name;
-        tell_losses(name, &contents);
         aside.set_aside(fs, last + 1, &mut contents, name)?;
         let tables = written.len();
         for file in written {
@@ -327,7 +326,7 @@ struct Aside {
 }
 
 impl Aside {
-    /// Writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
+    /// Tells and writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
     /// not recovered. All of it comes before the new manifest, after which they would be removed as obsolete. Cut short
     /// anywhere, it is done again by the next opening: the damaged log goes last, and keeps its own name too.
     fn set_aside(
@@ -337,6 +336,7 @@ impl Aside {
         contents: &mut Contents,
         dir: &str,
     ) -> Result<()> {
+        tell_losses(dir, contents);
         let aside_of = |log: u64, at: Option<u64>| {
             let from = Some(from);
             AsideName { log, from, at }.without_prefix()
