@@ -530,7 +530,7 @@ fn a_range_check_fails_when_another_process_adds_a_key() {
 fn checkpoint_makes_a_copy_and_tells_its_sequence() {
     let place = tempfile::tempdir().expect("a directory");
     let copy = place.path().join("copy");
-    let mut child = ExecChild::spawn(PROGRAM, &place.path().join("db"));
+    let mut child = ExecChild::spawn(PROGRAM, place.path().join("db"));
     child.put("a", "1");
     let request = json!({"op": "checkpoint", "to": copy});
     assert_eq!(child.ok(&request)["sequence"], 1);

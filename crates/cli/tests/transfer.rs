@@ -339,7 +339,10 @@ fn a_batch_is_given_as_words_or_lines_and_is_whole_or_nothing() {
             "{\"type\":\"put\",\"key\":\"d\",\"value\":\"\"}\nnonsense",
             "line 2:",
         ),
-        ("{\"type\":\"put\",\"key\":\"d\"}", "the field \"value\" is missing"),
+        (
+            "{\"type\":\"put\",\"key\":\"d\"}",
+            "the field \"value\" is missing",
+        ),
         (
             "{\"type\":\"del\",\"key\":\"d\",\"value\":\"\"}",
             "a delete has no value",
@@ -348,7 +351,10 @@ fn a_batch_is_given_as_words_or_lines_and_is_whole_or_nothing() {
             "{\"type\":\"put\",\"key\":\"d\",\"key\":\"e\",\"value\":\"\"}",
             "the field \"key\" is given twice",
         ),
-        ("{\"type\":\"fly\",\"key\":\"d\"}", "the type \"fly\" is none"),
+        (
+            "{\"type\":\"fly\",\"key\":\"d\"}",
+            "the type \"fly\" is none",
+        ),
         ("{\"key\":\"d\"}", "the field \"type\" is missing"),
     ] {
         let done = lines(input);
@@ -409,7 +415,11 @@ fn compact_and_verify_say_what_they_found() {
         "{}",
         done.text()
     );
-    assert!(done.text().contains("3,002 stored entries"), "{}", done.text());
+    assert!(
+        done.text().contains("3,002 stored entries"),
+        "{}",
+        done.text()
+    );
     let table = std::fs::read_dir(dir.path())
         .expect("a directory")
         .map(|entry| entry.expect("an entry").path())

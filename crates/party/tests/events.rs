@@ -147,8 +147,8 @@ fn flush_and_compaction_tell_tables_and_bytes() {
         (Level::DEBUG, "level_party::tables")
     );
     assert_ne!(flush.fields["bytes"], "0");
-    let ended = told.iter().filter(|heard| heard.name == "compaction_ended");
-    let last = ended.last().expect("a compaction");
+    let mut ended = told.iter().filter(|heard| heard.name == "compaction_ended");
+    let last = ended.next_back().expect("a compaction");
     assert_eq!(last.fields["tables"], "1");
     assert!(last.fields["level"].parse::<u32>().expect("a number") > 0);
     let begun = |name: &str| told.iter().filter(|heard| heard.name == name).count();
@@ -194,8 +194,11 @@ fn a_torn_log_is_told_as_left_out() {
         left_out.fields["what"].contains("torn record"),
         "{left_out:?}"
     );
-    let recovered = told.iter().filter(|heard| heard.name == "recovered");
-    assert_eq!(recovered.last().expect("recovered").fields["logs"], "1");
+    let mut recovered = told.iter().filter(|heard| heard.name == "recovered");
+    assert_eq!(
+        recovered.next_back().expect("recovered").fields["logs"],
+        "1"
+    );
 }
 
 #[test]
