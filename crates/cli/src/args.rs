@@ -40,6 +40,11 @@ const STYLES: Styles = Styles::styled()
                   Exit codes: 0 done, 1 not found or a difference, 2 wrong usage, 3 the database failed, \
                   130 ended by a signal.")]
 pub struct Cli {
+    /// Show events on standard error: changes of leader, losses, trouble; twice: flushes and compactions too. Without the
+    /// flag LEVEL_PARTY_LOG says what to show, such as `info` or `warn,level_party::tables=debug`
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -50,6 +55,7 @@ pub struct Cli {
 pub enum Command {
     Get(commands::get::Get),
     Put(commands::put::Put),
+    #[command(visible_alias = "delete")]
     Del(commands::del::Del),
     Scan(commands::scan::Scan),
     Count(commands::count::Count),
@@ -85,13 +91,23 @@ pub struct Target {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, help_heading = "Opening")]
     pub retry: bool,
 
-    /// Wait so many seconds for each call's answer
+    /// Whether this process may lead
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Opening"
+    )]
+    pub lead: Leading,
+
+    /// Wait so many seconds for the opening and for each call's answer
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Opening")]
     pub timeout: Duration,
 
-    /// Wait so many seconds for a leader or for the directory's lock
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Opening")]
-    pub open_timeout: Duration,
+    /// Wait so many seconds for a leader or for the directory's lock [default: 10, or --timeout where that is shorter]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Opening")]
+    pub open_timeout: Option<Duration>,
 
     /// Compress new tables with this; writing to a Minecraft Bedrock world requires `zlib-raw`
     #[arg(
@@ -102,6 +118,40 @@ pub struct Target {
         help_heading = "Opening"
     )]
     pub compression: Compression,
+}
+
+/// Whether a command may lead.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leading {
+    /// Open the database where no process has it open. A command that writes, or has the leader work for it, also takes over
+    /// from a leader that goes; one that only reads does not
+    #[default]
+    Auto,
+    /// Never lead; wait until another process has the database open
+    Never,
+    /// Never lead; where no process has the database open, end with exit code 3
+    Join,
+}
+
+impl Leading {
+    /// As the flag takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Leading::Auto => "auto",
+            Leading::Never => "never",
+            Leading::Join => "join",
+        }
+    }
+}
+
+impl From<Leading> for Lead {
+    fn from(asked: Leading) -> Lead {
+        match asked {
+            Leading::Auto => Lead::Auto,
+            Leading::Never => Lead::Never,
+            Leading::Join => Lead::Join,
+        }
+    }
 }
 
 /// How new tables are compressed.
@@ -131,11 +181,46 @@ impl Target {
         Db::options()
             .retry(self.retry)
             .timeout(self.timeout)
-            .open_timeout(self.open_timeout)
+            .open_timeout(self.open_timeout())
             .compression(self.compression.into())
+            .lead(self.lead.into())
     }
 
-    /// Opens a database that must be there, to read from it alone.
+    /// How long opening may take.
+    pub fn open_timeout(&self) -> Duration {
+        let default = level_party::DEFAULT_OPEN_TIMEOUT.min(self.timeout);
+        self.open_timeout.unwrap_or(default)
+    }
+
+    /// Opens a database that must be there, to read from it alone: the command asks nothing of a leader, and takes over
+    /// from none.
+    pub fn open_to_view(&self) -> Result<Db> {
+        let db = self.join_or_open()?;
+        warnings::begin(&db, &self.dir);
+        Ok(db)
+    }
+
+    /// The same for a command that draws a screen: it says what was lost before the first drawing, and draws what comes
+    /// later.
+    pub fn open_for_screen(&self) -> Result<Db> {
+        let db = self.join_or_open()?;
+        warnings::now(&db, &self.dir);
+        Ok(db)
+    }
+
+    /// Joins whoever has the database open; with `auto`, where nobody has, opens it.
+    fn join_or_open(&self) -> Result<Db> {
+        let options = self.options().read_only(true);
+        if self.lead == Leading::Auto {
+            match self.open_and_leave(options.clone().lead(Lead::Join)) {
+                Err(error) if error.kind() == ErrorKind::NoLeader => {}
+                joined => return joined.map_err(not_there),
+            }
+        }
+        self.open_and_leave(options).map_err(not_there)
+    }
+
+    /// Opens a database that must be there, to have the leader do something that changes no entry.
     pub fn open_for_reading(&self) -> Result<Db> {
         self.open(self.options().read_only(true)).map_err(not_there)
     }
@@ -152,14 +237,6 @@ impl Target {
             .map_err(not_there)
     }
 
-    /// The same for a command that draws a screen: it says what was lost before the first drawing, and draws what comes
-    /// later.
-    pub fn open_for_screen(&self) -> Result<Db> {
-        let db = self.open_quietly()?;
-        warnings::now(&db, &self.dir);
-        Ok(db)
-    }
-
     /// Opens a database, creating it where `creating` says so.
     pub fn open_for_writing(&self, creating: Creating) -> Result<Db> {
         let options = self.options().create_if_missing(creating.create);
@@ -169,9 +246,9 @@ impl Target {
         })
     }
 
-    /// Joins the leader of a database that must be there. `None`: nobody leads.
+    /// Opens a database that must be there, to read from it alone. `None`: nobody leads, and this command is not to.
     pub fn join_leader(&self) -> Result<Option<Db>> {
-        let joined = self.open(self.options().read_only(true).lead(Lead::Join));
+        let joined = self.open(self.options().read_only(true));
         match joined {
             Err(error) if error.kind() == ErrorKind::NoLeader => Ok(None),
             joined => joined.map(Some).map_err(not_there),

@@ -57,6 +57,15 @@ impl Walk {
         }
     }
 
+    /// Starts a scan that reads no values, at a moment.
+    pub fn keys_at(&self, place: &Place, snapshot: &Snapshot) -> OnlyKeys {
+        match self.range(|bounds| place.at(snapshot).range(bounds)) {
+            None => Box::new(std::iter::empty()),
+            Some(range) if self.reverse => Box::new(range.keys().rev()),
+            Some(range) => Box::new(range.keys()),
+        }
+    }
+
     fn range(&self, range: impl FnOnce((KeyBound, KeyBound)) -> Range) -> Option<Range> {
         Some(range(self.bounds()?).limit(self.limit.unwrap_or(u64::MAX)))
     }

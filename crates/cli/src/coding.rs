@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::args::ByteArg;
 use crate::failure::{Failure, Result};
-use crate::json::{ByteBuf, Bytes, complaint};
+use crate::json::{ByteBuf, Bytes, about_base64, complaint, complaint_inside};
 use crate::text::printable;
 
 /// The form in which bytes are given and printed.
@@ -116,7 +116,7 @@ impl Encoding {
             Encoding::Hex => from_hex(text),
             Encoding::Base64 => STANDARD
                 .decode(text)
-                .map_err(|error| format!("it is not base64: {error}")),
+                .map_err(|error| format!("it is not base64: {}", about_base64(&error))),
         }
     }
 
@@ -165,7 +165,7 @@ impl Encoding {
 
     /// The bytes that a field of a line of JSON stands for.
     pub fn read_json(self, field: &RawValue) -> std::result::Result<Vec<u8>, String> {
-        let wrong = |error: serde_json::Error| complaint(&error);
+        let wrong = |error: serde_json::Error| complaint_inside(&error);
         match self {
             Encoding::Bytes => {
                 let ByteBuf(bytes) = serde_json::from_str(field.get()).map_err(wrong)?;

@@ -125,6 +125,9 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
             "hint: free some space there, look whether it is there, and try again; what was acknowledged is not lost",
         ),
         ErrorKind::Timeout => Some("hint: `--timeout` and `--open-timeout` set how long to wait"),
+        ErrorKind::NoLeader => Some(
+            "hint: `--lead never` waits until a process has it open; `--lead auto` opens it here",
+        ),
         ErrorKind::ConnectionLost => {
             Some("hint: with `--retry true` calls go on with the next leader")
         }

@@ -12,6 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::coding::InJson;
 
+mod words;
+
+pub use words::{about_base64, complaint, complaint_inside};
+
 /// Bytes to be written as JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
@@ -67,18 +71,9 @@ impl<'de> Visitor<'de> for ByteVisitor {
         STANDARD
             .decode(text.as_bytes())
             .map(ByteBuf)
-            .map_err(|why| A::Error::custom(format_args!("not valid base64: {why}")))
-    }
-}
-
-/// What is wrong with a line of JSON. The line's own number is the caller's to say.
-pub fn complaint(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    if error.column() > 0 {
-        format!("{what} (column {})", error.column())
-    } else {
-        what.to_string()
+            .map_err(|why| {
+                A::Error::custom(format_args!("not valid base64: {}", about_base64(&why)))
+            })
     }
 }
 

@@ -18,8 +18,10 @@ mod bounds;
 mod coding;
 mod commands;
 mod failure;
+mod happened;
 mod input;
 mod json;
+mod log;
 mod output;
 mod place;
 mod stop;
@@ -30,7 +32,9 @@ use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     let cli = args::Cli::parse();
-    let outcome = stop::install().and_then(|()| commands::run(cli.command));
+    let outcome = log::install(cli.verbose)
+        .and_then(|()| stop::install())
+        .and_then(|()| commands::run(cli.command));
     stop::yield_to_signal();
     stop::leave();
     match outcome {

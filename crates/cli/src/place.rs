@@ -135,7 +135,7 @@ impl Place {
     }
 
     /// Bounds of the place's keys as bounds of the database's.
-    fn in_whole(&self, (lower, upper): (KeyBound, KeyBound)) -> (KeyBound, KeyBound) {
+    pub fn in_whole(&self, (lower, upper): (KeyBound, KeyBound)) -> (KeyBound, KeyBound) {
         let prefix = self.prefix();
         if prefix.is_empty() {
             return (lower, upper);

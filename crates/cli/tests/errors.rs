@@ -78,7 +78,7 @@ fn what_is_said_is_what_was_committed() {
     told.run(&["clear", "DIR/db"]);
     told.run(&["batch", "DIR/db", "put", "a"]);
     told.run(&["batch", "DIR/db", "move", "a"]);
-    told.run(&["watch", "DIR/db", "--from", "yesterday"]);
+    told.run(&["watch", "DIR/db", "--since", "yesterday"]);
     told.run(&["get", "DIR/db", "--sublevel", "a b", "k"]);
     told.run(&["top", "DIR/db"]);
     told.run(&["put", "DIR/db", "-k", "1"]);
@@ -92,6 +92,10 @@ fn what_is_said_is_what_was_committed() {
     // Each says so at once: the deadlines, of years, are not waited for.
     told.run(&["yield", "DIR/db", "--open-timeout", "100000000"]);
     told.run(&["yield", "DIR/empty", "--open-timeout", "100000000"]);
+    told.run(&["yield", "DIR/db", "--lead", "auto"]);
+    told.run(&["get", "DIR/db", "--lead", "join", "a"]);
+    told.run(&["get", "DIR/db", "--lead", "maybe", "a"]);
+    told.run(&["get", "DIR/db", "--lead", "never", "--timeout", "0.1", "a"]);
     // Encodings.
     told.run(&["get", "DIR/db", "--key-encoding", "hex", "zz"]);
     told.run(&["get", "DIR/db", "--key-encoding", "octal", "7"]);

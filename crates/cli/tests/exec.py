@@ -57,7 +57,7 @@ def main(program, directory):
 
     # Any bytes; a key that is not there.
     raw = {"base64": base64.b64encode(bytes(range(256))).decode()}
-    assert leader.call(op="put", key="raw", value=raw) == {"id": 2, "ok": True}
+    assert leader.call(op="put", key="raw", value=raw) == {"id": 2, "ok": True, "sequence": 1}
     assert other.call(op="get", key="raw")["value"] == raw
     assert other.call(op="get", key="none")["value"] is None
     assert other.call(op="put", key="é", value="ü\u0000")["ok"]

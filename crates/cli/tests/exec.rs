@@ -31,12 +31,12 @@ fn the_documented_dialogue_is_answered_word_for_word() {
 {"id":7,"op":"scan","prefix":"b"}
 "#,
     );
-    let expected = r#"{"id":1,"ok":true}
+    let expected = r#"{"id":1,"ok":true,"sequence":1}
 {"id":2,"ok":true,"value":"1"}
 {"id":3,"ok":true,"value":null}
-{"id":4,"ok":true}
+{"id":4,"ok":true,"sequence":3}
 {"id":5,"ok":true,"entries":[["b","2"]]}
-{"id":6,"ok":true}
+{"id":6,"ok":true,"sequence":4}
 {"id":7,"ok":true,"entries":[]}
 "#;
     assert_eq!(done.text(), expected);
@@ -137,7 +137,10 @@ fn many_requests_may_be_sent_ahead() {
         child.send(&json!({"id": n, "op": "put", "key": format!("{n:04}"), "value": "v"}));
     }
     for n in 0..2_000 {
-        assert_eq!(child.answer(), json!({"id": n, "ok": true}));
+        assert_eq!(
+            child.answer(),
+            json!({"id": n, "ok": true, "sequence": n + 1})
+        );
     }
     assert_eq!(child.scan("").len(), 2_000);
 }
@@ -443,6 +446,152 @@ fn sublevels_keep_their_keys_apart_in_every_operation() {
     for refused in &answers[15..] {
         assert_eq!(refused["error"]["kind"], "InvalidArgument", "{refused}");
     }
+}
+
+#[test]
+fn hello_tells_version_protocol_and_operations() {
+    let (_, answers) = dialogue(br#"{"op":"hello"}"#);
+    let hello = &answers[0];
+    assert_eq!(hello["program"], "level-party");
+    assert_eq!(hello["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(hello["protocol"], 1);
+    let operations = hello["operations"].as_array().expect("a list");
+    assert!(operations.contains(&json!("hello")), "{hello}");
+    for operation in operations {
+        let cell = format!("| `{}` |", operation.as_str().expect("a name"));
+        assert!(PAGE.contains(&cell), "the page lacks {cell}");
+    }
+}
+
+#[test]
+fn keys_only_scans_and_counts_take_bounds_and_snapshots() {
+    let (_, answers) = dialogue(
+        br#"{"op":"batch","ops":[{"type":"put","key":"a","value":"1"},{"type":"put","key":"b1","value":"2"},{"type":"put","key":"b2","value":"3"}]}
+{"op":"snapshot"}
+{"op":"put","key":"b3","value":"4"}
+{"op":"scan","keys":true}
+{"op":"scan","keys":true,"prefix":"b","reverse":true,"limit":2}
+{"op":"scan","keys":true,"prefix":"b","snapshot":1}
+{"op":"scan","keys":false,"lt":"b"}
+{"op":"count"}
+{"op":"count","prefix":"b"}
+{"op":"count","prefix":"b","snapshot":1}
+{"op":"count","gt":"x","lt":"b"}
+{"op":"count","limit":1}
+"#,
+    );
+    assert_eq!(answers[3]["keys"], json!(["a", "b1", "b2", "b3"]));
+    assert_eq!(answers[4]["keys"], json!(["b3", "b2"]));
+    assert_eq!(answers[5]["keys"], json!(["b1", "b2"]));
+    assert_eq!(answers[6]["entries"], json!([["a", "1"]]));
+    let counts: Vec<&Value> = answers[7..11].iter().map(|a| &a["count"]).collect();
+    assert_eq!(json!(counts), json!([4, 3, 2, 0]));
+    assert_eq!(answers[11]["error"]["kind"], "InvalidArgument");
+}
+
+#[test]
+fn transaction_checks_that_a_range_holds_just_these_entries() {
+    let (_, answers) = dialogue(
+        br#"{"op":"batch","sublevel":["jobs"],"ops":[{"type":"put","key":"1","value":"a"},{"type":"put","key":"2","value":"b"}]}
+{"op":"transaction","sublevel":["jobs"],"checks":[{"entries":[["1","a"]]}],"ops":[{"type":"del","key":"1"}]}
+{"op":"transaction","sublevel":["jobs"],"checks":[{"limit":1,"entries":[["1","a"]]}],"ops":[{"type":"del","key":"1"}]}
+{"op":"transaction","sublevel":["jobs"],"checks":[{"reverse":true,"limit":1,"entries":[["1","a"]]}],"ops":[{"type":"del","key":"2"}]}
+{"op":"transaction","sublevel":["jobs"],"checks":[{"gte":"1","entries":[["2","b"]]},{"key":"1","value":null}],"ops":[{"type":"del","key":"2"}]}
+{"op":"transaction","checks":[{"sublevel":["jobs"],"entries":[]},{"prefix":"!jobs!","entries":[]}],"ops":[{"type":"put","key":"done","value":"1"}]}
+{"op":"transaction","checks":[{"prefix":"d","entries":[]}],"ops":[{"type":"del","key":"done"}]}
+{"op":"scan"}
+"#,
+    );
+    let told: Vec<&Value> = answers[1..7].iter().map(|a| &a["committed"]).collect();
+    assert_eq!(json!(told), json!([false, true, false, true, true, false]));
+    assert_eq!(answers[7]["entries"], json!([["done", "1"]]));
+}
+
+#[test]
+fn a_range_check_fails_when_another_process_adds_a_key() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut one = ExecChild::spawn(PROGRAM, dir.path());
+    let mut other = ExecChild::spawn(PROGRAM, dir.path());
+    let reserve = |key: &str| {
+        json!({"op": "transaction", "checks": [{"prefix": "seat/", "entries": []}],
+               "ops": [{"type": "put", "key": key, "value": ""}]})
+    };
+    one.send(&reserve("seat/one"));
+    other.send(&reserve("seat/other"));
+    let committed = [one.answer(), other.answer()].map(|answer| answer["committed"].clone());
+    assert_eq!(
+        committed.iter().filter(|yes| **yes == json!(true)).count(),
+        1
+    );
+    assert_eq!(one.scan("seat/").len(), 1);
+}
+
+#[test]
+fn checkpoint_makes_a_copy_and_tells_its_sequence() {
+    let place = tempfile::tempdir().expect("a directory");
+    let copy = place.path().join("copy");
+    let mut child = ExecChild::spawn(PROGRAM, place.path().join("db"));
+    child.put("a", "1");
+    let request = json!({"op": "checkpoint", "to": copy});
+    assert_eq!(child.ok(&request)["sequence"], 1);
+    child.put("a", "2");
+    child.send(&request);
+    assert_eq!(child.answer()["error"]["kind"], "AlreadyExists");
+    let copied = ExecChild::spawn(PROGRAM, &copy).get("a");
+    assert_eq!(copied.as_deref(), Some("1"));
+    assert_eq!(child.get("a").as_deref(), Some("2"));
+}
+
+#[test]
+fn delete_has_two_names_and_a_watch_begins_since_or_from() {
+    let (_, answers) = dialogue(
+        br#"{"op":"put","key":"a","value":"1"}
+{"op":"put","key":"b","value":"1"}
+{"op":"del","key":"a"}
+{"op":"batch","ops":[{"type":"delete","key":"b"}]}
+{"op":"count"}
+{"id":1,"op":"watch","since":"now"}
+{"id":2,"op":"watch","from":"now"}
+{"id":3,"op":"watch","since":"now","from":"now"}
+"#,
+    );
+    assert_eq!(answers[2]["sequence"], 3);
+    assert_eq!(answers[3]["sequence"], 4);
+    assert_eq!(answers[4]["count"], 0);
+    assert_eq!(
+        (&answers[5]["ok"], &answers[6]["ok"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(answers[7]["error"]["kind"], "InvalidArgument");
+}
+
+#[test]
+fn status_tells_the_last_events_of_its_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let leader = ExecChild::spawn_leader(PROGRAM, dir.path());
+    let mut follower = ExecChild::spawn(PROGRAM, dir.path());
+    let events = |status: &Value| -> Vec<String> {
+        let events = status["recent_events"].as_array().expect("a list");
+        let name = |event: &Value| event["event"].as_str().expect("a name").to_string();
+        events.iter().map(name).collect()
+    };
+    // An event is told beside the opening.
+    let mut status_with = |last: &str| loop {
+        let status = follower.status();
+        if events(&status).first().is_some_and(|event| event == last) {
+            return status;
+        }
+        std::thread::yield_now();
+    };
+    let status = status_with("attached");
+    assert_eq!(events(&status).len(), 1, "{status}");
+    assert_eq!(status["recent_events"][0]["leader_pid"], leader.pid());
+    leader.kill();
+    let status = status_with("elected");
+    assert!(status["recent_events"][0]["ago_ms"].is_u64(), "{status}");
+    assert_eq!(events(&status), ["elected", "leader-lost", "attached"]);
+    let trouble = status["last_trouble"]["what"].as_str().expect("text");
+    assert!(trouble.contains("connection to the leader"), "{status}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ ask() {
   [ "$answer" = "$2" ] || { echo "asked $1 it answered $answer, not $2" >&2; exit 1; }
 }
 
-ask '{"id":1,"op":"put","key":"a","value":"1"}' '{"id":1,"ok":true}'
+ask '{"id":1,"op":"put","key":"a","value":"1"}' '{"id":1,"ok":true,"sequence":1}'
 ask '{"id":2,"op":"cas","key":"a","expected":"1","value":"2"}' '{"id":2,"ok":true,"swapped":true}'
 
 # Other commands share the database meanwhile, each a process of its own.
@@ -35,7 +35,7 @@ ask '{"id":3,"op":"scan"}' '{"id":3,"ok":true,"entries":[["a","2"],["b","3"]]}'
 kill -9 $leader
 wait $leader 2>/dev/null || true
 ask '{"id":4,"op":"get","key":"b"}' '{"id":4,"ok":true,"value":"3"}'
-ask 'nonsense' '{"ok":false,"error":{"kind":"InvalidArgument","message":"not a request: expected ident (column 2); send one JSON object a line, with an \"op\""}}'
+ask 'nonsense' '{"ok":false,"error":{"kind":"InvalidArgument","message":"not a request: text stands in double quotes, and only true, false and null without (column 2); send one JSON object a line, with an \"op\""}}'
 
 exec 3>&- # The end of its input: it leaves and ends.
 wait $party

@@ -145,7 +145,7 @@ fn each_command_that_opens_warns_of_losses_once() {
         check_warned(&done, &losses);
     }
     assert_eq!(
-        check("watch", &["--from", "beginning", "--limit", "0"], 0).text(),
+        check("watch", &["--since", "beginning", "--limit", "0"], 0).text(),
         ""
     );
 }

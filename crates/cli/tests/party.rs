@@ -72,7 +72,10 @@ fn a_request_in_flight_is_answered_by_the_next_leader() {
     }
     leader.kill();
     for n in 0..500 {
-        assert_eq!(survivor.answer(), json!({"id": n, "ok": true}));
+        assert_eq!(
+            survivor.answer(),
+            json!({"id": n, "ok": true, "sequence": n + 1})
+        );
     }
     assert_eq!(survivor.get("n").as_deref(), Some("499"));
     assert_eq!(find_leader(std::slice::from_mut(&mut survivor)), 0);

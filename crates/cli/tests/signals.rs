@@ -61,10 +61,10 @@ fn a_server_says_what_it_is_and_leaves_when_it_is_told() {
 
         signal(&first, stop);
         wait_for(&mut words, "left ");
-        assert_eq!(first.wait().expect("it ends").code(), Some(0));
+        assert_eq!(first.wait().expect("it ends").code(), Some(130));
         wait_for(&mut seconds, "leading, epoch ");
         signal(&second, stop);
-        assert_eq!(second.wait().expect("it ends").code(), Some(0));
+        assert_eq!(second.wait().expect("it ends").code(), Some(130));
         assert!(epoch(dir.path()) >= 3);
     }
 }
@@ -151,7 +151,7 @@ fn a_watch_prints_changes_and_goes_on_where_it_was_stopped() {
     run(PROGRAM, ["put", db, "old", "1"]).success();
     let mut leader = ExecChild::spawn(PROGRAM, dir.path());
     assert_eq!(leader.status()["role"], "leader");
-    let mut watch = start(&["watch", "--from", "0", "--prefix", "k"], dir.path());
+    let mut watch = start(&["watch", "--since", "0", "--prefix", "k"], dir.path());
     let mut lines = BufReader::new(watch.stdout.take().expect("piped"));
     leader.put("k", "tab\t");
     leader.put("other", "");
@@ -161,7 +161,7 @@ fn a_watch_prints_changes_and_goes_on_where_it_was_stopped() {
     leader.put("kk", "");
     wait_for(&mut lines, "kk");
     signal(&watch, Signal::INT);
-    assert_eq!(watch.wait().expect("it ends").code(), Some(0));
+    assert_eq!(watch.wait().expect("it ends").code(), Some(130));
     let mut words = String::new();
     watch
         .stderr
@@ -177,7 +177,7 @@ fn a_watch_prints_changes_and_goes_on_where_it_was_stopped() {
     leader.put("later", "x");
     let next = run(
         PROGRAM,
-        ["watch", "--json", "--limit", "1", "--from", &position, db],
+        ["watch", "--json", "--limit", "1", "--since", &position, db],
     )
     .success();
     let next: serde_json::Value = serde_json::from_str(next.text()).expect("JSON");
@@ -188,7 +188,7 @@ fn a_watch_prints_changes_and_goes_on_where_it_was_stopped() {
     let none = run(PROGRAM, ["watch", "--limit", "0", db]).success();
     assert!(none.stderr.starts_with("position: 6@"), "{}", none.stderr);
 
-    let wrong = run(PROGRAM, ["watch", "--from", "yesterday", db]);
+    let wrong = run(PROGRAM, ["watch", "--since", "yesterday", db]);
     assert_eq!(wrong.code(), 2);
     assert!(
         wrong.stderr.contains("no position of a watch"),

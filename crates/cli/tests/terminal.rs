@@ -140,14 +140,32 @@ fn top_ends_with_the_terminal_as_it_was_when_it_is_told_to() {
         ["put".as_ref(), dir.as_os_str(), "a".as_ref(), "1".as_ref()],
     )
     .success();
-    let command = format!("{PROGRAM} top {}", dir.display());
+    let command = format!("{PROGRAM} top --lead auto {}", dir.display());
     let Some(terminal) = Terminal::start(place.path(), &command) else {
         return;
     };
     terminal.screen("a crown", |screen| screen.contains("♛"));
     terminal.keys("C-c");
     terminal.screen("the end", |screen| {
-        screen.contains("ended with 0") && !screen.contains("♛")
+        screen.contains("ended with 130") && !screen.contains("♛")
+    });
+}
+
+#[test]
+fn top_says_so_where_nobody_has_the_database_open() {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path().join("db");
+    run(
+        PROGRAM,
+        ["put".as_ref(), dir.as_os_str(), "a".as_ref(), "1".as_ref()],
+    )
+    .success();
+    let command = format!("{PROGRAM} top {}", dir.display());
+    let Some(terminal) = Terminal::start(place.path(), &command) else {
+        return;
+    };
+    terminal.screen("the end", |screen| {
+        screen.contains("no process has it open") && screen.contains("ended with 3")
     });
 }
 

@@ -339,17 +339,23 @@ fn a_batch_is_given_as_words_or_lines_and_is_whole_or_nothing() {
             "{\"type\":\"put\",\"key\":\"d\",\"value\":\"\"}\nnonsense",
             "line 2:",
         ),
-        ("{\"type\":\"put\",\"key\":\"d\"}", "missing field `value`"),
+        (
+            "{\"type\":\"put\",\"key\":\"d\"}",
+            "the field \"value\" is missing",
+        ),
         (
             "{\"type\":\"del\",\"key\":\"d\",\"value\":\"\"}",
             "a delete has no value",
         ),
         (
             "{\"type\":\"put\",\"key\":\"d\",\"key\":\"e\",\"value\":\"\"}",
-            "duplicate field `key`",
+            "the field \"key\" is given twice",
         ),
-        ("{\"type\":\"fly\",\"key\":\"d\"}", "unknown variant `fly`"),
-        ("{\"key\":\"d\"}", "missing field `type`"),
+        (
+            "{\"type\":\"fly\",\"key\":\"d\"}",
+            "the type \"fly\" is none",
+        ),
+        ("{\"key\":\"d\"}", "the field \"type\" is missing"),
     ] {
         let done = lines(input);
         assert_eq!(done.code(), 2, "{input}");
@@ -409,7 +415,11 @@ fn compact_and_verify_say_what_they_found() {
         "{}",
         done.text()
     );
-    assert!(done.text().contains("3,002 entries"), "{}", done.text());
+    assert!(
+        done.text().contains("3,002 stored entries"),
+        "{}",
+        done.text()
+    );
     let table = std::fs::read_dir(dir.path())
         .expect("a directory")
         .map(|entry| entry.expect("an entry").path())

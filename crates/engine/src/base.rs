@@ -9,6 +9,7 @@ pub(crate) mod condition;
 pub(crate) mod control;
 pub(crate) mod entry;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod fs;
 pub(crate) mod health;
 pub(crate) mod key_range;

@@ -147,8 +147,26 @@ impl Db {
     /// - `InvalidArgument`: over [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES), or a key over
     ///   [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> Result<()> {
-        let written = self.handle.write(Cow::Borrowed(batch), options.sync);
-        written.map(drop)
+        self.write_sequenced(batch, options).map(drop)
+    }
+
+    /// As [`Db::write`]; gives the sequence number of the batch's last operation, by which a [watch](Db::watch) tells it. For
+    /// a batch without operations it is that of the last write before it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let mut batch = level_party::WriteBatch::new();
+    /// batch.put(b"a", b"1");
+    /// batch.put(b"b", b"2");
+    /// assert_eq!(db.write_sequenced(&batch, Default::default())?, 2);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub fn write_sequenced(&self, batch: &WriteBatch, options: WriteOptions) -> Result<u64> {
+        self.handle.write(Cow::Borrowed(batch), options.sync)
     }
 
     /// Runs `body` as a transaction: what it reads is of one moment, and what it writes takes effect at one moment, for

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use level_party_engine::with_descriptors;
+use level_party_engine::{CondemnReason, with_descriptors};
 use level_party_os::{ByteLock, DirLock, Hangup, Holder, LockError, MemberLock, Stream};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::Event;
+use crate::events::{Event, connection_ended};
 use crate::faults;
 use crate::leader::Leadership;
 use crate::member::{self, Founder, Invitation, Member};
@@ -27,6 +27,7 @@ use crate::place::{KnownLeader, Trouble};
 use crate::protocol::Hello;
 use crate::registry;
 use crate::state::{self, door_byte, leader_byte};
+use crate::trace;
 
 mod greeting;
 
@@ -76,6 +77,7 @@ impl Elector {
             yielded: None,
             failed: None,
             served: false,
+            locked_out: false,
         };
         let thread = std::thread::Builder::new()
             .name("level-party-elector".into())
@@ -142,6 +144,8 @@ struct Seat {
     failed: Option<String>,
     /// This node has been a member: it is open.
     served: bool,
+    /// It was found out who is in the way of the present attempts.
+    locked_out: bool,
 }
 
 /// What this process is among the members.
@@ -188,6 +192,7 @@ impl Seat {
                 Ok((member, role)) => {
                     self.served = true;
                     self.failed = None;
+                    self.locked_out = false;
                     let begun = Instant::now();
                     self.stay(member, role);
                     match begun.elapsed() < SHORT_STAY {
@@ -204,6 +209,9 @@ impl Seat {
                     self.rest(FAILURE_PAUSE);
                 }
                 Err(Obstacle::Passing(trouble)) => {
+                    if self.pause >= LONGEST_PAUSE {
+                        self.be_locked_out(&trouble);
+                    }
                     self.node.place.set_trouble(trouble);
                     self.rest(self.pause);
                 }
@@ -217,12 +225,30 @@ impl Seat {
 
     /// Something is in the way that a status is to tell of, too.
     fn trouble(&self, what: String, kind: Option<ErrorKind>) {
-        self.node.place.note_trouble(what.clone());
+        self.tell_trouble(what.clone());
         self.node.place.set_trouble(Trouble {
             what,
             kind,
             ..Trouble::default()
         });
+    }
+
+    fn tell_trouble(&self, what: String) {
+        self.node.events.tell(Event::Trouble { what });
+    }
+
+    /// An attempt came to nothing. One that lasts until the pauses have grown is told, if another program is in the way.
+    fn be_locked_out(&mut self, trouble: &Trouble) {
+        let is_new = !std::mem::replace(&mut self.locked_out, true);
+        if !is_new || !tracing::enabled!(tracing::Level::WARN) {
+            return;
+        }
+        let told = trouble.told.as_ref().map(|tell| tell());
+        let trouble = told.as_ref().unwrap_or(trouble);
+        if trouble.kind == Some(ErrorKind::Locked) {
+            let error = Error::new(ErrorKind::Locked, trouble.what.clone());
+            trace::locked_out(self.node.events.dir(), &error);
+        }
     }
 
     /// Becomes a member.
@@ -239,7 +265,7 @@ impl Seat {
             ),
             Err(error) => {
                 let what = format!("connecting to the leader failed: {error}");
-                self.node.place.note_trouble(what.clone());
+                self.tell_trouble(what.clone());
                 Err(passing(what))
             }
         }
@@ -340,9 +366,8 @@ impl Seat {
         }
         match node.options.lead {
             Lead::Auto => {}
-            // One that is about to take over would have done so while the pauses grew.
-            Lead::Join if self.pause >= LONGEST_PAUSE => {
-                // With the lock in hand it is certain; it goes at once.
+            Lead::Join => {
+                // With the lock in hand it is certain that nobody has the database open; the lock goes at once.
                 drop(self.lock()?);
                 return Err(Obstacle::Lasting(Error::new(
                     ErrorKind::NoLeader,
@@ -352,9 +377,9 @@ impl Seat {
                     ),
                 )));
             }
-            Lead::Never | Lead::Join => {
+            Lead::Never => {
                 return Err(passing(
-                    "nobody leads, and this process is set never to".into(),
+                    "no other process has it open, and this one is set never to lead".into(),
                 ));
             }
         }
@@ -399,6 +424,8 @@ impl Seat {
             Role::Door(..) | Role::Seeking => None,
         };
         node.place.enter(&member, leader);
+        let founding = member.epoch().number;
+        trace::joined(node.events.dir(), founding, member.engine().members().len());
         let losses = member.engine().losses();
         if !losses.is_empty() {
             node.events.tell(Event::Losses { losses });
@@ -424,13 +451,19 @@ impl Seat {
             if let Some(cause) = member.failure() {
                 what = format!("{what}: {cause}");
                 kind = cause.kind();
-            } else if member.engine().is_condemned() {
-                what = "the memory that the processes share contradicts itself; it is opened anew"
-                    .into();
+            } else {
+                let reason = member.engine().condemned();
+                if !matches!(reason, None | Some(CondemnReason::Superseded)) {
+                    what =
+                        "the memory that the processes share contradicts itself; it is opened anew"
+                            .into();
+                }
+                trace::fenced(node.events.dir(), founding, fenced_by(reason));
             }
             self.trouble(what, Some(kind));
         }
         member.leave();
+        trace::left(node.events.dir(), founding);
     }
 
     fn follow(&mut self, member: &Member, stream: &Stream, leader: KnownLeader) -> Role {
@@ -456,10 +489,12 @@ impl Seat {
         }
         node.place.led_by(None);
         if !node.is_closing() && !member.is_over() {
-            let what = format!("the connection to the leader (pid {leader_pid}) ended");
-            self.trouble(what, None);
+            let what = connection_ended(leader_pid);
+            node.place.set_trouble(Trouble {
+                what,
+                ..Trouble::default()
+            });
         }
-        let node = &self.node;
         node.events.tell(Event::LeaderLost { leader_pid, epoch });
         Role::Seeking
     }
@@ -474,7 +509,7 @@ impl Seat {
                 Ok(None) => {}
                 Err(error) => {
                     let what = format!("cannot lock the leader's byte: {error}");
-                    self.node.place.note_trouble(what);
+                    self.tell_trouble(what);
                 }
             }
         }
@@ -590,6 +625,7 @@ impl Seat {
     /// Until somebody leads, or has led meanwhile: a leader, dead by now or not, has replaced the endpoint.
     fn keep_door(&mut self, member: &Member, door: Arc<Leadership>, term: u64) -> Role {
         let node = &self.node;
+        trace::door_kept(node.events.dir(), member.epoch().number);
         loop {
             node.alarm.hear();
             let is_led = ByteLock::is_locked(member.state().file(), leader_byte(member.epoch()));
@@ -701,6 +737,15 @@ fn held_by(holder: &Holder, path: &Path) -> Trouble {
         what,
         kind: Some(ErrorKind::Locked),
         ..Trouble::default()
+    }
+}
+
+/// Why a stay is over whose own writing has not failed.
+fn fenced_by(reason: Option<CondemnReason>) -> &'static str {
+    match reason {
+        None | Some(CondemnReason::Superseded) => "another epoch has the directory",
+        Some(CondemnReason::Damaged) => "the shared memory contradicts itself",
+        Some(_) => "a member asked for it",
     }
 }
 

@@ -1,20 +1,25 @@
 //! What happens to a process's part in its party, told as it happens.
 //!
-//! Nothing is asked of anybody for it: the elector, which alone changes the part, says what it did. A receiver that reads
-//! nothing costs a bounded queue.
+//! Nothing is asked of anybody for it: the elector, which alone changes the part, says what it did. Each event goes to the
+//! receivers, to `tracing`, and to the last events that a [`Status`](crate::Status) shows. A receiver that reads nothing
+//! costs a bounded queue.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::limits::Limits;
+use crate::status::{LastTrouble, PastEvent};
+use crate::trace;
 
 /// Events that wait for one receiver. Of more the oldest go, and their number is told.
 const WAITING: usize = 256;
+/// The last events that are kept for a status.
+const KEPT: usize = 16;
 
 /// Something that happened to this process's part in the party.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +57,12 @@ pub enum Event {
     Losses {
         /// A sentence each; see [`LeaderStatus::losses`](crate::LeaderStatus::losses).
         losses: Vec<String>,
+    },
+    /// Something went wrong in this process's part: it could not connect or lead, its leadership could not go on, it could
+    /// write no more. It goes on nevertheless. What goes wrong in the same way again and again is told once.
+    Trouble {
+        /// A sentence.
+        what: String,
     },
     /// So many events were not read in time and are not told.
     Missed {
@@ -131,13 +142,28 @@ impl Queue {
     }
 }
 
-/// All receivers of a process's part in one directory.
-#[derive(Default)]
+/// All receivers of a process's part in one directory, and what was told them last.
 pub(crate) struct Hub {
+    /// The directory.
+    dir: Box<str>,
     queues: Mutex<Vec<Weak<Queue>>>,
+    last: Mutex<VecDeque<(Event, Instant)>>,
 }
 
 impl Hub {
+    pub fn new(dir: impl Into<Box<str>>) -> Hub {
+        Hub {
+            dir: dir.into(),
+            queues: Mutex::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// What events call the directory.
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
     pub fn receive(&self) -> Events {
         let queue = Arc::new(Queue::default());
         self.queues.lock().push(Arc::downgrade(&queue));
@@ -145,11 +171,60 @@ impl Hub {
     }
 
     pub fn tell(&self, event: Event) {
+        if !self.note(&event) {
+            return;
+        }
+        trace::event(&self.dir, &event);
         self.queues.lock().retain(|queue| {
             let queue = queue.upgrade();
             queue.inspect(|queue| queue.push(event.clone())).is_some()
         });
     }
+
+    /// Keeps an event for a status. False: it is a trouble that goes on, and was told.
+    fn note(&self, event: &Event) -> bool {
+        let mut last = self.last.lock();
+        if let (Event::Trouble { .. }, Some((before, at))) = (event, last.back_mut())
+            && before == event
+        {
+            *at = Instant::now();
+            return false;
+        }
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back((event.clone(), Instant::now()));
+        true
+    }
+
+    /// The last events, the newest first.
+    pub fn last(&self) -> Vec<PastEvent> {
+        let past = |(event, at): &(Event, Instant)| PastEvent {
+            event: event.clone(),
+            ago: at.elapsed(),
+        };
+        self.last.lock().iter().rev().map(past).collect()
+    }
+
+    /// What went wrong last, as far as the last events tell.
+    pub fn last_trouble(&self) -> Option<LastTrouble> {
+        let last = self.last.lock();
+        let found = last.iter().rev().find_map(|(event, at)| match event {
+            Event::Trouble { what } => Some((what.clone(), at)),
+            Event::LeaderLost { leader_pid, .. } => Some((connection_ended(*leader_pid), at)),
+            _ => None,
+        });
+        let (what, at) = found?;
+        Some(LastTrouble {
+            what,
+            ago: at.elapsed(),
+        })
+    }
+}
+
+/// What is said of a lost leader where it is a trouble.
+pub(crate) fn connection_ended(leader_pid: u32) -> String {
+    format!("the connection to the leader (pid {leader_pid}) ended")
 }
 
 impl Events {
@@ -214,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_reads_nothing_is_told_how_much_it_missed() {
-        let hub = Hub::default();
+        let hub = Hub::new("dir");
         let mut events = hub.receive();
         for epoch in 1..=300 {
             hub.tell(Event::Elected { epoch });
@@ -227,5 +302,26 @@ mod tests {
         drop(events);
         hub.tell(Event::Elected { epoch: 301 });
         assert!(hub.queues.lock().is_empty(), "nobody listens any more");
+    }
+
+    #[test]
+    fn repeated_trouble_is_told_once_and_kept_for_status() {
+        let hub = Hub::new("dir");
+        let mut events = hub.receive();
+        let trouble = || Event::Trouble {
+            what: "no answer".into(),
+        };
+        hub.tell(Event::Elected { epoch: 1 });
+        hub.tell(trouble());
+        hub.tell(trouble());
+        let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
+        assert_eq!(told, [Event::Elected { epoch: 1 }, trouble()]);
+        let last: Vec<_> = hub.last().into_iter().map(|past| past.event).collect();
+        assert_eq!(last, [trouble(), Event::Elected { epoch: 1 }]);
+        assert_eq!(hub.last_trouble().expect("a trouble").what, "no answer");
+        for epoch in 2..2 + KEPT as u64 {
+            hub.tell(Event::Elected { epoch });
+        }
+        assert_eq!((hub.last().len(), hub.last_trouble()), (KEPT, None));
     }
 }

@@ -510,8 +510,11 @@ impl Handle {
             // If none comes, the status says who was the last.
             let _ = led.await?;
         }
-        let options = &self.node().options.engine;
-        let status = |member: &Member| Ok(report_status::of(place, member, options)?);
+        let Node {
+            options, events, ..
+        } = self.node();
+        let status =
+            |member: &Member| Ok(report_status::of(place, events, member, &options.engine)?);
         self.call(&limits, status).await
     }
 }

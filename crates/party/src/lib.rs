@@ -76,6 +76,7 @@ mod status;
 mod stop;
 mod sublevel;
 mod timer;
+mod trace;
 mod transaction;
 mod tripwire;
 mod typed;
@@ -105,7 +106,7 @@ pub use range::{Keys, Range, Values};
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, Role, Status};
+pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, Status};
 pub use sublevel::Sublevel;
 pub use transaction::{Transaction, TransactionRange};
 pub use typed::{

@@ -49,7 +49,7 @@ impl Node {
         Ok(Arc::new(Node {
             path: dir.path().to_path_buf(),
             place: Arc::new(Place::new()),
-            events: Hub::default(),
+            events: Hub::new(dir.path().to_string_lossy()),
             alarm,
             dir,
             options,

@@ -35,8 +35,8 @@ pub enum Lead {
     /// It never leads, nor opens the directory first: `open` waits for another process to. Once it has joined, it reads and
     /// writes also while nobody leads.
     Never,
-    /// It never leads, as with `Never`, and `open` does not wait for another process to come: where nobody leads, nor is
-    /// about to, it ends with [`NoLeader`](crate::ErrorKind::NoLeader) after a tenth of a second.
+    /// It never leads, as with `Never`, and `open` does not wait for another process to come: where no process has the
+    /// database open it ends with [`NoLeader`](crate::ErrorKind::NoLeader) at once.
     ///
     /// ```
     /// use level_party::{Db, ErrorKind, Lead};

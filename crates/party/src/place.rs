@@ -21,7 +21,7 @@ use crate::news::News;
 use crate::pins::Pins;
 use crate::process::describe_process;
 use crate::room::Room;
-use crate::status::{LastTrouble, Role};
+use crate::status::Role;
 use crate::stop::{Stop, outcome_unknown_by};
 use crate::timer::Timer;
 
@@ -48,8 +48,6 @@ struct Inner {
     leader: Option<KnownLeader>,
     leads: bool,
     trouble: Trouble,
-    /// What went wrong last, whether or not it is over.
-    noted: Option<(String, Instant)>,
 }
 
 /// Who leads.
@@ -90,7 +88,6 @@ impl Place {
                 leader: None,
                 leads: false,
                 trouble: Trouble::default(),
-                noted: None,
             }),
             line: AtomicU64::new(0),
             changed: News::default(),
@@ -165,21 +162,6 @@ impl Place {
     /// Says why there is no member yet.
     pub fn set_trouble(&self, trouble: Trouble) {
         self.inner.lock().trouble = trouble;
-    }
-
-    /// Something went wrong that a [`Status`](crate::Status) is to tell of.
-    pub fn note_trouble(&self, what: String) {
-        self.inner.lock().noted = Some((what, Instant::now()));
-    }
-
-    /// What went wrong last.
-    pub fn last_trouble(&self) -> Option<LastTrouble> {
-        let inner = self.inner.lock();
-        let (what, at) = inner.noted.as_ref()?;
-        Some(LastTrouble {
-            what: what.clone(),
-            ago: at.elapsed(),
-        })
     }
 
     /// Whoever waits looks again.

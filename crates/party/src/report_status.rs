@@ -7,13 +7,19 @@ use level_party_engine::MemberInfo;
 use level_party_os::process;
 
 use crate::error::Result;
+use crate::events::Hub;
 use crate::member::Member;
 use crate::options::EngineOptions;
 use crate::place::Place;
 use crate::status::{LeaderStatus, MemberStatus, Status, first_of};
 
 /// The status of a member, whose handles were opened with `asked`.
-pub(crate) fn of(place: &Place, member: &Member, asked: &EngineOptions) -> Result<Status> {
+pub(crate) fn of(
+    place: &Place,
+    events: &Hub,
+    member: &Member,
+    asked: &EngineOptions,
+) -> Result<Status> {
     let engine = member.engine();
     let stats = engine.stats();
     let leadership = member.leadership()?;
@@ -23,7 +29,7 @@ pub(crate) fn of(place: &Place, member: &Member, asked: &EngineOptions) -> Resul
     let now = process::since_boot();
     let members: Vec<MemberStatus> = infos
         .iter()
-        .map(|info| status_of(place, member, info, now))
+        .map(|info| status_of(events, member, info, now))
         .collect();
     let leads = |info: &&MemberInfo| Some(info.incarnation) == leader;
     let leader_pid = infos.iter().find(leads).map(|info| info.pid);
@@ -57,12 +63,13 @@ pub(crate) fn of(place: &Place, member: &Member, asked: &EngineOptions) -> Resul
         leader: status,
         queued_calls: place.room.calls() as u64,
         queued_bytes: place.room.bytes() as u64,
-        last_trouble: place.last_trouble(),
+        last_trouble: events.last_trouble(),
+        recent_events: events.last(),
         differing_options: asked.differences(member.options()),
     })
 }
 
-fn status_of(place: &Place, member: &Member, info: &MemberInfo, now: Duration) -> MemberStatus {
+fn status_of(events: &Hub, member: &Member, info: &MemberInfo, now: Duration) -> MemberStatus {
     let is_this = info.incarnation == member.engine().incarnation();
     let since = |moment: u64| now.saturating_sub(Duration::from_millis(moment));
     MemberStatus {
@@ -72,6 +79,6 @@ fn status_of(place: &Place, member: &Member, info: &MemberInfo, now: Duration) -
         pins: info.pins.into(),
         oldest_pin: info.pinned,
         oldest_pin_held_for: info.pinned.and(info.pinned_since).map(since),
-        last_trouble: is_this.then(|| place.last_trouble()).flatten(),
+        last_trouble: is_this.then(|| events.last_trouble()).flatten(),
     }
 }

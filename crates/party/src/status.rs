@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::Event;
+
 /// What this process is for the directory at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,6 +47,8 @@ pub struct Status {
     pub queued_bytes: u64,
     /// What went wrong last in this process's part, if anything did.
     pub last_trouble: Option<LastTrouble>,
+    /// The last events of this process's part, at most 16, the newest first.
+    pub recent_events: Vec<PastEvent>,
     /// Settings asked for here that differ from those in force, which are those of the process that opened the database first: a
     /// sentence each.
     pub differing_options: Vec<String>,
@@ -57,6 +61,18 @@ pub struct Status {
 pub struct LastTrouble {
     /// A sentence.
     pub what: String,
+    /// How long ago it was.
+    #[serde(rename = "ago_ms", with = "milliseconds::always")]
+    pub ago: Duration,
+}
+
+/// An event of a process's part in the party, and when it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PastEvent {
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
     /// How long ago it was.
     #[serde(rename = "ago_ms", with = "milliseconds::always")]
     pub ago: Duration,

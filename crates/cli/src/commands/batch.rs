@@ -22,7 +22,7 @@ const INPUT_BYTES: u64 = 8 * MAX_BATCH_BYTES as u64;
 
 /// Put and delete keys in one write, which takes effect as a whole or not at all.
 ///
-/// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. A line may name a sublevel of its own: "sublevel":["users"]. They apply in their order.
+/// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn; `delete` is `del`), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. A line may name a sublevel of its own: "sublevel":["users"]. They apply in their order.
 #[derive(Args, Debug)]
 pub struct BatchCommand {
     #[command(flatten)]
@@ -73,12 +73,12 @@ fn from_words(words: &[ByteArg], coding: Coding) -> Result<Ops> {
                 batch.put(&coding.key(key)?, &coding.value(value)?);
                 after
             }
-            (b"del", [key, after @ ..]) => {
+            (b"del" | b"delete", [key, after @ ..]) => {
                 batch.delete(&coding.key(key)?);
                 after
             }
             (b"put", _) => return Err(wrong("`put` needs a key and a value")),
-            (b"del", _) => return Err(wrong("`del` needs a key")),
+            (b"del" | b"delete", _) => return Err(wrong("`del` needs a key")),
             (other, _) => {
                 let other = printable(other, &[]);
                 return Err(wrong(&format!(
@@ -98,20 +98,12 @@ fn wrong(what: &str) -> Failure {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Operation<'a> {
-    #[serde(rename = "type")]
-    kind: Kind,
+    r#type: String,
     sublevel: Option<Vec<String>>,
     #[serde(borrow)]
     key: Option<&'a RawValue>,
     #[serde(borrow)]
     value: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Put,
-    Del,
 }
 
 fn from_lines(input: impl Read, coding: Coding) -> Result<Ops> {
@@ -148,20 +140,27 @@ fn add(ops: &mut Ops, line: &[u8], coding: Coding) -> std::result::Result<(), St
         )
     })?;
     let field = |name: &str, field: Option<&RawValue>, encoding: Encoding| {
-        let field = field.ok_or_else(|| format!("missing field `{name}`"))?;
+        let field = field.ok_or_else(|| format!("the field {name:?} is missing"))?;
         encoding
             .read_json(field)
             .map_err(|why| format!("the field {name:?}: {why}"))
     };
     let key = field("key", operation.key, coding.key)?;
-    let batch = ops.within(operation.sublevel);
-    match operation.kind {
-        Kind::Put => {
-            batch.put(&key, &field("value", operation.value, coding.value)?);
+    match operation.r#type.as_str() {
+        "put" => {
+            let value = field("value", operation.value, coding.value)?;
+            ops.within(operation.sublevel).put(&key, &value);
         }
-        Kind::Del if operation.value.is_some() => return Err("a delete has no value".into()),
-        Kind::Del => {
-            batch.delete(&key);
+        "del" | "delete" if operation.value.is_some() => {
+            return Err("a delete has no value".into());
+        }
+        "del" | "delete" => {
+            ops.within(operation.sublevel).delete(&key);
+        }
+        other => {
+            return Err(format!(
+                r#"the type {other:?} is none: give "put" or "del""#
+            ));
         }
     }
     Ok(())

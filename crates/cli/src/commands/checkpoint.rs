@@ -13,6 +13,8 @@ use crate::text::count;
 /// Copy the database as it is now into a new directory, while everybody goes on.
 ///
 /// Tables are hard links where that is possible, so the copy costs little. It is a database of its own, and on stable storage when the command ends. The directory must not exist, or be empty; the one that it is to be in must exist.
+///
+/// To restore: stop every process that has the database open, move its directory away, and move or copy the checkpoint (`cp -r`) to its place. The next command opens it. Never copy into a directory that is open.
 #[derive(Args, Debug)]
 pub struct Checkpoint {
     #[command(flatten)]

@@ -31,7 +31,7 @@ impl Count {
     /// Prints the number.
     pub fn run(self) -> Result<()> {
         let walk = self.span.walk(self.coding.into())?;
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_to_view()?;
         let mut count: u64 = 0;
         for key in walk.keys(&self.within.of(&db)?) {
             key?;

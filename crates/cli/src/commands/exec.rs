@@ -5,6 +5,7 @@
 //! the directory and ends the program. The events of watches come between the answers, whole lines. What one request or answer may cost is bounded.
 
 mod answer;
+mod checks;
 mod request;
 mod watches;
 
@@ -15,9 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clap::Args;
 use level_party::{Db, Op, Snapshot, WriteBatch, WriteOptions};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::args::{Creating, Syncing, Target};
-use crate::bounds::Walk;
+use crate::bounds::{self, OnlyKeys, Walk};
 use crate::commands::status;
 use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
@@ -25,16 +27,20 @@ use crate::json::ByteBuf;
 use crate::output::Output;
 use crate::place::{Ops, Place};
 use answer::{Answer, Entries};
-use request::{Check, Moment, Operation, Refusal, Request};
+use checks::WholeCheck;
+use request::{Check, Checked, Moment, OPERATIONS, Operation, Refusal, Request};
 use watches::Watches;
+
+/// The number of this form of the dialogue. It changes where a request or answer comes to mean something else.
+const PROTOCOL: u64 = 1;
 
 /// The longest request line taken. The largest batch that a database takes fits as base64.
 const LINE_BYTES: u64 = 256 << 20;
 
 /// Hold a handle open: a JSON request a line in, a JSON answer a line out.
 ///
-/// {"id":1,"op":"put","key":"a","value":"1"} is answered by {"id":1,"ok":true}. The operations are get, get_many,
-/// contains, put, delete, batch, cas, transaction, scan, clear, watch, unwatch, snapshot, release and status; docs/EXEC.md describes them. The end of standard input ends the program.
+/// {"id":1,"op":"put","key":"a","value":"1"} is answered by {"id":1,"ok":true,"sequence":1}. The operations are hello, get,
+/// get_many, contains, put, delete, batch, cas, transaction, scan, count, clear, watch, unwatch, snapshot, release, status and checkpoint; docs/EXEC.md describes them. The end of standard input ends the program.
 #[derive(Args, Debug)]
 pub struct Exec {
     #[command(flatten)]
@@ -142,49 +148,6 @@ impl Server {
     fn perform(&mut self, request: Request<'_>) -> Performed {
         let place = Place::of(&self.db, &request.sublevel)?;
         match request.operation {
-            Operation::Get { key, at } => Ok(Answer::Value(match at {
-                None => place.get(&key)?,
-                Some(number) => place.at(self.snapshot(number)?).get(key)?,
-            })),
-            Operation::Contains { key, at } => {
-                let found = match at {
-                    None => place.contains(&key)?,
-                    Some(number) => place.at(self.snapshot(number)?).contains(key)?,
-                };
-                Ok(Answer::Field("found", found.into()))
-            }
-            Operation::GetMany { keys, at } => {
-                let keys = keys.iter().map(|key| &key.0);
-                Ok(Answer::Values(match at {
-                    None => place.get_many(keys)?,
-                    Some(number) => place.at(self.snapshot(number)?).get_many(keys)?,
-                }))
-            }
-            Operation::Write { ops, sync } => {
-                self.db.write(&ops.whole(&place)?, self.options(sync))?;
-                Ok(Answer::Done)
-            }
-            Operation::Cas {
-                key,
-                expected,
-                value,
-                sync,
-            } => {
-                let swapped = self.swap(&place, key, expected, value, sync)?;
-                Ok(Answer::Field("swapped", swapped.into()))
-            }
-            Operation::Transaction { checks, ops, sync } => {
-                let committed = self.transact(&place, &checks, ops, sync)?;
-                Ok(Answer::Field("committed", committed.into()))
-            }
-            Operation::Scan { walk, at } => self.scan(&place, &walk, at),
-            Operation::Clear { walk } => {
-                let removed = match walk.bounds() {
-                    Some(bounds) => place.clear(bounds)?,
-                    None => 0,
-                };
-                Ok(Answer::Field("removed", removed.into()))
-            }
             Operation::Watch { walk, from } => {
                 let position = self.watches.open(request.id, &place, &walk, from)?;
                 Ok(Answer::Field("position", position.to_string().into()))
@@ -209,6 +172,86 @@ impl Server {
                 Ok(status::fields(&status)
                     .map_or_else(|failure| Answer::internal(&failure), Answer::Fields))
             }
+            Operation::Checkpoint { to } => {
+                let sequence = self.db.checkpoint(to)?;
+                Ok(Answer::Field("sequence", sequence.into()))
+            }
+            Operation::Hello => Ok(Answer::Fields(hello())),
+            operation => match self.read(&place, operation)? {
+                Ok(answer) => Ok(answer),
+                Err(operation) => self.write(&place, operation),
+            },
+        }
+    }
+
+    /// Performs an operation that reads; another one comes back.
+    fn read(
+        &self,
+        place: &Place,
+        operation: Operation,
+    ) -> std::result::Result<std::result::Result<Answer, Operation>, Trouble> {
+        Ok(Ok(match operation {
+            Operation::Get { key, at } => Answer::Value(match at {
+                None => place.get(&key)?,
+                Some(number) => place.at(self.snapshot(number)?).get(key)?,
+            }),
+            Operation::Contains { key, at } => {
+                let found = match at {
+                    None => place.contains(&key)?,
+                    Some(number) => place.at(self.snapshot(number)?).contains(key)?,
+                };
+                Answer::Field("found", found.into())
+            }
+            Operation::GetMany { keys, at } => {
+                let keys = keys.iter().map(|key| &key.0);
+                Answer::Values(match at {
+                    None => place.get_many(keys)?,
+                    Some(number) => place.at(self.snapshot(number)?).get_many(keys)?,
+                })
+            }
+            Operation::Scan { walk, keys, at } => self.scan(place, &walk, keys, at)?,
+            Operation::Count { walk, at } => {
+                let mut count: u64 = 0;
+                for key in self.keys(place, &walk, at)? {
+                    key?;
+                    count += 1;
+                }
+                Answer::Field("count", count.into())
+            }
+            operation => return Ok(Err(operation)),
+        }))
+    }
+
+    fn write(&self, place: &Place, operation: Operation) -> Performed {
+        match operation {
+            Operation::Write { ops, sync } => {
+                let batch = ops.whole(place)?;
+                let sequence = self.db.write_sequenced(&batch, self.options(sync))?;
+                Ok(Answer::Field("sequence", sequence.into()))
+            }
+            Operation::Cas {
+                key,
+                expected,
+                value,
+                sync,
+            } => {
+                let swapped = self.swap(place, key, expected, value, sync)?;
+                Ok(Answer::Field("swapped", swapped.into()))
+            }
+            Operation::Transaction { checks, ops, sync } => {
+                let committed = self.transact(place, &checks, ops, sync)?;
+                Ok(Answer::Field("committed", committed.into()))
+            }
+            Operation::Clear { walk } => {
+                let removed = match walk.bounds() {
+                    Some(bounds) => place.clear(bounds)?,
+                    None => 0,
+                };
+                Ok(Answer::Field("removed", removed.into()))
+            }
+            _ => Err(Trouble::Request(Refusal::new(
+                "this operation writes nothing",
+            ))),
         }
     }
 
@@ -244,8 +287,7 @@ impl Server {
         }
         let check = Check {
             sublevel: None,
-            key: ByteBuf(key),
-            value: expected,
+            what: Checked::Key(key, expected.map(|value| value.0)),
         };
         self.transact(place, &[check], Ops::here(batch), Some(true))
     }
@@ -260,20 +302,24 @@ impl Server {
     ) -> level_party::Result<bool> {
         let sync = self.options(sync).sync;
         let batch = ops.whole(place)?;
-        let whole = |check: &Check| {
-            let there = place.named(check.sublevel.as_deref())?;
-            Ok(there.whole_key(&check.key.0))
-        };
-        let keys = checks.iter().map(whole);
-        let keys = keys.collect::<level_party::Result<Vec<_>>>()?;
+        let checks = checks.iter().map(|check| WholeCheck::of(check, place));
+        let checks = checks.collect::<level_party::Result<Vec<_>>>()?;
+        let keys = checks.iter().filter_map(WholeCheck::key);
+        let (keys, expected): (Vec<_>, Vec<_>) = keys.unzip();
         self.db.transaction(|tx| {
             tx.sync(sync);
             let found = tx.get_many(&keys)?;
-            let expected = checks
+            if !found
                 .iter()
-                .map(|check| check.value.as_ref().map(|v| &v.0));
-            if !found.iter().map(Option::as_ref).eq(expected) {
+                .map(Option::as_ref)
+                .eq(expected.iter().copied())
+            {
                 return Ok(false);
+            }
+            for check in &checks {
+                if !check.range_holds(tx)? {
+                    return Ok(false);
+                }
             }
             for op in batch.iter() {
                 match op {
@@ -285,11 +331,27 @@ impl Server {
         })
     }
 
-    fn scan(&self, place: &Place, walk: &Walk, at: Moment) -> Performed {
-        let mut entries = Entries::new();
-        let walked = match at {
-            None => walk.entries(place),
-            Some(number) => walk.entries_at(place, self.snapshot(number)?),
+    fn keys(
+        &self,
+        place: &Place,
+        walk: &Walk,
+        at: Moment,
+    ) -> std::result::Result<OnlyKeys, Trouble> {
+        Ok(match at {
+            None => walk.keys(place),
+            Some(number) => walk.keys_at(place, self.snapshot(number)?),
+        })
+    }
+
+    fn scan(&self, place: &Place, walk: &Walk, keys: bool, at: Moment) -> Performed {
+        let mut entries = Entries::new(keys);
+        let walked: bounds::Entries = match (keys, at) {
+            (true, at) => Box::new(
+                self.keys(place, walk, at)?
+                    .map(|key| Ok((key?, Vec::new()))),
+            ),
+            (false, None) => walk.entries(place),
+            (false, Some(number)) => walk.entries_at(place, self.snapshot(number)?),
         };
         for entry in walked {
             let (key, value) = entry?;
@@ -302,6 +364,20 @@ impl Server {
         }
         Ok(Answer::Entries(entries))
     }
+}
+
+/// What this program and its dialogue are.
+fn hello() -> Map<String, Value> {
+    let fields = [
+        ("program", Value::from("level-party")),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("protocol", PROTOCOL.into()),
+        ("operations", OPERATIONS.to_vec().into()),
+    ];
+    fields
+        .map(|(name, value)| (name.to_string(), value))
+        .into_iter()
+        .collect()
 }
 
 /// What an operation comes to.

@@ -38,7 +38,7 @@ impl Export {
     /// Writes the entries.
     pub fn run(self) -> Result<()> {
         let (walk, coding) = (self.window.walk(self.coding)?, self.coding);
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_to_view()?;
         let entries = walk.entries(&self.within.of(&db)?);
         let Some(path) = self.file.filter(|file| file.as_os_str() != "-") else {
             let bar_wanted = !std::io::stdout().is_terminal();

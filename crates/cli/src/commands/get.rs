@@ -47,7 +47,7 @@ impl Get {
         let coding = self.coding;
         let keys = self.keys.iter().map(|key| coding.key(key));
         let keys = keys.collect::<Result<Vec<_>>>()?;
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_to_view()?;
         let place = self.within.of(&db)?;
         let mut output = Output::stdout().coded(coding);
         let mut missing = false;

@@ -41,7 +41,7 @@ impl Scan {
     /// Prints the entries.
     pub fn run(self) -> Result<()> {
         let walk = self.window.walk(self.coding)?;
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_to_view()?;
         let place = self.within.of(&db)?;
         let part = match (self.keys, self.values) {
             (true, _) => Part::Key,

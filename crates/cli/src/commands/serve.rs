@@ -7,7 +7,8 @@ use level_party::{Event, Role};
 use serde::Serialize;
 
 use crate::args::{Creating, Target};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::happened;
 use crate::output::Report;
 use crate::stop;
 
@@ -16,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Stay in the party until Ctrl-C or SIGTERM, and lead it whenever nobody else does.
 ///
-/// No other command needs it. It spares short ones the opening of the database: they follow this process. It says what becomes of it on standard error, and hands over when it leaves.
+/// No other command needs it. It spares short ones the opening of the database: they follow this process. It says what becomes of it on standard error, and hands over when it leaves. The exit code is then 130, as of every command that a signal ends.
 #[derive(Args, Debug)]
 pub struct Serve {
     #[command(flatten)]
@@ -39,10 +40,14 @@ impl Serve {
         let dir = self.target.dir.display();
         let pid = status.pid;
         let leader = &status.leader;
-        self.tell(match status.role {
-            Role::Leader => Told::leading(leader.epoch),
-            _ => Told::following(leader.leader_pid, leader.epoch),
-        })?;
+        let (leader_pid, epoch) = (leader.leader_pid, leader.epoch);
+        let begun = match status.role {
+            Role::Leader => Event::Elected { epoch },
+            _ => Event::Attached { leader_pid, epoch },
+        };
+        if let Some(told) = told(&begun) {
+            self.tell(told)?;
+        }
         self.tell(Told {
             event: "serving",
             pid: Some(pid),
@@ -50,7 +55,7 @@ impl Serve {
             ..Told::default()
         })?;
         while !stop::asked() {
-            if let Some(told) = events.recv_timeout(LOOK).and_then(told) {
+            if let Some(told) = events.recv_timeout(LOOK).as_ref().and_then(told) {
                 self.tell(told)?;
             }
         }
@@ -59,7 +64,8 @@ impl Serve {
             event: "left",
             words: format!("left {dir}"),
             ..Told::default()
-        })
+        })?;
+        Err(Failure::Interrupted) // Nothing else ends it.
     }
 
     /// Words for people go to standard error, lines of JSON to standard output.
@@ -81,45 +87,26 @@ struct Told {
     words: String,
 }
 
-impl Told {
-    fn leading(epoch: u64) -> Self {
-        Told {
-            event: "leading",
-            pid: Some(std::process::id()),
-            epoch: Some(epoch),
-            words: format!("leading, epoch {epoch}"),
-        }
-    }
-
-    fn following(leader: u32, epoch: u64) -> Self {
-        Told {
-            event: "following",
-            pid: Some(leader),
-            epoch: Some(epoch),
-            words: format!("following pid {leader}"),
-        }
-    }
-}
-
-fn told(event: Event) -> Option<Told> {
-    Some(match event {
-        Event::Elected { epoch } => Told::leading(epoch),
-        Event::Attached { leader_pid, epoch } => Told::following(leader_pid, epoch),
-        Event::LeaderLost { leader_pid, epoch } => Told {
-            event: "leader-lost",
-            pid: Some(leader_pid),
-            epoch: Some(epoch),
-            words: format!("the leader, pid {leader_pid}, has gone"),
-        },
-        Event::SteppedDown { failed, epoch } => Told {
-            event: if failed { "failed" } else { "stepped-down" },
-            pid: Some(std::process::id()),
-            epoch: Some(epoch),
-            words: match failed {
-                true => "leading was given up: the database could be written no more".into(),
-                false => "leading was given up to another process".into(),
-            },
-        },
+/// An event in `serve`'s own terms.
+fn told(event: &Event) -> Option<Told> {
+    let words = happened::words(event)?;
+    let this = std::process::id();
+    let (event, pid, epoch) = match event {
+        Event::Elected { epoch } => ("leading", Some(this), Some(*epoch)),
+        Event::Attached { leader_pid, epoch } => ("following", Some(*leader_pid), Some(*epoch)),
+        Event::LeaderLost { leader_pid, epoch } => ("leader-lost", Some(*leader_pid), Some(*epoch)),
+        Event::SteppedDown {
+            epoch,
+            failed: false,
+        } => ("stepped-down", Some(this), Some(*epoch)),
+        Event::SteppedDown { epoch, .. } => ("failed", Some(this), Some(*epoch)),
+        Event::Trouble { .. } => ("trouble", None, None),
         _ => return None,
+    };
+    Some(Told {
+        event,
+        pid,
+        epoch,
+        words,
     })
 }

@@ -11,7 +11,7 @@ use crate::text::{count, counted, size};
 
 /// Say who leads, who follows, and how the database is.
 ///
-/// The command joins the party to ask: where nobody else has the database open, it leads for that moment.
+/// The command joins the party to ask: where nobody else has the database open, it opens it for that moment.
 #[derive(Args, Debug)]
 pub struct StatusCommand {
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub struct StatusCommand {
 impl StatusCommand {
     /// Prints the status.
     pub fn run(self) -> Result<()> {
-        let db = self.target.open_for_reading()?;
+        let db = self.target.open_to_view()?;
         let status = db.status()?;
         let mut output = Output::stdout();
         if self.json {

@@ -14,6 +14,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 
 use crate::args::{Target, seconds};
 use crate::failure::{Failure, Result};
+use crate::log;
 use crate::stop;
 use history::History;
 
@@ -22,8 +23,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Show who leads, who follows, how fast and how large the database is, until `q`.
 ///
-/// It is a member of the party like any other: where nobody else has the database open, it leads.
+/// It joins whoever has the database open and never leads, so that quitting it costs nobody anything. Where nobody has the database open it says so and ends; with `--lead auto` it opens the database itself.
 #[derive(Args, Debug)]
+#[command(mut_arg("lead", |arg| arg.default_value("join")))]
 pub struct Top {
     #[command(flatten)]
     target: Target,
@@ -39,6 +41,11 @@ impl Top {
         if !std::io::stdout().is_terminal() {
             return Err(Failure::Usage(
                 "`top` needs a terminal; `status --json` is for programs".into(),
+            ));
+        }
+        if log::is_shown() && std::io::stderr().is_terminal() {
+            return Err(Failure::Usage(
+                "the events that -v or LEVEL_PARTY_LOG shows would be written over the screen; add 2>FILE".into(),
             ));
         }
         let db = self.target.open_for_screen()?;
@@ -81,7 +88,10 @@ impl Top {
                 continue;
             }
             match event::read().map_err(Failure::output)? {
-                Event::Key(key) if ends(key.code, key.modifiers) => return Ok(()),
+                Event::Key(key) => match end_by(key.code, key.modifiers) {
+                    Some(end) => return end,
+                    None => continue,
+                },
                 Event::Resize(..) => {
                     terminal
                         .draw(|frame| screen::draw(frame, history))
@@ -90,14 +100,17 @@ impl Top {
                 _ => {}
             }
         }
-        Ok(())
+        Err(Failure::Interrupted)
     }
 }
 
-fn ends(code: KeyCode, modifiers: KeyModifiers) -> bool {
+/// How a key ends the program, if it does.
+fn end_by(code: KeyCode, modifiers: KeyModifiers) -> Option<Result<()>> {
     match code {
-        KeyCode::Char('q') | KeyCode::Esc => true,
-        KeyCode::Char('c') => modifiers.contains(KeyModifiers::CONTROL),
-        _ => false,
+        KeyCode::Char('q') | KeyCode::Esc => Some(Ok(())),
+        KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(Err(Failure::Interrupted))
+        }
+        _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::text::counted;
 
 /// Look at every block of every table; exit with 1 if anything is wrong.
 ///
-/// Checksums, the order of keys, and what LevelDB's levels promise. What openings of the database lost counts as wrong until `acknowledge` or a repair. The leader does it while everybody goes on.
+/// Checksums, the order of keys, and what LevelDB's levels promise. What openings of the database lost counts as wrong until `acknowledge` or a repair. The leader does it while everybody goes on. Entries are counted as the tables have them: old versions and deletions that no compaction has removed yet are counted too, and entries that are only in memory are not; `count` says how many keys there are.
 #[derive(Args, Debug)]
 pub struct Verify {
     #[command(flatten)]
@@ -44,7 +44,7 @@ impl Verify {
                 "{found}; {}, {}, {}",
                 counted(report.tables, "table", "tables"),
                 counted(report.blocks, "block", "blocks"),
-                counted(report.entries, "entry", "entries")
+                counted(report.entries, "stored entry", "stored entries")
             ))?;
         }
         output.flush()?;

@@ -4,8 +4,7 @@ use clap::Args;
 use level_party::{Change, ChangeKind, ErrorKind, Position, WatchFrom, WatchItem};
 use serde_json::json;
 
-use crate::args::{ByteArg, Target, bytes, whole};
-use crate::bounds::Walk;
+use crate::args::{Span, Target, whole};
 use crate::coding::{Coding, InJson};
 use crate::failure::{Failure, Result, say};
 use crate::output::{Output, Part};
@@ -14,7 +13,7 @@ use crate::stop;
 
 /// Print changes as they are committed, by whichever process, until Ctrl-C.
 ///
-/// A line each: sequence number, put or del, key, value. At the end the position is said on standard error: `--from` goes on after it without missing a change, as long as the leader keeps that many (--json has a position in each line). Changes that are no longer kept are a line of their own: `gap`, the first that is missing, the first that is told.
+/// A line each: sequence number, put or del, key, value. At the end the position is said on standard error: `--since` goes on after it without missing a change, as long as the leader keeps that many (--json has a position in each line). Changes that are no longer kept are a line of their own: `gap`, the first that is missing, the first that is told.
 #[derive(Args, Debug)]
 pub struct WatchCommand {
     #[command(flatten)]
@@ -25,8 +24,8 @@ pub struct WatchCommand {
     within: Within,
 
     /// Where to begin: `now`, `beginning` (the oldest change still kept), a sequence number or a position, both of the last change already known
-    #[arg(long, value_name = "POSITION", default_value = "now", value_parser = from)]
-    from: WatchFrom,
+    #[arg(long, value_name = "POSITION", default_value = "now", value_parser = since)]
+    since: WatchFrom,
     /// Stop after so many changes
     #[arg(long, value_name = "N", value_parser = whole)]
     limit: Option<u64>,
@@ -34,24 +33,11 @@ pub struct WatchCommand {
     #[arg(long)]
     json: bool,
 
-    /// Only this key and keys after it
-    #[arg(long, value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
-    gte: Option<ByteArg>,
-    /// Only keys after this one
-    #[arg(long, visible_alias = "after", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
-    gt: Option<ByteArg>,
-    /// Only this key and keys before it
-    #[arg(long, visible_alias = "to", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
-    lte: Option<ByteArg>,
-    /// Only keys before this one
-    #[arg(long, visible_alias = "before", value_name = "KEY", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
-    lt: Option<ByteArg>,
-    /// Only keys that begin so
-    #[arg(long, value_name = "PREFIX", value_parser = bytes(), allow_negative_numbers = true, help_heading = "Range")]
-    prefix: Option<ByteArg>,
+    #[command(flatten)]
+    span: Span,
 }
 
-fn from(text: &str) -> std::result::Result<WatchFrom, String> {
+fn since(text: &str) -> std::result::Result<WatchFrom, String> {
     match text {
         "now" => Ok(WatchFrom::Now),
         "beginning" => Ok(WatchFrom::Beginning),
@@ -75,10 +61,10 @@ struct Line<'a> {
 impl WatchCommand {
     /// Prints until it is stopped.
     pub fn run(self) -> Result<()> {
-        let walk = self.walk()?;
-        let db = self.target.open_for_reading()?;
+        let walk = self.span.walk(self.coding)?;
+        let db = self.target.open_to_view()?;
         let place = self.within.of(&db)?;
-        let mut watch = place.watch(&walk, self.from)?;
+        let mut watch = place.watch(&walk, self.since)?;
         let closer = watch.closer();
         stop::instead(move || closer.close());
         let mut output = Output::stdout().coded(self.coding);
@@ -93,7 +79,7 @@ impl WatchCommand {
                 Some(Err(error)) if error.kind() == ErrorKind::Closed && stop::asked() => break,
                 Some(Err(error)) => {
                     output.flush()?;
-                    let again = format!("hint: go on with --from {}", watch.position());
+                    let again = format!("hint: go on with --since {}", watch.position());
                     return Err(Failure::from(error).and(again));
                 }
                 None => break,
@@ -116,22 +102,10 @@ impl WatchCommand {
             output.flush()?;
         }
         say(format_args!("position: {}", watch.position()));
-        Ok(())
-    }
-
-    fn walk(&self) -> Result<Walk> {
-        let key = |given: &Option<ByteArg>| {
-            let key = given.as_ref().map(|key| self.coding.key(key));
-            key.transpose()
-        };
-        Ok(Walk {
-            gt: key(&self.gt)?,
-            gte: key(&self.gte)?,
-            lt: key(&self.lt)?,
-            lte: key(&self.lte)?,
-            prefix: key(&self.prefix)?,
-            ..Walk::default()
-        })
+        match left {
+            0 => Ok(()),
+            _ => Err(Failure::Interrupted), // Nothing else ends a watch.
+        }
     }
 
     fn print(

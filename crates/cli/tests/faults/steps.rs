@@ -418,7 +418,7 @@ impl Scene {
 
 /// A process whose writes have a second.
 fn hasty(dir: &Path) -> ExecChild {
-    let mut hasty = ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1"]);
+    let mut hasty = ExecChild::spawn_with(PROGRAM, dir, ["--timeout", "1", "--open-timeout", "10"]);
     assert_eq!(hasty.get("first").as_deref(), Some("1"));
     hasty
 }

@@ -21,7 +21,7 @@ fn sync_beside_a_leader_stopped_in_its_sync_has_its_deadline() {
     let fate = [(STOP, "Sync:1")];
     let mut leader = ExecChild::spawn_in(PROGRAM, dir.path(), [] as [&str; 0], &fate);
     leader.put("a", "1");
-    let flags = ["--timeout", "1"];
+    let flags = ["--timeout", "1", "--open-timeout", "10"];
     let mut follower = ExecChild::spawn_with(PROGRAM, dir.path(), flags);
     follower.put("b", "1");
     leader.send(&json!({"op": "put", "key": "c", "value": "1", "sync": true}));

@@ -70,6 +70,8 @@ pub(crate) struct Member {
     pub(crate) segment: Arc<dyn Segment>,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) own: Incarnation,
+    /// [`Options::name`](crate::Options::name).
+    pub(crate) name: Arc<str>,
     pid: u32,
     /// Its slot in the control page.
     slot: usize,
@@ -82,7 +84,11 @@ impl Member {
     ///
     /// # Errors
     /// [`ErrorKind::Busy`] if all slots are taken; [`ErrorKind::Condemned`].
-    pub(crate) fn join(control: Control, membership: Membership) -> Result<Member> {
+    pub(crate) fn join(
+        control: Control,
+        membership: Membership,
+        name: &Arc<str>,
+    ) -> Result<Member> {
         let Membership {
             segment,
             peers,
@@ -99,6 +105,7 @@ impl Member {
             segment,
             peers,
             own,
+            name: Arc::clone(name),
             pid,
             slot,
             left: AtomicBool::new(false),

@@ -81,6 +81,8 @@ pub struct Options {
     /// who is not far behind goes on in the next one. No recovery replays them, and C++ LevelDB removes them when it opens the
     /// directory. 0 keeps none, and gives no tails.
     pub tail_bytes: usize,
+    /// What the engine's `tracing` events call its directory, in their field `dir`.
+    pub name: Arc<str>,
     /// Who is told of the engine's own events.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -105,6 +107,7 @@ impl Default for Options {
             block_cache_bytes: 8 << 20,
             max_open_files: MAX_OPEN_FILES,
             tail_bytes: 0,
+            name: Arc::from(""),
             listener: None,
         }
     }
@@ -156,6 +159,7 @@ impl fmt::Debug for Options {
             .field("block_cache_bytes", &self.block_cache_bytes)
             .field("max_open_files", &self.max_open_files)
             .field("tail_bytes", &self.tail_bytes)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

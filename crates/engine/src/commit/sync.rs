@@ -9,11 +9,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use level_party_format::Sequence;
+use level_party_format::{Sequence, filename};
 use parking_lot::{Condvar, Mutex};
 
 use crate::base::control::{BellKind, REGIONS, RegionWords};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::events;
 use crate::base::fs::Fs;
 use crate::base::health::Health;
 use crate::base::member::Member;
@@ -214,6 +215,7 @@ impl Syncs {
                     self.region(at).set_failed();
                 }
             }
+            events::sync_failed(&self.member.name, "the directory", &error);
             return Err(Error::io("sync the directory of", "a log", error));
         }
         control.set_dir_synced(log);
@@ -271,6 +273,9 @@ impl Syncs {
             step!(self.member.peers, SyncFailed);
         }
         self.member.end_sync();
+        if let Err(error) = &synced {
+            events::sync_failed(&self.member.name, &filename::log(log.number), error);
+        }
         synced
     }
 

@@ -113,7 +113,7 @@ impl Engine {
         ));
         let tables = open_tables(&fs, &options);
         let bell = Arc::new(Bell::new(&control, &membership.peers));
-        let member = Arc::new(Member::join(control, membership)?);
+        let member = Arc::new(Member::join(control, membership, &options.name)?);
         let views = Views::following(&member, &tables)?;
         let syncs = Syncs::new(&fs, &member, &health, 0);
         let active = loop {
@@ -225,6 +225,11 @@ impl Engine {
     /// the files. An engine that was [opened](Engine::open) alone is not concerned.
     pub fn condemn(&self, reason: CondemnReason) {
         self.shared.condemn(reason);
+    }
+
+    /// Why the segment was [condemned](Engine::condemn), if it was.
+    pub fn condemned(&self) -> Option<CondemnReason> {
+        self.shared.member.control.condemned()
     }
 
     /// Whether anybody has [condemned](Engine::condemn) the segment.

@@ -16,7 +16,7 @@ use crate::commit::shared::Shared;
 use crate::commit::work::{Manual, State};
 use crate::lead::calls::Calls;
 use crate::lead::compaction;
-use crate::lead::context::Lead;
+use crate::lead::context::{Failing, Lead};
 use crate::lead::opened::Base;
 use crate::lead::table_writer::TableWriting;
 
@@ -90,6 +90,7 @@ impl Lead {
             kept,
             writing: Arc::new(writing),
             set_aside: BTreeSet::new(),
+            failing: Failing::default(),
         }
     }
 
@@ -148,10 +149,12 @@ impl Lead {
             Task::Flush => self.flush(),
             Task::Manual(manual) => {
                 let result = self.compact_range(&manual);
+                self.tell_compaction(&result);
                 self.shared.report(|state| state.answer(result));
             }
             Task::Compact => {
                 let result = self.compact_once();
+                self.tell_compaction(&result);
                 self.shared.compacted(&self.leading, result);
             }
         }

@@ -16,6 +16,7 @@ use level_party_format::filename::{self, FileKind};
 use level_party_format::key;
 
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::events;
 use crate::commit::work::Manual;
 use crate::lead::context::Lead;
 use crate::lead::manifest::Change;
@@ -70,6 +71,7 @@ impl Lead {
             return Err(error);
         }
         self.set_aside.insert(number);
+        events::table_set_aside(&self.shared.options.name, number, &error);
         self.shared.report(|state| state.damaged(error));
         Ok(())
     }
@@ -117,7 +119,19 @@ impl Lead {
             compact_pointer: Some((compaction.level, compaction.pointer.clone())),
             ..Change::default()
         };
-        self.apply(change)
+        self.apply(change)?;
+        events::table_moved(&self.shared.options.name, compaction.level, file.number);
+        Ok(())
+    }
+
+    /// Tells of a compaction that failed, unless the one before it failed too.
+    pub(crate) fn tell_compaction(&mut self, result: &Result<()>) {
+        let failed_before = std::mem::replace(&mut self.failing.compaction, result.is_err());
+        if let (Err(error), false) = (result, failed_before)
+            && self.check_going().is_ok()
+        {
+            events::compaction_failed(&self.shared.options.name, error);
+        }
     }
 
     fn compact(&mut self, compaction: &Compaction) -> Result<()> {
@@ -126,6 +140,10 @@ impl Lead {
             .snapshots
             .raise_horizon(&self.leading, || shared.last_sequence())?;
         let since = Instant::now();
+        let inputs = || compaction.inputs.iter().flatten();
+        let read = inputs().map(|file| file.size).sum();
+        let name = &shared.options.name;
+        events::compaction_begun(name, compaction.level, inputs().count(), read);
         let mut outputs = Vec::new();
         let merged = self.merge(compaction, horizon, &mut outputs);
         if let Err(error) = merged {
@@ -134,13 +152,7 @@ impl Lead {
                 .for_each(|file| self.obsolete.add_table(file.number));
             return Err(error);
         }
-        let read = compaction
-            .inputs
-            .iter()
-            .flatten()
-            .map(|file| file.size)
-            .sum();
-        let written = outputs.iter().map(|file| file.size).sum();
+        let (tables, written) = (outputs.len(), outputs.iter().map(|file| file.size).sum());
         let removed = compaction
             .inputs
             .iter()
@@ -159,8 +171,9 @@ impl Lead {
             ..Change::default()
         };
         self.apply(change)?;
-        let metrics = &self.shared.metrics;
-        metrics.worked(compaction.level + 1, read, written, since);
+        let level = compaction.level + 1;
+        shared.metrics.worked(level, read, written, since);
+        events::compaction_ended(name, level, tables, written, since.elapsed());
         Ok(())
     }
 

@@ -36,6 +36,15 @@ pub(crate) struct Lead {
     pub(crate) writing: Arc<TableWriting>,
     /// Numbers of tables that are damaged, and not compacted.
     pub(crate) set_aside: BTreeSet<u64>,
+    /// Which steps failed last: a step that is tried again and again is told once.
+    pub(crate) failing: Failing,
+}
+
+/// Which steps failed when they were done last.
+#[derive(Default)]
+pub(crate) struct Failing {
+    pub(crate) flush: bool,
+    pub(crate) compaction: bool,
 }
 
 impl Lead {

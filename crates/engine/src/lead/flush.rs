@@ -11,6 +11,7 @@ use level_party_format::Sequence;
 use level_party_memtable::MemTable;
 
 use crate::base::error::{Error, Result};
+use crate::base::events;
 use crate::base::steps::step;
 use crate::lead::context::Lead;
 use crate::lead::manifest::Change;
@@ -33,6 +34,10 @@ impl Lead {
     /// Flushes the oldest frozen memtable, and records how that went.
     pub(crate) fn flush(&mut self) {
         let result = self.flush_oldest();
+        let failed_before = std::mem::replace(&mut self.failing.flush, result.is_err());
+        if let (Err(error), false) = (&result, failed_before) {
+            events::flush_failed(&self.shared.options.name, error);
+        }
         self.shared
             .flushed(&self.leading, result.as_ref().map(|_| ()));
     }
@@ -76,6 +81,7 @@ impl Lead {
         };
         step!(self.shared.member.peers, Flush);
         let since = Instant::now();
+        events::flush_begun(&self.shared.options.name, region.log);
         let up_to = match planted!(UnpublishedFlushed) {
             true => Sequence::MAX,
             false => region.last,
@@ -106,6 +112,12 @@ impl Lead {
             self.obsolete.add_log(log);
         }
         self.obsolete.sweep(self.shared.fs.as_ref(), &self.health);
+        events::flush_ended(
+            &self.shared.options.name,
+            region.log,
+            written,
+            since.elapsed(),
+        );
         Ok(())
     }
 }

@@ -119,7 +119,7 @@ impl Empty {
             kept_logs: base.kept.oldest().unwrap_or(log.number()),
             version,
         });
-        let member = Member::join(control, membership)?;
+        let member = Member::join(control, membership, &options.name)?;
         let leading = Leading::new(member.control.clone());
         leading.begin(member.own);
         let most = options.write_buffer_size;

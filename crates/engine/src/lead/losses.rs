@@ -18,7 +18,7 @@ pub(crate) const LOSSES: &str = "level-party.losses";
 const NEW_LOSSES: &str = "level-party.losses.new";
 
 /// Sentences that are kept; of more there is only the number.
-const KEPT: usize = 64;
+pub(crate) const KEPT: usize = 64;
 /// The longest sentence that is kept, in characters.
 const MAX_SENTENCE: usize = 512;
 /// The most that is read of a file, in bytes: more than [`KEPT`] sentences of any characters take.

@@ -23,6 +23,7 @@ use level_party_format::filename::{self, CURRENT, FileKind};
 
 use crate::base::bell::Bell;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::events;
 use crate::base::fs::{Fs, WriteFile};
 use crate::base::health::Health;
 use crate::base::next_file::NextFile;
@@ -124,7 +125,9 @@ impl Opening<'_> {
         contents.dropped.extend(dropped);
         contents.lost.extend(lost);
         self.health.check_owner(Before::Create)?;
-        aside.set_aside(fs, last + 1, &mut contents)?;
+        let name = &self.options.name;
+        aside.set_aside(fs, last + 1, &mut contents, name)?;
+        let tables = written.len();
         for file in written {
             contents.files.insert((0, file.number), file.to_new_file());
         }
@@ -139,6 +142,7 @@ impl Opening<'_> {
         };
         let (version, log_number) = (manifest.version(), wal.number());
         let obsolete = Obsolete::scan(names, version, manifest_number, log_number, &kept);
+        events::recovered(name, created, logs.len(), tables, last);
         let recovered = Recovered {
             last_sequence: last,
             dropped: contents.dropped,
@@ -322,10 +326,17 @@ struct Aside {
 }
 
 impl Aside {
-    /// Writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
+    /// Tells and writes down what is lost, then gives the logs names that no recovery looks at; `from` is the first sequence that was
     /// not recovered. All of it comes before the new manifest, after which they would be removed as obsolete. Cut short
     /// anywhere, it is done again by the next opening: the damaged log goes last, and keeps its own name too.
-    fn set_aside(self, fs: &dyn Fs, from: Sequence, contents: &mut Contents) -> Result<()> {
+    fn set_aside(
+        self,
+        fs: &dyn Fs,
+        from: Sequence,
+        contents: &mut Contents,
+        dir: &str,
+    ) -> Result<()> {
+        tell_losses(dir, contents);
         let aside_of = |log: u64, at: Option<u64>| {
             let from = Some(from);
             AsideName { log, from, at }.without_prefix()
@@ -357,7 +368,24 @@ impl Aside {
         if let Some((aside, name)) = &kept {
             keep_aside(fs, name, aside).map_err(|error| Error::io("set aside", name, error))?;
         }
+        for (aside, name) in renames.iter().chain(&kept) {
+            events::log_set_aside(dir, name, aside);
+        }
         Ok(())
+    }
+}
+
+/// Tells what this opening loses or leaves out. Damage can make many sentences of it: the first are told.
+fn tell_losses(dir: &str, contents: &Contents) {
+    for what in contents.lost.iter().take(losses::KEPT) {
+        events::lost(dir, what);
+    }
+    let left_out = contents
+        .dropped
+        .iter()
+        .filter(|what| !contents.lost.contains(what));
+    for what in left_out.take(losses::KEPT) {
+        events::left_out(dir, what);
     }
 }
 

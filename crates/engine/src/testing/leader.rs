@@ -165,6 +165,7 @@ pub(crate) fn join(member: &Member) -> Arc<Member> {
                 peers: Arc::clone(&member.peers),
                 incarnation: member.control.next_incarnation().unwrap(),
             },
+            &member.name,
         )
         .unwrap(),
     )

@@ -30,7 +30,7 @@ use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::segment::Memory;
 use crate::state::{StateFile, leader_byte};
-use crate::{faults, tripwire};
+use crate::{faults, trace, tripwire};
 
 /// A founder, with the leader's byte and its leadership's number. `None` in place of the byte: nothing can be shared.
 pub(crate) struct Founder {
@@ -54,14 +54,15 @@ pub(crate) fn found(
 ) -> Result<Option<Founder>> {
     faults::point("lock-taken");
     let founded = still_there(dir, path)
-        .and_then(|()| recover(&dir.anchored_path(), lock, options, elector, stay));
+        .and_then(|()| recover(&dir.anchored_path(), path, lock, options, elector, stay));
     founded.map_err(|error| error.cannot_open(path))
 }
 
 /// `path` is the directory's [`DataDir::anchored_path`], so that no file is ever looked for in a directory that has
-/// taken the name of the one whose `LOCK` is held.
+/// taken the name of the one whose `LOCK` is held; `name` is what the directory is called.
 fn recover(
     path: &Path,
+    name: &Path,
     lock: DirLock,
     options: &Options,
     elector: &Arc<Alarm>,
@@ -78,6 +79,10 @@ fn recover(
     let foreign = prior.foreign
         || prior.is_foreign_manifest(manifest)
         || (prior.tripwire && !tripwire::is_set(path)?);
+    let name = name.to_string_lossy();
+    if foreign {
+        trace::foreign_program(&name);
+    }
     state.record_found(foreign, manifest).map_err(context)?;
     let epoch = Epoch::after(prior.epoch.map_or(0, |epoch| epoch.number)).map_err(context)?;
     let ending = Ending::new(elector);
@@ -85,6 +90,7 @@ fn recover(
     let own_lock = Arc::new(OwnLock::default());
     own_lock.set(&lock);
     let mut engine_options = into_engine_options(options, &options.engine);
+    engine_options.name = name.into();
     engine_options.recovery = match prior.same_boot {
         true => RecoveryMode::SameBoot,
         false => RecoveryMode::AfterReboot,

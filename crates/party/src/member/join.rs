@@ -62,6 +62,7 @@ pub(crate) fn join(
     let own_lock = Arc::new(OwnLock::default());
     own_lock.set(&lock);
     let mut engine_options = into_engine_options(options, &welcome.options);
+    engine_options.name = dir.path().to_string_lossy().into();
     engine_options.listener = Some(Arc::new(Owner {
         state: state.clone(),
         ending: ending.clone(),

@@ -37,8 +37,9 @@ impl Member {
             .args(["--timeout", &target.timeout.as_secs_f64().to_string()])
             .args([
                 "--open-timeout",
-                &target.open_timeout.as_secs_f64().to_string(),
+                &target.open_timeout().as_secs_f64().to_string(),
             ])
+            .args(["--lead", target.lead.as_str()])
             .args(quiet.then_some("--quiet"))
             .arg("--")
             .arg(&target.dir)

@@ -92,7 +92,10 @@ impl Answer {
             }
             Answer::Field(name, value) => field(&mut line, name, value)?,
             Answer::Entries(entries) => {
-                line.extend_from_slice(b",\"entries\":");
+                line.extend_from_slice(match entries.keys {
+                    true => b",\"keys\":",
+                    false => b",\"entries\":",
+                });
                 line.extend_from_slice(&entries.json);
                 line.push(b']');
             }
@@ -114,8 +117,9 @@ impl Answer {
     }
 }
 
-/// The entries of a scan's answer, kept as the JSON that they become.
+/// The entries of a scan's answer, or their keys, kept as the JSON that they become.
 pub struct Entries {
+    keys: bool,
     json: Vec<u8>,
 }
 
@@ -123,9 +127,10 @@ impl Entries {
     /// Bytes of JSON in one answer at most, so that a scan of everything cannot take all memory.
     pub const LIMIT: usize = 64 << 20;
 
-    /// No entries yet.
-    pub fn new() -> Self {
+    /// None yet; `keys`: there are to be keys alone.
+    pub fn new(keys: bool) -> Self {
         Entries {
+            keys,
             json: b"[".to_vec(),
         }
     }
@@ -135,7 +140,10 @@ impl Entries {
         if self.json.len() > 1 {
             self.json.push(b',');
         }
-        let written = serde_json::to_writer(&mut self.json, &(Bytes(key), Bytes(value)));
+        let written = match self.keys {
+            true => serde_json::to_writer(&mut self.json, &Bytes(key)),
+            false => serde_json::to_writer(&mut self.json, &(Bytes(key), Bytes(value))),
+        };
         written.is_ok() && self.json.len() < Self::LIMIT
     }
 }

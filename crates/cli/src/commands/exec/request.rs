@@ -4,13 +4,13 @@
 use std::fmt;
 
 use level_party::{Position, WatchFrom, WriteBatch};
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
-use crate::json::{ByteBuf, complaint};
+use crate::json::{ByteBuf, complaint, complaint_inside};
 use crate::place::Ops;
 
 /// What a request asks for.
@@ -45,7 +45,13 @@ pub enum Operation {
         ops: Ops,
         sync: Option<bool>,
     },
+    /// `keys`: without the values.
     Scan {
+        walk: Walk,
+        keys: bool,
+        at: Moment,
+    },
+    Count {
         walk: Walk,
         at: Moment,
     },
@@ -65,20 +71,30 @@ pub enum Operation {
         snapshot: u64,
     },
     Status,
+    /// A copy of the database in this directory.
+    Checkpoint {
+        to: String,
+    },
+    Hello,
 }
 
 /// The number of a snapshot that the dialogue took, or the newest state.
 pub type Moment = Option<u64>;
 
-/// What a key must hold (`null`: nothing) for a transaction to commit.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What must hold for a transaction to commit.
+#[derive(Debug)]
 pub struct Check {
-    #[serde(default, deserialize_with = "named")]
     pub sublevel: Option<Vec<String>>,
-    pub key: ByteBuf,
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub value: Option<ByteBuf>,
+    pub what: Checked,
+}
+
+/// What a check is about.
+#[derive(Debug)]
+pub enum Checked {
+    /// The key holds this value; `None`: nothing.
+    Key(Vec<u8>, Option<Vec<u8>>),
+    /// A scan gives these entries and no others.
+    Range(Walk, Vec<(ByteBuf, ByteBuf)>),
 }
 
 /// A request and the id to answer it with.
@@ -103,8 +119,32 @@ impl Refusal {
 /// No operation has as many; it bounds what looking for a field can cost.
 const MOST_FIELDS: usize = 64;
 
-const OPERATIONS: &str = "get, get_many, contains, put, delete, batch, cas, transaction, scan, clear, watch, \
-                          unwatch, snapshot, release or status";
+/// The operations, as a request names them. `del` is `delete`.
+pub const OPERATIONS: [&str; 18] = [
+    "hello",
+    "get",
+    "get_many",
+    "contains",
+    "put",
+    "delete",
+    "batch",
+    "cas",
+    "transaction",
+    "scan",
+    "count",
+    "clear",
+    "watch",
+    "unwatch",
+    "snapshot",
+    "release",
+    "status",
+    "checkpoint",
+];
+
+fn all_operations() -> String {
+    let (last, others) = OPERATIONS.split_last().expect("there are operations");
+    format!("{} or {last}", others.join(", "))
+}
 
 impl<'a> Request<'a> {
     /// Reads a line. A refusal carries the id, where there is one to be seen.
@@ -132,7 +172,14 @@ impl<'a> Request<'a> {
 }
 
 /// The operations that are about no keys.
-const WITHOUT_KEYS: [&str; 4] = ["unwatch", "snapshot", "release", "status"];
+const WITHOUT_KEYS: [&str; 6] = [
+    "hello",
+    "unwatch",
+    "snapshot",
+    "release",
+    "status",
+    "checkpoint",
+];
 
 fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal> {
     if let Some(name) = &fields.twice {
@@ -140,74 +187,19 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
     }
     let op: String = fields
         .take("op")?
-        .ok_or_else(|| Refusal(format!("a request needs an \"op\": {OPERATIONS}")))?;
+        .ok_or_else(|| Refusal(format!("a request needs an \"op\": {}", all_operations())))?;
     let sublevel = match WITHOUT_KEYS.contains(&op.as_str()) {
         true => None,
         false => fields.take("sublevel")?,
     };
     let operation = match op.as_str() {
-        "get" => Operation::Get {
-            key: fields.need::<ByteBuf>(&op, "key")?.0,
-            at: fields.take("snapshot")?,
-        },
-        "contains" => Operation::Contains {
-            key: fields.need::<ByteBuf>(&op, "key")?.0,
-            at: fields.take("snapshot")?,
-        },
-        "get_many" => Operation::GetMany {
-            keys: fields.need(&op, "keys")?,
-            at: fields.take("snapshot")?,
-        },
-        "put" => {
-            let (key, value): (ByteBuf, ByteBuf) =
-                (fields.need(&op, "key")?, fields.need(&op, "value")?);
-            let mut batch = WriteBatch::new();
-            batch.put(&key.0, &value.0);
-            Operation::Write {
-                ops: Ops::here(batch),
-                sync: fields.take("sync")?,
-            }
+        "get" | "get_many" | "contains" | "scan" | "count" => reading(&op, &mut fields)?,
+        "put" | "del" | "delete" | "batch" | "cas" | "transaction" | "clear" => {
+            writing(&op, &mut fields)?
         }
-        "delete" => {
-            let mut batch = WriteBatch::new();
-            batch.delete(&fields.need::<ByteBuf>(&op, "key")?.0);
-            Operation::Write {
-                ops: Ops::here(batch),
-                sync: fields.take("sync")?,
-            }
-        }
-        "batch" => {
-            let OpList(ops) = fields.need(&op, "ops")?;
-            Operation::Write {
-                ops,
-                sync: fields.take("sync")?,
-            }
-        }
-        "cas" => Operation::Cas {
-            key: fields.need::<ByteBuf>(&op, "key")?.0,
-            expected: fields.need(&op, "expected")?,
-            value: fields.need(&op, "value")?,
-            sync: fields.take("sync")?,
-        },
-        "transaction" => {
-            let checks = fields.need(&op, "checks")?;
-            let OpList(ops) = fields.need(&op, "ops")?;
-            Operation::Transaction {
-                checks,
-                ops,
-                sync: fields.take("sync")?,
-            }
-        }
-        "scan" => Operation::Scan {
-            walk: walk(&mut fields)?,
-            at: fields.take("snapshot")?,
-        },
-        "clear" => Operation::Clear {
-            walk: bounds(&mut fields)?,
-        },
         "watch" => Operation::Watch {
             walk: bounds(&mut fields)?,
-            from: watch_from(fields.take("from")?)?,
+            from: watch_from(&mut fields)?,
         },
         "unwatch" => Operation::Unwatch {
             watch: match fields.take_raw("watch") {
@@ -220,18 +212,150 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
             snapshot: fields.need(&op, "snapshot")?,
         },
         "status" => Operation::Status,
-        _ => return Err(Refusal(format!("unknown op {op:?}: use {OPERATIONS}"))),
+        "checkpoint" => Operation::Checkpoint {
+            to: fields.need(&op, "to")?,
+        },
+        "hello" => Operation::Hello,
+        _ => {
+            let known = all_operations();
+            return Err(Refusal(format!("unknown op {op:?}: use {known}")));
+        }
     };
     fields.end(&op)?;
     Ok((sublevel.unwrap_or_default(), operation))
 }
 
-fn watch_from(given: Option<Value>) -> Result<WatchFrom, Refusal> {
+fn reading(op: &str, fields: &mut Fields<'_>) -> Result<Operation, Refusal> {
+    let at = fields.take("snapshot")?;
+    Ok(match op {
+        "get" => Operation::Get {
+            key: fields.need::<ByteBuf>(op, "key")?.0,
+            at,
+        },
+        "contains" => Operation::Contains {
+            key: fields.need::<ByteBuf>(op, "key")?.0,
+            at,
+        },
+        "get_many" => Operation::GetMany {
+            keys: fields.need(op, "keys")?,
+            at,
+        },
+        "count" => Operation::Count {
+            walk: bounds(fields)?,
+            at,
+        },
+        _ => Operation::Scan {
+            walk: walk(fields)?,
+            keys: fields.take("keys")?.unwrap_or(false),
+            at,
+        },
+    })
+}
+
+fn writing(op: &str, fields: &mut Fields<'_>) -> Result<Operation, Refusal> {
+    if op == "clear" {
+        let walk = bounds(fields)?;
+        return Ok(Operation::Clear { walk });
+    }
+    let sync = fields.take("sync")?;
+    let mut batch = WriteBatch::new();
+    Ok(match op {
+        "put" => {
+            let (key, value): (ByteBuf, ByteBuf) =
+                (fields.need(op, "key")?, fields.need(op, "value")?);
+            batch.put(&key.0, &value.0);
+            Operation::Write {
+                ops: Ops::here(batch),
+                sync,
+            }
+        }
+        "batch" => Operation::Write {
+            ops: ops(op, fields)?,
+            sync,
+        },
+        "cas" => Operation::Cas {
+            key: fields.need::<ByteBuf>(op, "key")?.0,
+            expected: fields.need(op, "expected")?,
+            value: fields.need(op, "value")?,
+            sync,
+        },
+        "transaction" => Operation::Transaction {
+            checks: fields.each(op, "checks", check)?,
+            ops: ops(op, fields)?,
+            sync,
+        },
+        _ => {
+            batch.delete(&fields.need::<ByteBuf>(op, "key")?.0);
+            Operation::Write {
+                ops: Ops::here(batch),
+                sync,
+            }
+        }
+    })
+}
+
+/// The operations of a batch or transaction.
+fn ops(op: &str, fields: &mut Fields<'_>) -> Result<Ops, Refusal> {
+    let mut ops = Ops::default();
+    fields.each(op, "ops", |mut fields| {
+        let kind: String = fields.need("an operation", "type")?;
+        let sublevel = fields.take("sublevel")?;
+        let key: ByteBuf = fields.need(&kind, "key")?;
+        match kind.as_str() {
+            "put" => {
+                let value: ByteBuf = fields.need(&kind, "value")?;
+                ops.within(sublevel).put(&key.0, &value.0);
+            }
+            "del" | "delete" => {
+                ops.within(sublevel).delete(&key.0);
+            }
+            _ => {
+                return Err(Refusal(format!(
+                    r#"the type {kind:?} is none: give "put" or "del""#
+                )));
+            }
+        }
+        fields.end(&kind)
+    })?;
+    Ok(ops)
+}
+
+fn check(mut fields: Fields<'_>) -> Result<Check, Refusal> {
+    const NAME: &str = "a check";
+    let sublevel = fields.take("sublevel")?;
+    let what = match fields.take::<ByteBuf>("key")? {
+        Some(key) => {
+            let value: Option<ByteBuf> = fields.need(NAME, "value")?;
+            Checked::Key(key.0, value.map(|value| value.0))
+        }
+        None => match fields.take("entries")? {
+            Some(entries) => Checked::Range(walk(&mut fields)?, entries),
+            None => {
+                return Err(Refusal(
+                    r#"a check needs the fields "key" and "value", or a range and its "entries""#
+                        .into(),
+                ));
+            }
+        },
+    };
+    fields.end(NAME)?;
+    Ok(Check { sublevel, what })
+}
+
+/// Where a watch begins: `since`, or `from`, as it was called first.
+fn watch_from(fields: &mut Fields<'_>) -> Result<WatchFrom, Refusal> {
     let wrong = || {
         Refusal(
-            r#"the field "from": give "now", "beginning", a position as it was told, or a sequence number"#
+            r#"the field "since": give "now", "beginning", a position as it was told, or a sequence number"#
                 .into(),
         )
+    };
+    let given = match (fields.take("since")?, fields.take("from")?) {
+        (Some(_), Some(_)) => {
+            let both = r#""since" and "from" are one field: give one of them"#;
+            return Err(Refusal(both.into()));
+        }
+        (since, from) => since.or(from),
     };
     match given {
         None => Ok(WatchFrom::Now),
@@ -287,20 +411,64 @@ impl<'a> Fields<'a> {
         let value = serde_json::from_str(raw.get());
         value
             .map(Some)
-            .map_err(|error| Refusal(format!("the field {name:?}: {}", complaint(&error))))
+            .map_err(|error| in_field(name, &complaint_inside(&error)))
     }
 
-    fn need<T: DeserializeOwned>(&mut self, op: &str, name: &str) -> Result<T, Refusal> {
-        self.take(name)?
-            .ok_or_else(|| Refusal(format!("{op:?} needs the field {name:?}")))
+    /// A field that `whose` must have.
+    fn need<T: DeserializeOwned>(&mut self, whose: &str, name: &str) -> Result<T, Refusal> {
+        self.take(name)?.ok_or_else(|| lacks(whose, name))
     }
 
-    fn end(self, op: &str) -> Result<(), Refusal> {
+    /// The objects in the list that the field is.
+    fn each<T>(
+        &mut self,
+        whose: &str,
+        name: &str,
+        mut read: impl FnMut(Fields<'a>) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let raw = self.take_raw(name).ok_or_else(|| lacks(whose, name))?;
+        let list: Vec<&'a RawValue> = serde_json::from_str(raw.get())
+            .map_err(|error| in_field(name, &complaint_inside(&error)))?;
+        let read_one = |(at, raw): (usize, &'a RawValue)| {
+            let fields: Fields<'a> = serde_json::from_str(raw.get())
+                .map_err(|error| Refusal(complaint_inside(&error)))
+                .map_err(|refusal| in_item(name, at, refusal))?;
+            if let Some(twice) = &fields.twice {
+                let twice = Refusal(format!("the field {twice:?} is given twice"));
+                return Err(in_item(name, at, twice));
+            }
+            read(fields).map_err(|refusal| in_item(name, at, refusal))
+        };
+        list.into_iter().enumerate().map(read_one).collect()
+    }
+
+    fn end(self, whose: &str) -> Result<(), Refusal> {
         match self.list.first() {
-            Some((name, _)) => Err(Refusal(format!("{op:?} has no field {name:?}"))),
+            Some((name, _)) => Err(Refusal(format!("{} has no field {name:?}", quoted(whose)))),
             None => Ok(()),
         }
     }
+}
+
+/// An operation's name stands in quotes, the name of a thing does not.
+fn quoted(whose: &str) -> String {
+    match whose.contains(' ') {
+        true => whose.into(),
+        false => format!("{whose:?}"),
+    }
+}
+
+fn lacks(whose: &str, name: &str) -> Refusal {
+    Refusal(format!("{} needs the field {name:?}", quoted(whose)))
+}
+
+fn in_field(name: &str, what: &str) -> Refusal {
+    Refusal(format!("the field {name:?}: {what}"))
+}
+
+/// `at` counts from 0.
+fn in_item(name: &str, at: usize, refusal: Refusal) -> Refusal {
+    Refusal(format!("item {} of {name:?}: {}", at + 1, refusal.0))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -332,60 +500,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
         }
         deserializer.deserialize_map(FieldVisitor)
-    }
-}
-
-/// A sublevel's names; a field that is there names one, and is no `null`.
-fn named<'de, D: Deserializer<'de>>(names: D) -> Result<Option<Vec<String>>, D::Error> {
-    Vec::deserialize(names).map(Some)
-}
-
-/// The `ops` of a batch, read straight into batches.
-struct OpList(Ops);
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-enum BatchOp {
-    Put {
-        #[serde(default, deserialize_with = "named")]
-        sublevel: Option<Vec<String>>,
-        key: ByteBuf,
-        value: ByteBuf,
-    },
-    Del {
-        #[serde(default, deserialize_with = "named")]
-        sublevel: Option<Vec<String>>,
-        key: ByteBuf,
-    },
-}
-
-impl<'de> Deserialize<'de> for OpList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OpVisitor;
-        impl<'de> Visitor<'de> for OpVisitor {
-            type Value = OpList;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    r#"a list of {"type":"put","key":..,"value":..} and {"type":"del","key":..}"#,
-                )
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OpList, A::Error> {
-                let mut ops = Ops::default();
-                while let Some(op) = list.next_element::<BatchOp>()? {
-                    match op {
-                        BatchOp::Put {
-                            sublevel,
-                            key,
-                            value,
-                        } => ops.within(sublevel).put(&key.0, &value.0),
-                        BatchOp::Del { sublevel, key } => ops.within(sublevel).delete(&key.0),
-                    };
-                }
-                Ok(OpList(ops))
-            }
-        }
-        deserializer.deserialize_seq(OpVisitor)
     }
 }

@@ -13,6 +13,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table, Wrap};
 
 use super::history::History;
+use crate::happened;
 use crate::text::{count, counted, size, span};
 
 /// Columns from which a row of a process has its program too, and two panes stand side by side.
@@ -203,11 +204,19 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, history: &History) {
         micros(0.99)
     ));
     let trouble = trouble(history).map(|why| Line::from(why).fg(Color::Red));
+    let trouble = trouble.or_else(|| (area.height > 1).then(|| last_event(history))?);
     let lines = match (trouble, area.height) {
         (Some(trouble), 1) => vec![trouble],
         (trouble, _) => std::iter::once(answered).chain(trouble).collect(),
     };
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
+}
+
+/// What happened last to this screen's process.
+fn last_event(history: &History) -> Option<Line<'static>> {
+    let last = history.status.as_ref()?.recent_events.first()?;
+    let words = happened::words(&last.event)?;
+    Some(Line::from(format!("{} ago: {words}", span(last.ago))).dim())
 }
 
 /// What is wrong: the latest question was not answered, or the leader has said so, or something was lost.

@@ -14,9 +14,8 @@ use crate::base::sync::fence;
 pub(crate) struct Held<'a> {
     control: &'a Control,
     peers: &'a dyn Peers,
-    /// The dead member that it was taken from; 0: nobody had it.
-    #[cfg(test)]
-    taken_from: Incarnation,
+    /// The dead member that it was taken from.
+    taken_from: Option<Incarnation>,
 }
 
 impl Control {
@@ -45,8 +44,7 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
-            #[cfg(test)]
-            taken_from: 0,
+            taken_from: None,
         })
     }
 
@@ -91,8 +89,7 @@ impl Control {
         taken.is_ok().then(|| Held {
             control: self,
             peers,
-            #[cfg(test)]
-            taken_from: dead,
+            taken_from: Some(dead),
         })
     }
 }
@@ -101,6 +98,11 @@ impl<'a> Held<'a> {
     /// Whether the lock still names this member: nobody takes it from one that lives.
     pub(crate) fn is_of(&self, own: Incarnation) -> bool {
         self.control.holder() == own
+    }
+
+    /// The dead member from which the lock was taken over.
+    pub(crate) fn taken_from(&self) -> Option<Incarnation> {
+        self.taken_from
     }
 
     /// Leaves the lock to whoever has it now.
@@ -133,7 +135,7 @@ impl<'a> Held<'a> {
     /// Whether the record is that of whoever the lock was taken from.
     #[cfg(test)]
     pub(crate) fn is_taken_from_writer(&self) -> bool {
-        self.active().record_writer() == self.taken_from
+        Some(self.active().record_writer()) == self.taken_from
     }
 
     /// It did not happen, and what it left of its record was cut off (E2, E3).

@@ -19,7 +19,9 @@ use super::room::Need;
 use super::{Job, Pending};
 use crate::base::control::{CondemnReason, Held};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::events;
 use crate::base::options::Before;
+use crate::base::peers::Incarnation;
 use crate::base::steps::step;
 use crate::base::waiting::{Patience, WaitedFor};
 use crate::commit::active::{ActiveRegion, Prepared};
@@ -40,6 +42,8 @@ pub(crate) struct Committer {
     pub(super) prepared: Option<Prepared>,
     /// The batches of a group as one.
     merged: WriteBatch,
+    /// A dead member from which this one took the commit lock over. It is told once the lock is given back.
+    pub(super) taken_from: Option<Incarnation>,
 }
 
 impl Committer {
@@ -48,6 +52,14 @@ impl Committer {
             active,
             prepared: None,
             merged: WriteBatch::new(),
+            taken_from: None,
+        }
+    }
+
+    /// Tells of a commit lock that was taken over, without the lock.
+    pub(super) fn tell_takeover(&mut self, shared: &Shared) {
+        if let Some(from) = self.taken_from.take() {
+            events::lock_taken_over(&shared.options.name, from);
         }
     }
 
@@ -72,6 +84,7 @@ impl Committer {
             }
             _ => self.commit_writes(shared, group, patience),
         };
+        self.tell_takeover(shared);
         done.or_else(|error| match error.waited_for() {
             Some(waited_for) => Err(waited_for),
             None => {

@@ -9,6 +9,7 @@
 use super::Committer;
 use crate::base::control::{Held, LeaderStep as Step, REGIONS};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::events;
 use crate::base::limits::{MAX_FROZEN, SLOWDOWN_FILES, STOP_FILES};
 use crate::base::options::Before;
 use crate::base::steps::step;
@@ -64,6 +65,7 @@ impl Committer {
                 self.prepare(shared, need.demand())?;
             }
             let held = shared.member.lock(&shared.health, patience)?;
+            self.taken_from = held.taken_from().or(self.taken_from);
             step!(shared.member.peers, LockTaken);
             shared.health.check_owner(Before::Append)?;
             if held.active_counter() != self.active.counter {
@@ -202,7 +204,11 @@ impl Committer {
         if !planted!(RepairWithoutCut) {
             self.active.log.cut(held.active().record_start())?;
         }
+        let log = held.active().log();
         self.switch(shared, &held)?;
+        drop(held);
+        self.tell_takeover(shared);
+        events::log_repaired(&shared.options.name, log);
         Ok(false)
     }
 

@@ -38,7 +38,7 @@ fn pins(last: u64) -> Pins {
             peers,
             incarnation: control.next_incarnation().expect("one is left"),
         };
-        let member = Member::join(control.clone(), membership).expect("a slot is free");
+        let member = Member::join(control.clone(), membership, &"".into()).expect("a slot is free");
         Snapshots::new(&Arc::new(member), None)
     };
     Pins {

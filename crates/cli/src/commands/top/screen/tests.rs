@@ -19,6 +19,9 @@ fn history(processes: u32) -> History {
     let dir = tempfile::tempdir().expect("a directory");
     let db = level_party::Db::open(dir.path()).expect("opened");
     let mut status = db.status().expect("a status");
+    while status.recent_events.is_empty() {
+        status = db.status().expect("a status");
+    }
     (status.pid, status.queued_calls) = (100 + processes, 4);
     let leader = &mut status.leader;
     leader.leader_pid = 101;
@@ -60,6 +63,7 @@ fn eighty_columns_and_twenty_four_rows_hold_everything() {
         "│L0    2        2.0 KiB ",
         "│L6 ",
         "q quits   status answered in p50 ",
+        " ago: leading, epoch 1 ",
     ] {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }
