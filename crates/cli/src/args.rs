@@ -137,7 +137,8 @@ impl Target {
 
     /// Opens a database that must be there, to read from it alone.
     pub fn open_for_reading(&self) -> Result<Db> {
-        self.open(self.options().read_only(true)).map_err(not_there)
+        self.open(self.options().reject_writes(true))
+            .map_err(not_there)
     }
 
     /// Opens a database that must be there.
@@ -171,7 +172,7 @@ impl Target {
 
     /// Joins the leader of a database that must be there. `None`: nobody leads.
     pub fn join_leader(&self) -> Result<Option<Db>> {
-        let joined = self.open(self.options().read_only(true).lead(Lead::Join));
+        let joined = self.open(self.options().reject_writes(true).lead(Lead::Join));
         match joined {
             Err(error) if error.kind() == ErrorKind::NoLeader => Ok(None),
             joined => joined.map(Some).map_err(not_there),

@@ -20,7 +20,7 @@ impl Stop {
     /// finds it.
     pub fn of_write(error: level_party_engine::Error, assigned: bool) -> Stop {
         match (Stop::from(error.clone()), assigned) {
-            (Stop::Over, true) => Stop::Unknown(error.into()),
+            (Stop::Over, true) => Stop::Unknown(Error::engine(error)),
             (Stop::Unknown(_), false) => Stop::Over,
             (stop, _) => stop,
         }
@@ -31,19 +31,13 @@ impl From<level_party_engine::Error> for Stop {
     fn from(error: level_party_engine::Error) -> Self {
         match error.kind() {
             EngineErrorKind::Closed | EngineErrorKind::Condemned => Stop::Over,
-            EngineErrorKind::Poisoned => Stop::Unknown(error.into()),
+            EngineErrorKind::Poisoned => Stop::Unknown(Error::engine(error)),
             // Of this write alone: the stay goes on.
             EngineErrorKind::OutcomeUnknown | EngineErrorKind::NotDurable => {
                 Stop::Failed(outcome_unknown_by(error))
             }
-            _ => Stop::Failed(error.into()),
+            _ => Stop::Failed(Error::engine(error)),
         }
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
     }
 }
 
@@ -51,7 +45,10 @@ impl From<Error> for Stop {
 pub(crate) fn outcome_unknown(why: &str) -> Error {
     Error::new(
         crate::error::ErrorKind::OutcomeUnknown,
-        format!("the write may have taken effect, once, or not: {why}"),
+        format!(
+            "nobody can tell yet whether the write took effect: {why}; make it again in a transaction that first reads \
+             whether it is there"
+        ),
     )
 }
 

@@ -13,7 +13,7 @@ use std::io::{BufRead, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
-use level_party::{Db, Op, Snapshot, WriteBatch, WriteOptions};
+use level_party::{Db, Readable, Snapshot};
 use serde_json::value::RawValue;
 
 use crate::args::{Creating, Syncing, Target};
@@ -23,7 +23,7 @@ use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::ByteBuf;
 use crate::output::Output;
-use crate::place::{Ops, Place};
+use crate::place::{Ops, Place, Run};
 use answer::{Answer, Entries};
 use request::{Check, Moment, Operation, Refusal, Request};
 use watches::Watches;
@@ -161,7 +161,8 @@ impl Server {
                 }))
             }
             Operation::Write { ops, sync } => {
-                self.db.write(&ops.whole(&place)?, self.options(sync))?;
+                let mut batch = ops.whole(&place)?;
+                self.db.write(batch.sync(sync.unwrap_or(self.sync)))?;
                 Ok(Answer::Done)
             }
             Operation::Cas {
@@ -212,10 +213,6 @@ impl Server {
         }
     }
 
-    fn options(&self, sync: Option<bool>) -> WriteOptions {
-        WriteOptions::default().sync(sync.unwrap_or(self.sync))
-    }
-
     fn snapshot(&self, number: u64) -> std::result::Result<&Snapshot, Trouble> {
         self.snapshots.get(&number).ok_or_else(|| {
             Trouble::Request(Refusal::new(format!(
@@ -233,21 +230,21 @@ impl Server {
         value: Option<ByteBuf>,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
-        if !self.options(sync).sync {
+        if !sync.unwrap_or(self.sync) {
             let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
             return place.compare_and_swap(&key, expected, value);
         }
-        let mut batch = WriteBatch::new();
+        let mut run = Run::default();
         match value {
-            Some(value) => batch.put(&key, &value.0),
-            None => batch.delete(&key),
+            Some(value) => run.put(&key, &value.0),
+            None => run.delete(&key),
         }
         let check = Check {
             sublevel: None,
             key: ByteBuf(key),
             value: expected,
         };
-        self.transact(place, &[check], Ops::here(batch), Some(true))
+        self.transact(place, &[check], Ops::here(run), Some(true))
     }
 
     /// Applies `ops` if every check holds. False: one does not.
@@ -258,8 +255,8 @@ impl Server {
         ops: Ops,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
-        let sync = self.options(sync).sync;
-        let batch = ops.whole(place)?;
+        let mut batch = ops.whole(place)?;
+        batch.sync(sync.unwrap_or(self.sync));
         let whole = |check: &Check| {
             let there = place.named(check.sublevel.as_deref())?;
             Ok(there.whole_key(&check.key.0))
@@ -267,7 +264,6 @@ impl Server {
         let keys = checks.iter().map(whole);
         let keys = keys.collect::<level_party::Result<Vec<_>>>()?;
         self.db.transaction(|tx| {
-            tx.sync(sync);
             let found = tx.get_many(&keys)?;
             let expected = checks
                 .iter()
@@ -275,12 +271,7 @@ impl Server {
             if !found.iter().map(Option::as_ref).eq(expected) {
                 return Ok(false);
             }
-            for op in batch.iter() {
-                match op {
-                    Op::Put { key, value } => tx.put(key, value)?,
-                    Op::Delete { key } => tx.delete(key)?,
-                }
-            }
+            tx.write(&batch)?;
             Ok(true)
         })
     }

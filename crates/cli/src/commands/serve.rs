@@ -50,7 +50,7 @@ impl Serve {
             ..Told::default()
         })?;
         while !stop::asked() {
-            if let Some(told) = events.recv_timeout(LOOK).and_then(told) {
+            if let Some(told) = events.next_timeout(LOOK).and_then(told) {
                 self.tell(told)?;
             }
         }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use level_party::{Position, WatchFrom, WriteBatch};
+use level_party::{Position, WatchFrom};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
 use crate::json::{ByteBuf, complaint};
-use crate::place::Ops;
+use crate::place::{Ops, Run};
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -161,18 +161,18 @@ fn operation(mut fields: Fields<'_>) -> Result<(Vec<String>, Operation), Refusal
         "put" => {
             let (key, value): (ByteBuf, ByteBuf) =
                 (fields.need(&op, "key")?, fields.need(&op, "value")?);
-            let mut batch = WriteBatch::new();
-            batch.put(&key.0, &value.0);
+            let mut run = Run::default();
+            run.put(&key.0, &value.0);
             Operation::Write {
-                ops: Ops::here(batch),
+                ops: Ops::here(run),
                 sync: fields.take("sync")?,
             }
         }
         "delete" => {
-            let mut batch = WriteBatch::new();
-            batch.delete(&fields.need::<ByteBuf>(&op, "key")?.0);
+            let mut run = Run::default();
+            run.delete(&fields.need::<ByteBuf>(&op, "key")?.0);
             Operation::Write {
-                ops: Ops::here(batch),
+                ops: Ops::here(run),
                 sync: fields.take("sync")?,
             }
         }
