@@ -21,6 +21,11 @@
 //! # }
 //! ```
 //!
+//! Reads are in the trait [`Readable`], for tasks [`AsyncReadable`]; everything else is found at [`Db`] and [`AsyncDb`].
+//!
+//! Features: `json` (on by default), the codec `Json`; `serde`, which has statuses, reports, events and [`Position`]
+//! implement serde's traits.
+//!
 //! The code's map is `ARCHITECTURE.md`; what travels between processes is `docs/PROTOCOL.md`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -32,13 +32,18 @@ impl From<level_party_engine::Error> for Stop {
         match error.kind() {
             EngineErrorKind::Closed | EngineErrorKind::Condemned => Stop::Over,
             EngineErrorKind::Poisoned => Stop::Unknown(Error::engine(error)),
-            // Of this write alone: the stay goes on.
-            EngineErrorKind::OutcomeUnknown | EngineErrorKind::NotDurable => {
-                Stop::Failed(outcome_unknown_by(error))
-            }
+            // These two are of this write alone: the stay goes on.
+            EngineErrorKind::OutcomeUnknown => Stop::Failed(outcome_unknown_by(error)),
+            EngineErrorKind::NotDurable => Stop::Failed(not_durable(error)),
             _ => Stop::Failed(Error::engine(error)),
         }
     }
+}
+
+/// A write is visible, and not known to survive a loss of power.
+fn not_durable(cause: level_party_engine::Error) -> Error {
+    let message = format!("{cause}; a later write with sync that succeeds makes it durable too");
+    Error::new(crate::error::ErrorKind::OutcomeUnknown, message).with_source(cause)
 }
 
 /// Nobody can tell whether a write took effect.

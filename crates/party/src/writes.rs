@@ -27,7 +27,7 @@ use crate::view::{TakesEntry, TakesKey, View};
 /// db.write(&batch)?;
 /// # Ok::<(), level_party::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct WriteBatch {
     batch: EngineBatch,
     /// The numbers of the operations that name whole keys, in their order.
@@ -210,6 +210,16 @@ impl WriteBatch {
             }
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for WriteBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteBatch")
+            .field("len", &self.len())
+            .field("byte_size", &self.byte_size())
+            .field("sync", &self.sync)
+            .finish_non_exhaustive()
     }
 }
 
