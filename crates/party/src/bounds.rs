@@ -87,6 +87,20 @@ impl Bounds {
         Ok(())
     }
 
+    pub fn contains(&self, key: &[u8]) -> bool {
+        let above = match &self.lower {
+            Bound::Included(lower) => lower.as_slice() <= key,
+            Bound::Excluded(lower) => lower.as_slice() < key,
+            Bound::Unbounded => true,
+        };
+        above
+            && match &self.upper {
+                Bound::Included(upper) => key <= upper.as_slice(),
+                Bound::Excluded(upper) => key < upper.as_slice(),
+                Bound::Unbounded => true,
+            }
+    }
+
     /// Whether no key at all can lie in the range.
     pub fn is_empty(&self) -> bool {
         use Bound::{Excluded, Included, Unbounded};

@@ -71,11 +71,14 @@ impl Ahead {
         next.or_else(|| self.slot(end.other()).take().map(Ok))
     }
 
-    /// Takes back what was looked ahead at.
-    fn rewind(&mut self) {
-        for end in [End::Front, End::Back] {
-            if let Some((key, _)) = self.slot(end).take() {
-                self.stored.move_to(end, &key);
+    /// Takes back what was looked ahead at: both ends stand at those of `left` again. An entry that one end looked ahead at may
+    /// have been the other's before, so it is not enough to move the one that has it.
+    fn rewind(&mut self, left: &Bounds) {
+        (self.front, self.back) = (None, None);
+        for (end, bound) in [(End::Front, &left.lower), (End::Back, &left.upper)] {
+            // An end without a bound has looked at nothing: it would have passed a key of the transaction's own.
+            if let Bound::Included(key) | Bound::Excluded(key) = bound {
+                self.stored.move_to(end, key);
             }
         }
     }
@@ -132,6 +135,12 @@ impl Merged {
                 Ok(stored) => stored,
                 Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
             };
+            if stored
+                .as_ref()
+                .is_some_and(|(key, _)| !self.left.contains(key))
+            {
+                continue; // An end was moved back to a key that it had given.
+            }
             let core = self.core.clone();
             let mut state = core.state.lock();
             if let Err(error) = state.check() {
@@ -192,7 +201,7 @@ impl Merged {
         }
         self.ended = false;
         let target = [&self.prefix[..], target].concat();
-        self.stored.rewind();
+        self.stored.rewind(&self.left);
         self.stored.stored.move_to(end, &target);
         let is_beyond = |bound: &Bound<Vec<u8>>| match (end, bound) {
             (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => target <= *lower,
