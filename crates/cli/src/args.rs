@@ -188,7 +188,7 @@ impl Target {
 
     /// How long opening may take.
     pub fn open_timeout(&self) -> Duration {
-        let default = level_party::DEFAULT_OPEN_TIMEOUT.min(self.timeout);
+        let default = Options::DEFAULT_OPEN_TIMEOUT.min(self.timeout);
         self.open_timeout.unwrap_or(default)
     }
 
@@ -210,7 +210,7 @@ impl Target {
 
     /// Joins whoever has the database open; with `auto`, where nobody has, opens it.
     fn join_or_open(&self) -> Result<Db> {
-        let options = self.options().read_only(true);
+        let options = self.options().reject_writes(true);
         if self.lead == Leading::Auto {
             match self.open_and_leave(options.clone().lead(Lead::Join)) {
                 Err(error) if error.kind() == ErrorKind::NoLeader => {}
@@ -222,7 +222,8 @@ impl Target {
 
     /// Opens a database that must be there, to have the leader do something that changes no entry.
     pub fn open_for_reading(&self) -> Result<Db> {
-        self.open(self.options().read_only(true)).map_err(not_there)
+        self.open(self.options().reject_writes(true))
+            .map_err(not_there)
     }
 
     /// Opens a database that must be there.
@@ -248,7 +249,7 @@ impl Target {
 
     /// Opens a database that must be there, to read from it alone. `None`: nobody leads, and this command is not to.
     pub fn join_leader(&self) -> Result<Option<Db>> {
-        let joined = self.open(self.options().read_only(true));
+        let joined = self.open(self.options().reject_writes(true));
         match joined {
             Err(error) if error.kind() == ErrorKind::NoLeader => Ok(None),
             joined => joined.map(Some).map_err(not_there),

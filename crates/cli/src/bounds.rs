@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use level_party::{Range, Snapshot};
+use level_party::{Range, Readable, Snapshot};
 
 use crate::place::Place;
 

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use clap::Args;
-use level_party::{Db, Op, Range, Snapshot, Sublevel, Watch, WatchFrom, WriteBatch, WriteOptions};
+use level_party::{Db, Range, Readable, Snapshot, Sublevel, Watch, WatchFrom, WriteBatch};
 
 use crate::bounds::{KeyBound, Walk, after_prefix};
 use crate::failure::{Failure, Result};
@@ -74,10 +74,10 @@ impl Place {
         }
     }
 
-    pub fn write(&self, batch: &WriteBatch, options: WriteOptions) -> level_party::Result<()> {
+    pub fn write(&self, batch: &WriteBatch) -> level_party::Result<()> {
         match self {
-            Place::Whole(db) => db.write(batch, options),
-            Place::Part(level) => level.write(batch, options),
+            Place::Whole(db) => db.write(batch),
+            Place::Part(level) => level.write(batch),
         }
     }
 
@@ -87,10 +87,11 @@ impl Place {
         expected: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> level_party::Result<bool> {
-        match self {
+        let swapped = match self {
             Place::Whole(db) => db.compare_and_swap(key, expected, value),
             Place::Part(level) => level.compare_and_swap(key, expected, value),
-        }
+        };
+        Ok(swapped?.is_ok())
     }
 
     pub fn range(&self, bounds: (KeyBound, KeyBound)) -> Range {
@@ -175,21 +176,47 @@ impl Place {
 #[derive(Debug, Default)]
 pub struct Ops {
     /// Neighbours in the same place; `None` is where the request or command is.
-    runs: Vec<(Option<Vec<String>>, WriteBatch)>,
+    runs: Vec<(Option<Vec<String>>, Run)>,
+}
+
+/// Operations in one place, in their order.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Keys and values; no value: a delete.
+    ops: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    bytes: usize,
+}
+
+/// About what an operation takes in a batch beside its key and value, in bytes.
+const OP_BYTES: usize = 10;
+
+impl Run {
+    pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.add(key, Some(value));
+    }
+
+    pub fn delete(&mut self, key: &[u8]) {
+        self.add(key, None);
+    }
+
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.bytes += key.len() + value.map_or(0, <[u8]>::len) + OP_BYTES;
+        self.ops.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+    }
 }
 
 impl Ops {
     /// Operations that are all where the request is.
-    pub fn here(batch: WriteBatch) -> Self {
+    pub fn here(run: Run) -> Self {
         Ops {
-            runs: vec![(None, batch)],
+            runs: vec![(None, run)],
         }
     }
 
     /// Where an operation is to be added that names `sublevel`, or none.
-    pub fn within(&mut self, sublevel: Option<Vec<String>>) -> &mut WriteBatch {
+    pub fn within(&mut self, sublevel: Option<Vec<String>>) -> &mut Run {
         if self.runs.last().is_none_or(|(place, _)| *place != sublevel) {
-            self.runs.push((sublevel, WriteBatch::new()));
+            self.runs.push((sublevel, Run::default()));
         }
         let last = self.runs.len() - 1;
         &mut self.runs[last].1
@@ -197,32 +224,25 @@ impl Ops {
 
     /// How many operations there are.
     pub fn count(&self) -> u64 {
-        self.runs
-            .iter()
-            .map(|(_, run)| u64::from(run.count()))
-            .sum()
+        self.runs.iter().map(|(_, run)| run.ops.len() as u64).sum()
     }
 
     /// Their bytes, but for the prefixes of sublevels.
     pub fn byte_size(&self) -> usize {
-        self.runs.iter().map(|(_, run)| run.byte_size()).sum()
+        self.runs.iter().map(|(_, run)| run.bytes).sum()
     }
 
-    /// All of them as one batch of whole keys; what names no sublevel is at `home`.
+    /// All of them as one batch of the whole database; what names no sublevel is at `home`.
     pub fn whole(self, home: &Place) -> level_party::Result<WriteBatch> {
-        let mut runs = self.runs;
-        if let [(None, only)] = runs.as_mut_slice()
-            && home.prefix().is_empty()
-        {
-            return Ok(std::mem::take(only));
-        }
         let mut whole = WriteBatch::new();
-        for (sublevel, run) in runs {
+        for (sublevel, run) in self.runs {
             let place = home.named(sublevel.as_deref())?;
-            for op in run.iter() {
-                match op {
-                    Op::Put { key, value } => whole.put(&place.whole_key(key), value),
-                    Op::Delete { key } => whole.delete(&place.whole_key(key)),
+            for (key, value) in run.ops {
+                match (&place, value) {
+                    (Place::Whole(db), Some(value)) => whole.put_in(db, key, value),
+                    (Place::Whole(db), None) => whole.delete_in(db, key),
+                    (Place::Part(level), Some(value)) => whole.put_in(level, key, value),
+                    (Place::Part(level), None) => whole.delete_in(level, key),
                 };
             }
         }

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use futures_lite::future::block_on;
-use level_party::{Db, MAX_KEY_BYTES, Range, Result, Role};
+use level_party::{AsyncReadable, Db, Range, Readable, Result, Role};
 use level_party_format::batch::WriteBatch;
 use level_party_format::log::LogWriter;
 use level_party_testkit::{ExecChild, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
+const MAX_KEY_BYTES: usize = level_party::WriteBatch::MAX_KEY_BYTES;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
 fn long_key(beginning: &str) -> Vec<u8> {

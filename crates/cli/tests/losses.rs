@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use level_party::{Db, Role};
+use level_party::{Db, Readable, Role};
 use level_party_format::batch::WriteBatch;
 use level_party_format::log::LogWriter;
 use level_party_testkit::{ExecChild, Finished, PATIENCE, run, run_with_input};
@@ -219,8 +219,11 @@ fn follower_learns_losses_and_acknowledges_them_for_all() {
     assert_eq!(db.losses().expect("losses"), losses);
     assert_eq!(other.status()["losses"], json!(losses));
 
-    let read_only = Db::options().read_only(true).open(&dir).expect("opened");
-    assert!(read_only.acknowledge_losses().is_err());
+    let viewer = Db::options()
+        .reject_writes(true)
+        .open(&dir)
+        .expect("opened");
+    assert!(viewer.acknowledge_losses().is_err());
     assert_eq!(db.acknowledge_losses().expect("acknowledged"), losses);
     assert_eq!(db.acknowledge_losses().expect("nothing"), [""; 0]);
     assert!(db.losses().expect("none").is_empty() && db.opening().losses.is_empty());

@@ -2,30 +2,38 @@
 
 const README: &str = include_str!("../../../README.md");
 
-/// Not called: the watch in it waits for ever. What its calls do is tested elsewhere; that they exist is tested by the compiler.
 #[rustfmt::skip]
-#[allow(dead_code, unused_variables, clippy::never_loop, clippy::let_unit_value)]
+#[allow(unused_variables)]
 async fn from_rust() -> level_party::Result<()> {
-    let db = level_party::Db::open("data")?;             // in as many processes as you like, in any order
-    db.put("a", "1")?;
+    use level_party::{AsyncReadable, BigEndian, Db, Prefix, Readable, Utf8, WatchFrom, WriteBatch};
+
+    let db = Db::open("data")?;                          // in as many processes as you like, in any order
+    db.put("a", "1")?;                                   // survives the death of any process; `put_sync` a loss of power too
     let value = db.get("a")?;                            // Option<Vec<u8>>
-    db.batch().put("b", "2").delete("a").sync(true).write()?;
-    for entry in db.range("a".."m") {                    // one moment; goes on if the leader dies in the middle
+    db.write(WriteBatch::new().put("b", "2").delete("a"))?; // all of it or none
+    for entry in db.range(Prefix("user/")) {             // one moment; goes on if the leader dies in the middle
         let (key, value) = entry?;
     }
     let before = db.snapshot()?;                         // holds over a change of leader
-    let visits: u64 = db.transaction(|tx| {              // any keys, atomic for all processes, tried again on conflict
+    let visits = db.transaction(|tx| {                   // any keys, atomic for all processes, tried again on conflict
         let n = tx.get("visits")?.map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap())) + 1;
         tx.put("visits", n.to_be_bytes())?;
-        Ok::<_, level_party::Error>(n)
+        Ok(n)
     })?;
-    for item in db.watch("user/".."user0", level_party::WatchFrom::Now)? { /* every process's changes, in order */ }
+    let watch = db.watch("a".."m", WatchFrom::Now)?;     // every process's changes, in order: `for change in watch`
     let users = db.sublevel("users")?;                   // abstract-level's layout: shared with Node's level
-    let by_id = users.typed::<level_party::BigEndian<u64>, level_party::Utf8>();
+    let by_id = users.typed::<BigEndian<u64>, Utf8>();   // keys and values with types
     let value = db.to_async().get("a").await?;           // the same as futures, on any runtime or none
     let status = db.status()?;                           // who leads, who follows, levels, pins
-    let db = level_party::Db::options().retry(false).open("data")?; // what a leader was asked to do ends with ConnectionLost instead
     Ok(())
+}
+
+#[test]
+fn readme_rust_runs_to_its_end() {
+    let place = tempfile::tempdir().expect("a directory");
+    std::env::set_current_dir(place.path()).expect("entered");
+    futures_lite::future::block_on(from_rust()).expect("it ends");
+    assert!(place.path().join("data").is_dir());
 }
 
 /// The first block of the page in this language.
@@ -38,7 +46,7 @@ fn block(language: &str, containing: &str) -> String {
 }
 
 #[test]
-fn the_readmes_rust_is_what_is_compiled_here() {
+fn readme_rust_is_what_is_compiled_here() {
     let page = block("rust", "Db::open");
     assert!(page.lines().count() <= 20, "the API in twenty lines");
     let indented = |line: &str| match line.is_empty() {
@@ -54,7 +62,7 @@ fn the_readmes_rust_is_what_is_compiled_here() {
 
 #[cfg(unix)]
 #[test]
-fn the_readmes_shell_lines_do_what_they_say() {
+fn readme_shell_lines_do_what_they_say() {
     use std::path::Path;
     use std::process::Command;
 

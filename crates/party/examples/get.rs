@@ -4,7 +4,7 @@ use std::error::Error;
 use std::thread::sleep;
 use std::time::Duration;
 
-use level_party::Db;
+use level_party::{Db, Readable};
 use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::thread::sleep;
 use std::time::Duration;
 
-use level_party::Db;
+use level_party::{Db, Readable};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "data".into());

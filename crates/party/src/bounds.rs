@@ -1,7 +1,10 @@
 //! Ranges of keys, as callers write them.
 
+use std::borrow::Borrow;
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
+use crate::codec::Codec;
+use crate::coding::encode_key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::MAX_SIDE_BOUND;
 
@@ -84,6 +87,20 @@ impl Bounds {
         Ok(())
     }
 
+    pub fn contains(&self, key: &[u8]) -> bool {
+        let above = match &self.lower {
+            Bound::Included(lower) => lower.as_slice() <= key,
+            Bound::Excluded(lower) => lower.as_slice() < key,
+            Bound::Unbounded => true,
+        };
+        above
+            && match &self.upper {
+                Bound::Included(upper) => key <= upper.as_slice(),
+                Bound::Excluded(upper) => key < upper.as_slice(),
+                Bound::Unbounded => true,
+            }
+    }
+
     /// Whether no key at all can lie in the range.
     pub fn is_empty(&self) -> bool {
         use Bound::{Excluded, Included, Unbounded};
@@ -97,92 +114,157 @@ impl Bounds {
     }
 }
 
-/// What names a range of keys: `"a".."m"`, `"a"..`, `..="x"`, `..`, with anything that can be seen as bytes
-/// (`&str`, `String`, `&[u8]`, `Vec<u8>`, byte strings of one length), or a pair of [`Bound`]s.
+/// A range of keys, as calls take it: `"a".."m"`, `"a"..`, `..="x"`, `..`, a pair of [`Bound`]s, or a [`Prefix`].
 ///
-/// Keys are compared bytewise. A range whose end lies before its beginning is empty, never an error.
+/// A key is anything that can be seen as bytes (`&str`, `String`, `&[u8]`, `Vec<u8>`, byte strings of one length). Keys
+/// are compared bytewise. A range that ends before it begins is empty, never an error.
+///
+/// `K` is the codec of the keys: `()` for plain bytes. A [`Typed`](crate::Typed) view takes ranges of typed keys, which
+/// mean ranges of their encoded bytes.
 ///
 /// ```
 /// use std::ops::Bound;
+/// use level_party::{BigEndian, Prefix, Readable, Utf8, WriteBatch};
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let db = level_party::Db::open(dir.path())?;
-/// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
-/// assert_eq!(db.range("a".."c").count(), 2);
+/// db.write(WriteBatch::new().put("a", "1").put("b", "2").put("bc", "3"))?;
+/// assert_eq!(db.range("a".."c").count(), 3);
 /// assert_eq!(db.range(..=b"b").count(), 2);
 /// assert_eq!(db.range(vec![b'b']..).count(), 2);
+/// assert_eq!(db.range(Prefix("b")).count(), 2);
 /// assert_eq!(db.range(..).count(), 3);
 /// assert_eq!(db.range((Bound::Excluded("a"), Bound::Unbounded)).count(), 2);
+///
+/// let numbers = db.sublevel("numbers")?.typed::<BigEndian<u32>, Utf8>();
+/// numbers.put(&300, "three hundred")?;
+/// assert_eq!(numbers.range(8..).count(), 1);
 /// # Ok::<(), level_party::Error>(())
 /// ```
-pub trait KeyRange: sealed::Sealed {}
+pub trait KeyRange<K = ()>: sealed::Sealed<K> {}
+
+/// The keys that begin with what it holds, as a [`KeyRange`].
+///
+/// ```
+/// use level_party::{Prefix, Readable, WriteBatch};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let db = level_party::Db::open(dir.path())?;
+/// db.write(WriteBatch::new().put("user/ada", "1815").put("user/alan", "1912").put("visits", "7"))?;
+/// assert_eq!(db.range(Prefix("user/")).count(), 2);
+/// assert_eq!(db.clear(Prefix("user/a"))?, 2);
+/// # Ok::<(), level_party::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Prefix<P>(pub P);
 
 pub(crate) mod sealed {
-    use super::Bounds;
+    use super::{Bounds, Result};
 
-    pub trait Sealed {
+    pub trait Sealed<K> {
         #[doc(hidden)]
         #[allow(private_interfaces, reason = "nobody outside can name the trait")]
-        fn into_bounds(self) -> Bounds;
+        fn into_bounds(self) -> Result<Bounds>;
     }
 }
 
-impl KeyRange for RangeFull {}
+impl<K> KeyRange<K> for RangeFull {}
 
-impl sealed::Sealed for RangeFull {
+impl<K> sealed::Sealed<K> for RangeFull {
     #[allow(private_interfaces, reason = "as in the trait")]
-    fn into_bounds(self) -> Bounds {
-        Bounds::all()
+    fn into_bounds(self) -> Result<Bounds> {
+        Ok(Bounds::all())
     }
+}
+
+impl<P: AsRef<[u8]>> KeyRange for Prefix<P> {}
+
+impl<P: AsRef<[u8]>> sealed::Sealed<()> for Prefix<P> {
+    #[allow(private_interfaces, reason = "as in the trait")]
+    fn into_bounds(self) -> Result<Bounds> {
+        Ok(Bounds::prefix(self.0.as_ref()))
+    }
+}
+
+impl<K: Codec, P: Borrow<K::Given>> KeyRange<K> for Prefix<P> {}
+
+impl<K: Codec, P: Borrow<K::Given>> sealed::Sealed<K> for Prefix<P> {
+    #[allow(private_interfaces, reason = "as in the trait")]
+    fn into_bounds(self) -> Result<Bounds> {
+        Ok(Bounds::prefix(&encode_key::<K>(self.0.borrow())?))
+    }
+}
+
+/// A bound, its key as bytes.
+fn encoded<Q>(
+    bound: Bound<Q>,
+    encode: impl FnOnce(Q) -> Result<Vec<u8>>,
+) -> Result<Bound<Vec<u8>>> {
+    Ok(match bound {
+        Bound::Included(key) => Bound::Included(encode(key)?),
+        Bound::Excluded(key) => Bound::Excluded(encode(key)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
+
+fn bounds<Q>(
+    (lower, upper): (Bound<Q>, Bound<Q>),
+    encode: impl Fn(Q) -> Result<Vec<u8>>,
+) -> Result<Bounds> {
+    Ok(Bounds {
+        lower: encoded(lower, &encode)?,
+        upper: encoded(upper, &encode)?,
+    })
 }
 
 macro_rules! key_range {
-    ($($range:ty, $given:pat => $lower:expr, $upper:expr;)*) => { $(
-        impl<K: AsRef<[u8]>> KeyRange for $range {}
+    ($($range:ty, $given:pat => $pair:expr;)*) => { $(
+        impl<Q: AsRef<[u8]>> KeyRange for $range {}
 
-        impl<K: AsRef<[u8]>> sealed::Sealed for $range {
+        impl<Q: AsRef<[u8]>> sealed::Sealed<()> for $range {
             #[allow(private_interfaces, reason = "as in the trait")]
-            fn into_bounds(self) -> Bounds {
+            fn into_bounds(self) -> Result<Bounds> {
                 let $given = self;
-                let lower: Bound<K> = $lower;
-                let upper: Bound<K> = $upper;
-                Bounds {
-                    lower: lower.map(|key| key.as_ref().to_vec()),
-                    upper: upper.map(|key| key.as_ref().to_vec()),
-                }
+                bounds($pair, |key| Ok(key.as_ref().to_vec()))
+            }
+        }
+
+        impl<K: Codec, Q: Borrow<K::Given>> KeyRange<K> for $range {}
+
+        impl<K: Codec, Q: Borrow<K::Given>> sealed::Sealed<K> for $range {
+            #[allow(private_interfaces, reason = "as in the trait")]
+            fn into_bounds(self) -> Result<Bounds> {
+                let $given = self;
+                bounds($pair, |key| Ok(encode_key::<K>(key.borrow())?.into_owned()))
             }
         }
     )* };
 }
 
 key_range! {
-    Range<K>, Range { start, end } => Bound::Included(start), Bound::Excluded(end);
-    RangeFrom<K>, RangeFrom { start } => Bound::Included(start), Bound::Unbounded;
-    RangeTo<K>, RangeTo { end } => Bound::Unbounded, Bound::Excluded(end);
-    RangeToInclusive<K>, RangeToInclusive { end } => Bound::Unbounded, Bound::Included(end);
-    (Bound<K>, Bound<K>), (lower, upper) => lower, upper;
-}
-
-impl<K: AsRef<[u8]>> KeyRange for RangeInclusive<K> {}
-
-impl<K: AsRef<[u8]>> sealed::Sealed for RangeInclusive<K> {
-    #[allow(private_interfaces, reason = "as in the trait")]
-    fn into_bounds(self) -> Bounds {
-        let (start, end) = self.into_inner();
-        (Bound::Included(start), Bound::Included(end)).into_bounds()
-    }
+    Range<Q>, Range { start, end } => (Bound::Included(start), Bound::Excluded(end));
+    RangeFrom<Q>, RangeFrom { start } => (Bound::Included(start), Bound::Unbounded);
+    RangeTo<Q>, RangeTo { end } => (Bound::Unbounded, Bound::Excluded(end));
+    RangeToInclusive<Q>, RangeToInclusive { end } => (Bound::Unbounded, Bound::Included(end));
+    RangeInclusive<Q>, range => {
+        let (start, end) = range.into_inner();
+        (Bound::Included(start), Bound::Included(end))
+    };
+    (Bound<Q>, Bound<Q>), pair => pair;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::sealed::Sealed;
     use super::*;
 
     fn upper(prefix: &[u8]) -> Bound<Vec<u8>> {
         Bounds::prefix(prefix).upper
     }
 
+    fn of(range: impl KeyRange) -> Bounds {
+        range.into_bounds().unwrap()
+    }
+
     #[test]
-    fn a_prefix_ends_before_the_shortest_key_after_it() {
+    fn prefix_ends_before_the_shortest_key_after_it() {
         assert_eq!(upper(b"ab"), Bound::Excluded(b"ac".to_vec()));
         assert_eq!(upper(b"a\xff"), Bound::Excluded(b"b".to_vec()));
         assert_eq!(upper(b"\xff\xff"), Bound::Unbounded);
@@ -190,24 +272,21 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_upper_bound_is_not_an_absent_one() {
-        assert!((..b"".as_slice()).into_bounds().is_empty());
-        assert!(!(..=b"".as_slice()).into_bounds().is_empty());
-        assert!(!(..).into_bounds().is_empty());
-        assert!(("b".."a").into_bounds().is_empty());
+    fn empty_upper_bound_differs_from_no_bound() {
+        assert!(of(..b"".as_slice()).is_empty());
+        assert!(!of(..=b"".as_slice()).is_empty());
+        assert!(!of(..).is_empty());
+        assert!(of("b".."a").is_empty());
     }
 
     #[test]
-    fn a_range_behind_a_prefix_never_leaves_it() {
+    fn range_within_a_prefix_stays_there() {
         let within = |bounds: Bounds| bounds.within(b"!a!");
         assert_eq!(within(Bounds::all()), Bounds::prefix(b"!a!"));
-        assert_eq!(
-            within((..).into_bounds()).upper,
-            Bound::Excluded(b"!a\"".to_vec())
-        );
+        assert_eq!(within(of(..)).upper, Bound::Excluded(b"!a\"".to_vec()));
         assert_eq!(within(Bounds::prefix(b"\xff\xff")).upper, upper(b"!a!"));
-        let open = within((Bound::Excluded("k"), Bound::Unbounded).into_bounds());
+        let open = within(of((Bound::Excluded("k"), Bound::Unbounded)));
         assert_eq!(open.lower, Bound::Excluded(b"!a!k".to_vec()));
-        assert!(within((.."").into_bounds()).is_empty());
+        assert!(within(of(.."")).is_empty());
     }
 }

@@ -389,8 +389,8 @@ impl Seat {
             ..Trouble::default()
         });
         // To open it anew is no opening: nobody is turned away for the compression that an earlier epoch had.
-        let read_only = node.options.read_only || self.served;
-        let options = node.options.clone().read_only(read_only);
+        let only_reads = node.options.reject_writes || self.served;
+        let options = node.options.clone().reject_writes(only_reads);
         let stay = node.place.next_stay();
         let founded = member::found(&node.dir, &node.path, lock, &options, &node.alarm, stay);
         let Some(founder) = founded.map_err(Obstacle::Lasting)? else {

@@ -2,14 +2,22 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use level_party_os::process::user;
-use serde::{Deserialize, Serialize};
 
-/// What a caller can do about an [`Error`].
+/// What went wrong, by what a caller can do about it.
 ///
-/// The order of the variants is part of the wire protocol (`docs/PROTOCOL.md`): new ones go at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// | do | kinds |
+/// |---|---|
+/// | make the call again, later or at once ([`is_retryable`](Error::is_retryable)) | `Timeout`, `Busy`, `Conflict`, `ConnectionLost`, `Locked`, `NoLeader` |
+/// | read what is there, then decide | `OutcomeUnknown` |
+/// | take a new snapshot, begin the range again | `SnapshotLost` |
+/// | open the database (again) | `Closed`, `Forked` |
+/// | mend the call | `InvalidArgument`, `Encoding`, `ReadOnly`, `NotFound`, `AlreadyExists`, `NotADirectory` |
+/// | mend the machine or the directory; the message names what | `OutOfSpace`, `PermissionDenied`, `Io`, `UnsupportedFilesystem`, `IncompatibleVersion`, `Unsupported`, `Protocol` |
+/// | [`verify`](crate::Db::verify), then [`repair`](crate::Db::repair) | `Corruption` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// There is no database at the path, and `create_if_missing` is off; or not even the directory in which it would be
@@ -28,15 +36,28 @@ pub enum ErrorKind {
     UnsupportedFilesystem,
     /// The peer or the directory speaks another version of the protocol or layout.
     IncompatibleVersion,
-    /// The call was not made within its deadline, and had no effect; the message names whom it waited for.
+    /// The call was not made within its deadline, and nothing was written; the message names whom it waited for.
     Timeout,
-    /// `retry(false)`: this process had to open the database anew while the call was under way, or the leader went that did
-    /// work for it.
+    /// With [`retry(false)`](crate::Options::retry): this process had to open the database anew while the call was under
+    /// way, and nothing was written. Or a leader went that did work for this process (a compaction, say); it does no harm to
+    /// ask for the work again.
     ConnectionLost,
-    /// A write was under way when this process's writing ended, and nobody can tell whether it took effect. Also of a write
-    /// with `sync` that took effect, but that can't be made to survive a loss of power now; the message says why.
+    /// Nobody can tell yet what became of a write; the message says why. It took effect, or will within moments, once and as
+    /// a whole; or it never will.
+    ///
+    /// It comes only where
+    ///
+    /// - this process's writing ended in the middle of the write (its log or the shared memory failed);
+    /// - a task's write was under way when its deadline passed;
+    /// - a write with `sync` is visible, but it is not known to survive a loss of power.
+    ///
+    /// The death of a leader, or of any other process, is no cause.
+    ///
+    /// **What to do next:** make the write again in a [`transaction`](crate::Db::transaction) that first reads whether it is
+    /// there: so it is made once. To know and do no more, make any other write in this process, then read: the other write
+    /// settles the first. After a failed sync, any later write with `sync` that succeeds makes this one durable too.
     OutcomeUnknown,
-    /// The moment that a snapshot or iterator shows can no longer be read.
+    /// The moment that a snapshot or range shows can no longer be read.
     SnapshotLost,
     /// Stored bytes are not what they must be; the message names file and offset.
     Corruption,
@@ -52,12 +73,12 @@ pub enum ErrorKind {
     Protocol,
     /// Any other failure of the operating system; see [`std::error::Error::source`].
     Io,
-    /// A condition of a write did not hold, or a transaction kept conflicting until its deadline; nothing was written.
+    /// A transaction conflicted with other writers until its deadline; nothing was written.
     Conflict,
-    /// Writes under way take all of `Options::queue_bytes`, or as many processes as can be have the directory open; the call
-    /// had no effect.
+    /// Writes under way take all of [`Options::queue_bytes`](crate::Options::queue_bytes), or as many processes as can be
+    /// have the directory open; nothing was written.
     Busy,
-    /// The handle was opened with `read_only`; nothing was written.
+    /// The handle was opened with [`reject_writes`](crate::Options::reject_writes); nothing was written.
     ReadOnly,
     /// A typed key or value could not be encoded, or stored bytes could not be decoded; the message names the key.
     Encoding,
@@ -123,14 +144,18 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.kind(), level_party::ErrorKind::NotFound);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Error {
-    inner: Box<Inner>,
+    inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    /// A part of what the call does may have been done.
+    in_part: bool,
     message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The result of a call of this crate.
@@ -154,8 +179,9 @@ impl Error {
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error {
-            inner: Box::new(Inner {
+            inner: Arc::new(Inner {
                 kind,
+                in_part: false,
                 message: message.into(),
                 source: None,
             }),
@@ -166,13 +192,20 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.inner.source = Some(source.into());
+        Arc::make_mut(&mut self.inner).source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// The same error of a call of which a part may have been done.
+    pub(crate) fn in_part(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).in_part = true;
         self
     }
 
     /// The same error with `what` in front of its sentence.
     pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
-        self.inner.message = format!("{what}: {}", self.inner.message);
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.message = format!("{what}: {}", inner.message);
         self
     }
 
@@ -215,9 +248,49 @@ impl Error {
         Error::new(ErrorKind::Protocol, message)
     }
 
-    /// What a caller can do about it.
+    /// What went wrong, by what a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
+    }
+
+    /// Whether the same call may succeed when it is made again, with nothing changed, and does no harm.
+    ///
+    /// ```
+    /// use level_party::{Db, Lead};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let error = Db::options().lead(Lead::Join).open(dir.path()).unwrap_err();
+    /// assert!(error.is_retryable(), "another process may come");
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.inner.kind,
+            ErrorKind::Timeout
+                | ErrorKind::Busy
+                | ErrorKind::Conflict
+                | ErrorKind::ConnectionLost
+                | ErrorKind::Locked
+                | ErrorKind::NoLeader
+        )
+    }
+
+    /// Whether the call that failed has written nothing, and never will: true of a put, delete, batch, update,
+    /// compare-and-swap or transaction that failed with any kind but [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
+    ///
+    /// Also false of a call that goes step by step and had begun: [`clear`](crate::Db::clear),
+    /// [`acknowledge_losses`](crate::Db::acknowledge_losses), [`destroy`](crate::Db::destroy).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let viewer = level_party::Db::open(dir.path()).and_then(|db| {
+    ///     db.close()?;
+    ///     level_party::Db::options().reject_writes(true).open(dir.path())
+    /// })?;
+    /// let error = viewer.put("a", "1").unwrap_err();
+    /// assert!(error.had_no_effect() && !error.is_retryable());
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn had_no_effect(&self) -> bool {
+        self.inner.kind != ErrorKind::OutcomeUnknown && !self.inner.in_part
     }
 
     /// The sentence that [`fmt::Display`] prints.
@@ -248,8 +321,32 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<level_party_engine::Error> for Error {
-    fn from(error: level_party_engine::Error) -> Self {
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => Io::NotFound,
+            ErrorKind::AlreadyExists => Io::AlreadyExists,
+            ErrorKind::NotADirectory => Io::NotADirectory,
+            ErrorKind::PermissionDenied => Io::PermissionDenied,
+            ErrorKind::Locked | ErrorKind::Busy => Io::ResourceBusy,
+            ErrorKind::Timeout => Io::TimedOut,
+            ErrorKind::ConnectionLost => Io::ConnectionReset,
+            ErrorKind::Corruption | ErrorKind::Encoding => Io::InvalidData,
+            ErrorKind::InvalidArgument => Io::InvalidInput,
+            ErrorKind::OutOfSpace => Io::StorageFull,
+            ErrorKind::UnsupportedFilesystem
+            | ErrorKind::IncompatibleVersion
+            | ErrorKind::Unsupported => Io::Unsupported,
+            _ => Io::Other,
+        };
+        std::io::Error::new(kind, error)
+    }
+}
+
+impl Error {
+    /// An error of the engine. No `From`: it would be part of the public API.
+    pub(crate) fn engine(error: level_party_engine::Error) -> Self {
         use level_party_engine::ErrorKind as E;
         let kind = match error.kind() {
             E::DoesNotExist => ErrorKind::NotFound,

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use serde::Serialize;
 
 use crate::limits::Limits;
 use crate::status::{LastTrouble, PastEvent};
@@ -22,8 +21,12 @@ const WAITING: usize = 256;
 const KEPT: usize = 16;
 
 /// Something that happened to this process's part in the party.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "event", rename_all = "kebab-case")
+)]
 #[non_exhaustive]
 pub enum Event {
     /// This process leads from here on.
@@ -73,7 +76,8 @@ pub enum Event {
 
 /// What happens to this process's part in the party, from when it was made; made by [`Db::events`](crate::Db::events).
 ///
-/// As an iterator it waits for the next event, and ends when the handle it was made from is closed or dropped.
+/// As an iterator it waits for the next event, and ends when the handle it was made from is closed or dropped: it tells of the
+/// handle, and does not keep it open.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -233,12 +237,12 @@ impl Events {
     }
 
     /// The next event, if it has come already.
-    pub fn try_recv(&mut self) -> Option<Event> {
+    pub fn try_next(&mut self) -> Option<Event> {
         self.queue.state.lock().take()
     }
 
     /// The next event, waiting no longer than `limit`. `None`: there was none, or none comes any more.
-    pub fn recv_timeout(&mut self, limit: Duration) -> Option<Event> {
+    pub fn next_timeout(&mut self, limit: Duration) -> Option<Event> {
         let deadline = Limits::new(limit, true).deadline;
         let mut state = self.queue.state.lock();
         loop {
@@ -273,7 +277,7 @@ impl Iterator for Events {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        self.recv_timeout(Duration::MAX)
+        self.next_timeout(Duration::MAX)
     }
 }
 
@@ -314,7 +318,7 @@ mod tests {
         hub.tell(Event::Elected { epoch: 1 });
         hub.tell(trouble());
         hub.tell(trouble());
-        let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
+        let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
         assert_eq!(told, [Event::Elected { epoch: 1 }, trouble()]);
         let last: Vec<_> = hub.last().into_iter().map(|past| past.event).collect();
         assert_eq!(last, [trouble(), Event::Elected { epoch: 1 }]);

@@ -36,7 +36,7 @@ impl ReadFile for Mapped {
 
 #[cfg(test)]
 mod tests {
-    use crate::Db;
+    use crate::{Db, Readable};
 
     #[test]
     fn a_leader_that_maps_its_tables_reads_what_it_wrote() {

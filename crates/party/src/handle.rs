@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use level_party_engine::{Entry, KeyRange, Write};
+use level_party_engine::{Entry, KeyRange, Write, WriteBatch};
 use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
@@ -36,7 +36,7 @@ use crate::report_status;
 use crate::side::{Ender, Work};
 use crate::status::{Opening, Role, Status};
 use crate::stop::{Stop, outcome_unknown_by};
-use crate::writes::{WriteBatch, check_batch, check_key};
+use crate::writes::{check_batch, check_key};
 
 /// What a key held: the entry's sequence and value.
 pub(crate) type Found = Option<(u64, Vec<u8>)>;
@@ -59,7 +59,9 @@ pub(crate) struct Handle {
     elector: Arc<Elector>,
     timeout: Duration,
     retry: bool,
-    read_only: bool,
+    reject_writes: bool,
+    /// Whether a write that does not say is synced.
+    pub sync: bool,
     /// What the keys of the whole database begin with: nothing.
     pub no_prefix: Arc<[u8]>,
     queue_bytes: usize,
@@ -77,7 +79,8 @@ const SUCCESSION: Duration = Duration::from_secs(1);
 
 impl Handle {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let (timeout, retry, read_only) = (options.timeout, options.retry, options.read_only);
+        let (timeout, retry) = (options.timeout, options.retry);
+        let (reject_writes, sync) = (options.reject_writes, options.sync);
         let (queue_bytes, when_full) = (options.queue_bytes, options.when_full);
         let limits = Limits::new(options.open_timeout, true);
         let error_if_exists = options.error_if_exists;
@@ -88,7 +91,8 @@ impl Handle {
             elector,
             timeout,
             retry,
-            read_only,
+            reject_writes,
+            sync,
             no_prefix: Arc::from(&[][..]),
             queue_bytes,
             when_full,
@@ -100,7 +104,7 @@ impl Handle {
         let node = handle.node();
         let member = now(node.place.wait_for(&limits, |_| true, || node.failure()))?;
         handle.opened.store(true, Ordering::Release);
-        if !read_only {
+        if !reject_writes {
             node.check_compression(&member, compression)?;
         }
         drop(member);
@@ -115,10 +119,6 @@ impl Handle {
             ));
         }
         Ok(handle)
-    }
-
-    pub fn elector(&self) -> &Arc<Elector> {
-        &self.elector
     }
 
     /// What ends one piece of long-lived work when this handle is closed.
@@ -211,7 +211,7 @@ impl Handle {
     /// Looks at every table.
     pub fn verify(&self) -> Result<VerifyReport> {
         match self.work(&Task::Verify, &|_| Ok(()))? {
-            Outcome::Verified(report) => Ok(report),
+            Outcome::Verified(report) => Ok(report.into()),
             other => Err(unexpected_outcome(&other)),
         }
     }
@@ -219,7 +219,10 @@ impl Handle {
     /// Forgets what openings of the database lost; gives what that was.
     pub fn acknowledge_losses(&self) -> Result<Vec<String>> {
         self.check_writable()?;
-        match self.work(&Task::Acknowledge, &|_| Ok(()))? {
+        match self
+            .work(&Task::Acknowledge, &|_| Ok(()))
+            .map_err(Error::in_part)?
+        {
             Outcome::Acknowledged(losses) => Ok(losses),
             other => Err(unexpected_outcome(&other)),
         }
@@ -236,8 +239,12 @@ impl Handle {
         }
     }
 
-    fn node(&self) -> &Node {
+    pub fn node(&self) -> &Node {
         self.elector.node()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     fn place(&self) -> &Arc<Place> {
@@ -431,11 +438,11 @@ impl Handle {
     /// # Errors
     /// `ReadOnly`.
     pub fn check_writable(&self) -> Result<()> {
-        match self.read_only {
+        match self.reject_writes {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::ReadOnly,
-                "this handle was opened with read_only; open the database without it to write",
+                "this handle was opened with reject_writes; open the database without it to write",
             )),
         }
     }
@@ -513,8 +520,9 @@ impl Handle {
         let Node {
             options, events, ..
         } = self.node();
-        let status =
-            |member: &Member| Ok(report_status::of(place, events, member, &options.engine)?);
+        let status = |member: &Member| {
+            report_status::of(place, events, member, &options.engine).map_err(Stop::Failed)
+        };
         self.call(&limits, status).await
     }
 }
@@ -546,7 +554,7 @@ impl Handle {
 
     /// As [`Handle::write_by`], at once where that can be: no clock is read then.
     pub fn write(&self, mut batch: Cow<'_, WriteBatch>, sync: bool) -> Result<u64> {
-        // Whose timeout is zero is told that its time is over.
+        // A zero timeout must return `Timeout`, so skip the fast path.
         if !self.timeout.is_zero() {
             self.check_open()?;
             self.check_writable()?;
@@ -624,8 +632,8 @@ fn unexpected_outcome(outcome: &Outcome) -> Error {
 }
 
 /// The moment to read at, if it can still be read.
-fn moment(at: Option<&Pinned>) -> Result<Option<u64>> {
-    at.map(Pinned::checked).transpose()
+fn moment(at: Option<&Pinned>) -> std::result::Result<Option<u64>, Stop> {
+    at.map(Pinned::checked).transpose().map_err(Stop::Failed)
 }
 
 /// A moment that this handle holds; dropping it gives it back.

@@ -8,7 +8,9 @@
 //! ```
 //! # fn main() -> level_party::Result<()> {
 //! # let dir = tempfile::tempdir().unwrap();
-//! let db = level_party::Db::open(dir.path())?; // in as many processes as you like, in any order
+//! use level_party::{Db, Readable};
+//!
+//! let db = Db::open(dir.path())?; // in as many processes as you like, in any order
 //! db.put(b"a", b"1")?;
 //! assert_eq!(db.get(b"a")?.as_deref(), Some(&b"1"[..]));
 //! for entry in db.range("a".."m") {
@@ -19,16 +21,22 @@
 //! # }
 //! ```
 //!
+//! Reads are in the trait [`Readable`], for tasks [`AsyncReadable`]; everything else is found at [`Db`] and [`AsyncDb`].
+//!
+//! Features: `json` (on by default), the codec `Json`; `serde`, which has statuses, reports, events and [`Position`]
+//! implement serde's traits.
+//!
 //! The code's map is `ARCHITECTURE.md`; what travels between processes is `docs/PROTOCOL.md`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod alarm;
 mod async_db;
-mod batch;
 mod bounds;
+mod changes;
 mod checkpoint;
 mod codec;
+mod coding;
 mod conditions;
 mod db;
 mod descriptors;
@@ -46,6 +54,7 @@ mod feed;
 mod files;
 mod handle;
 mod lane;
+mod layout;
 mod leader;
 mod limits;
 mod liveness;
@@ -54,6 +63,7 @@ mod names;
 mod news;
 mod node;
 mod offline;
+mod optimistic;
 mod options;
 mod pins;
 mod place;
@@ -61,6 +71,7 @@ mod position;
 mod process;
 mod protocol;
 mod range;
+mod read;
 mod reads;
 mod registry;
 mod repair;
@@ -70,25 +81,29 @@ mod room;
 mod segment;
 mod side;
 mod snapshot;
+mod source;
 mod space;
 mod state;
 mod status;
 mod stop;
+mod store;
+mod stored;
 mod sublevel;
 mod timer;
 mod trace;
 mod transaction;
 mod tripwire;
 mod typed;
+mod view;
+mod walk;
 mod watch;
 mod writes;
 
 pub use async_db::{
-    AsyncBatch, AsyncDb, AsyncEvents, AsyncKeys, AsyncRange, AsyncSnapshot, AsyncTransaction,
-    AsyncTransactionRange, AsyncValues, AsyncWatch,
+    AsyncDb, AsyncEvents, AsyncRange, AsyncReadable, AsyncSnapshot, AsyncSublevel,
+    AsyncTransaction, AsyncTyped, AsyncWatch,
 };
-pub use batch::Batch;
-pub use bounds::KeyRange;
+pub use bounds::{KeyRange, Prefix};
 #[cfg(feature = "json")]
 pub use codec::Json;
 pub use codec::{BigEndian, Bytes, Codec, CodecError, Utf8};
@@ -96,23 +111,17 @@ pub use db::Db;
 pub use error::{Error, ErrorKind, Result};
 pub use events::{Event, Events};
 pub use handle::Yielded;
-pub use options::{
-    Compression, DEFAULT_OPEN_TIMEOUT, DEFAULT_QUEUE_BYTES, DEFAULT_TIMEOUT, Lead, Options,
-    WhenFull,
-};
+pub use options::{Compression, Lead, Options, WhenFull};
 pub use position::Position;
-
-pub use range::{Keys, Range, Values};
+pub use range::Range;
+pub use read::Readable;
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
 pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, Status};
 pub use sublevel::Sublevel;
-pub use transaction::{Transaction, TransactionRange};
-pub use typed::{
-    AsyncTyped, AsyncTypedKeys, AsyncTypedRange, AsyncTypedTransaction, AsyncTypedTransactionRange,
-    AsyncTypedValues, Typed, TypedKeyRange, TypedKeys, TypedRange, TypedTransaction, TypedValues,
-    View,
-};
-pub use watch::{Change, ChangeKind, Watch, WatchCloser, WatchFrom, WatchItem};
-pub use writes::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_KEY_BYTES, Op, WriteBatch, WriteOptions};
+pub use transaction::Transaction;
+pub use typed::Typed;
+pub use view::View;
+pub use watch::{Change, Watch, WatchCloser, WatchFrom, WatchItem};
+pub use writes::WriteBatch;

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{DEFAULT_QUEUE_BYTES, WhenFull};
+use crate::options::{Options, WhenFull};
 
 /// Who waits for a call: the thread that makes it, or a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Limits {
             only: None,
             since: None,
             wait: Wait::Thread,
-            queue_bytes: DEFAULT_QUEUE_BYTES,
+            queue_bytes: Options::DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
         }
     }

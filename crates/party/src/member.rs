@@ -356,7 +356,7 @@ impl Member {
             .map_err(|error| Error::io("cannot look at CURRENT", error))?;
         let number = self.state.succeed(manifest)?;
         crate::faults::point("succeeded");
-        self.engine.lead()?;
+        self.engine.lead().map_err(Error::engine)?;
         Ok(number)
     }
 

@@ -128,7 +128,7 @@ impl Node {
                     self.path.display()
                 ),
             )),
-            Err(error) => Err(Error::from(error).cannot_open(&self.path)),
+            Err(error) => Err(Error::engine(error).cannot_open(&self.path)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Node {
             &into_engine_options(&self.options, &self.options.engine),
         );
         checked.map_err(|error| {
-            Error::from(error).context(format_args!("cannot open {}", self.path.display()))
+            Error::engine(error).context(format_args!("cannot open {}", self.path.display()))
         })
     }
 
@@ -157,7 +157,7 @@ impl Node {
         if asked == zlib_raw || in_force != zlib_raw.number() {
             return Ok(());
         }
-        let error = Error::from(level_party_engine::Error::needs_zlib_raw());
+        let error = Error::engine(level_party_engine::Error::needs_zlib_raw());
         Err(error.context(format_args!("cannot open {}", self.path.display())))
     }
 

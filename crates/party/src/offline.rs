@@ -73,8 +73,13 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
     // Before the lock, which makes a file.
     check_marked(&claim.dir)?;
     check_not_foreign(&claim.dir, "destroy")?;
-    let mut alone = Alone::lock(claim)?;
+    let alone = Alone::lock(claim)?;
     check_marked(alone.dir())?;
+    remove_all(alone, path).map_err(Error::in_part)
+}
+
+/// Removes the database's files, and the directory where it is empty then.
+fn remove_all(mut alone: Alone, path: &Path) -> Result<Destroyed> {
     let files = alone.dir().anchored_path();
     let context = |what: &str| {
         let what = format!("cannot remove {what} in {}", path.display());
@@ -84,7 +89,8 @@ pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
     let state = StateFile::open(&files)?;
     let sync = || sync_directory(&files);
     sync().map_err(context("anything"))?;
-    let mut removed = level_party_engine::destroy(&StdFs::new(&files))?.removed;
+    let destroyed = level_party_engine::destroy(&StdFs::new(&files));
+    let mut removed = destroyed.map_err(Error::engine)?.removed;
     let mut remove = |name: &str| -> Result<()> {
         match fs::remove_file(files.join(name)) {
             Err(error) if error.kind() == K::NotFound => {}
@@ -159,10 +165,10 @@ fn remove_directory(dir: &DataDir) -> io::Result<bool> {
 /// Another product's files are not this program's to mend or remove.
 fn check_not_foreign(dir: &DataDir, what: &str) -> Result<()> {
     // Whoever removes or repairs a Bedrock world needs no option for it.
-    let options = Options::default().read_only(true);
+    let options = Options::default().reject_writes(true);
     let fs = StdFs::new(dir.anchored_path());
     refuse_foreign(&fs, &into_engine_options(&options, &options.engine)).map_err(|error| {
-        Error::from(error).context(format_args!("cannot {what} {}", dir.path().display()))
+        Error::engine(error).context(format_args!("cannot {what} {}", dir.path().display()))
     })
 }
 
@@ -211,7 +217,7 @@ fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
             .bring_back_aside(options.bring_back_aside)
             .allow_empty(options.allow_empty);
     let in_directory = |error: level_party_engine::Error| {
-        Error::from(error).context(format_args!("cannot repair {}", path.display()))
+        Error::engine(error).context(format_args!("cannot repair {}", path.display()))
     };
     let looked = files.join(LOCK_NAME).try_exists().map_err(context)?;
     if options.dry_run {
@@ -220,7 +226,7 @@ fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
             true => Alone::lock(claim)?,
             false => Alone { lock: None, claim },
         };
-        return Ok(repair.run().map_err(in_directory)?.into());
+        return repair.run().map(RepairReport::of).map_err(in_directory);
     }
     if !has_database(&files).map_err(context)? {
         return Err(Error::new(
@@ -235,7 +241,8 @@ fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     };
     let was_set = tripwire::is_set(&files)?;
     tripwire::remove(&files)?;
-    let report: RepairReport = repair.dry_run(false).run().map_err(in_directory)?.into();
+    let repaired = repair.dry_run(false).run();
+    let report = repaired.map(RepairReport::of).map_err(in_directory)?;
     if was_set && !report.done {
         tripwire::set(&files)?;
     }

@@ -5,16 +5,8 @@ use std::time::Duration;
 use level_party_engine::Compression as BlockCompression;
 use serde::{Deserialize, Serialize};
 
-/// How long `open` waits by default for a leader or for the directory's lock.
-pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call waits by default for its answer.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Bytes of calls that a process keeps by default until they are answered.
-pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
-
 /// What a call does that finds [`Options::queue_bytes`] taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WhenFull {
     /// It waits for its turn, in the order of coming, until its deadline. A future that waits and is not polled holds up
@@ -26,7 +18,7 @@ pub enum WhenFull {
 }
 
 /// Whether a process may become the leader.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lead {
     /// It leads when nobody else does.
@@ -93,6 +85,20 @@ fn compression_name(number: u8) -> String {
 /// The engine's settings are those of the process that opened the directory first, for as long as any process has it open;
 /// one whose settings differ is told so in [`Status::differing_options`](crate::Status::differing_options).
 ///
+/// What LevelDB's users look for and do not find here is not needed:
+///
+/// | LevelDB's option | here |
+/// |---|---|
+/// | `WriteOptions::sync` | [`Options::sync`], [`put_sync`](crate::Db::put_sync), [`WriteBatch::sync`](crate::WriteBatch::sync) |
+/// | `filter_policy` | [`bloom_bits_per_key`](Options::bloom_bits_per_key) |
+/// | `block_cache` | [`block_cache_bytes`](Options::block_cache_bytes); what is read once or by a scan does not displace what is read again, so there is no `fill_cache` |
+/// | `max_open_files` | at most 500 tables are open, and fewer where the process may have fewer files open; any number of tables works ([`raise_descriptor_limit`](Options::raise_descriptor_limit)) |
+/// | `paranoid_checks`, `ReadOptions::verify_checksums` | always on: each block and log record is checked whenever it is read from disk. Damage fails the reads that need it and no others; what an opening had to leave out is told by [`Db::losses`](crate::Db::losses) |
+/// | `reuse_logs` | never: an opening writes what a log holds to tables, since nothing written behind a torn end would be found again. A process that joins, or succeeds a leader, reads no logs |
+/// | `block_restart_interval` | always 16, LevelDB's default |
+/// | `comparator` | bytewise, LevelDB's default; a database with another one is refused |
+/// | `env`, `info_log` | none |
+///
 /// ```
 /// use std::time::Duration;
 /// let dir = tempfile::tempdir()?;
@@ -108,7 +114,8 @@ pub struct Options {
     pub(crate) retry: bool,
     pub(crate) create_if_missing: bool,
     pub(crate) error_if_exists: bool,
-    pub(crate) read_only: bool,
+    pub(crate) reject_writes: bool,
+    pub(crate) sync: bool,
     pub(crate) lead: Lead,
     pub(crate) open_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -184,14 +191,15 @@ impl Default for Options {
             retry: true,
             create_if_missing: true,
             error_if_exists: false,
-            read_only: false,
+            reject_writes: false,
+            sync: false,
             lead: Lead::Auto,
-            open_timeout: DEFAULT_OPEN_TIMEOUT,
-            timeout: DEFAULT_TIMEOUT,
+            open_timeout: Options::DEFAULT_OPEN_TIMEOUT,
+            timeout: Options::DEFAULT_TIMEOUT,
             block_cache_bytes: 8 << 20,
             map_tables: false,
             raise_descriptor_limit: true,
-            queue_bytes: DEFAULT_QUEUE_BYTES,
+            queue_bytes: Options::DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
             compression: Compression::default(),
             engine: EngineOptions {
@@ -207,6 +215,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How long `open` waits by default for a leader or for the directory's lock: 10 seconds.
+    pub const DEFAULT_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long a call waits by default for its answer: 30 seconds.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Bytes of writes that a process has under way by default: 64 MiB.
+    pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
+
     /// Whether calls and streams go on when this process has to open the database anew in the middle of them (default), or end
     /// with [`ConnectionLost`](crate::ErrorKind::ConnectionLost). It has to where the memory that the processes share is found
     /// damaged, or its own writing has ended. Work that the leader does for this process is asked of the next leader again, or
@@ -231,13 +246,33 @@ impl Options {
         self
     }
 
-    /// Whether this handle refuses to write, with [`ReadOnly`](crate::ErrorKind::ReadOnly) (default no).
+    /// Whether this handle rejects every write with [`ReadOnly`](crate::ErrorKind::ReadOnly) (default no): for programs that
+    /// only look.
     ///
-    /// It is the handle that is read-only, not the process: where nobody else leads it leads (unless
-    /// [`Lead::Never`] is set), and a leader writes tables and compacts them. Nothing is created: a missing
-    /// database is an error as with `create_if_missing(false)`.
-    pub fn read_only(mut self, yes: bool) -> Self {
-        self.read_only = yes;
+    /// That is all it does. The process takes part as any other: where nobody else leads it leads, and a leader writes tables
+    /// and compacts them, unless [`Lead::Never`] or [`Lead::Join`] is set. Nothing is created: a missing database is an error
+    /// as with `create_if_missing(false)`. No handle leaves the directory's files untouched; for that, open a
+    /// [checkpoint](crate::Db::checkpoint).
+    pub fn reject_writes(mut self, yes: bool) -> Self {
+        self.reject_writes = yes;
+        self
+    }
+
+    /// Whether each write of this handle that does not say so itself is on stable storage before it is acknowledged
+    /// (LevelDB's `WriteOptions::sync`, default no).
+    ///
+    /// Without it, an acknowledged write survives the death of any process, and a loss of power only once it was synced: by the
+    /// system after some seconds, by a later write with `sync`, or when its memory goes into a table. With it, a write waits
+    /// for the disk; those that wait together share one sync. A batch or transaction says so itself by its `sync`.
+    ///
+    /// ```
+    /// let dir = tempfile::tempdir()?;
+    /// let db = level_party::Db::options().sync(true).open(dir.path())?;
+    /// db.put("a", "1")?; // survives a loss of power
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sync(mut self, yes: bool) -> Self {
+        self.sync = yes;
         self
     }
 
@@ -311,7 +346,7 @@ impl Options {
     ///
     /// A world of Minecraft Bedrock is opened for writing with [`Compression::ZlibRaw`] alone, so that the game can still
     /// read it; without it `open` ends with [`Unsupported`](crate::ErrorKind::Unsupported) before anything is changed. A
-    /// [`read_only`](Options::read_only) handle needs no option: what its process writes as a leader is raw deflate there
+    /// [`reject_writes`](Options::reject_writes) handle needs no option: what its process writes as a leader is raw deflate there
     /// anyway.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
@@ -383,7 +418,7 @@ pub(crate) fn into_engine_options(
         .find(|known| known.number() == segment.compression);
     level_party_engine::Options {
         create_if_missing: options.create_if_missing,
-        only_reads: options.read_only,
+        only_reads: options.reject_writes,
         write_buffer_size: segment.write_buffer_size as usize,
         block_size: segment.block_size as usize,
         max_file_size: segment.max_file_size,

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 
 /// Where a [`Watch`](crate::Watch) stands: every change up to here was told.
 ///
-/// Keep it (as text, or by serde, which makes it the same text) with what was made of the changes, and begin the next
+/// Keep it (as text, or by serde with the feature `serde`, which makes it the same text) with what was made of the changes, and begin the next
 /// watch [after](crate::WatchFrom::After) it. It names the history that it belongs to: where that history was replaced
 /// (the database was restored, or another program had it meanwhile) the watch says so with a gap.
 ///
@@ -94,15 +92,17 @@ fn parse_epoch(text: &str) -> Option<Epoch> {
     })
 }
 
-impl Serialize for Position {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Position {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Position {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Position {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }
@@ -121,8 +121,11 @@ mod tests {
             }),
         };
         assert_eq!(position.to_string().parse::<Position>().unwrap(), position);
-        let json = serde_json::to_string(&position).unwrap();
-        assert_eq!(serde_json::from_str::<Position>(&json).unwrap(), position);
+        #[cfg(feature = "serde")]
+        {
+            let json = serde_json::to_string(&position).unwrap();
+            assert_eq!(serde_json::from_str::<Position>(&json).unwrap(), position);
+        }
     }
 
     #[test]

@@ -83,14 +83,59 @@ pub(crate) enum ServerMessage {
 /// An error as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    pub kind: ErrorKind,
-    pub message: String,
+    kind: u8,
+    message: String,
+}
+
+macro_rules! kinds {
+    ($($kind:ident = $number:literal,)*) => {
+        fn number_of(kind: ErrorKind) -> u8 {
+            match kind {
+                $(ErrorKind::$kind => $number,)*
+            }
+        }
+
+        fn kind_of(number: u8) -> Option<ErrorKind> {
+            match number {
+                $($number => Some(ErrorKind::$kind),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+// The numbers by which kinds travel.
+kinds! {
+    NotFound = 0,
+    AlreadyExists = 1,
+    NotADirectory = 2,
+    PermissionDenied = 3,
+    Locked = 4,
+    UnsupportedFilesystem = 5,
+    IncompatibleVersion = 6,
+    Timeout = 7,
+    ConnectionLost = 8,
+    OutcomeUnknown = 9,
+    SnapshotLost = 10,
+    Corruption = 11,
+    InvalidArgument = 12,
+    OutOfSpace = 13,
+    Closed = 14,
+    Forked = 15,
+    Protocol = 16,
+    Io = 17,
+    Conflict = 18,
+    Busy = 19,
+    ReadOnly = 20,
+    Encoding = 21,
+    NoLeader = 22,
+    Unsupported = 23,
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Failure {
-            kind: error.kind(),
+            kind: number_of(error.kind()),
             message: error.message().to_string(),
         }
     }
@@ -98,7 +143,9 @@ impl From<&Error> for Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Error::new(failure.kind, failure.message)
+        // A newer version may know more kinds.
+        let kind = kind_of(failure.kind).unwrap_or(ErrorKind::Io);
+        Error::new(kind, failure.message)
     }
 }
 
@@ -126,6 +173,20 @@ mod tests {
         }
         let longer = [message, &[0]].concat();
         assert!(decode::<ClientMessage>(&longer).is_err());
+    }
+
+    #[test]
+    fn error_kinds_survive_the_wire() {
+        let mut kinds = 0;
+        for number in 0..=u8::MAX {
+            if let Some(kind) = kind_of(number) {
+                assert_eq!(number_of(kind), number);
+                kinds += 1;
+            }
+        }
+        assert_eq!(kinds, 24);
+        let error = Error::new(ErrorKind::Busy, "why");
+        assert_eq!(Error::from(Failure::from(&error)).kind(), ErrorKind::Busy);
     }
 
     #[test]

@@ -1,212 +1,184 @@
-//! Iterators over a range of keys at one moment.
-//!
-//! An iterator is three things: the range that is left, the moment (a sequence number that is kept readable), and one buffered
-//! chunk for each end. Each chunk is asked for by its range alone, so no cursor outlives a call, and when this process has to
-//! open the database anew the next chunk is simply asked of what it has then: the range that is
-//! left begins *after* the last key seen (an exclusive bound: no key is computed), in either direction.
-//!
-//! The moment is pinned by the first chunk if more is left. If nothing is, that chunk is kept: it is the whole range,
-//! so that a seek finds everything in it. A range that was sought before its first chunk pins in any case, since that
-//! chunk is not the whole. So either there is a pin, or the chunk in hand is all there is.
+//! Iterators over a range of keys at one moment, for threads.
 
-mod parts;
-
-use std::ops::Bound;
-use std::sync::Arc;
+use std::marker::PhantomData;
 
 use crate::bounds::Bounds;
-use crate::entries::Entries;
-use crate::error::Result;
-use crate::faults;
-use crate::handle::{Handle, Pinned};
-use crate::limits::{Limits, Stay, Wait, now};
-use crate::reads::Scan;
+use crate::codec::Codec;
+use crate::coding::{decode_entry, decode_key, decode_value, encode_key};
+use crate::error::{Error, Result};
+use crate::stored::End;
+use crate::walk::Walk;
 
-pub use parts::{Keys, Values};
-pub(crate) use parts::{owned_key, owned_value};
-
-/// The first chunk is small, so that a short scan costs little; the following ones grow.
-const FIRST_CHUNK_BYTES: usize = 4 << 10;
-const LAST_CHUNK_BYTES: usize = 256 << 10;
-
-/// The entries of a range at one moment, in key order; made by [`Db::range`](crate::Db::range) and its kin.
+/// The entries of a range at one moment, in key order; made by [`Readable::range`](crate::Readable::range) and its kin.
 ///
-/// Double-ended: [`Iterator::rev`] walks it from the last key. After an error it ends.
+/// Its items are entries, and after [`keys`](Range::keys) or [`values`](Range::values) only these. Of a
+/// [`Typed`](crate::Typed) view they are decoded: `C` is then the pair of its codecs, and an entry that cannot be decoded
+/// is an error in its place, after which the range goes on.
+///
+/// - It is double-ended: [`Iterator::rev`] walks it from the last key.
+/// - It goes on at the same moment, whoever leads. Where that moment is gone it ends with
+///   [`SnapshotLost`](crate::ErrorKind::SnapshotLost). After an error other than of decoding it ends.
+/// - It keeps the database open.
+/// - In a transaction it shows what the transaction wrote in its place, also what it writes ahead of the walk meanwhile.
 ///
 /// ```
+/// use level_party::{Readable, WriteBatch};
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let db = level_party::Db::open(dir.path())?;
-/// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
+/// db.write(WriteBatch::new().put("a", "1").put("b", "2").put("c", "3"))?;
 /// let keys = db.range("b"..).keys().rev().collect::<level_party::Result<Vec<_>>>()?;
 /// assert_eq!(keys, [b"c", b"b"]);
 /// # Ok::<(), level_party::Error>(())
 /// ```
-pub struct Range {
-    handle: Arc<Handle>,
-    /// What every key begins with and the caller does not see.
-    prefix: Arc<[u8]>,
-    /// The moment, once known: from a snapshot, or from the first chunk.
-    pin: Option<Arc<Pinned>>,
-    /// The stay the first chunk came from; `retry(false)` holds the stream to it.
-    stay: Option<Stay>,
-    /// The whole range, which a seek stays within.
-    bounds: Bounds,
-    /// What neither end has asked for yet.
-    left: Bounds,
-    front: Side,
-    back: Side,
-    parts: Parts,
-    /// How many entries may be handed out yet.
-    remaining: u64,
-    /// A seek came before the first chunk.
-    sought: bool,
-    /// Nothing is left to ask for.
-    drained: bool,
-    failed: bool,
+#[must_use = "a range reads nothing before it is walked"]
+pub struct Range<T = (Vec<u8>, Vec<u8>), C = ()> {
+    walk: Walk,
+    take: Take<T>,
+    /// A bound could not be encoded: this is the one thing it gives.
+    problem: Option<Error>,
+    codecs: PhantomData<fn() -> C>,
 }
 
-/// What each entry is to have.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Parts {
-    pub keys_only: bool,
-    /// Values preceded by their sequences.
-    pub sequences: bool,
-}
+/// What an item is made of a key and a value.
+pub(crate) type Take<T> = fn(&[u8], &[u8]) -> Result<T>;
 
-/// One end of a range: where it stands, and what came and was not handed out yet.
-struct Side {
-    chunk: Option<Entries>,
-    next_bytes: usize,
-    position: Position,
-}
-
-impl Side {
-    fn new(start: &Bound<Vec<u8>>) -> Self {
-        Side {
-            chunk: None,
-            next_bytes: FIRST_CHUNK_BYTES,
-            position: Position {
-                start: start.clone(),
-                last: Vec::new(),
-                moved: false,
-            },
-        }
+/// What a range is made of whose bounds could not be encoded: it is empty, and gives this error first.
+pub(crate) fn or_problem(bounds: Result<Bounds>) -> (Bounds, Option<Error>) {
+    match bounds {
+        Ok(bounds) => (bounds, None),
+        Err(problem) => (Bounds::none(), Some(problem)),
     }
 }
 
-/// Where one end stands.
-struct Position {
-    /// Where it began, or was last moved to.
-    start: Bound<Vec<u8>>,
-    /// The key it handed out last since then.
-    last: Vec<u8>,
-    moved: bool,
+/// A whole entry.
+pub(crate) fn entry(key: &[u8], value: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+    Ok((key.to_vec(), value.to_vec()))
 }
 
-impl Position {
-    /// The bound of what was not handed out.
-    fn bound(&self) -> Bound<Vec<u8>> {
-        match self.moved {
-            true => Bound::Excluded(self.last.clone()),
-            false => self.start.clone(),
-        }
-    }
-
-    fn place(&mut self, start: Bound<Vec<u8>>) {
-        self.start = start;
-        self.moved = false;
-    }
-
-    /// `key` was handed out.
-    fn pass(&mut self, key: &[u8]) {
-        self.last.clear();
-        self.last.extend_from_slice(key);
-        self.moved = true;
-    }
+/// A key alone.
+pub(crate) fn key(key: &[u8], _: &[u8]) -> Result<Vec<u8>> {
+    Ok(key.to_vec())
 }
 
-/// One of a range's ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Front,
-    Back,
-}
-
-impl End {
-    fn other(self) -> Self {
-        match self {
-            End::Front => End::Back,
-            End::Back => End::Front,
-        }
-    }
+/// A value alone.
+pub(crate) fn value(_: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+    Ok(value.to_vec())
 }
 
 impl Range {
-    /// `bounds` are those of whole keys, each of which begins with `prefix`.
-    pub(crate) fn new(
-        handle: Arc<Handle>,
-        prefix: Arc<[u8]>,
-        pin: Option<Arc<Pinned>>,
-        bounds: Bounds,
-    ) -> Self {
+    /// The entries of `walk`, as they are.
+    pub(crate) fn plain(walk: Walk) -> Self {
         Range {
-            handle,
-            prefix,
-            pin,
-            stay: None,
-            left: bounds.clone(),
-            front: Side::new(&bounds.lower),
-            back: Side::new(&bounds.upper),
-            drained: bounds.is_empty(),
-            bounds,
-            parts: Parts::default(),
-            remaining: u64::MAX,
-            sought: false,
-            failed: false,
+            walk,
+            take: entry,
+            problem: None,
+            codecs: PhantomData,
         }
     }
 
-    /// The keys alone. Values are not even read where they can be left out, nor copied.
+    /// The keys alone. Values are not read where they can be left out, nor copied.
     ///
     /// ```
+    /// use level_party::{Readable, WriteBatch};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path())?;
-    /// db.batch().put("a", "1").put("b", "2").write()?;
+    /// db.write(WriteBatch::new().put("a", "1").put("b", "2"))?;
     /// let keys: Vec<Vec<u8>> = db.iter().keys().collect::<level_party::Result<_>>()?;
     /// assert_eq!(keys, [b"a", b"b"]);
     /// # Ok::<(), level_party::Error>(())
     /// ```
-    pub fn keys(self) -> Keys {
-        Keys::new(self)
+    pub fn keys(mut self) -> Range<Vec<u8>> {
+        self.walk.only_keys();
+        self.taking(key)
     }
 
     /// The values alone, in the order of their keys.
-    pub fn values(self) -> Values {
-        Values::new(self)
+    pub fn values(self) -> Range<Vec<u8>> {
+        self.taking(value)
+    }
+
+    /// What `read` makes of the next entry, whose key and value it is lent: nothing is copied.
+    ///
+    /// ```
+    /// use level_party::{Readable, WriteBatch};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.write(WriteBatch::new().put("a", "1").put("b", "22"))?;
+    /// let mut bytes = 0;
+    /// let mut range = db.iter();
+    /// while let Some(length) = range.next_with(|_key, value| value.len()).transpose()? {
+    ///     bytes += length;
+    /// }
+    /// assert_eq!(bytes, 3);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn next_with<R>(&mut self, read: impl FnMut(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.walk.step(End::Front, read)
+    }
+}
+
+impl<K: Codec, V: Codec> Range<(K::Item, V::Item), (K, V)> {
+    /// The entries of `walk`, decoded.
+    pub(crate) fn typed(walk: Walk, problem: Option<Error>) -> Self {
+        Range {
+            walk,
+            take: decode_entry::<K, V>,
+            problem,
+            codecs: PhantomData,
+        }
+    }
+
+    /// The keys alone: values are neither read nor decoded.
+    pub fn keys(mut self) -> Range<K::Item, (K, V)> {
+        self.walk.only_keys();
+        self.taking(|key, _| decode_key::<K>(key))
+    }
+
+    /// The values alone, in the order of their keys, which are not decoded.
+    pub fn values(self) -> Range<V::Item, (K, V)> {
+        self.taking(decode_value::<V>)
+    }
+}
+
+impl<T, C> Range<T, C> {
+    fn taking<U>(self, take: Take<U>) -> Range<U, C> {
+        Range {
+            walk: self.walk,
+            take,
+            problem: self.problem,
+            codecs: PhantomData,
+        }
     }
 
     /// At most `count` entries from here on, whichever end they are taken from. No more than these are fetched.
     ///
-    /// Of several limits the smallest counts. Unlike with [`Iterator::take`] the other end stays where it is: `range.limit(2).rev()` are the last two.
+    /// Of several limits the smallest counts. Unlike with [`Iterator::take`] the other end stays where it is:
+    /// `range.limit(2).rev()` are the last two.
     ///
     /// ```
+    /// use level_party::{Readable, WriteBatch};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path())?;
-    /// db.batch().put("a", "1").put("b", "2").put("c", "3").write()?;
+    /// db.write(WriteBatch::new().put("a", "1").put("b", "2").put("c", "3"))?;
     /// let last = db.iter().limit(2).rev().collect::<level_party::Result<Vec<_>>>()?;
     /// assert_eq!(last, [(b"c".to_vec(), b"3".to_vec()), (b"b".to_vec(), b"2".to_vec())]);
     /// # Ok::<(), level_party::Error>(())
     /// ```
     pub fn limit(mut self, count: u64) -> Self {
-        self.limit_to(count);
+        self.walk.limit_to(count);
         self
     }
 
-    pub(crate) fn limit_to(&mut self, count: u64) {
-        // Never more than an earlier limit: once nothing remained the moment was given back.
-        self.remaining = self.remaining.min(count);
+    fn step(&mut self, end: End) -> Option<Result<T>> {
+        if let Some(problem) = self.problem.take() {
+            return Some(Err(problem));
+        }
+        let taken = self.walk.step(end, self.take)?;
+        Some(taken.and_then(|item| item))
     }
+}
 
+impl<T> Range<T> {
     /// Moves the front: [`next`](Iterator::next) then gives the first entry whose key is `target` or after it.
     ///
     /// It may move forward or backward, at any time, and stays at the same moment and within the range: a target before
@@ -214,9 +186,10 @@ impl Range {
     /// The back stays where it is. A limit goes on counting. After an error there is nothing to move.
     ///
     /// ```
+    /// use level_party::{Readable, WriteBatch};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path())?;
-    /// db.batch().put("a", "1").put("c", "2").put("e", "3").write()?;
+    /// db.write(WriteBatch::new().put("a", "1").put("c", "2").put("e", "3"))?;
     /// let mut range = db.iter();
     /// range.seek("b");
     /// assert_eq!(range.next().unwrap()?.0, b"c");
@@ -225,272 +198,63 @@ impl Range {
     /// # Ok::<(), level_party::Error>(())
     /// ```
     pub fn seek(&mut self, target: impl AsRef<[u8]>) {
-        self.move_to(End::Front, target.as_ref());
+        self.walk.move_to(End::Front, target.as_ref());
     }
 
     /// Moves the back: [`next_back`](DoubleEndedIterator::next_back) then gives the last entry whose key is `target` or
-    /// before it; as [`Range::seek`] otherwise.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let db = level_party::Db::open(dir.path())?;
-    /// db.batch().put("a", "1").put("c", "2").put("e", "3").write()?;
-    /// let mut range = db.iter();
-    /// range.seek_back("d");
-    /// assert_eq!(range.next_back().unwrap()?.0, b"c");
-    /// # Ok::<(), level_party::Error>(())
-    /// ```
+    /// before it; as [`seek`](Range::seek) otherwise.
     pub fn seek_back(&mut self, target: impl AsRef<[u8]>) {
-        self.move_to(End::Back, target.as_ref());
+        self.walk.move_to(End::Back, target.as_ref());
     }
+}
 
-    /// What the entries are to have from the next chunk on.
-    pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
-        self.parts = parts;
-        self
-    }
-
-    /// From the next chunk on, keys are all that is wanted.
-    pub(crate) fn only_keys(&mut self) {
-        self.parts.keys_only = true;
-    }
-
-    fn side(&mut self, end: End) -> &mut Side {
-        match end {
-            End::Front => &mut self.front,
-            End::Back => &mut self.back,
-        }
-    }
-
-    fn move_to(&mut self, end: End, target: &[u8]) {
-        if self.failed || self.remaining == 0 {
-            return;
-        }
-        let target = [&self.prefix[..], target].concat();
-        let is_beyond = |bound: &Bound<Vec<u8>>| match (end, bound) {
-            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => target <= *lower,
-            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => target >= *upper,
-            (_, Bound::Unbounded) => false,
-        };
-        let whole = match end {
-            End::Front => &self.bounds.lower,
-            End::Back => &self.bounds.upper,
-        };
-        let start = match is_beyond(whole) {
-            true => whole.clone(),
-            false => Bound::Included(target.clone()),
-        };
-        let begun = self.stay.is_some();
-        let is_whole = begun && self.pin.is_none();
-        for of in [End::Front, End::Back] {
-            let Some(chunk) = &mut self.side(of).chunk else {
-                continue;
-            };
-            if is_whole || (of == end && chunk.covers(&target)) {
-                match end {
-                    End::Front => chunk.seek_low(&target, of == End::Back),
-                    End::Back => chunk.seek_high(&target, of == End::Back),
-                }
-                if !is_whole && let Some(others) = &mut self.side(end.other()).chunk {
-                    // This end may have gone on into it: what it took there lies before it again.
-                    others.put_back_last();
-                }
-                self.side(end).position.place(start);
-                return;
-            }
-        }
-        if is_whole {
-            return; // There is no entry at all.
-        }
-        self.sought |= !begun;
-        self.side(end).position.place(start);
-        self.left = Bounds {
-            lower: self.front.position.bound(),
-            upper: self.back.position.bound(),
-        };
-        self.drained = self.left.is_empty();
-        for side in [&mut self.front, &mut self.back] {
-            side.chunk = None;
-            side.next_bytes = FIRST_CHUNK_BYTES;
-        }
-    }
-
-    /// Hands out one entry from `end`: what `take` makes of its key and value.
-    pub(crate) fn step<T>(
-        &mut self,
-        end: End,
-        take: impl Fn(&[u8], &[u8]) -> T,
-    ) -> Option<Result<T>> {
-        if self.failed || self.remaining == 0 {
-            return None;
-        }
-        let (of, at) = match self.find(end) {
-            Ok(found) => found?,
-            Err(error) => {
-                self.failed = true;
-                self.pin = None;
-                return Some(Err(error));
-            }
-        };
-        let hidden = self.prefix.len();
-        let chunk = match of {
-            End::Front => self.front.chunk.as_ref(),
-            End::Back => self.back.chunk.as_ref(),
-        };
-        let position = match end {
-            End::Front => &mut self.front.position,
-            End::Back => &mut self.back.position,
-        };
-        let (key, value) = chunk?.entry(at);
-        let taken = take(key.get(hidden..).unwrap_or_default(), value);
-        position.pass(key);
-        self.remaining -= 1;
-        if self.remaining == 0 {
-            // Nothing can be asked any more: the moment need not be kept.
-            self.pin = None;
-        }
-        Some(Ok(taken))
-    }
-
-    /// Where the next entry from `end` is: in whose chunk, and at which place there.
-    fn find(&mut self, end: End) -> Result<Option<(End, usize)>> {
-        let mut limits = None;
-        loop {
-            if let Some(at) = self.side(end).chunk.as_mut().and_then(Entries::pop) {
-                return Ok(Some((end, at)));
-            }
-            if self.drained {
-                // The two ends met: what the other end has buffered is all there is, nearest to me last.
-                let other = self.side(end.other()).chunk.as_mut();
-                let at = other.and_then(Entries::pop_last);
-                return Ok(at.map(|at| (end.other(), at)));
-            }
-            let limits = match limits {
-                Some(limits) => limits,
-                None => *limits.insert(self.handle.limits()?),
-            };
-            now(self.fill(limits, end))?;
-        }
-    }
-
-    /// Asks as long as the next step at `end` would have to. An error is what that step ends with.
-    pub(crate) async fn ready(&mut self, wait: Wait, end: End) -> Result<()> {
-        let filled = self.fill_until_ready(wait, end).await;
-        if filled.is_err() {
-            self.failed = true;
-            self.pin = None;
-        }
-        filled
-    }
-
-    async fn fill_until_ready(&mut self, wait: Wait, end: End) -> Result<()> {
-        if !self.has_to_ask(end) {
-            return Ok(());
-        }
-        let limits = self.handle.limits_by(wait)?;
-        while self.has_to_ask(end) {
-            self.fill(limits, end).await?;
-        }
+impl<T, K: Codec, V> Range<T, (K, V)> {
+    /// Moves the front to `target`, or to the first key after it.
+    ///
+    /// # Errors
+    /// `Encoding`: it stays where it was.
+    pub fn seek(&mut self, target: &K::Given) -> Result<()> {
+        self.walk.move_to(End::Front, &encode_key::<K>(target)?);
         Ok(())
     }
 
-    /// Whether the next step at `end` can't be made with what has come.
-    pub(crate) fn has_to_ask(&self, end: End) -> bool {
-        let side = match end {
-            End::Front => &self.front,
-            End::Back => &self.back,
-        };
-        let over = self.failed || self.remaining == 0 || self.drained;
-        !over && side.chunk.as_ref().is_none_or(Entries::is_empty)
-    }
-
-    /// Asks for one chunk, which may be empty where only removed keys were found so far.
-    async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
-        let chunk_bytes = self.side(end).next_bytes;
-        let scan = Scan {
-            lower: self.left.lower.as_ref().map(Vec::as_slice),
-            upper: self.left.upper.as_ref().map(Vec::as_slice),
-            reverse: end == End::Back,
-            keys_only: self.parts.keys_only,
-            sequences: self.parts.sequences,
-            hold: self.sought,
-            limit_bytes: chunk_bytes,
-            limit_entries: usize::try_from(self.remaining).unwrap_or(usize::MAX),
-        };
-        let pin = self.pin.as_deref();
-        let scanned = self.handle.scan_by(limits, &scan, pin, self.stay);
-        let (entries, pinned, stay) = scanned.await?;
-        if let Some(pinned) = pinned {
-            self.pin = Some(Arc::new(pinned));
-        }
-        self.stay = Some(stay);
-        self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
-        let edge = match (entries.reached(), entries.last_key()) {
-            (Some(reached), _) => Bound::Included(reached.to_vec()),
-            (None, Some(last)) => beyond(end, last),
-            (None, None) => {
-                self.drained = true;
-                return Ok(());
-            }
-        };
-        self.drained = !entries.more();
-        self.side(end).chunk = Some(entries);
-        match end {
-            End::Front => self.left.lower = edge,
-            End::Back => self.left.upper = edge,
-        }
-        self.drained |= self.left.is_empty();
+    /// Moves the back to `target`, or to the last key before it.
+    ///
+    /// # Errors
+    /// `Encoding`: it stays where it was.
+    pub fn seek_back(&mut self, target: &K::Given) -> Result<()> {
+        self.walk.move_to(End::Back, &encode_key::<K>(target)?);
         Ok(())
     }
 }
 
-/// The bound of what lies beyond the key `last` in the direction of a walk from `end`.
-fn beyond(end: End, last: &[u8]) -> Bound<Vec<u8>> {
-    match end {
-        End::Back if faults::planted("reverse-resume-decremented") => faults::decremented(last),
-        _ => Bound::Excluded(last.to_vec()),
-    }
-}
-
-/// A whole entry, as [`Range::step`] takes it.
-pub(crate) fn owned(key: &[u8], value: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    (key.to_vec(), value.to_vec())
-}
-
-impl Iterator for Range {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+impl<T, C> Iterator for Range<T, C> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(End::Front, owned)
+        self.step(End::Front)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.most()
+        let problem = usize::from(self.problem.is_some());
+        let most = self.walk.most();
+        (problem, most.and_then(|most| most.checked_add(problem)))
     }
 }
 
-impl DoubleEndedIterator for Range {
+impl<T, C> DoubleEndedIterator for Range<T, C> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(End::Back, owned)
+        self.step(End::Back)
     }
 }
 
-impl std::iter::FusedIterator for Range {}
+impl<T, C> std::iter::FusedIterator for Range<T, C> {}
 
-impl std::fmt::Debug for Range {
+impl<T, C> std::fmt::Debug for Range<T, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Range")
-            .field("bounds", &self.bounds)
+            .field("bounds", &self.walk)
             .finish_non_exhaustive()
-    }
-}
-
-impl Range {
-    fn most(&self) -> (usize, Option<usize>) {
-        match self.failed {
-            true => (0, Some(0)),
-            false => (0, usize::try_from(self.remaining).ok()),
-        }
     }
 }
 

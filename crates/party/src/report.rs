@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Problem {
     /// The file concerned.
@@ -25,8 +24,8 @@ impl fmt::Display for Problem {
     }
 }
 
-impl From<&level_party_engine::Problem> for Problem {
-    fn from(problem: &level_party_engine::Problem) -> Self {
+impl Problem {
+    fn of(problem: &level_party_engine::Problem) -> Self {
         Problem {
             file: problem.file.clone(),
             offset: problem.offset,
@@ -36,7 +35,8 @@ impl From<&level_party_engine::Problem> for Problem {
 }
 
 /// What [`Db::verify`](crate::Db::verify) found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct VerifyReport {
     /// What is wrong in the files; empty for sound ones.
@@ -61,21 +61,22 @@ impl VerifyReport {
     }
 }
 
-impl From<level_party_engine::Verified> for VerifyReport {
-    fn from(found: level_party_engine::Verified) -> Self {
+impl VerifyReport {
+    pub(crate) fn of(found: level_party_engine::Verified, losses: Vec<String>) -> Self {
         VerifyReport {
-            problems: found.problems.iter().map(Problem::from).collect(),
+            problems: found.problems.iter().map(Problem::of).collect(),
             tables: found.tables,
             blocks: found.blocks,
             entries: found.entries,
             last_sequence: found.last_sequence,
-            losses: Vec::new(),
+            losses,
         }
     }
 }
 
 /// What [`Db::destroy`](crate::Db::destroy) did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Destroyed {
     /// The files that were removed, in that order.
@@ -87,7 +88,8 @@ pub struct Destroyed {
 }
 
 /// What [`Db::repair`](crate::Db::repair) found, and did or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RepairReport {
     /// What is wrong: a few examples for each file, and a count.
@@ -106,10 +108,10 @@ pub struct RepairReport {
     pub done: bool,
 }
 
-impl From<level_party_engine::Repaired> for RepairReport {
-    fn from(repaired: level_party_engine::Repaired) -> Self {
+impl RepairReport {
+    pub(crate) fn of(repaired: level_party_engine::Repaired) -> Self {
         RepairReport {
-            problems: repaired.problems.iter().map(Problem::from).collect(),
+            problems: repaired.problems.iter().map(Problem::of).collect(),
             losses: repaired.losses,
             actions: repaired.actions,
             refusal: repaired.refusal,

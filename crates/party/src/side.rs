@@ -83,12 +83,6 @@ enum Lost {
     Failed(Error),
 }
 
-impl From<Error> for Lost {
-    fn from(error: Error) -> Self {
-        Lost::Failed(error)
-    }
-}
-
 /// Long-lived work of one caller.
 pub(crate) struct Work<'a> {
     pub node: &'a Node,
@@ -214,7 +208,9 @@ impl Work<'_> {
             let heard = match link.next(limits.deadline) {
                 Ok(heard) => heard,
                 // A side that breaks the protocol will not do better when it is asked again.
-                Err(error) if error.kind() == ErrorKind::Protocol => return Err(error.into()),
+                Err(error) if error.kind() == ErrorKind::Protocol => {
+                    return Err(Lost::Failed(error));
+                }
                 Err(_) => return Err(Lost::Leader { begun }),
             };
             match heard {
@@ -222,7 +218,7 @@ impl Work<'_> {
                 Heard::Begun(_) => begun = true,
                 Heard::Working => {}
                 Heard::Done(Ok(outcome)) => {
-                    finish(&outcome)?;
+                    finish(&outcome).map_err(Lost::Failed)?;
                     return Ok(outcome);
                 }
                 Heard::Done(Err(error)) => return Err(Lost::Failed(error)),

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::bounds::{Bounds, KeyRange};
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::handle::Pinned;
+use crate::layout;
 use crate::limits::Wait;
-use crate::range::Range;
+use crate::read::Readable;
+use crate::source::{Sealed, Source};
 use crate::space::Space;
-use crate::sublevel::{self, Sublevel};
 use crate::typed::Typed;
+use crate::view::View;
 
 /// The database as it was at one moment; made by [`Db::snapshot`](crate::Db::snapshot).
 ///
-/// It holds whoever leads. While it lives, compactions keep what it shows, so drop it when done.
+/// Its reads are those of [`Readable`]. It holds whoever leads. While it lives, compactions keep what it shows, so drop it
+/// when done; it keeps the database open. One of a [`Sublevel`](crate::Sublevel) shows that sublevel's keys. Clones are cheap
+/// and hold the same moment.
 ///
 /// ```
+/// use level_party::Readable;
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let db = level_party::Db::open(dir.path())?;
 /// db.put("a", "1")?;
@@ -25,8 +29,6 @@ use crate::typed::Typed;
 /// assert_eq!(before.get("a")?.as_deref(), Some(&b"1"[..]));
 /// # Ok::<(), level_party::Error>(())
 /// ```
-///
-/// One of a [`Sublevel`] shows that sublevel's keys. Clones are cheap and hold the same moment.
 #[derive(Clone)]
 pub struct Snapshot {
     pin: Arc<Pinned>,
@@ -60,6 +62,7 @@ impl Snapshot {
     /// The sublevel `name` at this moment; as [`Db::sublevel`](crate::Db::sublevel).
     ///
     /// ```
+    /// use level_party::Readable;
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path())?;
     /// let users = db.sublevel("users")?;
@@ -73,15 +76,25 @@ impl Snapshot {
     /// # Errors
     /// `InvalidArgument`: as [`Db::sublevel`](crate::Db::sublevel).
     pub fn sublevel(&self, name: &str) -> Result<Snapshot> {
-        Ok(Snapshot {
-            pin: self.pin.clone(),
-            prefix: sublevel::prefix(&self.prefix, name, '!')?,
-        })
+        let prefix = layout::prefix(&self.prefix, name, '!')?;
+        Ok(self.behind(&prefix))
     }
 
-    /// The keys of `sublevel` (of the same database) at this moment, whatever this snapshot was taken of.
-    pub fn of(&self, sublevel: &Sublevel) -> Snapshot {
-        self.behind(sublevel.space().prefix)
+    /// The keys of `view` (of the same database) at this moment, whatever this snapshot was taken of.
+    ///
+    /// ```
+    /// use level_party::{Readable, Utf8};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// let names = db.sublevel("names")?.typed::<Utf8, Utf8>();
+    /// names.put("a", "Ada")?;
+    /// let before = db.snapshot()?.of(&names);
+    /// names.clear(..)?;
+    /// assert_eq!(before.get("a")?.as_deref(), Some("Ada"));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn of<V: View>(&self, view: &V) -> V::Of<Snapshot> {
+        V::over(self.behind(view.prefix()))
     }
 
     /// The keys behind `prefix` at this moment.
@@ -101,47 +114,14 @@ impl Snapshot {
     pub fn sequence(&self) -> u64 {
         self.pin.sequence()
     }
+}
 
-    /// The value `key` had at this moment.
-    ///
-    /// # Errors
-    /// As [`Db::get`](crate::Db::get), and `SnapshotLost` where the moment is gone.
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.space().get(key.as_ref())
-    }
+impl Readable for Snapshot {}
 
-    /// Whether there was an entry of `key` at this moment.
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.space().contains(key.as_ref())
-    }
-
-    /// The value each of `keys` had at this moment, in the order asked for.
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn get_many<K: AsRef<[u8]>>(
-        &self,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<Vec<u8>>>> {
-        self.space().get_many(keys)
-    }
-
-    /// The entries of this moment whose keys lie in `bounds`.
-    pub fn range(&self, bounds: impl KeyRange) -> Range {
-        self.space().range(bounds.into_bounds())
-    }
-
-    /// All entries of this moment.
-    pub fn iter(&self) -> Range {
-        self.space().range(Bounds::all())
-    }
-
-    /// The entries of this moment whose keys begin with `prefix`.
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
-        self.space().range(Bounds::prefix(prefix.as_ref()))
+impl Sealed for Snapshot {
+    #[allow(private_interfaces, reason = "as in the trait")]
+    fn source(&self) -> Source<'_> {
+        Source::Space(self.space())
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::events::Event;
 
 /// What this process is for the directory at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
+#[non_exhaustive]
 pub enum Role {
     /// It reads and writes as every process does, and does for all what only one may do: it writes tables and compacts them.
     Leader,
@@ -31,7 +34,8 @@ impl Role {
 }
 
 /// A report of the party, as [`Db::status`](crate::Db::status) gives it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Status {
     /// What this process is.
@@ -39,7 +43,7 @@ pub struct Status {
     /// This process.
     pub pid: u32,
     /// The database, and who leads.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub leader: LeaderStatus,
     /// Writes of this process that are not answered yet.
     pub queued_calls: u64,
@@ -56,25 +60,33 @@ pub struct Status {
 
 /// What went wrong last in a process's part in the party: its connection ended, it could not connect or lead, its
 /// leadership could not go on. It did not keep the process from going on since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LastTrouble {
     /// A sentence.
     pub what: String,
     /// How long ago it was.
-    #[serde(rename = "ago_ms", with = "milliseconds::always")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "ago_ms", with = "milliseconds::always")
+    )]
     pub ago: Duration,
 }
 
 /// An event of a process's part in the party, and when it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PastEvent {
     /// What happened.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub event: Event,
     /// How long ago it was.
-    #[serde(rename = "ago_ms", with = "milliseconds::always")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "ago_ms", with = "milliseconds::always")
+    )]
     pub ago: Duration,
 }
 
@@ -102,7 +114,8 @@ pub struct Opening {
 }
 
 /// The part of a [`Status`] that is the same in all processes. Nobody is asked for it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LeaderStatus {
     /// The leader's process; where nobody leads, that of the last one.
@@ -125,7 +138,10 @@ pub struct LeaderStatus {
     pub oldest_pin: Option<u64>,
     /// How long a process has held the oldest moment that any of them holds. What the moment needs is kept in the tables for
     /// as long.
-    #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")
+    )]
     pub oldest_pin_held_for: Option<Duration>,
     /// Tables in each level.
     pub files_per_level: Vec<u64>,
@@ -144,7 +160,8 @@ pub struct LeaderStatus {
 }
 
 /// A process that has the database open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MemberStatus {
     /// The process.
@@ -152,20 +169,27 @@ pub struct MemberStatus {
     /// Its executable, where the operating system tells.
     pub program: Option<String>,
     /// How long it has had the database open.
-    #[serde(rename = "attached_for_ms", with = "milliseconds::always")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "attached_for_ms", with = "milliseconds::always")
+    )]
     pub attached_for: Duration,
     /// Snapshots and iterators by which it holds a moment.
     pub pins: u64,
     /// The oldest moment that it holds.
     pub oldest_pin: Option<u64>,
     /// How long it has held that one.
-    #[serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "oldest_pin_held_for_ms", with = "milliseconds")
+    )]
     pub oldest_pin_held_for: Option<Duration>,
     /// What went wrong last in its part. Each process tells it of itself alone.
     pub last_trouble: Option<LastTrouble>,
 }
 
 /// Spans of time as whole milliseconds.
+#[cfg(feature = "serde")]
 mod milliseconds {
     use std::time::Duration;
 

@@ -20,7 +20,7 @@ impl Stop {
     /// finds it.
     pub fn of_write(error: level_party_engine::Error, assigned: bool) -> Stop {
         match (Stop::from(error.clone()), assigned) {
-            (Stop::Over, true) => Stop::Unknown(error.into()),
+            (Stop::Over, true) => Stop::Unknown(Error::engine(error)),
             (Stop::Unknown(_), false) => Stop::Over,
             (stop, _) => stop,
         }
@@ -31,27 +31,29 @@ impl From<level_party_engine::Error> for Stop {
     fn from(error: level_party_engine::Error) -> Self {
         match error.kind() {
             EngineErrorKind::Closed | EngineErrorKind::Condemned => Stop::Over,
-            EngineErrorKind::Poisoned => Stop::Unknown(error.into()),
-            // Of this write alone: the stay goes on.
-            EngineErrorKind::OutcomeUnknown | EngineErrorKind::NotDurable => {
-                Stop::Failed(outcome_unknown_by(error))
-            }
-            _ => Stop::Failed(error.into()),
+            EngineErrorKind::Poisoned => Stop::Unknown(Error::engine(error)),
+            // These two are of this write alone: the stay goes on.
+            EngineErrorKind::OutcomeUnknown => Stop::Failed(outcome_unknown_by(error)),
+            EngineErrorKind::NotDurable => Stop::Failed(not_durable(error)),
+            _ => Stop::Failed(Error::engine(error)),
         }
     }
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
-    }
+/// A write is visible, and not known to survive a loss of power.
+fn not_durable(cause: level_party_engine::Error) -> Error {
+    let message = format!("{cause}; a later write with sync that succeeds makes it durable too");
+    Error::new(crate::error::ErrorKind::OutcomeUnknown, message).with_source(cause)
 }
 
 /// Nobody can tell whether a write took effect.
 pub(crate) fn outcome_unknown(why: &str) -> Error {
     Error::new(
         crate::error::ErrorKind::OutcomeUnknown,
-        format!("the write may have taken effect, once, or not: {why}"),
+        format!(
+            "nobody can tell yet whether the write took effect: {why}; make it again in a transaction that first reads \
+             whether it is there"
+        ),
     )
 }
 

@@ -4,29 +4,28 @@
 //! on after the position. Invariants:
 //! - Every change in the range is given once, in the order of its sequence, or lies in a gap that is given.
 //! - `told` never goes back, and goes on also where nothing in the range changes.
-//! - A watch holds neither the handle nor the member: closing ends it, and it keeps neither from ending.
+//! - A watch holds the handle, and so keeps the database open, but no member: a stay ends while it waits.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::bounds::Bounds;
-use crate::election::Elector;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Changes, Feed, Missing, Start, Told};
+use crate::handle::Handle;
 use crate::limits::{Limits, Stay, now};
 use crate::member::Member;
 use crate::node::Node;
 use crate::place::connection_lost;
 use crate::position::Position;
-use crate::protocol::Failure;
 use crate::side::{Ender, Waits};
 use crate::space::Space;
 use crate::stop::Stop;
 
 /// Where a [`Watch`] begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WatchFrom {
     /// With the first change that is not yet visible when the watch is made.
@@ -44,37 +43,16 @@ impl From<Position> for WatchFrom {
     }
 }
 
-/// What a change did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ChangeKind {
-    /// The key was set.
-    Put,
-    /// The key was removed, if it was there.
-    Delete,
-}
-
-impl ChangeKind {
-    /// `"put"` or `"delete"`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ChangeKind::Put => "put",
-            ChangeKind::Delete => "delete",
-        }
-    }
-}
-
 /// One committed change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
     /// Its sequence number: each change of the database has the next one. Those of one batch follow each other.
     pub sequence: u64,
-    /// What it did.
-    pub kind: ChangeKind,
     /// The key.
     pub key: Vec<u8>,
-    /// What the key was set to; empty for a delete.
-    pub value: Vec<u8>,
+    /// What the key was set to. `None`: it was removed, if it was there.
+    pub value: Option<Vec<u8>>,
 }
 
 /// What a [`Watch`] gives.
@@ -97,23 +75,23 @@ pub enum WatchItem {
 /// The committed changes of a range; made by [`Db::watch`](crate::Db::watch) and its kin.
 ///
 /// As an iterator it waits for the next item, for ever. `Timeout` means that the directory could not be opened anew, where that
-/// had to be, for the handle's timeout; the watch can be asked on. Any other error ends it. It ends with `Closed` when the handle it was made from is
-/// closed or its last clone dropped; a watch does not keep a handle open.
+/// had to be, for the handle's timeout; the watch can be asked on. Any other error ends it. It keeps the database open, and ends
+/// with `Closed` when [`Db::close`](crate::Db::close) closes that; [`WatchCloser`] ends the watch alone.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
-/// use level_party::{ChangeKind, WatchFrom, WatchItem};
+/// use level_party::{WatchFrom, WatchItem};
 /// let db = level_party::Db::open(dir.path())?;
 /// let mut watch = db.watch("a".."m", WatchFrom::Now)?;
 /// db.put("b", "1")?; // or any other process
 /// let WatchItem::Change(change) = watch.next().unwrap()? else { panic!("nothing is missing") };
-/// assert_eq!((change.kind, change.key.as_slice()), (ChangeKind::Put, &b"b"[..]));
+/// assert_eq!((change.key.as_slice(), change.value.as_deref()), (&b"b"[..], Some(&b"1"[..])));
 /// let after_a_restart = watch.position().to_string(); // keep it with what was made of the changes
 /// # assert_eq!(after_a_restart.parse::<level_party::Position>()?, watch.position());
 /// # Ok::<(), level_party::Error>(())
 /// ```
 pub struct Watch {
-    elector: Arc<Elector>,
+    handle: Arc<Handle>,
     ender: Arc<Ender>,
     timeout: Duration,
     retry: bool,
@@ -134,7 +112,7 @@ pub struct Watch {
     /// When the feed was last looked at.
     heard: Instant,
     /// Why it has ended.
-    over: Option<Failure>,
+    over: Option<Error>,
 }
 
 /// Where changes come from.
@@ -147,7 +125,7 @@ enum Source {
         stay: Stay,
         epoch: Epoch,
         /// Whether the stay goes on is asked of it; not held, or it could not end.
-        member: std::sync::Weak<Member>,
+        member: Weak<Member>,
     },
 }
 
@@ -168,12 +146,6 @@ enum Trouble {
     Over(Error),
 }
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Trouble::Over(error)
-    }
-}
-
 impl Watch {
     /// Watches the keys in `bounds`, which are those of keys without the prefix.
     pub(crate) fn begin(space: Space<'_>, bounds: Bounds, from: WatchFrom) -> Result<Self> {
@@ -185,7 +157,7 @@ impl Watch {
             WatchFrom::After(position) => (after(position), position),
         };
         let mut watch = Watch {
-            elector: handle.elector().clone(),
+            handle: handle.clone(),
             ender: handle.ender()?,
             timeout: limits.timeout,
             retry: limits.retry,
@@ -243,13 +215,13 @@ impl Watch {
     pub fn closer(&self) -> WatchCloser {
         WatchCloser {
             ender: self.ender.clone(),
-            elector: self.elector.clone(),
+            handle: Arc::downgrade(&self.handle),
         }
     }
 
     fn next_until(&mut self, until: Option<Instant>) -> Result<Option<WatchItem>> {
-        if let Some(failure) = &self.over {
-            return Err(failure.clone().into());
+        if let Some(error) = &self.over {
+            return Err(error.clone());
         }
         self.try_next_until(until).map_err(|trouble| match trouble {
             Trouble::Late(error) => {
@@ -257,7 +229,7 @@ impl Watch {
                 error
             }
             Trouble::Over(error) => {
-                self.over = Some(Failure::from(&error));
+                self.over = Some(error.clone());
                 self.source = Source::Nobody { lost: None };
                 error
             }
@@ -271,9 +243,9 @@ impl Watch {
         let asked = Instant::now();
         loop {
             if self.ender.is_ended() {
-                return Err(Error::closed().into());
+                return Err(Trouble::Over(self.ended()));
             }
-            check_process(self.elector.node())?;
+            check_process(self.handle.node()).map_err(Trouble::Over)?;
             if let Some(item) = self.give() {
                 return Ok(Some(item));
             }
@@ -283,7 +255,7 @@ impl Watch {
                 .checked_add(self.timeout)
                 .unwrap_or_else(|| Limits::new(Duration::MAX, self.retry).deadline);
             let deadline = until.map_or(quiet, |until| until.min(quiet));
-            if self.look(deadline)? == Look::News {
+            if self.look(deadline).map_err(Trouble::Over)? == Look::News {
                 continue;
             }
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -313,12 +285,8 @@ impl Watch {
         self.told = self.at(sequence);
         Some(WatchItem::Change(Change {
             sequence,
-            kind: match value {
-                Some(_) => ChangeKind::Put,
-                None => ChangeKind::Delete,
-            },
             key,
-            value: value.unwrap_or_default(),
+            value,
         }))
     }
 
@@ -380,14 +348,14 @@ impl Watch {
     }
 
     fn find_source(&mut self, lost: Option<Stay>, deadline: Instant) -> Result<Look> {
-        let elector = self.elector.clone();
-        let place = &elector.node().place;
+        let handle = self.handle.clone();
+        let place = &handle.node().place;
         let limits = Limits {
             deadline,
             ..Limits::new(self.timeout, self.retry)
         };
         let is_other = |member: &Member| Some(member.stay()) != lost;
-        let ended = || self.ender.is_ended().then(Error::closed);
+        let ended = || self.ender.is_ended().then(|| self.ended());
         let member = match now(place.wait_for(&limits, is_other, ended)) {
             Ok(member) => member,
             Err(_) if Instant::now() >= deadline && !self.ender.is_ended() => {
@@ -426,10 +394,21 @@ impl Watch {
         }
     }
 
+    /// Why it was ended: the database was closed, or the watch alone.
+    fn ended(&self) -> Error {
+        let what = match self.handle.is_closed() {
+            true => {
+                "the database was closed, and this watch with it; open it again, and watch on after the position"
+            }
+            false => "this watch was closed",
+        };
+        Error::new(ErrorKind::Closed, what)
+    }
+
     /// What is said where this process is not a member for too long.
     fn late(&self) -> Error {
         let limits = Limits::new(self.timeout, self.retry);
-        self.elector.node().place.timeout_error(&limits)
+        self.handle.node().place.timeout_error(&limits)
     }
 }
 
@@ -494,13 +473,22 @@ impl std::fmt::Debug for Watch {
 #[derive(Clone)]
 pub struct WatchCloser {
     ender: Arc<Ender>,
-    elector: Arc<Elector>,
+    handle: Weak<Handle>,
 }
 
 impl WatchCloser {
-    /// Ends the watch: whoever waits for its next item is told `Closed` at once, and so is whoever asks later.
+    /// Ends the watch: whoever waits for its next item is told `Closed` at once, and so is whoever asks later. The database
+    /// stays open.
     pub fn close(&self) {
         self.ender.end();
-        self.elector.node().place.tell();
+        if let Some(handle) = self.handle.upgrade() {
+            handle.node().place.tell();
+        }
+    }
+}
+
+impl std::fmt::Debug for WatchCloser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WatchCloser").finish_non_exhaustive()
     }
 }

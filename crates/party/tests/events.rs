@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
-use level_party::{Db, Event, Lead};
+use level_party::{Db, Event, Lead, Readable};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};

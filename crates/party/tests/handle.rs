@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use level_party::{
-    AsyncDb, Compression, Db, ErrorKind, Lead, MAX_BATCH_BYTES, MAX_KEY_BYTES, Role,
+    AsyncDb, AsyncReadable, Compression, Db, ErrorKind, Lead, Prefix, Readable, Role, WriteBatch,
 };
 
 fn keys(range: level_party::Range) -> Vec<String> {
@@ -101,7 +101,7 @@ fn an_iterator_and_a_snapshot_show_one_moment() {
     assert_eq!(db.iter().count(), 0);
     assert_eq!(before.iter().count(), 2000);
     assert_eq!(before.get("00007").unwrap().as_deref(), Some(&b"7"[..]));
-    assert_eq!(keys(before.prefix("0000")).len(), 10);
+    assert_eq!(keys(before.range(Prefix("0000"))).len(), 10);
     assert_eq!(
         db.status().unwrap().leader.pins,
         1,
@@ -122,22 +122,22 @@ fn empty_keys_values_and_bounds_mean_what_they_say() {
     assert_eq!(keys(db.range(""..)), ["", "k"]);
     assert_eq!(keys(db.range(..="")), [""]);
     assert_eq!(keys(db.range(.."")), [] as [&str; 0]);
-    assert_eq!(keys(db.prefix("")), ["", "k"]);
+    assert_eq!(keys(db.range(Prefix(""))), ["", "k"]);
 }
 
 #[test]
 fn what_can_never_be_written_is_refused_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
-    let long_key = vec![b'k'; MAX_KEY_BYTES + 1];
+    let long_key = vec![b'k'; WriteBatch::MAX_KEY_BYTES + 1];
     let refused = |result: level_party::Result<()>| {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidArgument);
     };
     refused(db.put(&long_key, ""));
     refused(db.delete(&long_key));
     refused(db.get(&long_key).map(drop));
-    refused(db.put("a", vec![0; MAX_BATCH_BYTES]));
-    refused(db.batch().put("a", "1").put(&long_key, "").write());
+    refused(db.put("a", vec![0; WriteBatch::MAX_BYTES]));
+    refused(db.write(WriteBatch::new().put("a", "1").put(&long_key, "")));
     assert_eq!(db.iter().count(), 0);
 }
 
@@ -238,7 +238,7 @@ fn held_up_lane(dir: &Path) -> HeldUp {
     let waker = Waker::from(Arc::new(Busy(woken, Mutex::new(released))));
     let db = patient.clone();
     let mut first: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(async move { db.batch().put("a", "1").sync(true).write().await });
+        Box::pin(async move { db.write(WriteBatch::new().put("a", "1").sync(true)).await });
     let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(matches!(polled, Poll::Pending));
     is_busy.recv().unwrap();
@@ -263,7 +263,7 @@ fn tasks_end_at_their_deadlines_while_the_lane_is_kept_busy() {
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
         done.send(pollster::block_on(
-            hasty.batch().put("b", "2").sync(true).write(),
+            hasty.write(WriteBatch::new().put("b", "2").sync(true)),
         ))
     });
     let error = ended
@@ -303,7 +303,9 @@ fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
     let slot = Arc::new(Slot(Mutex::new(None), dropped));
     let waker = Waker::from(slot.clone());
     let mut last: Task = Box::pin(async move {
-        let _ = hasty.batch().put("b", "2").sync(true).write().await;
+        let _ = hasty
+            .write(WriteBatch::new().put("b", "2").sync(true))
+            .await;
     });
     let polled = last.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(matches!(polled, Poll::Pending));
@@ -322,7 +324,7 @@ fn a_leaders_write_that_has_no_time_at_all_is_not_made() {
     let hurried = Db::options().timeout(Duration::ZERO).open(dir.path());
     let hurried = hurried.expect("opened");
     for sync in [false, true] {
-        let error = hurried.batch().put("a", "1").sync(sync).write();
+        let error = hurried.write(WriteBatch::new().put("a", "1").sync(sync));
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Timeout);
     }
     assert_eq!(hurried.role(), Role::Leader);
@@ -335,7 +337,7 @@ fn writer_beside_reader_of_bedrock_world_needs_zlib_raw() {
     let dir = tempfile::tempdir().unwrap();
     cases::compressed(Blocks::ZlibRaw).write_to(dir.path());
     let alone = Db::open(dir.path()).unwrap_err();
-    let reader = Db::options().read_only(true).open(dir.path()).unwrap();
+    let reader = Db::options().reject_writes(true).open(dir.path()).unwrap();
     let beside = Db::open(dir.path()).unwrap_err();
     for error in [alone, beside] {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use level_party::{Db, ErrorKind};
+use level_party::{Db, ErrorKind, Readable};
 
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)

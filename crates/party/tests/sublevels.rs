@@ -1,6 +1,6 @@
 //! Sublevels and clears through one handle. The same beside Node's is in the testkit's tests.
 
-use level_party::{Db, Error, ErrorKind, Result, WriteBatch, WriteOptions};
+use level_party::{Db, ErrorKind, Prefix, Readable, Result, WriteBatch};
 
 fn keys(range: level_party::Range) -> Vec<String> {
     let text = |key: Result<Vec<u8>>| String::from_utf8(key.unwrap()).unwrap();
@@ -18,17 +18,13 @@ fn every_call_of_a_sublevel_stays_within_it() {
         db.put(key, "neighbour").unwrap();
     }
     a.put("", "empty key").unwrap();
-    a.batch()
-        .put("k", "1")
-        .put("l", "2")
-        .delete("none")
-        .write()
+    a.write(WriteBatch::new().put("k", "1").put("l", "2").delete("none"))
         .unwrap();
     inner.put("k", "inner").unwrap();
     let mut batch = WriteBatch::new();
     batch.put(b"m", b"3");
     batch.delete(b"l");
-    a.write(&batch, WriteOptions::default().sync(true)).unwrap();
+    a.write(batch.sync(true)).unwrap();
 
     assert_eq!(a.get("").unwrap().as_deref(), Some(&b"empty key"[..]));
     assert_eq!(db.get("!a!m").unwrap().as_deref(), Some(&b"3"[..]));
@@ -42,13 +38,16 @@ fn every_call_of_a_sublevel_stays_within_it() {
     assert_eq!(keys(a.range("k"..)), ["k", "m"]);
     assert_eq!(keys(a.range(..="k")), ["", "!b!k", "k"]);
     assert_eq!(keys(a.range(.."")), [] as [&str; 0]);
-    assert_eq!(keys(a.prefix("!")), ["!b!k"]);
-    assert_eq!(keys(a.prefix(b"\xff")), [] as [&str; 0]);
+    assert_eq!(keys(a.range(Prefix("!"))), ["!b!k"]);
+    assert_eq!(keys(a.range(Prefix(b"\xff"))), [] as [&str; 0]);
     assert_eq!(keys(inner.iter()), ["k"]);
     let mut range = a.iter();
     range.seek("j");
     assert_eq!(range.next().unwrap().unwrap().0, b"k");
-    assert!(a.compare_and_swap("k", Some(b"1"), Some(b"2")).unwrap());
+    assert_eq!(
+        a.compare_and_swap("k", Some(b"1"), Some(b"2")).unwrap(),
+        Ok(())
+    );
 
     let before = a.snapshot().unwrap();
     assert_eq!(inner.clear(..).unwrap(), 1);
@@ -66,25 +65,19 @@ fn a_batch_and_a_transaction_reach_several_sublevels() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     let (a, b) = (db.sublevel("a").unwrap(), db.sublevel("b").unwrap());
-    a.batch()
-        .put("k", "1")
-        .put_in(&b, "k", "2")
-        .write()
+    a.write(WriteBatch::new().put("k", "1").put_in(&b, "k", "2"))
         .unwrap();
     a.transaction(|tx| {
         let (one, two) = (tx.get("k")?, tx.of(&b).get("k")?);
         tx.put("k", two.unwrap_or_default())?;
         tx.of(&b).put("k", one.unwrap_or_default())?;
         assert_eq!(tx.of(&b).iter().count(), 1);
-        Ok::<_, Error>(())
+        Ok(())
     })
     .unwrap();
     assert_eq!(a.get("k").unwrap().as_deref(), Some(&b"2"[..]));
     assert_eq!(b.get("k").unwrap().as_deref(), Some(&b"1"[..]));
-    db.batch()
-        .delete_in(&a, "k")
-        .delete_in(&b, "k")
-        .write()
+    db.write(WriteBatch::new().delete_in(&a, "k").delete_in(&b, "k"))
         .unwrap();
     assert_eq!(db.iter().count(), 0);
 }
@@ -116,7 +109,7 @@ fn a_clear_of_more_than_one_batch_removes_all() {
     }
     assert_eq!(db.clear(..).unwrap(), 20);
     assert_eq!(db.iter().count(), 0);
-    let reader = Db::options().read_only(true).open(dir.path()).unwrap();
+    let reader = Db::options().reject_writes(true).open(dir.path()).unwrap();
     assert_eq!(reader.clear(..).unwrap_err().kind(), ErrorKind::ReadOnly);
 }
 
@@ -181,13 +174,13 @@ fn what_node_wrote_in_sublevels_is_read() {
 
 #[test]
 fn a_watch_of_a_sublevel_shows_its_keys_without_the_prefix_and_no_others() {
-    use level_party::{ChangeKind, WatchFrom, WatchItem};
+    use level_party::{WatchFrom, WatchItem};
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     let users = db.sublevel("users").unwrap();
     let mut all = users.watch(.., WatchFrom::Now).unwrap();
     let mut some = users.watch("b".., WatchFrom::Now).unwrap();
-    let mut begun = users.watch_prefix("a", WatchFrom::Now).unwrap();
+    let mut begun = users.watch(Prefix("a"), WatchFrom::Now).unwrap();
     db.put("!user!a", "no").unwrap();
     db.put("!users", "no").unwrap();
     db.put("!users\"", "no").unwrap();
@@ -202,7 +195,7 @@ fn a_watch_of_a_sublevel_shows_its_keys_without_the_prefix_and_no_others() {
             let WatchItem::Change(change) = item else {
                 panic!("{item:?}")
             };
-            let deleted = change.kind == ChangeKind::Delete;
+            let deleted = change.value.is_none();
             keys.push((String::from_utf8(change.key).unwrap(), deleted));
         }
         keys

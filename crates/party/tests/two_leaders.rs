@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use level_party::{Db, Role};
+use level_party::{Db, Readable, Role};
 
 /// Makes the directory anew under its name, with links to its files but for `LOCK` and the endpoint. The old one stays
 /// as `old`, where another program (the file returned) holds a new `LOCK`, so that nobody leads there again.

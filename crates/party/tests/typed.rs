@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures_lite::StreamExt;
-use level_party::{AsyncTypedRange, BigEndian, Bytes, Db, Error, ErrorKind, Json, Result, Utf8};
+use level_party::{
+    AsyncRange, AsyncReadable, BigEndian, Bytes, Db, Error, ErrorKind, Json, Prefix, Readable,
+    Result, Utf8, WriteBatch,
+};
 
 #[test]
 fn every_call_of_a_typed_view_speaks_its_types() {
@@ -13,19 +16,16 @@ fn every_call_of_a_typed_view_speaks_its_types() {
     let names = db.sublevel("n").unwrap().typed::<BigEndian<i32>, Utf8>();
     names.put(&-1, "minus one").unwrap();
     names.put(&7, &String::from("seven")).unwrap();
-    let batch = names.batch().put_typed(&names, &300, "three hundred");
-    batch
-        .delete_typed(&names, &7)
-        .put_typed(&names, &8, "eight")
-        .write()
-        .unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_in(&names, &300, "three hundred");
+    batch.delete_in(&names, &7).put_in(&names, &8, "eight");
+    db.write(&batch).unwrap();
     assert_eq!(names.get(&-1).unwrap().as_deref(), Some("minus one"));
     assert!(names.contains(&8).unwrap() && !names.contains(&7).unwrap());
     let many = names.get_many([&300, &7]).unwrap();
     assert_eq!(many, [Some("three hundred".to_string()), None]);
-    let keys = |range: level_party::TypedRange<_, _>| -> Vec<i32> {
-        range.keys().collect::<Result<_>>().unwrap()
-    };
+    type Names = level_party::Range<(i32, String), (BigEndian<i32>, Utf8)>;
+    let keys = |range: Names| -> Vec<i32> { range.keys().collect::<Result<_>>().unwrap() };
     assert_eq!(keys(names.iter()), [-1, 8, 300]);
     assert_eq!(keys(names.range(..)), [-1, 8, 300]);
     assert_eq!(keys(names.range(0..300)), [8]);
@@ -41,25 +41,22 @@ fn every_call_of_a_typed_view_speaks_its_types() {
         range.next().unwrap().unwrap(),
         (300, "three hundred".to_string())
     );
-    assert!(
-        names
-            .compare_and_swap(&8, Some("eight"), Some("acht"))
-            .unwrap()
-    );
-    let before = names.at(&db.snapshot().unwrap());
+    let swapped = names.compare_and_swap(&8, Some("eight"), Some("acht"));
+    assert_eq!(swapped.unwrap(), Ok(()));
+    let before = db.snapshot().unwrap().of(&names);
     db.transaction(|tx| {
-        let mut names = tx.typed(&names);
+        let names = tx.of(&names);
         assert!(names.contains(&8)?);
         names.put(&9, "neun")?;
         names.delete(&8)?;
         let all: Vec<i32> = names
-            .range(0..100)?
+            .range(0..100)
             .map(|e| Ok(e?.0))
             .collect::<Result<_>>()?;
         assert_eq!(all, [9]);
         assert_eq!(names.get_many([&9, &8])?, [Some("neun".to_string()), None]);
-        assert_eq!(names.prefix(&300)?.count(), 1);
-        Ok::<_, Error>(())
+        assert_eq!(names.range(Prefix(&300)).count(), 1);
+        Ok(())
     })
     .unwrap();
     assert_eq!(names.clear(0..).unwrap(), 2);
@@ -72,18 +69,14 @@ fn every_call_of_a_typed_view_speaks_its_types() {
     let all: Vec<_> = texts.range(a..b).collect::<Result<_>>().unwrap();
     assert_eq!(all, [("before".to_string(), b"untyped".to_vec())]);
     assert_eq!(texts.range("a".."b").count(), 0);
-    assert_eq!(texts.prefix("bef").count(), 1);
+    assert_eq!(texts.range(Prefix("bef")).count(), 1);
 }
 
 #[test]
 fn what_cannot_be_decoded_names_its_key_and_the_range_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
-    db.batch()
-        .put("a", "1")
-        .put("b", "{")
-        .put("c", "3")
-        .write()
+    db.write(WriteBatch::new().put("a", "1").put("b", "{").put("c", "3"))
         .unwrap();
     let numbers = db.typed::<Utf8, Json<u32>>();
     let error = numbers.get("b").unwrap_err();
@@ -119,11 +112,12 @@ fn what_cannot_be_encoded_is_refused_and_changes_nothing() {
             .next()
             .unwrap()
             .unwrap_err(),
-        db.batch()
-            .put("a", "1")
-            .put_typed(&db.typed::<Utf8, Odd>(), "k", &odd)
-            .write()
-            .unwrap_err(),
+        db.write(
+            WriteBatch::new()
+                .put("a", "1")
+                .put_in(&db.typed::<Utf8, Odd>(), "k", &odd),
+        )
+        .unwrap_err(),
     ];
     assert!(
         refused.iter().all(|e| e.kind() == ErrorKind::Encoding),
@@ -147,11 +141,10 @@ fn every_call_of_a_tasks_typed_view_speaks_its_types() {
         let names = db.sublevel("n")?.typed::<BigEndian<i32>, Utf8>();
         names.put(&-1, "minus one").await?;
         names.put(&7, &String::from("seven")).await?;
-        let batch = names.batch().put_typed(&names, &300, "three hundred");
-        let batch = batch
-            .delete_typed(&names, &7)
-            .put_typed(&names, &8, "eight");
-        batch.sync(true).write().await?;
+        let mut batch = WriteBatch::new();
+        batch.put_in(&names, &300, "three hundred");
+        batch.delete_in(&names, &7).put_in(&names, &8, "eight");
+        db.write(batch.sync(true)).await?;
         assert_eq!(names.get(&-1).await?.as_deref(), Some("minus one"));
         assert!(names.contains(&8).await? && !names.contains(&7).await?);
         let many = names.get_many([&300, &7]).await?;
@@ -160,7 +153,7 @@ fn every_call_of_a_tasks_typed_view_speaks_its_types() {
         assert_eq!(keys(names.range(..)).await, [-1, 8, 300]);
         assert_eq!(keys(names.range(0..300)).await, [8]);
         assert_eq!(keys(names.range(..=8).limit(1)).await, [-1]);
-        assert_eq!(keys(names.prefix(&8)).await, [8]);
+        assert_eq!(keys(names.range(Prefix(&8))).await, [8]);
         let mut values = names.range(0..).values();
         assert_eq!(
             values.next_back().await.transpose()?.as_deref(),
@@ -180,20 +173,18 @@ fn every_call_of_a_tasks_typed_view_speaks_its_types() {
             range.next().await.transpose()?,
             Some((8, "eight".to_string()))
         );
-        assert!(
-            names
-                .compare_and_swap(&8, Some("eight"), Some("acht"))
-                .await?
-        );
-        assert!(!names.compare_and_swap(&8, Some("eight"), None).await?);
-        let before = names.at(&db.snapshot().await?);
+        let swapped = names.compare_and_swap(&8, Some("eight"), Some("acht"));
+        assert_eq!(swapped.await?, Ok(()));
+        let refused = names.compare_and_swap(&8, Some("eight"), None);
+        assert_eq!(refused.await?, Err(Some("acht".into())));
+        let before = db.snapshot().await?.of(&names);
         let seen = db.transaction(async |tx| {
-            let mut names = tx.typed(&names);
+            let names = tx.of(&names);
             assert!(names.contains(&8).await?);
             assert_eq!(names.get(&8).await?.as_deref(), Some("acht"));
             names.put(&9, "neun")?;
             names.delete(&8)?;
-            let mut range = names.range(0..100)?;
+            let mut range = names.range(0..100);
             assert_eq!(
                 range.next().await.transpose()?,
                 Some((9, "neun".to_string()))
@@ -204,11 +195,17 @@ fn every_call_of_a_tasks_typed_view_speaks_its_types() {
                 [Some("neun".to_string()), None]
             );
             assert_eq!(
-                names.prefix(&300)?.next().await.transpose()?.unwrap().0,
+                names
+                    .range(Prefix(&300))
+                    .next()
+                    .await
+                    .transpose()?
+                    .unwrap()
+                    .0,
                 300
             );
             let first = names.iter().next().await.transpose()?;
-            Ok::<_, Error>(first.unwrap().0)
+            Ok(first.unwrap().0)
         });
         assert_eq!(seen.await?, -1);
         let blocking = names.to_blocking();
@@ -231,7 +228,7 @@ fn every_call_of_a_tasks_typed_view_speaks_its_types() {
     .unwrap();
 }
 
-async fn keys<V: level_party::Codec>(range: AsyncTypedRange<BigEndian<i32>, V>) -> Vec<i32> {
+async fn keys(range: AsyncRange<(i32, String), (BigEndian<i32>, Utf8)>) -> Vec<i32> {
     range.keys().try_collect().await.unwrap()
 }
 
@@ -240,8 +237,9 @@ fn a_tasks_range_goes_on_after_what_cannot_be_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap().to_async();
     pollster::block_on(async {
-        let entries = db.batch().put("a", "1").put("b", "{").put("c", "3");
-        entries.write().await?;
+        let mut entries = WriteBatch::new();
+        entries.put("a", "1").put("b", "{").put("c", "3");
+        db.write(&entries).await?;
         let numbers = db.typed::<Utf8, Json<u32>>();
         let error = numbers.get("b").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Encoding);
@@ -251,7 +249,7 @@ fn a_tasks_range_goes_on_after_what_cannot_be_decoded() {
         let keys: Vec<String> = numbers.iter().keys().try_collect().await?;
         assert_eq!(keys, ["a", "b", "c"]);
         let sum = db.transaction(async |tx| {
-            let mut numbers = tx.typed(&numbers);
+            let numbers = tx.of(&numbers);
             let mut range = numbers.iter();
             let (mut sum, mut bad) = (0, 0);
             while let Some(entry) = range.next().await {
@@ -260,7 +258,7 @@ fn a_tasks_range_goes_on_after_what_cannot_be_decoded() {
                     Err(error) => bad += u32::from(error.kind() == ErrorKind::Encoding),
                 }
             }
-            Ok::<_, Error>((sum, bad))
+            Ok((sum, bad))
         });
         assert_eq!(sum.await?, (4, 1));
         Ok::<_, Error>(())
@@ -276,7 +274,8 @@ fn what_a_task_cannot_encode_is_refused_and_changes_nothing() {
     let odd = BTreeMap::from([(vec![1], 2)]);
     pollster::block_on(async {
         let (by_odd, of_odd) = (db.typed::<Odd, Utf8>(), db.typed::<Utf8, Odd>());
-        let batch = db.batch().put("a", "1").put_typed(&of_odd, "k", &odd);
+        let mut batch = WriteBatch::new();
+        batch.put("a", "1").put_in(&of_odd, "k", &odd);
         let refused = [
             of_odd.put("k", &odd).await.unwrap_err(),
             of_odd
@@ -290,13 +289,13 @@ fn what_a_task_cannot_encode_is_refused_and_changes_nothing() {
             by_odd.iter().seek(&odd).unwrap_err(),
             by_odd.range(&odd..).next().await.unwrap().unwrap_err(),
             by_odd
-                .prefix(&odd)
+                .range(Prefix(&odd))
                 .keys()
                 .next_back()
                 .await
                 .unwrap()
                 .unwrap_err(),
-            batch.write().await.unwrap_err(),
+            db.write(&batch).await.unwrap_err(),
         ];
         let is_said = |error: &Error| error.kind() == ErrorKind::Encoding;
         assert!(refused.iter().all(is_said), "{refused:?}");

@@ -9,12 +9,14 @@ use std::io::{BufRead, Write as _, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
-use level_party::{Db, Snapshot, WriteBatch, WriteOptions};
+use level_party::{Db, Readable, Snapshot, WriteBatch};
 use level_party_engine::{Compression, Cursor, Engine, Options, Pin, StdFs, Write};
 use level_party_os::{DataDir, DirLock};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type Entry = (Vec<u8>, Vec<u8>);
+/// A key and its value; no value: a delete.
+type Op = (Vec<u8>, Option<Vec<u8>>);
 
 fn main() {
     if let Err(error) = run() {
@@ -55,7 +57,7 @@ fn say(answer: &str) -> std::io::Result<()> {
 
 /// What both layers can do.
 trait Database {
-    fn write(&mut self, batch: WriteBatch, sync: bool) -> Outcome<()>;
+    fn write(&mut self, ops: &[Op], sync: bool) -> Outcome<()>;
     fn get(&mut self, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
     fn seek(&mut self, key: &[u8]) -> Outcome<Option<Entry>>;
     fn entries(&mut self, moment: &str, backward: bool) -> Outcome<Vec<Entry>>;
@@ -70,7 +72,7 @@ fn answer(database: &mut dyn Database, words: &[&str]) -> Outcome<String> {
     let done = |()| "ok".to_owned();
     let key = |word: &str| bytes(word.strip_prefix('=').ok_or("a key without =")?);
     match *words {
-        ["write", sync, ref ops @ ..] => database.write(batch(ops)?, sync == "1").map(done),
+        ["write", sync, ref ops @ ..] => database.write(&parse(ops)?, sync == "1").map(done),
         ["get", word] => {
             let value = database.get(&key(word)?)?;
             Ok(value.map_or_else(|| "none".to_owned(), |value| format!("={}", hex(&value))))
@@ -89,17 +91,16 @@ fn answer(database: &mut dyn Database, words: &[&str]) -> Outcome<String> {
     }
 }
 
-fn batch(ops: &[&str]) -> Outcome<WriteBatch> {
-    let mut batch = WriteBatch::new();
-    for op in ops {
+fn parse(ops: &[&str]) -> Outcome<Vec<Op>> {
+    let parse = |op: &&str| {
         let parts: Vec<&str> = op.split(':').collect();
         match parts[..] {
-            ["p", key, value] => batch.put(&bytes(key)?, &bytes(value)?),
-            ["d", key] => batch.delete(&bytes(key)?),
-            _ => return Err(format!("no operation: {op}").into()),
-        };
-    }
-    Ok(batch)
+            ["p", key, value] => Ok((bytes(key)?, Some(bytes(value)?))),
+            ["d", key] => Ok((bytes(key)?, None)),
+            _ => Err(format!("no operation: {op}").into()),
+        }
+    };
+    ops.iter().map(parse).collect()
 }
 
 fn lines(entries: impl IntoIterator<Item = Entry>) -> String {
@@ -152,8 +153,15 @@ impl Party {
 }
 
 impl Database for Party {
-    fn write(&mut self, batch: WriteBatch, sync: bool) -> Outcome<()> {
-        Ok(self.db.write(&batch, WriteOptions::default().sync(sync))?)
+    fn write(&mut self, ops: &[Op], sync: bool) -> Outcome<()> {
+        let mut batch = WriteBatch::new();
+        for (key, value) in ops {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            };
+        }
+        Ok(self.db.write(batch.sync(sync))?)
     }
 
     fn get(&mut self, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
@@ -260,7 +268,14 @@ fn entry(cursor: &Cursor) -> Option<Entry> {
 }
 
 impl Database for Bare {
-    fn write(&mut self, batch: WriteBatch, sync: bool) -> Outcome<()> {
+    fn write(&mut self, ops: &[Op], sync: bool) -> Outcome<()> {
+        let mut batch = level_party_engine::WriteBatch::new();
+        for (key, value) in ops {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
         self.engine.write(Write::new(batch).sync(sync))?;
         Ok(())
     }

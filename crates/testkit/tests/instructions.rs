@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use level_party::Db;
+use level_party::{Db, Readable};
 use level_party_testkit::example;
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};

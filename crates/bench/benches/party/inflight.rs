@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use level_party::{AsyncDb, Db, Role};
+use level_party::{AsyncDb, AsyncReadable, Db, Role};
 use level_party_bench::{Data, Random, Result, Summary, Table, Unit};
 
 use crate::member;

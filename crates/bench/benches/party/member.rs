@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use level_party::{Db, WriteBatch, WriteOptions};
+use level_party::{Db, WriteBatch};
 use level_party_bench::{BATCH, Child, Data, Random, Result};
 
 use crate::caller::Caller;
@@ -67,9 +67,9 @@ pub fn fill(db: &Db, count: usize) -> Result<String> {
     for chunk in order.chunks(BATCH) {
         let mut batch = WriteBatch::new();
         for index in chunk {
-            batch.put(&data.key(*index as usize), data.value(*index as usize));
+            batch.put(data.key(*index as usize), data.value(*index as usize));
         }
-        db.write(&batch, WriteOptions::default())?;
+        db.write(&batch)?;
     }
     Ok("filled".to_owned())
 }
@@ -81,9 +81,9 @@ fn fill_memtable(db: &Db, bytes: u64) -> Result<String> {
     while db.status()?.leader.memtable_bytes < bytes {
         let mut batch = WriteBatch::new();
         for _ in 0..BATCH / 10 {
-            batch.put(&data.key(random.below(1_000_000) as usize), data.value(0));
+            batch.put(data.key(random.below(1_000_000) as usize), data.value(0));
         }
-        db.write(&batch, WriteOptions::default())?;
+        db.write(&batch)?;
     }
     Ok("filled".to_owned())
 }

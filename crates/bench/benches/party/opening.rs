@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use level_party::{Db, Role};
+use level_party::{Db, Readable, Role};
 use level_party_bench::{Peer, Result, Samples, Table, Unit};
 
 use crate::settings::Settings;

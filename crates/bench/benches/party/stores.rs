@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use level_party::{Db, WriteOptions};
+use level_party::{Db, Readable};
 use level_party_bench::{BATCH, Data, KEY_BYTES, Result, Samples, Summary, VALUE_BYTES};
 use level_party_engine::{Compression, Engine, Options, StdFs, Write, WriteBatch};
 
@@ -83,7 +83,7 @@ pub trait Store {
     fn compact(&self) -> Result<()>;
 }
 
-/// Some entries of the workload as one batch of ours.
+/// Some entries of the workload as one batch of the engine.
 fn batch(data: &Data, indexes: &[u32]) -> WriteBatch {
     let mut batch = WriteBatch::new();
     for index in indexes {
@@ -145,7 +145,12 @@ impl Store for Db {
     }
 
     fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()> {
-        Ok(self.write(&batch(data, indexes), WriteOptions::default())?)
+        let mut batch = level_party::WriteBatch::new();
+        for index in indexes {
+            let index = *index as usize;
+            batch.put(data.key(index), data.value(index));
+        }
+        Ok(self.write(&batch)?)
     }
 
     fn has(&self, key: &[u8]) -> Result<bool> {
@@ -182,9 +187,7 @@ impl Store for Synced {
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        let mut batch = WriteBatch::new();
-        batch.put(key, value);
-        Ok(self.0.write(&batch, WriteOptions::default().sync(true))?)
+        Ok(self.0.put_sync(key, value)?)
     }
 
     fn put_all(&self, data: &Data, indexes: &[u32]) -> Result<()> {

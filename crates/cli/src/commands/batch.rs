@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 
 use clap::Args;
-use level_party::{MAX_BATCH_BYTES, WriteBatch, WriteOptions};
+use level_party::WriteBatch;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -14,11 +14,11 @@ use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::complaint;
 use crate::output::Report;
-use crate::place::{Ops, Within};
+use crate::place::{Ops, Run, Within};
 use crate::text::{counted, printable};
 
 /// Bytes of input read at most: the largest batch in its longest form is about six times as long.
-const INPUT_BYTES: u64 = 8 * MAX_BATCH_BYTES as u64;
+const INPUT_BYTES: u64 = 8 * WriteBatch::MAX_BYTES as u64;
 
 /// Put and delete keys in one write, which takes effect as a whole or not at all.
 ///
@@ -53,10 +53,10 @@ impl BatchCommand {
         };
         let count = ops.count();
         let db = self.target.open_for_writing(self.creating)?;
-        let batch = ops
+        let mut batch = ops
             .whole(&self.within.of(&db)?)
             .map_err(|error| wrong(&error.to_string()))?;
-        db.write(&batch, WriteOptions::default().sync(self.syncing.sync))?;
+        db.write(batch.sync(self.syncing.sync))?;
         self.report.tell(
             &json!({"operations": count}),
             format_args!("applied {}", counted(count, "operation", "operations")),
@@ -65,16 +65,16 @@ impl BatchCommand {
 }
 
 fn from_words(words: &[ByteArg], coding: Coding) -> Result<Ops> {
-    let mut batch = WriteBatch::new();
+    let mut run = Run::default();
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
         rest = match (word.0.as_slice(), after) {
             (b"put", [key, value, after @ ..]) => {
-                batch.put(&coding.key(key)?, &coding.value(value)?);
+                run.put(&coding.key(key)?, &coding.value(value)?);
                 after
             }
             (b"del" | b"delete", [key, after @ ..]) => {
-                batch.delete(&coding.key(key)?);
+                run.delete(&coding.key(key)?);
                 after
             }
             (b"put", _) => return Err(wrong("`put` needs a key and a value")),
@@ -87,7 +87,7 @@ fn from_words(words: &[ByteArg], coding: Coding) -> Result<Ops> {
             }
         };
     }
-    Ok(Ops::here(batch))
+    Ok(Ops::here(run))
 }
 
 fn wrong(what: &str) -> Failure {
@@ -121,9 +121,10 @@ fn from_lines(input: impl Read, coding: Coding) -> Result<Ops> {
             continue;
         }
         add(&mut ops, &line, coding).map_err(wrong)?;
-        if ops.byte_size() > MAX_BATCH_BYTES {
+        if ops.byte_size() > WriteBatch::MAX_BYTES {
             return Err(wrong(format!(
-                "the batch is over {MAX_BATCH_BYTES} bytes here; split it, or use `import`"
+                "the batch is over {} bytes here; split it, or use `import`",
+                WriteBatch::MAX_BYTES
             )));
         }
     }
@@ -146,16 +147,17 @@ fn add(ops: &mut Ops, line: &[u8], coding: Coding) -> std::result::Result<(), St
             .map_err(|why| format!("the field {name:?}: {why}"))
     };
     let key = field("key", operation.key, coding.key)?;
+    let run = ops.within(operation.sublevel);
     match operation.r#type.as_str() {
         "put" => {
             let value = field("value", operation.value, coding.value)?;
-            ops.within(operation.sublevel).put(&key, &value);
+            run.put(&key, &value);
         }
         "del" | "delete" if operation.value.is_some() => {
             return Err("a delete has no value".into());
         }
         "del" | "delete" => {
-            ops.within(operation.sublevel).delete(&key);
+            run.delete(&key);
         }
         other => {
             return Err(format!(

@@ -1,7 +1,7 @@
 //! `del`: remove keys.
 
 use clap::Args;
-use level_party::{WriteBatch, WriteOptions};
+use level_party::WriteBatch;
 use serde_json::json;
 
 use crate::args::{ByteArg, Syncing, Target, bytes};
@@ -52,9 +52,9 @@ impl Del {
             batch.delete(&coding.key(key)?);
         }
         let db = self.target.open_existing()?;
-        let options = WriteOptions::default().sync(self.syncing.sync);
-        self.within.of(&db)?.write(&batch, options)?;
+        let place = self.within.of(&db)?;
+        place.write(batch.sync(self.syncing.sync))?;
         self.report
-            .tell_programs(&json!({"operations": batch.count()}))
+            .tell_programs(&json!({"operations": batch.len()}))
     }
 }

@@ -14,7 +14,7 @@ use std::io::{BufRead, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
-use level_party::{Db, Op, Snapshot, WriteBatch, WriteOptions};
+use level_party::{Db, Readable, Snapshot};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -25,7 +25,7 @@ use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::ByteBuf;
 use crate::output::Output;
-use crate::place::{Ops, Place};
+use crate::place::{Ops, Place, Run};
 use answer::{Answer, Entries};
 use checks::WholeCheck;
 use request::{Check, Checked, Moment, OPERATIONS, Operation, Refusal, Request};
@@ -225,8 +225,9 @@ impl Server {
     fn write(&self, place: &Place, operation: Operation) -> Performed {
         match operation {
             Operation::Write { ops, sync } => {
-                let batch = ops.whole(place)?;
-                let sequence = self.db.write_sequenced(&batch, self.options(sync))?;
+                let mut batch = ops.whole(place)?;
+                batch.sync(sync.unwrap_or(self.sync));
+                let sequence = self.db.write_sequenced(&batch)?;
                 Ok(Answer::Field("sequence", sequence.into()))
             }
             Operation::Cas {
@@ -255,10 +256,6 @@ impl Server {
         }
     }
 
-    fn options(&self, sync: Option<bool>) -> WriteOptions {
-        WriteOptions::default().sync(sync.unwrap_or(self.sync))
-    }
-
     fn snapshot(&self, number: u64) -> std::result::Result<&Snapshot, Trouble> {
         self.snapshots.get(&number).ok_or_else(|| {
             Trouble::Request(Refusal::new(format!(
@@ -276,20 +273,20 @@ impl Server {
         value: Option<ByteBuf>,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
-        if !self.options(sync).sync {
+        if !sync.unwrap_or(self.sync) {
             let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
             return place.compare_and_swap(&key, expected, value);
         }
-        let mut batch = WriteBatch::new();
+        let mut run = Run::default();
         match value {
-            Some(value) => batch.put(&key, &value.0),
-            None => batch.delete(&key),
+            Some(value) => run.put(&key, &value.0),
+            None => run.delete(&key),
         }
         let check = Check {
             sublevel: None,
             what: Checked::Key(key, expected.map(|value| value.0)),
         };
-        self.transact(place, &[check], Ops::here(batch), Some(true))
+        self.transact(place, &[check], Ops::here(run), Some(true))
     }
 
     /// Applies `ops` if every check holds. False: one does not.
@@ -300,14 +297,13 @@ impl Server {
         ops: Ops,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
-        let sync = self.options(sync).sync;
-        let batch = ops.whole(place)?;
+        let mut batch = ops.whole(place)?;
+        batch.sync(sync.unwrap_or(self.sync));
         let checks = checks.iter().map(|check| WholeCheck::of(check, place));
         let checks = checks.collect::<level_party::Result<Vec<_>>>()?;
         let keys = checks.iter().filter_map(WholeCheck::key);
         let (keys, expected): (Vec<_>, Vec<_>) = keys.unzip();
         self.db.transaction(|tx| {
-            tx.sync(sync);
             let found = tx.get_many(&keys)?;
             if !found
                 .iter()
@@ -321,12 +317,7 @@ impl Server {
                     return Ok(false);
                 }
             }
-            for op in batch.iter() {
-                match op {
-                    Op::Put { key, value } => tx.put(key, value)?,
-                    Op::Delete { key } => tx.delete(key)?,
-                }
-            }
+            tx.write(&batch)?;
             Ok(true)
         })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use level_party::{MAX_BATCH_BYTES, MAX_KEY_BYTES, WriteBatch, WriteOptions};
+use level_party::WriteBatch;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -28,7 +28,7 @@ use crate::stop;
 use crate::text::{count, counted};
 
 /// Entries in a batch at most: enough to make the round trip cheap, few enough to let other writers in.
-const BATCH_ENTRIES: u32 = 1_000;
+const BATCH_ENTRIES: usize = 1_000;
 /// Bytes of keys and values after which a batch is written.
 const BATCH_BYTES: usize = 1 << 20;
 /// The longest line taken: the largest batch in its longest JSON form (`\u0000` for a byte) would be longer, but
@@ -89,10 +89,10 @@ impl Import {
         let mut importer = Importer::new(
             Sink {
                 place: self.within.of(&db)?,
-                options: WriteOptions::default().sync(self.syncing.sync),
             },
             self.coding,
         );
+        importer.batch.sync(self.syncing.sync);
         let written = importer.written.clone();
         stop::first(move || {
             say(format_args!(
@@ -146,7 +146,6 @@ trait Batches {
 
 struct Sink {
     place: Place,
-    options: WriteOptions,
 }
 
 impl Batches for Sink {
@@ -155,7 +154,7 @@ impl Batches for Sink {
     }
 
     fn write(&mut self, batch: &WriteBatch) -> Result<()> {
-        Ok(self.place.write(batch, self.options)?)
+        Ok(self.place.write(batch)?)
     }
 }
 
@@ -236,16 +235,16 @@ impl<S: Batches> Importer<S> {
     fn fits(&self, entry: &OwnedEntry) -> std::result::Result<(), String> {
         let key = entry.key.0.len() + self.sink.prefix();
         let bytes = key + entry.value.0.len() + BATCH_FORM;
-        if key > MAX_KEY_BYTES {
+        if key > WriteBatch::MAX_KEY_BYTES {
             return Err(format!(
                 "the key is over {} bytes",
-                count(MAX_KEY_BYTES as u64)
+                count(WriteBatch::MAX_KEY_BYTES as u64)
             ));
         }
-        if bytes > MAX_BATCH_BYTES {
+        if bytes > WriteBatch::MAX_BYTES {
             return Err(format!(
                 "the entry is over {} bytes",
-                count(MAX_BATCH_BYTES as u64)
+                count(WriteBatch::MAX_BYTES as u64)
             ));
         }
         Ok(())
@@ -268,7 +267,7 @@ impl<S: Batches> Importer<S> {
             self.batch_line = self.line;
         }
         self.batch.put(&entry.key.0, &entry.value.0);
-        if self.batch.count() >= BATCH_ENTRIES || self.batch.byte_size() >= BATCH_BYTES {
+        if self.batch.len() >= BATCH_ENTRIES || self.batch.byte_size() >= BATCH_BYTES {
             self.flush()?;
         }
         Ok(())
@@ -282,7 +281,7 @@ impl<S: Batches> Importer<S> {
             self.batch_failed = true;
             return Err(failure);
         }
-        self.written.fetch_add(self.batch.count().into(), SeqCst);
+        self.written.fetch_add(self.batch.len() as u64, SeqCst);
         self.batch.clear();
         Ok(())
     }
@@ -295,7 +294,7 @@ impl<S: Batches> Importer<S> {
             return format!(
                 "{entries} imported before line {first}; of the {} from that line on, all or none may have been. \
                  To import the same lines again is harmless.",
-                count(self.batch.count().into())
+                count(self.batch.len() as u64)
             );
         }
         format!(

@@ -1,7 +1,7 @@
 //! `put`: set keys to values.
 
 use clap::Args;
-use level_party::{WriteBatch, WriteOptions};
+use level_party::WriteBatch;
 use serde_json::json;
 
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
@@ -50,9 +50,9 @@ impl Put {
             batch.put(&self.coding.key(key)?, &self.coding.value(value)?);
         }
         let db = self.target.open_for_writing(self.creating)?;
-        let options = WriteOptions::default().sync(self.syncing.sync);
-        self.within.of(&db)?.write(&batch, options)?;
+        let place = self.within.of(&db)?;
+        place.write(batch.sync(self.syncing.sync))?;
         self.report
-            .tell_programs(&json!({"operations": batch.count()}))
+            .tell_programs(&json!({"operations": batch.len()}))
     }
 }

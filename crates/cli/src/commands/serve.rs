@@ -55,7 +55,7 @@ impl Serve {
             ..Told::default()
         })?;
         while !stop::asked() {
-            if let Some(told) = events.recv_timeout(LOOK).as_ref().and_then(told) {
+            if let Some(told) = events.next_timeout(LOOK).as_ref().and_then(told) {
                 self.tell(told)?;
             }
         }

@@ -1,7 +1,7 @@
 //! `watch`: print changes as they are committed, by whichever process.
 
 use clap::Args;
-use level_party::{Change, ChangeKind, ErrorKind, Position, WatchFrom, WatchItem};
+use level_party::{Change, ErrorKind, Position, WatchFrom, WatchItem};
 use serde_json::json;
 
 use crate::args::{Span, Target, whole};
@@ -115,10 +115,10 @@ impl WatchCommand {
         key: &[u8],
         position: Position,
     ) -> Result<()> {
-        let put = change.kind == ChangeKind::Put;
-        let kind = if put { "put" } else { "del" };
+        let kind = if change.value.is_some() { "put" } else { "del" };
         if self.json {
-            let value = put.then(|| self.coding.value.json(&change.value));
+            let value = change.value.as_deref();
+            let value = value.map(|value| self.coding.value.json(value));
             return output.json(&Line {
                 sequence: change.sequence,
                 r#type: kind,
@@ -128,7 +128,9 @@ impl WatchCommand {
             });
         }
         output.bytes(format!("{}\t{kind}\t", change.sequence).as_bytes())?;
-        let part = if put { Part::Both } else { Part::Key };
-        output.entry(part, key, &change.value)
+        match &change.value {
+            Some(value) => output.entry(Part::Both, key, value),
+            None => output.entry(Part::Key, key, b""),
+        }
     }
 }

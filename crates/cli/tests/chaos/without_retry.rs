@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use level_party::{Db, Role};
+use level_party::{Db, Readable, Role};
 use level_party_testkit::{ExecChild, Line, Lines, PATIENCE, find_leader, run_with_input};
 
 use crate::PROGRAM;

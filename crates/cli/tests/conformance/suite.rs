@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use level_party::{Db, ErrorKind, MAX_KEY_BYTES, WriteOptions};
+use level_party::{Db, ErrorKind, Prefix, Readable, WriteBatch};
 
 pub type Entry = (Vec<u8>, Vec<u8>);
 
@@ -52,7 +52,7 @@ fn single_keys(db: &Db, name: &str) {
         assert_eq!(db.get(&key).unwrap(), None);
         db.delete(&key).unwrap();
     }
-    assert_eq!(db.prefix(format!("{name}/")).count(), 0);
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 0);
 }
 
 fn any_bytes(db: &Db, name: &str) {
@@ -74,10 +74,10 @@ fn any_bytes(db: &Db, name: &str) {
         db.put(key, value).unwrap();
     }
     expected.sort();
-    assert_eq!(collect(db.prefix(format!("{name}/"))), expected);
+    assert_eq!(collect(db.range(Prefix(format!("{name}/")))), expected);
     expected.reverse();
     assert_eq!(
-        db.prefix(format!("{name}/"))
+        db.range(Prefix(format!("{name}/")))
             .rev()
             .collect::<Result<Vec<_>, _>>()
             .unwrap(),
@@ -87,24 +87,25 @@ fn any_bytes(db: &Db, name: &str) {
 
 fn batches(db: &Db, name: &str) {
     let key = |end: &str| format!("{name}/{end}");
-    db.batch()
-        .put(key("a"), "1")
-        .put(key("b"), "2")
-        .delete(key("a"))
-        .put(key("b"), "3")
-        .write()
-        .unwrap();
+    db.write(
+        WriteBatch::new()
+            .put(key("a"), "1")
+            .put(key("b"), "2")
+            .delete(key("a"))
+            .put(key("b"), "3"),
+    )
+    .unwrap();
     assert_eq!(
-        collect(db.prefix(key(""))),
+        collect(db.range(Prefix(key("")))),
         [(key("b").into_bytes(), b"3".to_vec())]
     );
-    db.batch().write().unwrap();
-    let mut large = db.batch();
+    db.write(&WriteBatch::new()).unwrap();
+    let mut large = WriteBatch::new();
     for n in 0..5000 {
-        large = large.put(key(&format!("many/{n:05}")), "x");
+        large.put(key(&format!("many/{n:05}")), "x");
     }
-    large.write().unwrap();
-    assert_eq!(db.prefix(key("many/")).count(), 5000);
+    db.write(&large).unwrap();
+    assert_eq!(db.range(Prefix(key("many/"))).count(), 5000);
 }
 
 fn ranges(db: &Db, name: &str) {
@@ -139,12 +140,12 @@ fn ranges(db: &Db, name: &str) {
 }
 
 fn both_ends(db: &Db, name: &str) {
-    let mut batch = db.batch();
+    let mut batch = WriteBatch::new();
     for n in 0..4000 {
-        batch = batch.put(format!("{name}/{n:05}"), "v".repeat(30));
+        batch.put(format!("{name}/{n:05}"), "v".repeat(30));
     }
-    batch.write().unwrap();
-    let mut range = db.prefix(format!("{name}/"));
+    db.write(&batch).unwrap();
+    let mut range = db.range(Prefix(format!("{name}/")));
     let (mut low, mut high) = (0, 4000);
     while low < high {
         // An uneven step, so that the ends meet inside a chunk.
@@ -167,13 +168,13 @@ fn both_ends(db: &Db, name: &str) {
 fn moments(db: &Db, name: &str) {
     let key = |n: u32| format!("{name}/{n:04}");
     let prefix = format!("{name}/");
-    let mut batch = db.batch();
+    let mut batch = WriteBatch::new();
     for n in 0..1000 {
-        batch = batch.put(key(n), "before");
+        batch.put(key(n), "before");
     }
-    batch.write().unwrap();
+    db.write(&batch).unwrap();
     let snapshot = db.snapshot().unwrap();
-    let mut stream = db.prefix(&prefix);
+    let mut stream = db.range(Prefix(&prefix));
     let first = stream.next().unwrap().unwrap();
     assert_eq!(first, (key(0).into_bytes(), b"before".to_vec()));
     for n in (0..1000).step_by(50) {
@@ -184,33 +185,33 @@ fn moments(db: &Db, name: &str) {
     for (_, value) in collect(stream) {
         assert_eq!(value, b"before");
     }
-    let then = collect(snapshot.prefix(&prefix));
+    let then = collect(snapshot.range(Prefix(&prefix)));
     assert_eq!(then.len(), 1000);
     assert!(then.iter().all(|(_, value)| value == b"before"));
     assert_eq!(snapshot.get(key(1)).unwrap(), Some(b"before".to_vec()));
     assert_eq!(db.get(key(1)).unwrap(), None);
-    assert_eq!(db.prefix(&prefix).count(), 1000);
+    assert_eq!(db.range(Prefix(&prefix)).count(), 1000);
 }
 
 fn long_streams(db: &Db, name: &str) {
     let value = "v".repeat(500);
     for part in 0..10 {
-        let mut batch = db.batch();
+        let mut batch = WriteBatch::new();
         for n in 0..1000 {
-            batch = batch.put(format!("{name}/{:05}", part * 1000 + n), &value);
+            batch.put(format!("{name}/{:05}", part * 1000 + n), &value);
         }
-        batch.write().unwrap();
+        db.write(&batch).unwrap();
     }
     let keys: Vec<_> = (0..10_000)
         .map(|n| format!("{name}/{n:05}").into_bytes())
         .collect();
-    let seen: Vec<_> = collect(db.prefix(format!("{name}/")))
+    let seen: Vec<_> = collect(db.range(Prefix(format!("{name}/"))))
         .into_iter()
         .map(|(key, _)| key)
         .collect();
     assert!(seen == keys, "{} keys forward", seen.len());
     let back: Vec<_> = db
-        .prefix(format!("{name}/"))
+        .range(Prefix(format!("{name}/")))
         .rev()
         .map(|entry| entry.unwrap().0)
         .collect();
@@ -230,11 +231,11 @@ fn large_values(db: &Db, name: &str) {
         db.put(&key, &value).unwrap();
         assert!(db.get(&key).unwrap() == Some(value), "{key}");
     }
-    assert_eq!(db.prefix(format!("{name}/")).count(), 3);
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 3);
 }
 
 fn refusals(db: &Db, name: &str) {
-    let key = vec![b'k'; MAX_KEY_BYTES + 1];
+    let key = vec![b'k'; WriteBatch::MAX_KEY_BYTES + 1];
     let kind = |result: level_party::Result<()>| result.unwrap_err().kind();
     assert_eq!(kind(db.put(&key, name)), ErrorKind::InvalidArgument);
     assert_eq!(kind(db.get(&key).map(drop)), ErrorKind::InvalidArgument);
@@ -264,27 +265,24 @@ fn threads(db: &Db, name: &str) {
                     db.put(&key, n.to_string()).unwrap();
                     assert_eq!(db.get(&key).unwrap(), Some(n.to_string().into_bytes()));
                     if n % 50 == 49 {
-                        assert_eq!(db.prefix(format!("{name}/{thread}/")).count(), n + 1);
+                        assert_eq!(db.range(Prefix(format!("{name}/{thread}/"))).count(), n + 1);
                     }
                 }
             });
         }
     });
-    assert_eq!(db.prefix(format!("{name}/")).count(), 1600);
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 1600);
 }
 
 fn sync(db: &Db, name: &str) {
     for n in 0..20 {
-        db.batch()
-            .put(format!("{name}/{n:02}"), "x")
-            .sync(true)
-            .write()
-            .unwrap();
+        db.write(
+            WriteBatch::new()
+                .put(format!("{name}/{n:02}"), "x")
+                .sync(true),
+        )
+        .unwrap();
     }
-    db.write(
-        &level_party::WriteBatch::new(),
-        WriteOptions::default().sync(true),
-    )
-    .unwrap();
-    assert_eq!(db.prefix(format!("{name}/")).count(), 20);
+    db.write(WriteBatch::new().sync(true)).unwrap();
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 20);
 }

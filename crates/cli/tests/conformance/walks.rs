@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use level_party::{Db, Error, Range};
+use level_party::{Db, Prefix, Range, Readable, WriteBatch};
 
 use crate::suite::{Entry, collect};
 
@@ -82,10 +82,11 @@ pub fn walks(db: &Db, name: &str) {
         let entries: Vec<Entry> = (0..count)
             .map(|n| (key(n), vec![n as u8; size + n % 7]))
             .collect();
-        let batch = entries
-            .iter()
-            .fold(level.batch(), |batch, (key, value)| batch.put(key, value));
-        batch.write().unwrap();
+        let mut batch = WriteBatch::new();
+        for (key, value) in &entries {
+            batch.put(key, value);
+        }
+        level.write(&batch).unwrap();
         for round in 0..60 {
             let mut target = || format!("{:04}", random.usize(0..count * 2 + 2)).into_bytes();
             let whole = match round % 4 {
@@ -168,13 +169,16 @@ fn walk(mut range: Range, mut model: Model, count: usize, random: &mut fastrand:
 pub fn clears(db: &Db, name: &str) {
     let key = |n: u32| format!("{name}/{n:05}");
     let fill = |count: u32| {
-        let batch = (0..count).fold(db.batch(), |batch, n| batch.put(key(n), "x"));
-        batch.write().unwrap();
+        let mut batch = WriteBatch::new();
+        for n in 0..count {
+            batch.put(key(n), "x");
+        }
+        db.write(&batch).unwrap();
     };
     fill(3000);
     assert_eq!(db.clear(key(10)..key(20)).unwrap(), 10);
     assert_eq!(db.clear(key(10)..key(20)).unwrap(), 0);
-    assert_eq!(db.prefix(format!("{name}/")).count(), 2990);
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 2990);
     // One batch: whoever looks sees all of the range or nothing. A writer beside it loses nothing of its own.
     let range = key(0)..key(9000);
     let done = AtomicBool::new(false);
@@ -199,7 +203,7 @@ pub fn clears(db: &Db, name: &str) {
         watcher.join().expect("the watcher");
         assert_eq!(cleared.unwrap(), 2990);
     });
-    assert_eq!(db.prefix(format!("{name}/")).count(), 50);
+    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 50);
     assert_eq!(db.clear(key(5)..key(1)).unwrap(), 0, "an empty range");
 }
 
@@ -232,9 +236,11 @@ pub fn transaction_ranges(db: &Db, name: &str) {
             tx.put("job/2+", "own")?;
             tx.delete("job/0")?;
             tx.put("job/4", "changed")?;
-            let all: Vec<Entry> = tx.prefix("job/").collect::<level_party::Result<_>>()?;
+            let all: Vec<Entry> = tx
+                .range(Prefix("job/"))
+                .collect::<level_party::Result<_>>()?;
             let back: Vec<Entry> = tx
-                .prefix("job/")
+                .range(Prefix("job/"))
                 .rev()
                 .collect::<level_party::Result<_>>()?;
             assert!(all.iter().eq(back.iter().rev()));
@@ -242,7 +248,7 @@ pub fn transaction_ranges(db: &Db, name: &str) {
                 // Of a key that it was given: a conflict.
                 level.delete("job/3")?;
             }
-            Ok::<_, Error>(all)
+            Ok(all)
         })
         .unwrap();
     assert_eq!(runs, 2);

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use level_party::{Db, Role};
+use level_party::{Db, Readable, Role};
 use level_party_testkit::ExecChild;
 
 use crate::mounts::Mount;

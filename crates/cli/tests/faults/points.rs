@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use level_party::faults::POINTS;
-use level_party::{Db, ErrorKind, Role};
+use level_party::{Db, ErrorKind, Readable, Role};
 use level_party_testkit::{ExecChild, Load, PATIENCE, Place, run_load};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;

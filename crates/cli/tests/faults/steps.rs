@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use level_party::faults::STEPS;
-use level_party::{Db, Lead};
+use level_party::{Db, Lead, Readable};
 use level_party_os::process::{ProcessState, describe};
 use level_party_testkit::{ExecChild, PATIENCE};
 use serde_json::{Value, json};

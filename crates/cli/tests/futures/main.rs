@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use executor::{Executor, block_on};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
-use level_party::{AsyncDb, BigEndian, Db, ErrorKind, Event, Json, Lead, Role, Utf8};
+use level_party::{
+    AsyncDb, AsyncReadable, BigEndian, Db, ErrorKind, Event, Json, Lead, Prefix, Role, Utf8,
+    WriteBatch,
+};
 use level_party_testkit::ExecChild;
 use serde_json::json;
 
@@ -45,11 +48,7 @@ fn every_call_has_its_future_in_either_role() {
 
 async fn every_call(db: &AsyncDb) {
     db.put("a", "1").await.unwrap();
-    db.batch()
-        .put("b", "2")
-        .put("c", "3")
-        .sync(true)
-        .write()
+    db.write(WriteBatch::new().put("b", "2").put("c", "3").sync(true))
         .await
         .unwrap();
     assert_eq!(db.get("a").await.unwrap().as_deref(), Some(&b"1"[..]));
@@ -60,13 +59,15 @@ async fn every_call(db: &AsyncDb) {
     db.delete("a").await.unwrap();
     assert_eq!(before.get("a").await.unwrap().as_deref(), Some(&b"1"[..]));
     assert_eq!(db.get("a").await.unwrap(), None);
-    assert!(db.compare_and_swap("a", None, Some(b"4")).await.unwrap());
-    assert!(!db.compare_and_swap("a", None, Some(b"5")).await.unwrap());
+    let swapped = db.compare_and_swap("a", None, Some(b"4")).await.unwrap();
+    assert_eq!(swapped, Ok(()));
+    let refused = db.compare_and_swap("a", None, Some(b"5")).await.unwrap();
+    assert_eq!(refused, Err(Some(b"4".to_vec())));
     let sum = db.transaction(async |tx| {
         let a = tx.get("a").await?.unwrap_or_default();
         let rest = tx.get_many(["b", "c"]).await?;
         tx.put("sum", [a[0], rest[0].as_ref().unwrap()[0]])?;
-        Ok::<_, level_party::Error>(rest.len())
+        Ok(rest.len())
     });
     assert_eq!(sum.await.unwrap(), 2);
     let mut keys = Vec::new();
@@ -79,38 +80,43 @@ async fn every_call(db: &AsyncDb) {
     assert_eq!(db.status().await.unwrap().role, db.role());
     assert!(db.approximate_size(..).await.is_ok());
     assert!(db.property("leveldb.stats").await.unwrap().is_some());
-    db.batch()
-        .delete("a")
-        .delete("b")
-        .delete("c")
-        .delete("sum")
-        .write()
-        .await
-        .unwrap();
+    db.write(
+        WriteBatch::new()
+            .delete("a")
+            .delete("b")
+            .delete("c")
+            .delete("sum"),
+    )
+    .await
+    .unwrap();
 }
 
 /// Each is looked at for itself in the tests of the crate; here it is made in both roles.
 async fn typed_calls(db: &AsyncDb) -> level_party::Result<()> {
     let counts = db.sublevel("counts")?.typed::<Utf8, BigEndian<u64>>();
     let words = db.sublevel("words")?.typed::<BigEndian<u64>, Utf8>();
-    let both = db.batch().put_typed(&counts, "one", &1);
-    both.put_typed(&words, &1, "one").write().await?;
+    let mut both = WriteBatch::new();
+    both.put_in(&counts, "one", &1).put_in(&words, &1, "one");
+    db.write(&both).await?;
     counts.put("two", &2).await?;
-    let before = counts.at(&db.snapshot().await?);
+    let before = db.snapshot().await?.of(&counts);
     let added = db.transaction(async |tx| {
-        let mut counts = tx.typed(&counts);
+        let counts = tx.of(&counts);
         let mut range = counts.iter();
         let mut sum = 0;
         while let Some(entry) = range.next().await {
             sum += entry?.1;
         }
         counts.put("sum", &sum)?;
-        tx.typed(&words).put(&sum, "sum")?;
-        Ok::<_, level_party::Error>(sum)
+        tx.of(&words).put(&sum, "sum")?;
+        Ok(sum)
     });
     assert_eq!(added.await?, 3);
     assert_eq!(words.get(&3).await?.as_deref(), Some("sum"));
-    assert!(counts.compare_and_swap("two", Some(&2), None).await?);
+    assert_eq!(
+        counts.compare_and_swap("two", Some(&2), None).await?,
+        Ok(())
+    );
     assert_eq!(before.get_many(["two", "sum"]).await?, [Some(2), None]);
     let keys: Vec<String> = counts.iter().keys().try_collect().await?;
     assert_eq!(keys, ["one", "sum"]);
@@ -202,7 +208,7 @@ fn every_future_may_be_sent_to_another_thread() {
     sendable(&db.get("a"));
     sendable(&db.get_many(["a"]));
     sendable(&db.put("a", "1"));
-    sendable(&db.batch().put("a", "1").write());
+    sendable(&db.write(WriteBatch::new().put("a", "1")));
     sendable(&db.compare_and_swap("a", None, None));
     sendable(&db.snapshot());
     sendable(&db.iter());
@@ -218,20 +224,20 @@ fn every_future_may_be_sent_to_another_thread() {
     sendable(&typed.get(&1));
     sendable(&typed.get_many([&1]));
     sendable(&typed.put(&1, &text));
-    sendable(&typed.batch().put_typed(&typed, &1, &text).write());
+    sendable(&db.write(WriteBatch::new().put_in(&typed, &1, &text)));
     sendable(&typed.compare_and_swap(&1, Some(&text), None));
     sendable(&typed.clear(1..));
     sendable(&typed.iter().next());
     // `move`: of one that borrows the compiler can't show it yet.
     sendable(&db.transaction(async move |tx| {
-        let mut typed = tx.typed(&typed);
+        let typed = tx.of(&typed);
         typed.get(&1).await?;
-        typed.range(1..)?.next().await.transpose()?;
-        Ok::<_, level_party::Error>(())
+        typed.range(1..).next().await.transpose()?;
+        Ok(())
     }));
     sendable(&db.transaction(async |tx| {
         tx.get("a").await?;
-        Ok::<_, level_party::Error>(())
+        Ok(())
     }));
 }
 
@@ -243,13 +249,13 @@ fn a_scan_is_a_stream_that_goes_on_over_a_dead_leader_and_a_dropped_step() {
     let db = Db::open(dir.path()).unwrap().to_async();
     block_on(async {
         for chunk in (0..ENTRIES).collect::<Vec<_>>().chunks(100) {
-            let mut batch = db.batch();
+            let mut batch = WriteBatch::new();
             for n in chunk {
-                batch = batch.put(format!("k{n:05}"), [b'v'; 50]);
+                batch.put(format!("k{n:05}"), [b'v'; 50]);
             }
-            batch.write().await.unwrap();
+            db.write(&batch).await.unwrap();
         }
-        let mut entries = db.prefix("k");
+        let mut entries = db.range(Prefix("k"));
         let mut seen = 0;
         while seen < 40 {
             let (key, _) = entries.next().await.unwrap().unwrap();

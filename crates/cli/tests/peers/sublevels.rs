@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use level_party::{Db, Json, Range, Sublevel, Utf8};
+use level_party::{Db, Json, Range, Readable, Sublevel, Utf8, WriteBatch};
 use level_party_testkit::{Line, Lines, PATIENCE, Peer};
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ fn step(node: &mut Node, db: &Db, random: &mut fastrand::Rng) {
             assert_eq!(json!(found), node.call(&call), "{call}");
         }
         _ => {
-            let mut batch = db.batch();
+            let mut batch = WriteBatch::new();
             let mut writes = Vec::new();
             for n in 0..random.usize(1..6) {
                 let path = *random.choice(PATHS).expect("some");
@@ -203,7 +203,7 @@ fn step(node: &mut Node, db: &Db, random: &mut fastrand::Rng) {
                 if put {
                     write["value"] = hex(&value).into();
                 }
-                batch = match (level(db, path), put) {
+                match (level(db, path), put) {
                     (Some(level), true) => batch.put_in(&level, key, value),
                     (Some(level), false) => batch.delete_in(&level, key),
                     (None, true) => batch.put(key, value),
@@ -212,7 +212,7 @@ fn step(node: &mut Node, db: &Db, random: &mut fastrand::Rng) {
                 writes.push(write);
             }
             node.call(&json!({"op": "batch", "writes": writes}));
-            batch.write().expect("written");
+            db.write(&batch).expect("written");
         }
     }
 }

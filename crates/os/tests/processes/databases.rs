@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use level_party::{Db, ErrorKind, Result, Role};
+use level_party::{Db, ErrorKind, Readable, Result, Role};
 
 use crate::Outcome::{self, Passed};
 use crate::peer::Peer;

@@ -44,8 +44,8 @@ impl AsyncEvents {
     }
 
     /// The next event, if it has come already.
-    pub fn try_recv(&mut self) -> Option<Event> {
-        self.events.try_recv()
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.events.try_next()
     }
 }
 

@@ -1,17 +1,20 @@
 //! A frozen moment of the database, for tasks.
 
-use crate::async_db::{AsyncDb, AsyncRange};
-use crate::bounds::KeyRange;
+use crate::async_db::{AsyncReadable, AsyncTyped};
 use crate::codec::Codec;
 use crate::error::Result;
-use crate::limits::Wait;
 use crate::snapshot::Snapshot;
-use crate::space::Space;
-use crate::typed::AsyncTyped;
+use crate::source::{Sealed, Source};
+use crate::view::View;
 
-/// A [`Snapshot`] whose calls are futures; made by [`AsyncDb::snapshot`](crate::AsyncDb::snapshot).
+/// The database as it was at one moment, for tasks; made by [`AsyncDb::snapshot`](crate::AsyncDb::snapshot).
+///
+/// Its reads are those of [`AsyncReadable`]. It holds whoever leads. While it lives, compactions keep what it shows, so drop
+/// it when done; it keeps the database open. One of an [`AsyncSublevel`](crate::AsyncSublevel) shows that sublevel's keys.
+/// Clones are cheap and hold the same moment.
 ///
 /// ```
+/// use level_party::AsyncReadable;
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
 /// # pollster::block_on(async {
@@ -32,22 +35,18 @@ impl AsyncSnapshot {
         AsyncSnapshot { snapshot }
     }
 
-    pub(crate) fn space(&self) -> Space<'_> {
-        self.snapshot.space()
-    }
-
-    /// [`Snapshot::sublevel`].
+    /// The sublevel `name` at this moment; as [`AsyncDb::sublevel`](crate::AsyncDb::sublevel).
     ///
     /// # Errors
-    /// `InvalidArgument`: as [`Db::sublevel`](crate::Db::sublevel).
+    /// `InvalidArgument`: as [`AsyncDb::sublevel`](crate::AsyncDb::sublevel).
     pub fn sublevel(&self, name: &str) -> Result<AsyncSnapshot> {
         self.snapshot.sublevel(name).map(AsyncSnapshot::new)
     }
 
-    /// [`Snapshot::of`]: the keys of `part`, a sublevel or the whole of the same database, at this moment, whatever this
-    /// snapshot was taken of.
+    /// The keys of `view` (of the same database) at this moment, whatever this snapshot was taken of.
     ///
     /// ```
+    /// use level_party::AsyncReadable;
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
     /// # pollster::block_on(async {
@@ -59,11 +58,11 @@ impl AsyncSnapshot {
     /// # Ok::<(), level_party::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn of(&self, part: &AsyncDb) -> AsyncSnapshot {
-        AsyncSnapshot::new(self.snapshot.behind(part.space().prefix))
+    pub fn of<V: View>(&self, view: &V) -> V::Of<AsyncSnapshot> {
+        V::over(AsyncSnapshot::new(self.snapshot.behind(view.prefix())))
     }
 
-    /// The same keys and values with types; as [`Db::typed`](crate::Db::typed).
+    /// The same keys and values with types; as [`AsyncDb::typed`](crate::AsyncDb::typed).
     pub fn typed<K: Codec, V: Codec>(&self) -> AsyncTyped<K, V, AsyncSnapshot> {
         AsyncTyped::new(self.clone())
     }
@@ -72,46 +71,13 @@ impl AsyncSnapshot {
     pub fn sequence(&self) -> u64 {
         self.snapshot.sequence()
     }
+}
 
-    /// [`Snapshot::get`].
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.space().get_by(Wait::Task, key.as_ref()).await
-    }
+impl AsyncReadable for AsyncSnapshot {}
 
-    /// [`Snapshot::contains`].
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.space().contains_by(Wait::Task, key.as_ref()).await
-    }
-
-    /// [`Snapshot::get_many`].
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub async fn get_many<K: AsRef<[u8]>>(
-        &self,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<Vec<u8>>>> {
-        self.space().get_many_by(Wait::Task, keys).await
-    }
-
-    /// [`Snapshot::range`].
-    pub fn range(&self, bounds: impl KeyRange) -> AsyncRange {
-        AsyncRange::new(self.snapshot.range(bounds))
-    }
-
-    /// [`Snapshot::iter`].
-    pub fn iter(&self) -> AsyncRange {
-        AsyncRange::new(self.snapshot.iter())
-    }
-
-    /// [`Snapshot::prefix`].
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> AsyncRange {
-        AsyncRange::new(self.snapshot.prefix(prefix))
+impl Sealed for AsyncSnapshot {
+    #[allow(private_interfaces, reason = "as in the trait")]
+    fn source(&self) -> Source<'_> {
+        Source::Space(self.snapshot.space())
     }
 }

@@ -2,168 +2,143 @@
 
 use std::sync::Arc;
 
-use crate::async_db::AsyncDb;
-use crate::bounds::{Bounds, KeyRange};
-use crate::error::Result;
+use crate::async_db::AsyncReadable;
+use crate::error::{Error, Result};
 use crate::limits::Wait;
-use crate::range::End;
-use crate::space::behind;
-use crate::transaction::{Core, TransactionRange};
+use crate::optimistic::{Core, check_conflict};
+use crate::source::{Sealed, Source};
+use crate::space::Space;
+use crate::transaction::{Attempt, Transaction};
+use crate::view::View;
+use crate::writes::WriteBatch;
 
-/// A [`Transaction`](crate::Transaction) whose reads are futures; made by
-/// [`AsyncDb::transaction`](crate::AsyncDb::transaction).
-pub struct AsyncTransaction<'a> {
-    core: &'a mut Core,
-    prefix: Arc<[u8]>,
+/// A transaction under way, for tasks; given to the closure of [`AsyncDb::transaction`](crate::AsyncDb::transaction).
+///
+/// Its reads are those of [`AsyncReadable`]; its writes wait for nothing. All its calls take it by reference, so that several
+/// views of it ([`of`](AsyncTransaction::of)) can be used side by side. What it writes is seen by itself at once, and by
+/// others once it has committed. When the closure's future has ended, every call of it fails with
+/// [`Closed`](crate::ErrorKind::Closed).
+///
+/// ```
+/// use level_party::{AsyncReadable, Prefix};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
+/// # pollster::block_on(async {
+/// db.put("job/1", "").await?;
+/// let job = db
+///     .transaction(async |tx| {
+///         let first = tx.first(Prefix("job/")).await?;
+///         if let Some((key, _)) = &first {
+///             tx.delete(key)?;
+///         }
+///         Ok(first)
+///     })
+///     .await?;
+/// assert_eq!(job.unwrap().0, b"job/1");
+/// # Ok::<(), level_party::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct AsyncTransaction {
+    blocking: Transaction,
 }
 
-impl<'a> AsyncTransaction<'a> {
-    pub(super) fn new(core: &'a mut Core, prefix: Arc<[u8]>) -> Self {
-        AsyncTransaction { core, prefix }
+impl AsyncTransaction {
+    /// Sets `key` to `value` when the transaction commits.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: over the limits of [`WriteBatch`].
+    #[doc(alias = "insert")]
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.blocking.put(key, value)
     }
 
-    /// [`Transaction::range`](crate::Transaction::range).
+    /// Removes `key` when the transaction commits; it is no error when there is none.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: over the limit of a key.
+    #[doc(alias = "remove")]
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.blocking.delete(key)
+    }
+
+    /// Makes the operations of `batch` when the transaction commits, as [`put`](AsyncTransaction::put) and
+    /// [`delete`](AsyncTransaction::delete) would.
+    ///
+    /// # Errors
+    /// As [`put`](AsyncTransaction::put).
+    pub fn write(&self, batch: &WriteBatch) -> Result<()> {
+        self.blocking.write(batch)
+    }
+
+    /// Whether what it writes is on stable storage before it is acknowledged, instead of what
+    /// [`Options::sync`](crate::Options::sync) says.
+    pub fn sync(&self, yes: bool) {
+        self.blocking.sync(yes);
+    }
+
+    /// This transaction over the keys of `view` (of the same database), whatever it was begun on.
     ///
     /// ```
+    /// use level_party::{BigEndian, Utf8};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = level_party::Db::open(dir.path()).unwrap().to_async();
     /// # pollster::block_on(async {
-    /// db.batch().put("job/1", "").put("job/2", "").write().await?;
-    /// let job = db
-    ///     .transaction(async |tx| {
-    ///         let first = tx.prefix("job/").next().await.transpose()?;
-    ///         if let Some((key, _)) = &first {
-    ///             tx.delete(key)?;
-    ///         }
-    ///         Ok::<_, level_party::Error>(first)
-    ///     })
-    ///     .await?;
-    /// assert_eq!(job.unwrap().0, b"job/1");
+    /// let users = db.sublevel("users")?;
+    /// let counts = db.sublevel("counts")?.typed::<Utf8, BigEndian<u64>>();
+    /// db.transaction(async |tx| {
+    ///     let (users, counts) = (tx.of(&users), tx.of(&counts));
+    ///     users.put("ada", "1815")?;
+    ///     let before = counts.get("users").await?.unwrap_or(0);
+    ///     counts.put("users", &(before + 1))
+    /// })
+    /// .await?;
+    /// assert_eq!(counts.get("users").await?, Some(1));
     /// # Ok::<(), level_party::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn range(&mut self, bounds: impl KeyRange) -> AsyncTransactionRange<'_> {
-        self.walk(bounds.into_bounds())
+    pub fn of<V: View>(&self, view: &V) -> V::Of<AsyncTransaction> {
+        V::over(AsyncTransaction {
+            blocking: self.blocking.behind(view.prefix()),
+        })
     }
+}
 
-    /// [`Transaction::iter`](crate::Transaction::iter).
-    pub fn iter(&mut self) -> AsyncTransactionRange<'_> {
-        self.walk(Bounds::all())
+impl AsyncReadable for AsyncTransaction {}
+
+impl Sealed for AsyncTransaction {
+    #[allow(private_interfaces, reason = "as in the trait")]
+    fn source(&self) -> Source<'_> {
+        self.blocking.source()
     }
+}
 
-    /// [`Transaction::prefix`](crate::Transaction::prefix).
-    pub fn prefix(&mut self, prefix: impl AsRef<[u8]>) -> AsyncTransactionRange<'_> {
-        self.walk(Bounds::prefix(prefix.as_ref()))
-    }
-
-    pub(crate) fn walk(&mut self, bounds: Bounds) -> AsyncTransactionRange<'_> {
-        let range = self
-            .core
-            .walk(bounds.within(&self.prefix), self.prefix.len());
-        AsyncTransactionRange { range }
-    }
-
-    /// [`Transaction::of`](crate::Transaction::of): this transaction, its keys being those of `part`, a sublevel or the
-    /// whole of the same database, whatever it was begun on.
-    pub fn of(&mut self, part: &AsyncDb) -> AsyncTransaction<'_> {
-        AsyncTransaction {
-            core: self.core,
-            prefix: part.space().prefix.clone(),
+/// Runs `body` until what it did commits.
+pub(crate) async fn run<T, E: From<Error>>(
+    space: Space<'_>,
+    mut body: impl AsyncFnMut(AsyncTransaction) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let limits = space.handle.limits_by(Wait::Task)?;
+    loop {
+        let attempt = Attempt(Arc::new(Core::begin(limits, space.handle).await?));
+        let blocking = Transaction::new(attempt.0.clone(), space.prefix.clone());
+        let value = body(AsyncTransaction { blocking }).await?;
+        if attempt.0.commit().await? {
+            return Ok(value);
         }
-    }
-
-    /// [`Transaction::get`](crate::Transaction::get).
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        let key = behind(&self.prefix, key.as_ref());
-        self.core.get(&key).await
-    }
-
-    /// [`Transaction::get_many`](crate::Transaction::get_many).
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn get_many<K: AsRef<[u8]>>(
-        &mut self,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<Vec<u8>>>> {
-        let whole = |key: K| behind(&self.prefix, key.as_ref()).into_owned();
-        let keys: Vec<Vec<u8>> = keys.into_iter().map(whole).collect();
-        self.core.get_many(&keys).await
-    }
-
-    /// [`Transaction::contains`](crate::Transaction::contains).
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn contains(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(key).await?.is_some())
-    }
-
-    /// [`Transaction::put`](crate::Transaction::put).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let key = behind(&self.prefix, key.as_ref());
-        self.core.put(&key, value.as_ref())
-    }
-
-    /// [`Transaction::delete`](crate::Transaction::delete).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
-        let key = behind(&self.prefix, key.as_ref());
-        self.core.delete(&key)
-    }
-
-    /// [`Transaction::sync`](crate::Transaction::sync).
-    pub fn sync(&mut self, yes: bool) {
-        self.core.sync(yes);
-    }
-}
-
-/// A [`TransactionRange`] whose steps are futures; made by [`AsyncTransaction::range`]. A step that is dropped before its
-/// end loses no entry. After an error it ends.
-pub struct AsyncTransactionRange<'a> {
-    range: TransactionRange<'a>,
-}
-
-impl AsyncTransactionRange<'_> {
-    /// The next entry from the front.
-    ///
-    /// # Errors
-    /// As an item of [`TransactionRange`].
-    pub async fn next(&mut self) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        self.range.step(Wait::Task, End::Front).await
-    }
-
-    /// The next entry from the back.
-    ///
-    /// # Errors
-    /// As an item of [`TransactionRange`].
-    pub async fn next_back(&mut self) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        self.range.step(Wait::Task, End::Back).await
-    }
-}
-
-impl std::fmt::Debug for AsyncTransactionRange<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.range.fmt(f)
+        check_conflict(&limits)?;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::async_db::AsyncReadable;
     use crate::db::Db;
-    use crate::error::Error;
+    use crate::writes::WriteBatch;
 
     /// The same as for threads: its own writes in their places, from both ends, and a key that comes new conflicts.
     #[test]
-    fn a_range_in_a_tasks_transaction_is_that_of_a_threads() {
+    fn tasks_transaction_walks_as_a_threads_does() {
         let dir = tempfile::tempdir().unwrap();
         let blocking = Db::open(dir.path()).unwrap();
         let db = blocking.to_async();
@@ -171,7 +146,7 @@ mod tests {
         let mut runs = 0;
         let done = db.transaction(async |tx| {
             runs += 1;
-            let mut tx = tx.of(&part);
+            let tx = tx.of(&part);
             tx.put("c", "own")?;
             tx.delete("b")?;
             let mut range = tx.range("a".."z");
@@ -183,14 +158,11 @@ mod tests {
                 }
             }
             if runs == 1 {
-                part.batch()
-                    .put("a", "")
-                    .put("b", "")
-                    .put("d", "")
-                    .write()
-                    .await?;
+                let mut batch = WriteBatch::new();
+                batch.put("a", "").put("b", "").put("d", "");
+                part.write(&batch).await?;
             }
-            Ok::<_, Error>(keys)
+            Ok(keys)
         });
         let keys = pollster::block_on(done).unwrap();
         assert_eq!(keys, [b"d", b"a", b"c"]);
@@ -199,20 +171,20 @@ mod tests {
 
     /// Found by review: each attempt had the handle's whole timeout again.
     #[test]
-    fn all_attempts_of_a_tasks_transaction_have_one_deadline() {
+    fn attempts_of_a_tasks_transaction_share_one_deadline() {
         let dir = tempfile::tempdir().unwrap();
         let blocking = Db::open(dir.path()).unwrap();
         let db = blocking.to_async();
         let mut deadlines = Vec::new();
         let done = db.transaction(async |tx| {
-            deadlines.push(tx.core.deadline());
+            deadlines.push(tx.blocking.deadline());
             tx.get("a").await?;
             if deadlines.len() == 1 {
                 // Behind the transaction's back.
                 blocking.put("a", "1")?;
             }
             tx.put("b", "2")?;
-            Ok::<_, Error>(())
+            Ok(())
         });
         pollster::block_on(done).unwrap();
         assert_eq!(deadlines.len(), 2);

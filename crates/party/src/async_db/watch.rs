@@ -17,11 +17,12 @@ use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::watch::{Watch, WatchCloser, WatchItem};
 
-/// The committed changes of a range, as a [`Watch`] gives them, for tasks; made by
-/// [`AsyncDb::watch`](crate::AsyncDb::watch) and its kin.
+/// The committed changes of a range, for tasks; made by [`AsyncDb::watch`](crate::AsyncDb::watch) and its kin.
 ///
 /// It is a [`Stream`] that waits for the next item, for ever, and can be walked without one: [`AsyncWatch::next`], of
-/// which a call that is dropped loses no item. It has a thread of its own. Dropped, it ends.
+/// which a call that is dropped loses no item. `Timeout` means that the directory could not be opened anew, where that had to
+/// be, for the handle's timeout; the watch can be asked on. Any other error ends it. It keeps the database open, and ends with
+/// `Closed` when [`AsyncDb::close`](crate::AsyncDb::close) closes that. It has a thread of its own. Dropped, it ends.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -175,12 +176,13 @@ impl std::fmt::Debug for AsyncWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::Prefix;
     use crate::db::Db;
     use crate::error::ErrorKind;
     use crate::watch::WatchFrom;
 
     #[test]
-    fn a_tasks_watch_tells_each_change_once_goes_on_by_its_position_and_ends_with_its_handle() {
+    fn tasks_watch_resumes_at_its_position_and_ends_on_close() {
         let dir = tempfile::tempdir().unwrap();
         let blocking = Db::open(dir.path()).unwrap();
         let db = blocking.to_async().sublevel("s").unwrap();
@@ -198,7 +200,7 @@ mod tests {
             }
             let position = watch.position();
             drop(watch);
-            let mut watch = db.watch_prefix("k", position).await.unwrap();
+            let mut watch = db.watch(Prefix("k"), position).await.unwrap();
             for n in 20..50 {
                 assert_eq!(key(watch.next().await), format!("k{n:02}"));
             }

@@ -39,10 +39,8 @@ impl Leadership {
             Task::Verify => {
                 let found = engine.view()?.verify_while(go_on);
                 let found = found.ok_or(Stop::Over)?;
-                Ok(Outcome::Verified(VerifyReport {
-                    losses: engine.losses(),
-                    ..found.into()
-                }))
+                let report = VerifyReport::of(found, engine.losses());
+                Ok(Outcome::Verified(report.into()))
             }
             Task::Acknowledge => Ok(Outcome::Acknowledged(engine.acknowledge_losses()?)),
             Task::Checkpoint(copy) => {

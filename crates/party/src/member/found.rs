@@ -110,10 +110,13 @@ fn recover(
     let (engine, byte) = match &memory {
         Some(memory) => {
             let (membership, byte) = first_member(&state, memory, epoch)?;
-            let engine = Engine::found(fs.clone(), engine_options, membership)?;
-            (engine, Some(byte))
+            let engine = Engine::found(fs.clone(), engine_options, membership);
+            (engine.map_err(Error::engine)?, Some(byte))
         }
-        None => (Engine::open(fs.clone(), engine_options)?, None),
+        None => {
+            let engine = Engine::open(fs.clone(), engine_options);
+            (engine.map_err(Error::engine)?, None)
+        }
     };
     let context = |error| Error::io("cannot write what the next founder must know", error);
     faults::point("recovered");

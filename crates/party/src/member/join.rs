@@ -51,7 +51,7 @@ pub(crate) fn join(
     check_sender(&state, welcome.sender)?;
     let memory = Memory::from_handles(handles).map_err(unmapped)?;
     let liveness = Liveness::new(state.file(), &memory);
-    let incarnation = next_incarnation(&*memory)?;
+    let incarnation = next_incarnation(&*memory).map_err(Error::engine)?;
     check_epoch(incarnation, welcome.epoch)?;
     let byte = liveness.take(incarnation);
     let byte = byte.map_err(|error| Error::io("cannot lock a byte of level-party.state", error))?;
@@ -75,7 +75,8 @@ pub(crate) fn join(
         peers,
         incarnation,
     };
-    let engine = Engine::join(fs.clone(), engine_options, membership)?;
+    let engine = Engine::join(fs.clone(), engine_options, membership);
+    let engine = engine.map_err(Error::engine)?;
     let member = Member {
         engine,
         state,

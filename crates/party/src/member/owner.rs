@@ -87,5 +87,5 @@ impl EngineListener for Owner {
 fn cause_of(error: &level_party_engine::Error) -> Error {
     let source = std::error::Error::source(error);
     let cause = source.and_then(|source| source.downcast_ref::<level_party_engine::Error>());
-    Error::from(cause.unwrap_or(error).clone())
+    Error::engine(cause.unwrap_or(error).clone())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::Failure;
-use crate::report::VerifyReport;
+use crate::report::{Problem, VerifyReport};
 
 /// The first and only message of a process over a side connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,11 +59,51 @@ pub(crate) enum News {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     Compacted,
-    Verified(VerifyReport),
+    Verified(Verified),
     /// Whether the leader leaves.
     Yielding(bool),
     /// The copy stands beside where it is to be; it shows this sequence.
     Copied(u64),
     /// What was forgotten, a sentence each.
     Acknowledged(Vec<String>),
+}
+
+/// A [`VerifyReport`] as it travels.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Verified {
+    /// A file, an offset in it, and what is wrong there.
+    problems: Vec<(String, Option<u64>, String)>,
+    tables: u64,
+    blocks: u64,
+    entries: u64,
+    last_sequence: u64,
+    losses: Vec<String>,
+}
+
+impl From<VerifyReport> for Verified {
+    fn from(report: VerifyReport) -> Self {
+        let problem = |p: Problem| (p.file, p.offset, p.what);
+        Verified {
+            problems: report.problems.into_iter().map(problem).collect(),
+            tables: report.tables,
+            blocks: report.blocks,
+            entries: report.entries,
+            last_sequence: report.last_sequence,
+            losses: report.losses,
+        }
+    }
+}
+
+impl From<Verified> for VerifyReport {
+    fn from(report: Verified) -> Self {
+        let problem = |(file, offset, what)| Problem { file, offset, what };
+        VerifyReport {
+            problems: report.problems.into_iter().map(problem).collect(),
+            tables: report.tables,
+            blocks: report.blocks,
+            entries: report.entries,
+            last_sequence: report.last_sequence,
+            losses: report.losses,
+        }
+    }
 }

@@ -6,9 +6,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-#[cfg(unix)]
-use level_party::ErrorKind;
 use level_party::{Db, Lead};
+#[cfg(unix)]
+use level_party::{ErrorKind, Prefix, Readable};
 
 use crate::child::Process;
 
@@ -36,7 +36,7 @@ fn check_one_moment(copy: &Path, acknowledged: &BTreeMap<&str, u64>) {
     let db = Db::open(copy).unwrap();
     for (prefix, acknowledged) in acknowledged {
         let keys: Vec<Vec<u8>> = db
-            .prefix(format!("{prefix}/"))
+            .range(Prefix(format!("{prefix}/")))
             .keys()
             .collect::<Result<_, _>>()
             .unwrap();
@@ -139,7 +139,7 @@ fn a_target_that_is_taken_or_cannot_be_is_refused_and_nothing_is_left() {
     assert_eq!(kind(&dir.path().join("..")), ErrorKind::InvalidArgument);
     assert_eq!(names(dir.path()), before);
     assert_eq!(fs::read(&file).unwrap(), b"mine");
-    let read_only = Db::options().read_only(true).open(&path).unwrap();
+    let read_only = Db::options().reject_writes(true).open(&path).unwrap();
     read_only.checkpoint(dir.path().join("copy")).unwrap();
     db.close().unwrap();
     assert_eq!(kind(&dir.path().join("late")), ErrorKind::Closed);

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use level_party::{Db, WatchFrom};
+use level_party::{Db, Prefix, Readable, WatchFrom, WriteBatch};
 use level_party_testkit::PATIENCE;
 
 const DIRECTORY: &str = "LEVEL_PARTY_CHILD_OF";
@@ -99,10 +99,11 @@ fn plays_its_part() {
         let answer = match *words {
             ["put", key, value] => db.put(key, value).map(|()| "ok".to_owned()),
             ["batch", ref keys @ ..] => {
-                let batch = keys
-                    .iter()
-                    .fold(db.batch(), |batch, key| batch.put(key, "x"));
-                batch.write().map(|()| "ok".to_owned())
+                let mut batch = WriteBatch::new();
+                for key in keys {
+                    batch.put(key, "x");
+                }
+                db.write(&batch).map(|()| "ok".to_owned())
             }
             // While there are fewer than so many.
             ["add-on", prefix, limit] => {
@@ -140,11 +141,11 @@ fn add_on(db: &Db, prefix: &str, limit: usize) {
     let mut added = 0;
     loop {
         let more = db.transaction(|tx| {
-            let more = tx.prefix(prefix).count() < limit;
+            let more = tx.range(Prefix(prefix)).count() < limit;
             if more {
                 tx.put(format!("{prefix}/{}/{added}", std::process::id()), "")?;
             }
-            Ok::<_, level_party::Error>(more)
+            Ok(more)
         });
         match more.expect("some attempt does not conflict") {
             true => added += 1,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use level_party::{Db, Event, Lead, Role, WatchFrom, WatchItem};
+use level_party::{Db, Event, Lead, Prefix, Readable, Role, WatchFrom, WatchItem};
 use level_party_testkit::PATIENCE;
 
 use crate::child::Process;
@@ -36,7 +36,7 @@ fn leadership_goes_round_under_load_and_nobody_notices() {
         db.put(format!("old/{number:05}"), "x").unwrap();
     }
     let snapshot = db.snapshot().unwrap();
-    let mut stream = db.prefix("old/");
+    let mut stream = db.range(Prefix("old/"));
     stream.next().unwrap().unwrap();
     let mut watch = db.watch("new/".."new0", WatchFrom::Now).unwrap();
     let mut others: Vec<Process> = (0..2).map(|_| Process::start(dir.path())).collect();
@@ -68,7 +68,10 @@ fn leadership_goes_round_under_load_and_nobody_notices() {
             .fold(0, |n, _| n + 1),
         1999
     );
-    assert_eq!(snapshot.prefix("new/").next().transpose().unwrap(), None);
+    assert_eq!(
+        snapshot.range(Prefix("new/")).next().transpose().unwrap(),
+        None
+    );
     for number in 0..written {
         match watch.next_timeout(PATIENCE).unwrap() {
             Some(WatchItem::Change(change)) => {
@@ -116,7 +119,7 @@ fn a_killed_leader_is_an_event_and_so_is_the_election_after_it() {
         epoch: 1,
     };
     // The attaching may be told after `open` returned.
-    let mut next = || events.recv_timeout(PATIENCE).expect("an event");
+    let mut next = || events.next_timeout(PATIENCE).expect("an event");
     let first = next();
     let told = match first {
         Event::Attached { .. } => next(),

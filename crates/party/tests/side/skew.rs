@@ -1,6 +1,6 @@
 //! Write skew over a range, by several processes and over a killed leader.
 
-use level_party::Db;
+use level_party::{Db, Prefix, Readable};
 
 use crate::child::Process;
 
@@ -15,10 +15,10 @@ fn of_several_processes_that_count_a_range_and_add_to_it_none_goes_over_the_limi
         other.send(&format!("add-on seat {LIMIT}"));
     }
     let db = Db::open(dir.path()).unwrap();
-    while db.prefix("seat").count() < LIMIT / 4 {}
+    while db.range(Prefix("seat")).count() < LIMIT / 4 {}
     leader.kill();
     let added = |other: &Process| other.answer().parse::<usize>().expect("a number");
     let added: usize = others.iter().map(added).sum();
     assert_eq!(added, LIMIT);
-    assert_eq!(db.prefix("seat").count(), LIMIT);
+    assert_eq!(db.range(Prefix("seat")).count(), LIMIT);
 }

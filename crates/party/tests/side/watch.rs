@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use level_party::{Change, ChangeKind, Db, ErrorKind, Lead, Position, Watch, WatchFrom, WatchItem};
+use level_party::{
+    Change, Db, ErrorKind, Lead, Position, Prefix, Readable, Watch, WatchFrom, WatchItem,
+    WriteBatch,
+};
 use level_party_testkit::PATIENCE;
 
 use crate::child::Process;
@@ -30,12 +33,11 @@ fn change(watch: &mut Watch) -> Change {
 
 fn text(change: &Change) -> (u64, &str, &str, &str) {
     let text = |bytes| std::str::from_utf8(bytes).expect("text");
-    (
-        change.sequence,
-        change.kind.as_str(),
-        text(&change.key),
-        text(&change.value),
-    )
+    let (kind, value) = match &change.value {
+        Some(value) => ("put", text(value)),
+        None => ("delete", ""),
+    };
+    (change.sequence, kind, text(&change.key), value)
 }
 
 #[test]
@@ -45,11 +47,7 @@ fn changes_come_in_order_with_their_sequences_and_a_batch_one_by_one() {
     db.put("before", "x").unwrap();
     let mut watch = db.watch(.., WatchFrom::Now).unwrap();
     assert_eq!(watch.try_next().unwrap(), None);
-    db.batch()
-        .put("a", "1")
-        .delete("b")
-        .put("", "")
-        .write()
+    db.write(WriteBatch::new().put("a", "1").delete("b").put("", ""))
         .unwrap();
     assert_eq!(text(&change(&mut watch)), (2, "put", "a", "1"));
     let inside = watch.position();
@@ -59,7 +57,7 @@ fn changes_come_in_order_with_their_sequences_and_a_batch_one_by_one() {
     assert_eq!(watch.try_next().unwrap(), None);
 
     let mut resumed = db.watch(.., inside).unwrap();
-    assert_eq!(change(&mut resumed).kind, ChangeKind::Delete);
+    assert_eq!(change(&mut resumed).value, None);
     let mut plain = db.watch(.., Position::from(3)).unwrap();
     assert_eq!(change(&mut plain).sequence, 4);
     let mut all = db.watch(.., WatchFrom::Beginning).unwrap();
@@ -226,7 +224,7 @@ fn watches_over_killed_leaders_tell_each_change_once_or_say_what_is_missing() {
             continue;
         }
         for (writer, last) in &follower.seen {
-            let entries = db.prefix(format!("{writer}/"));
+            let entries = db.range(Prefix(format!("{writer}/")));
             let keys = entries.collect::<Result<Vec<_>, _>>().unwrap().len();
             assert_eq!(keys as u64, last + 1, "all of writer {writer} was told");
         }
@@ -317,7 +315,7 @@ fn without_history_nobody_can_watch_and_the_error_says_so() {
 #[test]
 fn closing_the_handle_or_the_watch_ends_a_wait_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let leader = Process::start(dir.path());
+    let _leader = Process::start(dir.path());
     let ends = |watch: Watch, end: &dyn Fn()| {
         std::thread::scope(|threads| {
             let mut watch = watch;
@@ -335,14 +333,43 @@ fn closing_the_handle_or_the_watch_ends_a_wait_at_once() {
     ends(watch, &|| closer.close());
     let watch = db.watch(.., WatchFrom::Now).unwrap();
     ends(watch, &|| db.close().unwrap());
-    drop(leader);
+}
+
+#[test]
+fn closed_watch_says_what_was_closed() {
+    let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
+    let mut ended = db.watch(.., WatchFrom::Now).unwrap();
+    ended.closer().close();
+    let error = ended.try_next().unwrap_err();
+    assert!(error.message().contains("watch was closed"), "{error}");
     let mut watch = db.watch(.., WatchFrom::Now).unwrap();
-    std::thread::scope(|threads| {
-        let waiting = threads.spawn(move || watch.next().unwrap().unwrap_err());
-        drop(db);
-        assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Closed);
-    });
+    db.close().unwrap();
+    let error = watch.try_next().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(error.message().contains("database was closed"), "{error}");
+}
+
+#[test]
+fn watch_range_and_snapshot_keep_the_database_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    db.put("a", "1").unwrap();
+    let (snapshot, mut range) = (db.snapshot().unwrap(), db.iter());
+    let mut watch = db.watch(.., WatchFrom::Now).unwrap();
+    drop(db);
+    assert_eq!(snapshot.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(range.next().unwrap().unwrap().0, b"a");
+    drop((snapshot, range));
+    let mut other = Process::start(dir.path());
+    assert_eq!(other.ask("role"), "follower", "this process still leads");
+    assert_eq!(other.ask("put b 2"), "ok");
+    assert_eq!(text(&change(&mut watch)), (2, "put", "b", "2"));
+    drop(watch);
+    let begun = Instant::now();
+    while other.ask("role") != "leader" {
+        assert!(begun.elapsed() < PATIENCE, "the last use has ended");
+    }
 }
 
 /// Nobody is left who may lead: one keeps the door, and the next one who comes leads.

@@ -1,6 +1,6 @@
 //! Compactions and verifications.
 
-use level_party::{Db, ErrorKind, Lead};
+use level_party::{Db, ErrorKind, Lead, Readable};
 
 use crate::child::Process;
 
@@ -52,10 +52,10 @@ fn damage_is_reported_and_is_no_error() {
 }
 
 #[test]
-fn a_read_only_handle_does_not_compact() {
+fn handle_that_rejects_writes_does_not_compact() {
     let dir = tempfile::tempdir().unwrap();
     drop(Db::open(dir.path()).unwrap());
-    let db = Db::options().read_only(true).open(dir.path()).unwrap();
+    let db = Db::options().reject_writes(true).open(dir.path()).unwrap();
     let error = db.compact_range("a"..).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnly);
     assert!(db.verify().unwrap().is_sound());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use level_party::{Db, Sublevel, WriteBatch, WriteOptions};
+use level_party::{Db, Readable, Sublevel, WriteBatch};
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
@@ -67,15 +67,7 @@ impl Caller {
         match call {
             "fill" => self.fill(),
             "put" => again(call, span, || level.put(key(), value).map(|()| 1)),
-            "put synced" => {
-                let mut batch = WriteBatch::new();
-                let sync = WriteOptions::default().sync(true);
-                again(call, span, || {
-                    batch.clear();
-                    batch.put(key().as_bytes(), value);
-                    level.write(&batch, sync).map(|()| 1)
-                })
-            }
+            "put synced" => again(call, span, || level.put_sync(key(), value).map(|()| 1)),
             "get" => again(call, span, || level.get(key()).map(|_| 1)),
             "scan 100" => again(call, span, || scan(key(), SCAN)),
             "scan all" => again(call, span, || scan(String::new(), u64::MAX)),
@@ -94,9 +86,9 @@ impl Caller {
                 next += 1;
             }
             if !batch.is_empty() {
-                self.level.write(&batch, WriteOptions::default())?;
+                self.level.write(&batch)?;
             }
-            Ok(batch.count().into())
+            Ok(batch.len() as u64)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The checks of a transaction, by whole keys.
 
-use level_party::Transaction;
+use level_party::{Readable, Transaction};
 
 use super::request::{Check, Checked};
 use crate::bounds::KeyBound;
@@ -47,7 +47,7 @@ impl WholeCheck {
     }
 
     /// Whether what it says of a range is so. It reads no further than it must.
-    pub fn range_holds(&self, tx: &mut Transaction<'_>) -> level_party::Result<bool> {
+    pub fn range_holds(&self, tx: &Transaction) -> level_party::Result<bool> {
         let WholeCheck::Range {
             bounds,
             reverse,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use level_party::{Position, WatchFrom, WriteBatch};
+use level_party::{Position, WatchFrom};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
 use crate::json::{ByteBuf, complaint, complaint_inside};
-use crate::place::Ops;
+use crate::place::{Ops, Run};
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -258,14 +258,14 @@ fn writing(op: &str, fields: &mut Fields<'_>) -> Result<Operation, Refusal> {
         return Ok(Operation::Clear { walk });
     }
     let sync = fields.take("sync")?;
-    let mut batch = WriteBatch::new();
+    let mut run = Run::default();
     Ok(match op {
         "put" => {
             let (key, value): (ByteBuf, ByteBuf) =
                 (fields.need(op, "key")?, fields.need(op, "value")?);
-            batch.put(&key.0, &value.0);
+            run.put(&key.0, &value.0);
             Operation::Write {
-                ops: Ops::here(batch),
+                ops: Ops::here(run),
                 sync,
             }
         }
@@ -285,9 +285,9 @@ fn writing(op: &str, fields: &mut Fields<'_>) -> Result<Operation, Refusal> {
             sync,
         },
         _ => {
-            batch.delete(&fields.need::<ByteBuf>(op, "key")?.0);
+            run.delete(&fields.need::<ByteBuf>(op, "key")?.0);
             Operation::Write {
-                ops: Ops::here(batch),
+                ops: Ops::here(run),
                 sync,
             }
         }

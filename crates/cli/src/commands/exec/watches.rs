@@ -8,9 +8,7 @@ use std::io::Stdout;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use level_party::{
-    Change, ChangeKind, ErrorKind, Position, Watch, WatchCloser, WatchFrom, WatchItem,
-};
+use level_party::{Change, ErrorKind, Position, Watch, WatchCloser, WatchFrom, WatchItem};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -195,14 +193,14 @@ impl Events {
     fn change(&self, change: &Change, position: Position) -> Result<()> {
         let key = Bytes(change.key.get(self.prefix..).unwrap_or_default());
         let sequence = change.sequence;
-        self.tell(match change.kind {
-            ChangeKind::Put => What::Put {
+        self.tell(match &change.value {
+            Some(value) => What::Put {
                 sequence,
                 key,
-                value: Bytes(&change.value),
+                value: Bytes(value),
                 position,
             },
-            ChangeKind::Delete => What::Del {
+            None => What::Del {
                 sequence,
                 key,
                 position,

@@ -2,7 +2,7 @@ use super::*;
 
 #[derive(Default)]
 struct Recorder {
-    batches: Vec<u32>,
+    batches: Vec<usize>,
     fail_at: Option<usize>,
 }
 
@@ -15,7 +15,7 @@ impl Batches for Recorder {
         if self.fail_at == Some(self.batches.len()) {
             return Err(Failure::Database("the disk is full".into()));
         }
-        self.batches.push(batch.count());
+        self.batches.push(batch.len());
         Ok(())
     }
 }
@@ -113,7 +113,10 @@ fn what_is_wrong_with_a_line_is_said() {
 
 #[test]
 fn an_entry_that_no_database_holds_is_a_wrong_line() {
-    for (key, value) in [(MAX_KEY_BYTES + 1, 0), (1, MAX_BATCH_BYTES)] {
+    for (key, value) in [
+        (WriteBatch::MAX_KEY_BYTES + 1, 0),
+        (1, WriteBatch::MAX_BYTES),
+    ] {
         let mut input = lines(3, "v");
         let large = ["k".repeat(key), "v".repeat(value)];
         input.extend(
