@@ -122,12 +122,8 @@ impl BlockCache {
         let slot = (hash >> 32) as usize & (self.missed.len() - 1);
         // Zero is no mark.
         let mark = hash as u32 | 1;
-        // Two misses for each time that it comes in: where all blocks are read alike, and they do not fit, bringing one in costs
-        // more than it saves. A mark that another thread overwrites meanwhile is a miss that is forgotten.
-        let slot = &self.missed[slot];
-        let is_second = slot.load(Ordering::Relaxed) == mark;
-        slot.store(if is_second { 0 } else { mark }, Ordering::Relaxed);
-        is_second
+        let mark_before = self.missed[slot].swap(mark, Ordering::Relaxed);
+        mark_before == mark
     }
 
     /// Puts a verified block here. One that is larger than the cache's parts are is not kept.

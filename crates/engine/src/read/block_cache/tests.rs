@@ -66,12 +66,3 @@ fn a_full_cache_takes_what_is_missed_twice() {
     let kept = new.filter(|offset| cache.get(1, *offset).is_some());
     assert!(kept.count() > 90, "but for marks that overwrote each other");
 }
-
-#[test]
-fn block_that_was_pushed_out_is_missed_twice_again() {
-    let cache = BlockCache::new(1 << 20).expect("a cache");
-    let block = block(4000);
-    (0..1000).for_each(|offset| miss(&cache, offset, &block));
-    let wants: Vec<bool> = (0..6).map(|_| cache.wants(1, 5000, 4000)).collect();
-    assert_eq!(wants, [false, true, false, true, false, true]);
-}
