@@ -155,24 +155,28 @@ impl Wal {
     ///
     /// LevelDB's reader passes over zeroes up to the end of their block, so they reach a block's end: whoever appends there
     /// (LevelDB with `reuse_logs`) is read.
-    pub(crate) fn write_ahead(&mut self, start: u64, end: u64) {
+    ///
+    /// If it fails, what came of them is cut off; an error is that of the cut.
+    pub(crate) fn write_ahead(&mut self, start: u64, end: u64) -> Result<()> {
         if end < self.length || end - start > LONGEST_AHEAD {
-            return;
+            return Ok(());
         }
         // Without zeroes the file is as it would be without this call: what keeps them from being written is told by the
         // next append.
         let Ok(length) = self.log.file.len() else {
-            return;
+            return Ok(());
         };
         self.length = length;
         let ahead = (end + log::BLOCK_LEN as u64).next_multiple_of(log::BLOCK_LEN as u64);
         if length > end || ahead > self.log.longest {
-            return;
+            return Ok(());
         }
         let zeroes = vec![0; (ahead - end) as usize];
-        if self.log.file.write_at(&zeroes, end).is_ok() {
-            self.length = ahead;
+        if self.log.file.write_at(&zeroes, end).is_err() {
+            return self.cut(end);
         }
+        self.length = ahead;
+        Ok(())
     }
 
     /// Cuts off zeroes that were written ahead, before a record that takes several pages. A part of such a record, if all

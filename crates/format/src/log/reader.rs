@@ -192,7 +192,8 @@ impl<'a> LogReader<'a> {
             return Fragment::Torn;
         };
         if !is_sound(kind, data, [c0, c1, c2, c3]) {
-            if self.was_written_ahead() && self.last_zeroes() < end {
+            // Zeroes written ahead may have come in part, too.
+            if end < self.bytes.len() && self.last_zeroes() < end {
                 return Fragment::Torn;
             }
             return Fragment::Bad {

@@ -205,7 +205,7 @@ impl Committer {
         step!(shared.member.peers, Append);
         log.write(start)?;
         if going_on(group).any(|write| write.write.sync) {
-            log.write_ahead(start, start + len);
+            log.write_ahead(start, start + len)?;
         }
         Ok(())
     }
