@@ -131,17 +131,21 @@ fn top_crowns_the_leader_and_the_next_one_and_quits() {
     terminal.screen("the end", |screen| screen.contains("ended with 0"));
 }
 
-#[test]
-fn top_ends_with_the_terminal_as_it_was_when_it_is_told_to() {
+/// `top` with these flags on a database that nobody has open; its directory, which outlives the terminal, comes first. `None`:
+/// there is no terminal.
+fn top_of_a_database(flags: &str) -> Option<(tempfile::TempDir, Terminal)> {
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path().join("db");
-    run(
-        PROGRAM,
-        ["put".as_ref(), dir.as_os_str(), "a".as_ref(), "1".as_ref()],
-    )
-    .success();
-    let command = format!("{PROGRAM} top --lead auto {}", dir.display());
-    let Some(terminal) = Terminal::start(place.path(), &command) else {
+    let put = ["put".as_ref(), dir.as_os_str(), "a".as_ref(), "1".as_ref()];
+    run(PROGRAM, put).success();
+    let command = format!("{PROGRAM} top {flags} {}", dir.display());
+    let terminal = Terminal::start(place.path(), &command)?;
+    Some((place, terminal))
+}
+
+#[test]
+fn top_ends_with_the_terminal_as_it_was_when_it_is_told_to() {
+    let Some((_place, terminal)) = top_of_a_database("--lead auto") else {
         return;
     };
     terminal.screen("a crown", |screen| screen.contains("♛"));
@@ -153,15 +157,7 @@ fn top_ends_with_the_terminal_as_it_was_when_it_is_told_to() {
 
 #[test]
 fn top_says_so_where_nobody_has_the_database_open() {
-    let place = tempfile::tempdir().expect("a directory");
-    let dir = place.path().join("db");
-    run(
-        PROGRAM,
-        ["put".as_ref(), dir.as_os_str(), "a".as_ref(), "1".as_ref()],
-    )
-    .success();
-    let command = format!("{PROGRAM} top {}", dir.display());
-    let Some(terminal) = Terminal::start(place.path(), &command) else {
+    let Some((_place, terminal)) = top_of_a_database("") else {
         return;
     };
     terminal.screen("the end", |screen| {

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn wakers_are_called_in_the_order_of_their_moments_and_not_once_taken_back() {
+    fn wakers_are_called_in_order_and_not_once_taken_back() {
         let timer = Timer::default();
         let (told, tells) = channel();
         let waker = |n| Waker::from(Arc::new(Told(n, told.clone())));

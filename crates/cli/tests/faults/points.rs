@@ -69,7 +69,7 @@ fn a_death_while_leaving_hands_over_all_the_same() {
 }
 
 #[test]
-fn work_of_a_leader_that_dies_is_begun_anew_or_ends_with_connection_lost() {
+fn work_of_a_dead_leader_is_begun_anew_or_ends_connection_lost() {
     for retry in [true, false] {
         let dir = tempfile::tempdir().expect("a directory");
         let flags = [] as [&str; 0];

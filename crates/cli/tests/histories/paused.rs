@@ -235,7 +235,7 @@ impl Drop for SetAtEnd<'_> {
 }
 
 #[test]
-fn a_process_that_is_stopped_in_its_writes_keeps_what_it_holds_and_what_timed_out_never_shows() {
+fn stopped_writer_keeps_its_lock_and_timed_out_writes_never_show() {
     run(&Pauses {
         each: [100, 2_000, 300, 700, 400, 1_000].repeat(times(1)),
         timeout: "0.25",
@@ -243,7 +243,7 @@ fn a_process_that_is_stopped_in_its_writes_keeps_what_it_holds_and_what_timed_ou
 }
 
 #[test]
-fn many_short_stops_in_the_middle_of_writes_bring_back_nothing_that_timed_out() {
+fn short_stops_of_a_writer_bring_back_no_timed_out_write() {
     run(&Pauses {
         each: [8, 15, 10, 12].repeat(times(50)),
         timeout: "0.004",

@@ -30,7 +30,8 @@ impl Written {
         format!("{}/{}", self.writer, number % KEYS)
     }
 
-    /// The value of its write with this number; `None`: that one deletes. Ten of them or so fill a memtable in a hundred writes.
+    /// The value of its write with this number, of 0.5 to 32 KB, so that a few hundred writes fill a memtable; `None`: that
+    /// one deletes.
     fn value(&self, number: usize) -> Option<String> {
         let length = 500 << (number * 7 % 7);
         let value = format!("{}.{}.{number} ", self.writer, self.round);

@@ -1,7 +1,7 @@
 //! [`Bell`]: wakes the leader's thread, from any member, under any lock.
 //!
-//! Promises: a ring is never lost while its ringer goes on: the thread's next rest ends at once. Who waits for what the thread
-//! does rings surely, again and again. Ringing takes no lock where the thread is awake, so that a reader's last drop of a
+//! Promises: a ring is never lost while its ringer goes on: the thread's next rest ends at once. A caller that waits for the
+//! thread's work rings surely, again and again. Ringing takes no lock where the thread is awake, so that a reader's last drop of a
 //! version can ring.
 //! Must not know: why anybody rings.
 

@@ -381,7 +381,7 @@ impl Control {
         self.word(KEPT_LOGS).load(Ordering::Acquire)
     }
 
-    /// Who has the commit lock; 0 is nobody.
+    /// The member that holds the commit lock; 0: nobody.
     pub(crate) fn holder(&self) -> Incarnation {
         self.word(LOCK).load(Ordering::Relaxed) & HOLDER
     }

@@ -126,14 +126,12 @@ impl Wal {
             let late = self.late.replace(record);
             return late.map_or(Ok(()), |(start, bytes)| self.write_at(&bytes, start));
         }
+        let last = start + (self.record.len() as u64).saturating_sub(1);
+        if start / PAGE != last / PAGE {
+            self.cut_zeroes(start)?;
+        }
         let record = std::mem::take(&mut self.record);
-        let pages = start / PAGE..(start + record.len() as u64).div_ceil(PAGE);
-        let is_in_one_page = pages.end - pages.start <= 1;
-        let cut = match is_in_one_page {
-            true => Ok(()),
-            false => self.cut_zeroes(start),
-        };
-        let written = cut.and_then(|()| self.write_at(&record, start));
+        let written = self.write_at(&record, start);
         if record.capacity() <= KEPT_BUFFER {
             self.record = record;
         }

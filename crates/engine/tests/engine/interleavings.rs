@@ -261,7 +261,7 @@ impl Listener for Overtaken {
 
 /// A flush that is under way when writing ends must not bring its table into the manifest any more.
 #[test]
-fn running_flush_adds_nothing_to_the_manifest_once_writing_has_ended() {
+fn running_flush_adds_no_edit_once_writing_has_ended() {
     let fs = SpyFs::new(MemFs::new());
     let owner = Arc::new(Overtaken::default());
     let options = Options {

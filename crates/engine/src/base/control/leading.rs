@@ -137,7 +137,7 @@ fn kind_bits(kind: ErrorKind) -> u64 {
 }
 
 impl Control {
-    /// Who leads; nobody is 0.
+    /// The member that leads; 0: nobody.
     pub(crate) fn leader(&self) -> Incarnation {
         self.word(LEADER).load(Ordering::Acquire)
     }

@@ -131,8 +131,8 @@ impl Control {
             .store(0, Ordering::Release);
     }
 
-    /// The member of this slot needs all moments from this one on; `None` if it needs none. Who looks at the floor
-    /// afterwards sees a scan that missed it.
+    /// The member of this slot needs all moments from this one on; `None` if it needs none. A member that looks at the
+    /// floor afterwards sees a scan that missed it.
     pub(crate) fn store_pin(&self, slot: usize, oldest: Option<Sequence>) {
         let word = oldest.map_or(0, |sequence| sequence + 1);
         self.slot_word(slot, PIN).store(word, Ordering::SeqCst);

@@ -223,7 +223,7 @@ fn two_take_the_lock() {
         let held = other.try_lock(2, false, &peers);
         let refused = held.is_none();
         let taken = add_one(held, &others);
-        // Who slept comes again, and says that others may sleep.
+        // A sleeper comes again, and says that others may sleep.
         match refused {
             true => taken + add_one(other.try_lock(2, true, &peers), &others),
             false => taken,

@@ -52,7 +52,7 @@ impl<'a> RegionWords<'a> {
         self.control.word(At(HEADERS + slot * HEADER_LEN + field))
     }
 
-    /// Whether the slot holds the region of this counter. Who read it asks after a fence with acquire order.
+    /// Whether the slot holds the region of this counter. A reader asks after a fence with acquire order.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.word(GENERATION).load(Ordering::Relaxed) == u64::from(self.counter)
@@ -179,7 +179,7 @@ impl<'a> RegionWords<'a> {
         self.word(END).store(end + len, Ordering::Release);
     }
 
-    /// Whose commit is in flight.
+    /// The member whose commit is in flight.
     #[cfg(test)]
     pub(super) fn record_writer(&self) -> u64 {
         self.word(RECORD_WRITER).load(Ordering::Relaxed)

@@ -38,7 +38,7 @@ impl Control {
         syncs.store(ended.wrapping_add(1), Ordering::Release);
     }
 
-    /// The syncs of a log that other members have under way. Who opened the log before finds each that could have been told
+    /// The syncs of a log that other members have under way. A member that opened the log before finds each that could have been told
     /// of an error that the opened file is not.
     pub(crate) fn syncers_of(&self, log: u64, own: Incarnation) -> Vec<Syncer> {
         fence(Ordering::SeqCst);

@@ -159,7 +159,7 @@ fn leader_and_its_failures_are_told_to_all() {
 }
 
 #[test]
-fn members_are_listed_with_their_pins_and_without_those_being_cleared() {
+fn members_are_listed_with_pins_without_slots_being_cleared() {
     let control = founded(1, 1);
     let slots = [11, 12].map(|member| control.claim_slot(member).unwrap());
     control.introduce(slots[1], 777, 5);

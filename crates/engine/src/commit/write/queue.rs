@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_writers_go_to_the_log_as_one_group_in_the_order_in_which_they_came() {
+    fn waiting_writers_go_to_the_log_as_one_group_in_order() {
         let fs = MemFs::new();
         let engine = Engine::open(Arc::new(fs.clone()), Options::default()).unwrap();
         let (begun, is_begun) = channel();

@@ -81,7 +81,7 @@ fn worlds(mut look: impl FnMut(&[WriteBatch], &Run)) {
 }
 
 #[test]
-fn operations_come_in_the_order_of_their_internal_keys_whatever_the_keys_have_in_common() {
+fn operations_come_in_the_order_of_their_internal_keys() {
     worlds(|batches, run| {
         let mut expected = BTreeMap::new();
         for batch in batches {
