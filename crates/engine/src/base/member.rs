@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_format::Sequence;
 
+use crate::base::bell::Bell;
 use crate::base::control::{
     self, BellKind, CondemnReason, Control, REGIONS, Syncer, VersionRecord, ViewWord,
 };
@@ -126,6 +127,16 @@ impl Member {
     pub(crate) fn store_pin(&self, oldest: Option<Sequence>) {
         if let Some(slot) = self.slot() {
             self.control.store_pin(slot, oldest);
+        }
+    }
+
+    /// Reads of this member have made the table of this number worth compacting: the leader is told.
+    pub(crate) fn tell_worn(&self, number: u64) {
+        let Some(slot) = self.slot() else {
+            return;
+        };
+        if self.control.store_worn(slot, number) {
+            Bell::new(&self.control, &self.peers).ring();
         }
     }
 

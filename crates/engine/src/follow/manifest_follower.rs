@@ -19,11 +19,13 @@ use crate::base::error::{Error, Result};
 use crate::base::fs::Fs;
 use crate::follow::manifest_contents::Replay;
 use crate::read::files::{FileMeta, Tables};
+use crate::read::seek_compaction::TellWorn;
 use crate::read::version::Version;
 
 /// Reads versions from manifests, each from where the last one ended.
 pub(crate) struct ManifestFollower {
     tables: Arc<Tables>,
+    tell_worn: TellWorn,
     reading: Reading,
     /// The tables of the version that was given last, by number, each with its level.
     known: HashMap<u64, (usize, Arc<FileMeta>)>,
@@ -39,10 +41,11 @@ struct Reading {
 }
 
 impl ManifestFollower {
-    /// A follower that has read nothing yet.
-    pub(crate) fn new(tables: &Arc<Tables>) -> ManifestFollower {
+    /// A follower that has read nothing yet. `tell_worn` is told of tables that reads have made worth compacting.
+    pub(crate) fn new(tables: &Arc<Tables>, tell_worn: TellWorn) -> ManifestFollower {
         ManifestFollower {
             tables: Arc::clone(tables),
+            tell_worn,
             reading: Reading::default(),
             known: HashMap::new(),
         }
@@ -95,7 +98,8 @@ impl ManifestFollower {
                 }
                 _ => Arc::new(FileMeta::from(file.clone())),
             });
-        Version::new(levels, Arc::clone(&self.tables))
+        let version = Version::new(levels, Arc::clone(&self.tables));
+        version.telling(Arc::clone(&self.tell_worn))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::base::member::Member;
 use crate::base::steps::step;
 use crate::follow::manifest_follower::ManifestFollower;
 use crate::read::files::Tables;
+use crate::read::seek_compaction::TellWorn;
 use crate::read::version::Version;
 use crate::read::view::{Frozen, Parts, View};
 use crate::read::view_source::ViewSource;
@@ -75,6 +76,17 @@ impl Versions {
     }
 }
 
+/// Tells the leader of tables that this member's reads have made worth compacting.
+fn tell_worn(member: &Arc<Member>) -> TellWorn {
+    // The version that tells may be kept for longer than the member.
+    let member = Arc::downgrade(member);
+    Arc::new(move |number| {
+        if let Some(member) = member.upgrade() {
+            member.tell_worn(number);
+        }
+    })
+}
+
 /// The order of counters, which wrap.
 fn is_before(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) < 0
@@ -106,7 +118,7 @@ impl Views {
         follows: bool,
     ) -> Result<Views> {
         let open = VecDeque::from_iter(leads_at);
-        let follower = ManifestFollower::new(tables);
+        let follower = ManifestFollower::new(tables, tell_worn(member));
         let mut versions = Versions { open, follower };
         let view = make(member, tables, &mut versions, None)?;
         Ok(Views {

@@ -111,6 +111,9 @@ impl Lead {
             // Whoever syncs one needs it, and says so.
             let _ = shared.syncs.open_logs();
             shared.syncs.complete_cut_logs();
+            for number in shared.member.control.take_worn() {
+                self.manifest.version().wear_out(number);
+            }
             retry |= self.calls.take();
             let frozen = shared.frozen_count().unwrap_or(0);
             let state = shared.state.lock();

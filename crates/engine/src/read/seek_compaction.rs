@@ -1,27 +1,29 @@
 //! [`Worn`]: a version's first table that has used up its [seeks](crate::read::seek_budget) (LevelDB `db/version_set.cc`,
 //! `Version::UpdateStats`).
 //!
-//! Promises: a reader counts and rings a bell, and nothing else: it takes no lock, and writes no file.
+//! Promises: a reader counts and tells once a version, and nothing else: it takes no lock, and writes no file.
 //! Must not know: how a compaction is chosen or done.
 
 use std::sync::{Arc, OnceLock};
 
-use crate::base::bell::Bell;
 use crate::read::files::FileMeta;
+
+/// Told the number of a table that has used up its seeks.
+pub(crate) type TellWorn = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// The first table of a version that has used up its seeks, with its level.
 #[derive(Default)]
 pub(crate) struct Worn {
     table: OnceLock<(usize, Arc<FileMeta>)>,
-    bell: Option<Arc<Bell>>,
+    tell: Option<TellWorn>,
 }
 
 impl Worn {
-    /// Rings this bell when a table has used up its seeks.
-    pub(crate) fn ringing(bell: &Arc<Bell>) -> Worn {
+    /// Tells when a table has used up its seeks.
+    pub(crate) fn telling(tell: TellWorn) -> Worn {
         Worn {
             table: OnceLock::new(),
-            bell: Some(Arc::clone(bell)),
+            tell: Some(tell),
         }
     }
 
@@ -34,9 +36,9 @@ impl Worn {
     }
 
     #[cold]
-    fn used_up(&self, level: usize, file: &Arc<FileMeta>) {
+    pub(crate) fn used_up(&self, level: usize, file: &Arc<FileMeta>) {
         if self.table.get().is_none() && self.table.set((level, Arc::clone(file))).is_ok() {
-            self.bell.iter().for_each(|bell| bell.ring());
+            self.tell.iter().for_each(|tell| tell(file.number));
         }
     }
 

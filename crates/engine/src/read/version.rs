@@ -22,7 +22,7 @@ use crate::base::seek_key::SeekKey;
 use crate::read::files::{FileMeta, Tables};
 use crate::read::iter::{InternalIter, LevelIter};
 use crate::read::level_files::{Levels, first_file_reaching};
-use crate::read::seek_compaction::Worn;
+use crate::read::seek_compaction::{TellWorn, Worn};
 
 /// The table files of each level at one moment.
 pub struct Version {
@@ -56,10 +56,27 @@ impl Version {
 
     /// This version with a bell that rings when its last reader drops it, and when reads make a compaction worth while.
     pub(crate) fn ringing(self, bell: &Arc<Bell>) -> Version {
+        let worn = Arc::clone(bell);
         Version {
-            worn: Worn::ringing(bell),
+            worn: Worn::telling(Arc::new(move |_| worn.ring())),
             _guard: Some(bell.ring_on_drop()),
             ..self
+        }
+    }
+
+    /// This version, telling when reads make a compaction of one of its tables worth while.
+    pub(crate) fn telling(self, tell: TellWorn) -> Version {
+        Version {
+            worn: Worn::telling(tell),
+            ..self
+        }
+    }
+
+    /// Another member's reads have made the table of this number worth compacting.
+    pub(crate) fn wear_out(&self, number: u64) {
+        let found = self.files().find(|(_, file)| file.number == number);
+        if let Some((level, file)) = found {
+            self.worn.used_up(level, file);
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) const INCARNATION: usize = 0;
 const PIN: usize = 8;
 const PID: usize = 24;
 const PINNED_SINCE: usize = 32;
+const WORN: usize = 40;
 const JOINED: usize = 56;
 
 const FLOOR: At = At(144);
@@ -99,6 +100,25 @@ impl Control {
             .store(milliseconds, Ordering::Relaxed);
     }
 
+    /// Says that a member's reads have made the table of this number worth compacting. False: the leader has not taken the
+    /// one before it.
+    pub(crate) fn store_worn(&self, slot: usize, number: u64) -> bool {
+        let word = self.slot_word(slot, WORN);
+        let stored = word.compare_exchange(0, number, Ordering::Release, Ordering::Relaxed);
+        stored.is_ok()
+    }
+
+    /// Takes the tables that the members told of.
+    pub(crate) fn take_worn(&self) -> Vec<u64> {
+        let high = self.word(SLOTS_HIGH).load(Ordering::Acquire) as usize;
+        let told = (0..high.min(MEMBER_SLOTS)).filter_map(|slot| {
+            let word = self.slot_word(slot, WORN);
+            let number = word.load(Ordering::Relaxed);
+            (number != 0).then(|| word.swap(0, Ordering::Acquire))
+        });
+        told.filter(|number| *number != 0).collect()
+    }
+
     /// The members there are, as their slots say.
     pub(crate) fn members(&self) -> Vec<MemberInfo> {
         let high = self.word(SLOTS_HIGH).load(Ordering::Acquire) as usize;
@@ -123,7 +143,7 @@ impl Control {
     /// Gives a member's own slot back.
     pub(crate) fn give_back_slot(&self, slot: usize) {
         self.slot_word(slot, PIN).store(0, Ordering::SeqCst);
-        for field in [PID, PINNED_SINCE, JOINED] {
+        for field in [PID, PINNED_SINCE, WORN, JOINED] {
             self.slot_word(slot, field).store(0, Ordering::Relaxed);
         }
         self.slot_word(slot, SYNCING).store(0, Ordering::Release);

@@ -555,3 +555,25 @@ fn view_of_a_region_that_its_slot_does_not_hold_ends_every_call() {
         );
     }
 }
+
+#[test]
+fn reads_of_a_follower_have_the_leader_compact() {
+    let party = party();
+    let [leader, reader, _] = party.three();
+    put(&leader, b"m", b"value").unwrap();
+    leader.flush().unwrap();
+    put(&leader, b"a", b"first").unwrap();
+    put(&leader, b"z", b"last").unwrap();
+    leader.flush().unwrap();
+    assert_eq!(leader.stats().files_per_level[0], 2);
+    // The newer table spans the key and does not have it. So small a table is worth 100 seeks.
+    for _ in 0..100 {
+        assert_eq!(get(&reader, b"m").unwrap(), b"value");
+    }
+    while leader.stats().files_per_level[0] > 0 {
+        assert_eq!(leader.stats().background_error, None);
+        thread::yield_now();
+    }
+    assert_eq!(leader.stats().files_per_level[1], 1);
+    assert_eq!(keys(&reader), 3);
+}

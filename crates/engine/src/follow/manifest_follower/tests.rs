@@ -13,6 +13,10 @@ use crate::lead::manifest::Change;
 use crate::testing::leader::{Leader, files_of};
 use crate::testing::{Rng, WatchedFs, tables};
 
+fn follower(files: &(impl Fs + Clone + 'static)) -> ManifestFollower {
+    ManifestFollower::new(&tables(files), Arc::new(|_| ()))
+}
+
 /// A record and the files of the version that was published with it.
 type Published = (VersionRecord, Vec<(usize, NewFile)>);
 
@@ -55,7 +59,7 @@ impl History {
     }
 
     fn follower(&self) -> ManifestFollower {
-        ManifestFollower::new(&tables(&self.files))
+        follower(&self.files)
     }
 
     /// The name of the manifest of the newest version.
@@ -101,7 +105,7 @@ fn follower_gives_each_version_at_its_length() {
 fn follower_reads_each_byte_once() {
     let files = WatchedFs::default();
     let mut history = History::in_directory(files.files.clone()).with(1, &mut Rng::new(2));
-    let mut follower = ManifestFollower::new(&tables(&files));
+    let mut follower = follower(&files);
     for published in &history.published {
         assert_follows(&mut follower, published);
     }
@@ -139,7 +143,7 @@ fn table_of_two_versions_is_one_file_meta() {
 fn moved_table_gets_its_seeks_back() {
     let files = MemFs::new();
     let mut leader = Leader::found(&files);
-    let mut follower = ManifestFollower::new(&tables(&files));
+    let mut follower = follower(&files);
     let table = leader.table(1);
     let added = vec![(1, Arc::clone(&table))];
     let record = leader.append(Change {
@@ -345,7 +349,7 @@ fn manifest_of_another_order_is_refused() {
         ..VersionRecord::default()
     };
     files.write(&filename::manifest(2), bytes);
-    let mut follower = ManifestFollower::new(&tables(&files));
+    let mut follower = follower(&files);
     for _ in 0..2 {
         let error = follower.follow(&record).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ComparatorMismatch);
@@ -373,7 +377,7 @@ fn tables_that_overlap_below_level_zero_are_corruption() {
         ..VersionRecord::default()
     };
     files.write(&filename::manifest(90), bytes);
-    let error = ManifestFollower::new(&tables(&files)).follow(&record);
+    let error = follower(&files).follow(&record);
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Corruption);
 }
 
