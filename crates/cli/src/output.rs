@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_gets_the_very_bytes_and_a_terminal_none_that_move_its_cursor() {
+    fn pipe_gets_raw_bytes_and_terminal_no_cursor_moves() {
         let entry = |terminal| {
             printed(terminal, |o| {
                 o.entry(Part::Both, b"k\x1b", &[0xff]).expect("written")

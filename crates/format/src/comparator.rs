@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_are_cut_only_where_a_byte_can_be_raised_below_the_limit() {
+    fn separator_is_cut_only_where_a_byte_can_be_raised() {
         assert_eq!(separator(b"abcdef", b"abzz"), b"abd");
         assert_eq!(separator(b"abc", b"abd"), b"abc", "no room between");
         assert_eq!(separator(b"abc", b"abcdef"), b"abc", "a prefix");

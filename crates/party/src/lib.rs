@@ -146,7 +146,7 @@ mod side;
 mod snapshot;
 mod source;
 mod space;
-mod state;
+mod state_file;
 mod status;
 mod stop;
 mod store;

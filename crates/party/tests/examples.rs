@@ -93,7 +93,7 @@ impl Drop for Program {
 
 /// Of several, one may put what another has counted beyond since: so this is about one.
 #[test]
-fn what_one_put_has_counted_never_goes_back_though_its_leader_is_killed() {
+fn counter_never_goes_back_when_its_leader_is_killed() {
     let dir = tempfile::tempdir().expect("a directory");
     let start = |name| Program::start(name, dir.path());
     let leader = start("get");

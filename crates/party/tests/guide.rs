@@ -111,7 +111,7 @@ fn pages_follow_each_other_without_a_gap() {
     assert_eq!(live[0].0, b"00");
 }
 
-/// Opens a database to look at it. Whoever has it open notices nothing.
+/// Opens a database to look at it. The processes that have it open notice nothing.
 fn open_viewer(dir: &Path) -> Result<Db> {
     Db::options()
         .lead(Lead::Join) // never leads; `NoLeader` at once where no process has it open

@@ -87,7 +87,7 @@ fn what_the_first_of_two_leaders_acknowledged_the_second_has() {
 }
 
 #[test]
-fn a_leader_whose_lock_was_removed_ends_before_it_changes_files_and_leads_anew() {
+fn leader_whose_lock_was_removed_leads_anew() {
     let tmp = tempfile::tempdir().unwrap();
     let db = Db::options()
         .write_buffer_size(64 << 10)

@@ -1,6 +1,6 @@
 //! `cargo bench -p level-party-bench --bench party`: level-party beside its references and peers.
 //!
-//! Each concern is a file that makes one table. Who is measured, and who they talk to, are processes of their own: this
+//! Each concern is a file that makes one table. Each store that is measured, and each process it talks to, is a process of its own: this
 //! program starts itself again in a role ([`roles`]). Rounds of those compared are interleaved, so that a
 //! disturbance of the machine meets all of them. What each row means is in `docs/BENCHMARKS.md`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]

@@ -13,8 +13,8 @@ use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::complaint;
+use crate::keyspace::{Ops, Run, Within};
 use crate::output::Report;
-use crate::place::{Ops, Run, Within};
 use crate::text::{counted, printable};
 
 /// Bytes of input read at most: the largest batch in its longest form is about six times as long.

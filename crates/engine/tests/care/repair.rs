@@ -217,7 +217,7 @@ fn table_that_an_edit_removed_stays_out_when_another_is_missing() {
 }
 
 #[test]
-fn damaged_table_is_filled_up_from_older_ones_in_its_range_alone() {
+fn damaged_table_is_filled_from_older_ones_in_its_range() {
     let mut maker = Maker::new();
     maker.table(
         2,
@@ -304,7 +304,7 @@ fn damaged_current_leaves_what_its_manifest_says() {
 }
 
 #[test]
-fn newest_manifest_with_all_its_files_replaces_a_damaged_current() {
+fn newest_complete_manifest_replaces_a_bad_current() {
     let mut maker = Maker::new();
     let old = maker.table(5, &[("a", 1, Some("old"))]);
     maker.edit(7, 1, &[], vec![(2, old)]);

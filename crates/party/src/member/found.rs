@@ -29,7 +29,7 @@ use crate::limits::Stay;
 use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::segment::Memory;
-use crate::state::{StateFile, leader_byte};
+use crate::state_file::{StateFile, leader_byte};
 use crate::{faults, trace, tripwire};
 
 /// A founder, with the leader's byte and its leadership's number. `None` in place of the byte: nothing can be shared.

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_write_after_a_kill_is_a_survivors_and_sent_after_it() {
+    fn first_write_after_a_kill_is_sent_by_a_survivor() {
         let ledger = Ledger::new(2, Instant::now());
         let before = Instant::now();
         ledger.arm(0);

@@ -296,7 +296,7 @@ fn lock_given_back_rings_for_a_sleeper() {
     );
     drop(held);
     assert_eq!(control.bell(BellKind::Lock).1, rings.wrapping_add(1));
-    // Who slept does not know whether others do.
+    // A member that slept does not know whether others do.
     drop(control.try_lock(12, true, &peers).unwrap());
     assert_eq!(control.bell(BellKind::Lock).1, rings.wrapping_add(2));
 }

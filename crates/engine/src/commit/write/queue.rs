@@ -403,7 +403,7 @@ fn unwinding<T>(
 ) -> thread::Result<T> {
     let done = catch_unwind(AssertUnwindSafe(|| act(group)));
     if done.is_err() {
-        // What the group left behind is unknown, so nothing may follow it.
+        // Nobody knows what the group left behind, so nothing may follow it.
         let error = Error::new(ErrorKind::Io, "panicked in the middle of a commit");
         let poisoned = shared.health.poison(error);
         group::fail(group, &poisoned);
