@@ -152,7 +152,7 @@ impl Table {
                 }
                 cells[1].clone_from(&row.name);
                 match &row.summary {
-                    None => cells[2] = "absent".to_owned(),
+                    None => "absent".clone_into(&mut cells[2]),
                     Some(summary) => self.figures(summary, beside.filter(|_| i > 0), &mut cells),
                 }
                 let own = row

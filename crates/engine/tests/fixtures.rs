@@ -64,7 +64,7 @@ fn shown(cursor: &Cursor) -> Option<Entry> {
 }
 
 impl Readable for Reader<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "the engine"
     }
 

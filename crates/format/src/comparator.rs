@@ -153,7 +153,7 @@ mod tests {
     fn a_custom_order_answers_for_itself() {
         struct Reverse;
         impl CustomComparator for Reverse {
-            fn name(&self) -> &str {
+            fn name(&self) -> &'static str {
                 "test.Reverse"
             }
             fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {

@@ -91,7 +91,7 @@
 //! The code's map is `ARCHITECTURE.md`; what travels between processes is `docs/PROTOCOL.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod alarm;
 mod async_db;

@@ -428,7 +428,7 @@ impl StateFile {
             epoch.random[0],
             epoch.random[1],
             through,
-            foreign as u64,
+            u64::from(foreign),
         ];
         let mut row = Vec::with_capacity(ROW_BYTES);
         for word in words {

@@ -70,7 +70,7 @@ fn what_the_first_of_two_leaders_acknowledged_the_second_has() {
         std::thread::scope(|threads| {
             let writing = threads.spawn(|| {
                 let refused = |n: &u32| first.put(key(*n), "x").is_err();
-                (0..).find(refused).expect("it ends")
+                (0..u32::MAX).find(refused).expect("it ends")
             });
             // (On a machine that stood still a write may have been refused before.)
             let begun = || patient.get(key(round * 10)).unwrap().is_some();

@@ -23,6 +23,10 @@ const INPUT_BYTES: u64 = 8 * WriteBatch::MAX_BYTES as u64;
 /// Put and delete keys in one write, which takes effect as a whole or not at all.
 ///
 /// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn; `delete` is `del`), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. A line may name a sublevel of its own: "sublevel":["users"]. They apply in their order.
+#[expect(
+    clippy::doc_link_with_quotes,
+    reason = "JSON in a help text, not a link"
+)]
 #[derive(Args, Debug)]
 pub struct BatchCommand {
     #[command(flatten)]

@@ -41,20 +41,20 @@ fn other_file_in_place_of_the_endpoint_is_left_alone() {
     ];
     let places: [(&str, &dyn Fn()); 6] = [
         ("a file", &|| {
-            std::fs::write(&socket, "bytes").expect("written")
+            std::fs::write(&socket, "bytes").expect("written");
         }),
         ("a link to a file", &|| {
-            symlink(&file, &socket).expect("made")
+            symlink(&file, &socket).expect("made");
         }),
         ("a link to nothing", &|| {
-            symlink("nothing", &socket).expect("made")
+            symlink("nothing", &socket).expect("made");
         }),
         ("a link to a live endpoint", &|| {
-            symlink(&live, &socket).expect("made")
+            symlink(&live, &socket).expect("made");
         }),
         ("a fifo", &|| fifo(&socket)),
         ("a directory", &|| {
-            std::fs::create_dir(&socket).expect("made")
+            std::fs::create_dir(&socket).expect("made");
         }),
     ];
     for (what, place) in places {

@@ -187,7 +187,7 @@ impl Tail {
                     batch: Arc::new(batch),
                     from: self.next,
                 };
-                let skipped = if planted!(TailSkips) { 1 } else { 0 };
+                let skipped = u64::from(planted!(TailSkips));
                 self.next = batch.last_sequence() + 1 + skipped;
                 Ok(Some(TailItem::Batch(batch)))
             }

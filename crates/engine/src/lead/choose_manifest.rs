@@ -262,7 +262,7 @@ impl Reading {
                 reading.contents = Some(Contents {
                     dropped,
                     ..contents
-                })
+                });
             }
             Err(error) => {
                 reading.flaw.get_or_insert(Error::corruption(name, error));

@@ -86,7 +86,7 @@ impl Maker {
             match value {
                 Some(value) => batch.put(key.as_bytes(), value.as_bytes()),
                 None => batch.delete(key.as_bytes()),
-            };
+            }
             batch.set_sequence(*sequence);
             writer.add_record(batch.as_bytes(), &mut bytes);
         }
@@ -155,7 +155,7 @@ fn shown(fs: &MemFs) -> BTreeMap<String, String> {
         let all = contents(&engine)
             .into_iter()
             .map(|(key, value)| (text(key), text(value)));
-        let now: BTreeMap<_, _> = all.filter(|(key, _)| !key.starts_with("~")).collect();
+        let now: BTreeMap<_, _> = all.filter(|(key, _)| !key.starts_with('~')).collect();
         assert!(round == 0 || now == shown, "{now:?} after {shown:?}");
         shown = now;
         for number in 0..40 {
@@ -406,7 +406,7 @@ fn descending_keys_without_manifest_are_refused() {
 struct Descending;
 
 impl level_party_format::CustomComparator for Descending {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "descending"
     }
 

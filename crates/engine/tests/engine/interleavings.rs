@@ -53,7 +53,7 @@ fn recovered_writes_survive_power_loss() {
     for (at, step) in steps.iter().enumerate() {
         match &step.step {
             Step::Create { name, file } if name.ends_with(".log") && at < before => {
-                logs.push(*file)
+                logs.push(*file);
             }
             Step::Sync { file } if at >= before => assert!(!logs.contains(file), "an old log"),
             _ => {}

@@ -537,7 +537,7 @@ fn torn_edit_is_left_out_and_a_bad_one_is_corruption() {
     };
     let (fs, manifest) = make();
     fs.change(&manifest, |bytes| {
-        bytes.extend_from_slice(&[1, 2, 3, 4, 50])
+        bytes.extend_from_slice(&[1, 2, 3, 4, 50]);
     })
     .unwrap();
     assert_eq!(keys(&open(&fs, &tiny())), [b"a", b"b"]);
@@ -638,7 +638,7 @@ fn absurd_file_number_is_refused_or_passed_over() {
     };
     let len = fs.read(&manifest).unwrap().len() as u64;
     fs.change(&manifest, |bytes| {
-        LogWriter::new_at(len).add_record(&edit.encode(), bytes)
+        LogWriter::new_at(len).add_record(&edit.encode(), bytes);
     })
     .unwrap();
     assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::Corruption);

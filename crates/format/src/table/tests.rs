@@ -219,7 +219,7 @@ fn index_has_short_separators_and_a_last_successor() {
 fn a_custom_order_rules_the_index() {
     struct Reverse;
     impl CustomComparator for Reverse {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.Reverse"
         }
         fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {

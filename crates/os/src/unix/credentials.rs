@@ -73,7 +73,7 @@ mod system {
                 libc::SOL_SOCKET,
                 libc::SO_PEERCRED,
                 found.as_mut_ptr().cast(),
-                &mut len,
+                &raw mut len,
             )
         };
         if failed != 0 {

@@ -27,7 +27,7 @@ fn table_inodes(dir: &Path) -> Vec<u64> {
     let mut inodes: Vec<u64> = tables
         .map(|name| fs::metadata(dir.join(name)).unwrap().ino())
         .collect();
-    inodes.sort();
+    inodes.sort_unstable();
     inodes
 }
 

@@ -287,7 +287,7 @@ fn long(seed: u64, calls: usize, clients: usize) -> Vec<Call> {
                 _ => {}
             }
         }
-        let begun = now - random.u64(..(now - free_at[client]).min(40 * clients as u64) + 1);
+        let begun = now - random.u64(..=(now - free_at[client]).min(40 * clients as u64));
         let end = now + random.u64(..40);
         free_at[client] = end + 1;
         now = now.max(free_at.iter().copied().min().unwrap_or(now));

@@ -213,7 +213,9 @@ mod tests {
         let before = Instant::now();
         ledger.arm(0);
         let after = Instant::now();
-        assert!(!ledger.is_first_after_kill(1, before - Duration::from_millis(1)));
+        assert!(
+            !ledger.is_first_after_kill(1, before.checked_sub(Duration::from_millis(1)).unwrap())
+        );
         assert!(!ledger.is_first_after_kill(0, after));
         assert!(ledger.is_first_after_kill(1, after));
         assert!(!ledger.is_first_after_kill(1, after));

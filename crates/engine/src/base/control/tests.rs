@@ -367,7 +367,7 @@ fn slot_half_cleared_by_a_dead_leader_is_cleared() {
     control.store_pin(slot, Some(60));
     // It died between its claim and the clearing.
     let word = control.slot_word(slot, INCARNATION);
-    word.store(11 | FLAG, Ordering::Release);
+    word.store(0xb | FLAG, Ordering::Release);
     assert_eq!(control.claim_slot(12), Some(slot + 1), "it is not free");
     assert_eq!(control.scan_pins(|_| false), None);
     assert_eq!(control.claim_slot(13), Some(slot));

@@ -365,9 +365,9 @@ impl WriteQueue {
             None => inner.idle = Some(committer),
             Some(next) => {
                 drop(inner);
-                let job = match std::mem::replace(&mut *next.slot.lock(), Slot::Empty) {
-                    Slot::Waiting(job) => job,
-                    _ => unreachable!("an entry in the queue waits"),
+                let slot = std::mem::replace(&mut *next.slot.lock(), Slot::Empty);
+                let Slot::Waiting(job) = slot else {
+                    unreachable!("an entry in the queue waits")
                 };
                 next.call(Slot::Commit(job, committer));
             }

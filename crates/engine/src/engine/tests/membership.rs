@@ -204,7 +204,7 @@ fn more_members_than_slots_are_busy() {
 struct Other;
 
 impl CustomComparator for Other {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "other"
     }
 
