@@ -1,6 +1,7 @@
-//! What level-party's benchmarks are made of: one workload for all who are measured, samples, tables, child processes.
+//! What level-party's benchmarks are made of: one workload for all who are measured, samples, tables, a
+//! chart, child processes.
 //!
-//! It promises: each row of a [`Table`] stands beside the floor or peer that was measured in the same run; who is
+//! It promises: each row of a [`Table`] stands beside the reference or peer that was measured in the same run; who is
 //! measured works on the same [`Data`] in the same order, in whatever language it is written. It asserts nothing about
 //! time: what a figure should be is for the reader. It must not know what is measured.
 //!
@@ -9,15 +10,18 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod chart;
 mod child;
 mod data;
 mod peer;
+mod recorded;
 mod samples;
 mod table;
 
 pub use child::Child;
 pub use data::{BATCH, Data, KEY_BYTES, Random, VALUE_BYTES};
 pub use peer::Peer;
+pub use recorded::Recorded;
 pub use samples::{Samples, Summary};
 pub use table::{Table, Unit};
 

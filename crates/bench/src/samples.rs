@@ -27,6 +27,11 @@ impl Samples {
             .push(time.as_nanos().try_into().unwrap_or(u64::MAX));
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.nanos.is_empty()
+    }
+
     /// Times each call of `operation` from the end of the one before, so that one look at the clock serves two.
     ///
     /// # Errors

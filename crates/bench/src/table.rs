@@ -35,7 +35,7 @@ impl Unit {
     }
 }
 
-/// Rows of figures in groups. In each group the first row is the floor or the peer, and the others stand beside it as
+/// Rows of figures in groups. In each group the first row is the reference or the peer, and the others stand beside it as
 /// ratios (below 1 is faster). Figures that are no times have columns of their own.
 ///
 /// ```
@@ -152,7 +152,7 @@ impl Table {
                 }
                 cells[1].clone_from(&row.name);
                 match &row.summary {
-                    None => cells[2] = "absent".to_owned(),
+                    None => "absent".clone_into(&mut cells[2]),
                     Some(summary) => self.figures(summary, beside.filter(|_| i > 0), &mut cells),
                 }
                 let own = row
@@ -251,10 +251,10 @@ mod tests {
     fn a_row_stands_beside_the_first_of_its_own_group() {
         let mut table = Table::new("t", Unit::Micros);
         table.group("a");
-        table.row("floor", total(10));
+        table.row("reference", total(10));
         table.row("ours", total(15));
         table.group("b");
-        table.row("floor", total(100));
+        table.row("reference", total(100));
         table.row("ours", total(120));
         let cells = table.cells();
         assert_eq!(cells[1][8], "1.50");
@@ -276,7 +276,7 @@ mod tests {
     fn own_columns_stand_behind_the_ratios() {
         let mut table = Table::new("t", Unit::Micros);
         table.column("calls/s");
-        table.row_with("floor", total(10), vec!["100000".to_owned()]);
+        table.row_with("reference", total(10), vec!["100000".to_owned()]);
         table.row("ours", None);
         assert!(table.to_string().contains("| mean ratio | calls/s |"));
         let cells = table.cells();

@@ -208,7 +208,7 @@ impl Target {
         Ok(db)
     }
 
-    /// Joins whoever has the database open; with `auto`, where nobody has, opens it.
+    /// Joins the processes that have the database open; with `auto`, opens it if there is none.
     fn join_or_open(&self) -> Result<Db> {
         let options = self.options().reject_writes(true);
         if self.lead == Leading::Auto {

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use level_party::{Range, Readable, Snapshot};
 
-use crate::place::Place;
+use crate::keyspace::Keyspace;
 
 /// The bounds, direction and length of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub type OnlyKeys = Box<dyn Iterator<Item = level_party::Result<Vec<u8>>>>;
 
 impl Walk {
     /// Starts the scan.
-    pub fn entries(&self, place: &Place) -> Entries {
-        match self.range(|bounds| place.range(bounds)) {
+    pub fn entries(&self, keyspace: &Keyspace) -> Entries {
+        match self.range(|bounds| keyspace.range(bounds)) {
             None => Box::new(std::iter::empty()),
             Some(range) if self.reverse => Box::new(range.rev()),
             Some(range) => Box::new(range),
@@ -40,8 +40,8 @@ impl Walk {
     }
 
     /// Starts the scan at a moment.
-    pub fn entries_at(&self, place: &Place, snapshot: &Snapshot) -> Entries {
-        match self.range(|bounds| place.at(snapshot).range(bounds)) {
+    pub fn entries_at(&self, keyspace: &Keyspace, snapshot: &Snapshot) -> Entries {
+        match self.range(|bounds| keyspace.at(snapshot).range(bounds)) {
             None => Box::new(std::iter::empty()),
             Some(range) if self.reverse => Box::new(range.rev()),
             Some(range) => Box::new(range),
@@ -49,8 +49,8 @@ impl Walk {
     }
 
     /// Starts a scan that reads no values.
-    pub fn keys(&self, place: &Place) -> OnlyKeys {
-        match self.range(|bounds| place.range(bounds)) {
+    pub fn keys(&self, keyspace: &Keyspace) -> OnlyKeys {
+        match self.range(|bounds| keyspace.range(bounds)) {
             None => Box::new(std::iter::empty()),
             Some(range) if self.reverse => Box::new(range.keys().rev()),
             Some(range) => Box::new(range.keys()),
@@ -58,8 +58,8 @@ impl Walk {
     }
 
     /// Starts a scan that reads no values, at a moment.
-    pub fn keys_at(&self, place: &Place, snapshot: &Snapshot) -> OnlyKeys {
-        match self.range(|bounds| place.at(snapshot).range(bounds)) {
+    pub fn keys_at(&self, keyspace: &Keyspace, snapshot: &Snapshot) -> OnlyKeys {
+        match self.range(|bounds| keyspace.at(snapshot).range(bounds)) {
             None => Box::new(std::iter::empty()),
             Some(range) if self.reverse => Box::new(range.keys().rev()),
             Some(range) => Box::new(range.keys()),

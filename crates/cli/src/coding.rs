@@ -81,12 +81,12 @@ pub struct Coding {
 
 impl Coding {
     /// The key that an argument stands for.
-    pub fn key(&self, given: &ByteArg) -> Result<Vec<u8>> {
+    pub fn key(self, given: &ByteArg) -> Result<Vec<u8>> {
         read("key", self.key, given)
     }
 
     /// The value that an argument stands for.
-    pub fn value(&self, given: &ByteArg) -> Result<Vec<u8>> {
+    pub fn value(self, given: &ByteArg) -> Result<Vec<u8>> {
         read("value", self.value, given)
     }
 }

@@ -194,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_gets_the_very_bytes_and_a_terminal_none_that_move_its_cursor() {
+    fn pipe_gets_raw_bytes_and_terminal_no_cursor_moves() {
         let entry = |terminal| {
             printed(terminal, |o| {
-                o.entry(Part::Both, b"k\x1b", &[0xff]).expect("written")
+                o.entry(Part::Both, b"k\x1b", &[0xff]).expect("written");
             })
         };
         assert_eq!(entry(false), b"k\x1b\t\xff\n");
@@ -208,7 +208,7 @@ mod tests {
     fn json_lines_carry_the_asked_part() {
         let line = |part| {
             printed(false, |o| {
-                o.json_entry(part, b"k", &[0xff]).expect("written")
+                o.json_entry(part, b"k", &[0xff]).expect("written");
             })
         };
         assert_eq!(

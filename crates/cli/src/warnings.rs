@@ -46,7 +46,7 @@ impl Told {
     fn tell(&mut self, opening: &Opening, dir: &Path) {
         self.tell_losses(&opening.losses, dir);
         shortened(&opening.left_out, |what| {
-            note(format_args!("recovery: {what}"))
+            note(format_args!("recovery: {what}"));
         });
     }
 

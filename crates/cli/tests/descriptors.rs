@@ -87,7 +87,7 @@ fn a_process_at_its_last_descriptors_closes_tables_and_goes_on() {
     // What the program needs besides tables, found by trying: below it nothing works, above it everything.
     let (mut works, mut fails) = (64, 8);
     while works - fails > 1 {
-        let limit = (works + fails) / 2;
+        let limit = u32::midpoint(works, fails);
         let dir = tmp.path().join(limit.to_string());
         many.write(&dir);
         let done = limited(limit, &["count"], &dir);

@@ -192,7 +192,7 @@ fn the_pages_examples_are_answered_as_it_says() {
 }
 
 #[test]
-fn a_swap_and_a_transaction_take_effect_only_where_their_checks_hold() {
+fn swap_and_transaction_write_only_if_checks_hold() {
     let (_, answers) = dialogue(
         br#"{"op":"cas","key":"a","expected":"1","value":"2"}
 {"op":"cas","key":"a","expected":null,"value":"1"}

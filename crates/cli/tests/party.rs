@@ -10,7 +10,7 @@ fn party(dir: &std::path::Path, size: usize) -> Vec<ExecChild> {
 }
 
 #[test]
-fn processes_started_together_agree_on_a_leader_and_see_each_others_writes() {
+fn processes_started_together_agree_on_a_leader() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut party = party(dir.path(), 4);
     find_leader(&mut party);
@@ -26,7 +26,7 @@ fn processes_started_together_agree_on_a_leader_and_see_each_others_writes() {
 }
 
 #[test]
-fn twenty_processes_that_open_a_new_directory_at_once_come_under_one_leader() {
+fn twenty_processes_open_at_once_under_one_leader() {
     let dir = tempfile::tempdir().unwrap();
     let mut party = party(dir.path(), 20);
     for (n, child) in party.iter_mut().enumerate() {

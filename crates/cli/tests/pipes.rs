@@ -75,7 +75,7 @@ fn exec_ends_quietly_when_nobody_reads_its_answers() {
 }
 
 #[test]
-fn entries_reach_the_pipe_while_the_scan_goes_on_and_it_outlives_its_leader() {
+fn scan_fills_a_pipe_and_outlives_its_leader() {
     let dir = tempfile::tempdir().expect("a directory");
     fill(dir.path());
     let mut leader = ExecChild::spawn(PROGRAM, dir.path());
@@ -93,7 +93,7 @@ fn entries_reach_the_pipe_while_the_scan_goes_on_and_it_outlives_its_leader() {
         "a scan whose reader is slow was over already"
     );
 
-    // What is written now is of a later moment, and the leader that granted the scan's moment is killed.
+    // These writes come after the scan's moment, and its leader is killed.
     leader.ok(&json!({"op": "put", "key": "000010x", "value": "later"}));
     leader.ok(&json!({"op": "delete", "key": "050000"}));
     leader.kill();

@@ -1,4 +1,4 @@
-//! What the README shows compiles and runs: its Rust stands here word for word, its shell lines are run.
+//! The README's code compiles and runs: its Rust stands here word for word, and its shell lines are run.
 
 const README: &str = include_str!("../../../README.md");
 

@@ -130,7 +130,7 @@ fn the_demo_reports_its_counts() {
 }
 
 #[test]
-fn one_sublevel_can_be_compacted_and_a_line_of_a_batch_may_name_one() {
+fn compact_and_batch_lines_take_a_sublevel() {
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path().join("db");
     let lines = r#"{"type":"put","key":"k","value":"1"}
@@ -152,7 +152,7 @@ fn one_sublevel_can_be_compacted_and_a_line_of_a_batch_may_name_one() {
 }
 
 #[test]
-fn bench_measures_in_one_process_and_in_several_and_leaves_nothing_behind() {
+fn bench_of_processes_leaves_nothing_behind() {
     let place = tempfile::tempdir().expect("a directory");
     let dir = &place.path().join("db");
     let lines = |processes: &str| -> Vec<Value> {

@@ -232,7 +232,7 @@ fn encodings_say_how_keys_and_values_are_written() {
         )),
         "00ff\n"
     );
-    // What cannot be shown so is an error that says how it can.
+    // If it can't be shown so, the error says how it can.
     let done = db(&["scan"], &json);
     assert_eq!(done.code(), 2);
     assert!(

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         for (name, mut samples) in ROUNDS.into_iter().zip(costs) {
-            samples.sort();
+            samples.sort_unstable();
             let (min, middle) = (samples[0], samples[samples.len() / 2]);
             println!("put of {value_bytes} bytes, {name}: min {min} p50 {middle} ns");
         }

@@ -106,7 +106,7 @@ impl Engine {
         let founding = segment.found(&options, &tables, &opened.base, opened.wal, last, floor)?;
         let snapshots = Snapshots::new(&founding.member, options.listener.clone());
         let tails = Tails::new(&fs, &founding.member);
-        // What was recovered is in tables before anybody asks.
+        // Everything recovered is in tables before anybody asks.
         let syncs = Syncs::new(&fs, &founding.member, &health, last);
         syncs.logs.keep(founding.active.log.log());
         let shared = Arc::new(Shared {

@@ -64,7 +64,7 @@ fn shown(cursor: &Cursor) -> Option<Entry> {
 }
 
 impl Readable for Reader<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "the engine"
     }
 
@@ -175,12 +175,12 @@ fn splits_a_key(engine: &Engine) -> bool {
 }
 
 #[test]
-fn versions_of_a_key_that_leveldb_split_over_tables_are_read_in_full() {
+fn split_versions_are_read_in_full() {
     assert_eq!(read_in_full("leveldb-1.20-split-versions"), [0, 0]);
 }
 
 #[test]
-fn versions_of_a_key_that_leveldb_split_over_tables_are_joined_by_a_compaction() {
+fn split_versions_are_joined_by_a_compaction() {
     let mut database = unpack("leveldb-1.20-split-versions");
     let engine = open(&database.files, RecoveryMode::SameBoot);
     assert!(splits_a_key(&engine), "the fixture splits no key");
@@ -198,7 +198,7 @@ fn versions_of_a_key_that_leveldb_split_over_tables_are_joined_by_a_compaction()
 }
 
 #[test]
-fn versions_of_a_key_that_leveldb_split_over_tables_go_down_together() {
+fn split_versions_are_compacted_together() {
     let database = unpack("leveldb-1.20-split-versions");
     assert_eq!(levels(&database.files), BTreeSet::from([1]));
     // Level 1 holds five tables of the largest size: it is too full by one table, which must take others along.
@@ -219,7 +219,7 @@ fn versions_of_a_key_that_leveldb_split_over_tables_go_down_together() {
 }
 
 #[test]
-fn the_fixtures_have_tables_on_three_levels_and_writes_in_the_log() {
+fn fixtures_have_three_levels_and_writes_in_the_log() {
     for version in ["1.20", "1.22", "1.23"] {
         let database = unpack(&format!("leveldb-{version}-killed"));
         let names = database.files.list().unwrap();

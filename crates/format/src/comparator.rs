@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_are_cut_only_where_a_byte_can_be_raised_below_the_limit() {
+    fn separator_is_cut_only_where_a_byte_can_be_raised() {
         assert_eq!(separator(b"abcdef", b"abzz"), b"abd");
         assert_eq!(separator(b"abc", b"abd"), b"abc", "no room between");
         assert_eq!(separator(b"abc", b"abcdef"), b"abc", "a prefix");
@@ -153,7 +153,7 @@ mod tests {
     fn a_custom_order_answers_for_itself() {
         struct Reverse;
         impl CustomComparator for Reverse {
-            fn name(&self) -> &str {
+            fn name(&self) -> &'static str {
                 "test.Reverse"
             }
             fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {

@@ -144,10 +144,10 @@ impl VersionEdit {
             }
             LOG_NUMBER => self.log_number = Some(fields.u64().ok_or("log number")?),
             PREV_LOG_NUMBER => {
-                self.prev_log_number = Some(fields.u64().ok_or("previous log number")?)
+                self.prev_log_number = Some(fields.u64().ok_or("previous log number")?);
             }
             NEXT_FILE_NUMBER => {
-                self.next_file_number = Some(fields.u64().ok_or("next file number")?)
+                self.next_file_number = Some(fields.u64().ok_or("next file number")?);
             }
             LAST_SEQUENCE => {
                 let last = fields.u64().filter(|last| *last <= MAX_SEQUENCE);

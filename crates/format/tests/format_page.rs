@@ -57,6 +57,7 @@ fn links(page: &str) -> Vec<Link<'_>> {
 }
 
 /// Test names are sentences; no constant is.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "given to `filter`")]
 fn is_test(link: &&Link) -> bool {
     link.label.contains('_') && !link.label.contains(|c: char| c.is_ascii_uppercase())
 }

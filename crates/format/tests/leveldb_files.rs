@@ -199,7 +199,7 @@ fn the_log_writer_makes_leveldbs_bytes() {
 }
 
 #[test]
-fn a_manifest_by_leveldb_tells_its_history_and_encodes_again_to_its_bytes() {
+fn leveldb_manifest_encodes_again_to_its_bytes() {
     let records = records(MANIFEST);
     let edits: Vec<VersionEdit> = records
         .iter()

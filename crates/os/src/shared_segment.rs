@@ -56,7 +56,7 @@ impl SharedSegment {
         Ok(Self { memory })
     }
 
-    /// Maps one that another process made and handed over. What is reserved stays so.
+    /// Maps one that another process made and handed over. Its reservations stay.
     ///
     /// # Errors
     /// [`SegmentError::Refused`] if it is no ordinary memory file, not exactly `len` bytes long, can't be written, or its

@@ -119,7 +119,7 @@ fn bounded_wait_for_the_hangup_ends_by_each_of_its_causes() {
 }
 
 #[test]
-fn the_hangup_is_seen_while_another_thread_reads_the_same_stream() {
+fn hangup_is_seen_while_another_thread_reads() {
     let (one, two) = Stream::pair().unwrap();
     let waker = Waker::new().unwrap();
     let (heard, hears) = mpsc::channel();

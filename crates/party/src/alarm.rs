@@ -29,7 +29,7 @@ impl Alarm {
         self.changed.notify_all();
     }
 
-    /// Makes it silent again. What it was rung for must be looked at after this.
+    /// Makes it silent again. Look at what it was rung for after this.
     pub fn hear(&self) {
         let mut rung = self.rung.lock();
         *rung = false;

@@ -31,14 +31,14 @@ use crate::protocol::Checkpoint;
 const NAME_CHARS: usize = 40;
 
 /// The caller's end: where the copy is to be.
-pub(crate) struct Place {
+pub(crate) struct CopyTarget {
     parent: DataDir,
     target: PathBuf,
     permissions: Permissions,
     token: u64,
 }
 
-impl Place {
+impl CopyTarget {
     /// Looks whether a copy of the database in `database` can come to `path`.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Place {
         };
         let [token, _] =
             random_words().map_err(|error| Error::io("cannot draw a random name", error))?;
-        Ok(Place {
+        Ok(CopyTarget {
             parent,
             target,
             permissions,
@@ -104,7 +104,7 @@ impl Place {
     pub fn take(&self) -> Result<()> {
         let staging = self.staging();
         if cfg!(windows) {
-            // A rename replaces no directory here. What is not empty stays, and then the rename fails.
+            // A rename replaces no directory here. If it is not empty, it stays, and the rename fails.
             let _ = fs::remove_dir(&self.target);
         }
         let renamed = fs::set_permissions(&staging, self.permissions.clone())
@@ -197,7 +197,7 @@ fn staging_name(name: &OsStr, token: u64) -> String {
     format!(".{name}.level-party-checkpoint-{token:016x}")
 }
 
-/// What can't be removed stays: nothing depends on it.
+/// A file that can't be removed stays: nothing depends on it.
 fn discard(staging: &Path) {
     let mut gone = staging.as_os_str().to_owned();
     gone.push("-discarded");

@@ -26,7 +26,7 @@ use crate::options::Lead;
 use crate::place::{KnownLeader, Trouble};
 use crate::protocol::Hello;
 use crate::registry;
-use crate::state::{self, door_byte, leader_byte};
+use crate::state_file::{self, door_byte, leader_byte};
 use crate::trace;
 
 mod greeting;
@@ -702,7 +702,7 @@ fn leaderless(holder: &Holder) -> Trouble {
 
 /// What to say of a lock whose holder serves no endpoint.
 fn held_by(holder: &Holder, path: &Path) -> Trouble {
-    if let Some(known) = state::known(path)
+    if let Some(known) = state_file::known(path)
         && let Some(pid) = holder.pid
         && [known.leader_pid, known.founder_pid].contains(&pid)
     {

@@ -1,11 +1,11 @@
-//! The identity of one leadership.
+//! The identity of one founding.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One leadership of one database: a number that never restarts, and random bits that keep two leaderships apart
-/// even where the state file was deleted and the number had to start again.
+/// One founding of one database: a number that never restarts, and random bits that keep two foundings apart even
+/// where the state file was deleted and the number had to start again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Epoch {
     pub number: u64,

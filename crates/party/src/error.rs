@@ -55,7 +55,7 @@ pub enum ErrorKind {
     ///
     /// **What to do next:** make the write again in a [`transaction`](crate::Db::transaction) that first reads whether it is
     /// there: so it is made once. To know and do no more, make any other write in this process, then read: the other write
-    /// settles the first. After a failed sync, any later write with `sync` that succeeds makes this one durable too.
+    /// decides the first. After a failed sync, any later write with `sync` that succeeds makes this one durable too.
     OutcomeUnknown,
     /// The moment that a snapshot or range shows can no longer be read.
     SnapshotLost,

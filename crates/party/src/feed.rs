@@ -14,7 +14,7 @@ use level_party_engine::{Committed, Gap, Op, Tail, TailItem, TailWaker};
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::member::Member;
-use crate::state::RecoveredThrough;
+use crate::state_file::RecoveredThrough;
 use crate::stop::Stop;
 
 /// A part of a watch ends with the change that reaches this size.
@@ -145,7 +145,7 @@ impl Feed {
         };
         if from == Start::Beginning {
             match feed.tail.try_next()? {
-                // What is not kept was not asked for.
+                // It keeps only what was asked for.
                 Some(TailItem::Gap(gap)) => feed.through = gap.resume - 1,
                 Some(TailItem::Batch(batch)) => feed.begun = Some(batch),
                 None => {}

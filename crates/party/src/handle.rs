@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
 use crate::bounds::Bounds;
-use crate::checkpoint::Place as CopyPlace;
+use crate::checkpoint::CopyTarget;
 use crate::conditions::Conditions;
 use crate::election::Elector;
 use crate::entries::Entries;
@@ -28,7 +28,7 @@ use crate::node::Node;
 use crate::options::{Lead, Options, WhenFull};
 use crate::pins::Moment;
 use crate::place::Place;
-use crate::protocol::{Outcome, Task};
+use crate::protocol::{Task, TaskResult};
 use crate::readers::Readers;
 use crate::reads::{OwnedScan, Scan};
 use crate::registry;
@@ -138,7 +138,7 @@ impl Handle {
     }
 
     /// Has work done by the leader; see [`Work::run`].
-    fn work(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
+    fn work(&self, task: &Task, finish: &dyn Fn(&TaskResult) -> Result<()>) -> Result<TaskResult> {
         self.with_work(|work| work.run(task, finish))
     }
 
@@ -166,22 +166,22 @@ impl Handle {
             end: key(&bounds.upper),
         };
         match self.work(&task, &|_| Ok(()))? {
-            Outcome::Compacted => Ok(()),
-            other => Err(unexpected_outcome(&other)),
+            TaskResult::Compacted => Ok(()),
+            other => Err(unexpected_result(&other)),
         }
     }
 
     /// Makes a copy at `path`; gives the sequence that it shows.
     pub fn checkpoint(&self, path: &Path) -> Result<u64> {
         self.limits()?;
-        let place = CopyPlace::find(path, &self.node().dir)?;
-        let task = Task::Checkpoint(place.task()?);
-        let done = self.work(&task, &|_| place.take());
+        let target = CopyTarget::find(path, &self.node().dir)?;
+        let task = Task::Checkpoint(target.task()?);
+        let done = self.work(&task, &|_| target.take());
         // Also where the leader died, or was given up.
-        place.clean();
+        target.clean();
         match done? {
-            Outcome::Copied(sequence) => Ok(sequence),
-            other => Err(unexpected_outcome(&other)),
+            TaskResult::Copied(sequence) => Ok(sequence),
+            other => Err(unexpected_result(&other)),
         }
     }
 
@@ -212,8 +212,8 @@ impl Handle {
     /// Looks at every table.
     pub fn verify(&self) -> Result<VerifyReport> {
         match self.work(&Task::Verify, &|_| Ok(()))? {
-            Outcome::Verified(report) => Ok(report.into()),
-            other => Err(unexpected_outcome(&other)),
+            TaskResult::Verified(report) => Ok(report.into()),
+            other => Err(unexpected_result(&other)),
         }
     }
 
@@ -224,8 +224,8 @@ impl Handle {
             .work(&Task::Acknowledge, &|_| Ok(()))
             .map_err(Error::in_part)?
         {
-            Outcome::Acknowledged(losses) => Ok(losses),
-            other => Err(unexpected_outcome(&other)),
+            TaskResult::Acknowledged(losses) => Ok(losses),
+            other => Err(unexpected_result(&other)),
         }
     }
 
@@ -690,7 +690,7 @@ fn answered(made: std::result::Result<u64, Stop>) -> Result<u64> {
     })
 }
 
-fn unexpected_outcome(outcome: &Outcome) -> Error {
+fn unexpected_result(outcome: &TaskResult) -> Error {
     Error::protocol(format!("the leader did another piece of work: {outcome:?}"))
 }
 

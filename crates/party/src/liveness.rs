@@ -14,7 +14,7 @@ use level_party_engine::{Incarnation, Peers};
 use level_party_os::{ByteLock, GuardedFile, process};
 
 use crate::segment::Memory;
-use crate::state::MEMBERS_AT;
+use crate::state_file::MEMBERS_AT;
 
 /// How long an idle leader may sleep: a ring can be lost with a member that dies.
 const LONGEST_REST: Duration = Duration::from_secs(60);

@@ -28,7 +28,7 @@ use crate::options::EngineOptions;
 use crate::process::describe_process;
 use crate::reads::{Scan, collect};
 use crate::segment::Memory;
-use crate::state::{LeadershipRecord, RecoveredThrough, StateFile, leader_byte};
+use crate::state_file::{LeadershipRecord, RecoveredThrough, StateFile, leader_byte};
 use crate::status::{Opening, first_of};
 use crate::stop::Stop;
 

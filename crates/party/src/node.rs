@@ -19,7 +19,7 @@ use crate::member::Member;
 use crate::options::{Compression, Options, into_engine_options};
 use crate::place::Place;
 use crate::protocol::Failure;
-use crate::state::STATE_NAME;
+use crate::state_file::STATE_NAME;
 
 /// This process's part in one directory.
 pub(crate) struct Node {

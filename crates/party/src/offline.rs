@@ -25,7 +25,7 @@ use crate::options::{Options, into_engine_options};
 use crate::registry::{self, Claim};
 use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
-use crate::state::{STATE_NAME, StateFile};
+use crate::state_file::{STATE_NAME, StateFile};
 use crate::tripwire;
 
 /// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.

@@ -226,7 +226,7 @@ impl Core {
     /// Ends it, and makes its writes. False: something that it read has changed, and nothing was written.
     pub async fn commit(&self) -> Result<bool> {
         let Some((batch, conditions, sync)) = self.finish() else {
-            // What it read is the state of one moment, and it changes nothing.
+            // It read the state of one moment, and changes nothing.
             return Ok(true);
         };
         let handle = self.moment.handle();

@@ -3,7 +3,7 @@
 //!
 //! A connection begins with a fixed preamble from each side, so that any two versions can tell each other apart; the
 //! joiner's carries the handle of the data directory. After it come frames: a length and one message in postcard's encoding.
-//! What answers a [`Hello`] comes with the handles of the shared memory, or none.
+//! The answer to a [`Hello`] brings the handles of the shared memory, or none.
 //!
 //! This module knows bytes only; who sends what when is in `member`, `leader` and `side`.
 
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::EngineOptions;
 
 pub(crate) use frame::{FrameBuffer, PREAMBLE_BYTES, Preamble, decode, encode_frame};
-pub(crate) use side::{Checkpoint, News, Outcome, Side, Task};
+pub(crate) use side::{Checkpoint, News, Side, Task, TaskResult};
 
 /// A bound of a range in the first message of a side connection.
 pub(crate) const MAX_SIDE_BOUND: usize = 1 << 20;

@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_path_only_the_last_directory_is_made_and_what_is_missing_is_named() {
+    fn open_creates_the_directory_but_not_missing_parents() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("dta");
         for path in [
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_or_user_space_filesystem_is_refused_by_name_with_what_to_do() {
+    fn network_filesystem_is_refused_with_what_to_do() {
         let path = Path::new("/mnt/shared/db");
         for filesystem in [
             Filesystem::Network("nfs".into()),

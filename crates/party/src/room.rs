@@ -3,8 +3,8 @@
 //! Invariants:
 //! - The bytes of writes under way are within the limit of each handle that adds to them; a write that is larger than its
 //!   limit begins only when there is no other.
-//! - Who finds no room waits in the order of coming, so a handle's writes keep their order while they wait here.
-//! - Whose time is up holds nobody up: a place in the line ends with its deadline, also that of a future that nobody polls.
+//! - A write that finds no room waits in the order of coming, so a handle's writes keep their order.
+//! - A write whose time is up holds nobody up: a turn ends with its deadline, also that of a future that nobody polls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,26 +26,26 @@ const WRITE_BYTES: usize = 256;
 pub(crate) struct Room {
     taken: AtomicUsize,
     calls: AtomicUsize,
-    /// Somebody waits in line.
+    /// Somebody waits for its turn.
     waits: AtomicBool,
-    line: Mutex<Line>,
+    waiting: Mutex<WaitList>,
     freed: News,
     closed: AtomicBool,
 }
 
 #[derive(Default)]
-struct Line {
+struct WaitList {
     next: u64,
     /// Those who wait, in the order of coming, and until when.
-    places: BTreeMap<u64, Instant>,
+    turns: BTreeMap<u64, Instant>,
 }
 
-impl Line {
+impl WaitList {
     /// Whose turn it is.
     fn first(&self) -> Option<u64> {
         let now = Instant::now();
-        let mut places = self.places.iter();
-        places.find(|(_, until)| **until > now).map(|(n, _)| *n)
+        let mut turns = self.turns.iter();
+        turns.find(|(_, until)| **until > now).map(|(n, _)| *n)
     }
 }
 
@@ -55,8 +55,8 @@ pub(crate) struct Taken<'a> {
     bytes: usize,
 }
 
-/// A place in the line.
-struct Place<'a> {
+/// A turn in the waiting list.
+struct Turn<'a> {
     room: &'a Room,
     number: u64,
 }
@@ -112,12 +112,12 @@ impl Room {
                 ),
             ));
         }
-        let place = self.queue(limits.deadline);
+        let turn = self.queue(limits.deadline);
         let ready = || {
             if self.closed.load(Ordering::SeqCst) {
                 return Some(Err(Error::closed()));
             }
-            let is_first = self.line.lock().first() == Some(place.number);
+            let is_first = self.waiting.lock().first() == Some(turn.number);
             let taken = is_first.then(|| self.take(bytes_taken, limits.queue_bytes))?;
             taken.map(Ok)
         };
@@ -133,13 +133,13 @@ impl Room {
         })
     }
 
-    fn queue(&self, until: Instant) -> Place<'_> {
-        let mut line = self.line.lock();
-        let number = line.next;
-        line.next += 1;
-        line.places.insert(number, until);
+    fn queue(&self, until: Instant) -> Turn<'_> {
+        let mut list = self.waiting.lock();
+        let number = list.next;
+        list.next += 1;
+        list.turns.insert(number, until);
         self.waits.store(true, Ordering::SeqCst);
-        Place { room: self, number }
+        Turn { room: self, number }
     }
 
     /// Whoever waits is told that the node closes.
@@ -149,13 +149,13 @@ impl Room {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut line = self.room.line.lock();
-        line.places.remove(&self.number);
-        let waits = !line.places.is_empty();
+        let mut list = self.room.waiting.lock();
+        list.turns.remove(&self.number);
+        let waits = !list.turns.is_empty();
         self.room.waits.store(waits, Ordering::SeqCst);
-        drop(line);
+        drop(list);
         if waits {
             // The next one's turn may have come.
             self.room.freed.tell();
@@ -167,7 +167,7 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.room.calls.fetch_sub(1, Ordering::Relaxed);
         self.room.taken.fetch_sub(self.bytes, Ordering::SeqCst);
-        // Whoever takes a place in the line looks for room after that, so that one of both sees the other.
+        // Whoever takes a turn looks for room after that, so that one of both sees the other.
         if self.room.waits.load(Ordering::SeqCst) {
             self.room.freed.tell();
         }

@@ -2,7 +2,7 @@
 //! other (docs/SEGMENT.md).
 //!
 //! Promises: regions lie at fixed places, each wide enough for the largest batch, so nothing more need be handed over later.
-//! What a region needs is reserved before anything is stored there: a store never meets memory that the system does not have.
+//! A region's memory is reserved before anything is stored there, so a store never meets memory that the system lacks.
 //! Must not know: what is stored there, but for the one word a region that says how much of it is memory.
 
 use std::ops::Range;
@@ -169,7 +169,7 @@ impl Segment for Memory {
         let (known, kept) = (reserved.load(Ordering::Acquire), memory.len().max(KEPT));
         let known = usize::try_from(known).map_or(REGION_SPAN, |known| known.min(REGION_SPAN));
         if known > kept && SharedSegment::can_punch() {
-            // After a large batch. What can't be given back stays.
+            // After a large batch. If it can't be given back, it stays.
             let given_back = self.segment.punch(place(counter) + kept, known - kept);
             if given_back.is_ok() {
                 reserved.store(kept as u64, Ordering::Release);
@@ -181,7 +181,7 @@ impl Segment for Memory {
         let start = place(counter);
         let mut len = REGION_SPAN;
         if cfg!(windows) {
-            // What another process made memory is to be asked for in each.
+            // Each process has to ask for what another one made memory.
             let reserved = self.reserved(counter).load(Ordering::Acquire);
             len = len.min(usize::try_from(reserved).ok()?);
             self.segment.accept(start, len).ok()?;

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::node::Node;
 use crate::place::KnownLeader;
-use crate::protocol::{Outcome, Task};
+use crate::protocol::{Task, TaskResult};
 use crate::stop::Stop;
 use link::{Heard, SideLink};
 
@@ -97,7 +97,11 @@ impl Work<'_> {
     ///
     /// # Errors
     /// What the work or `finish` fails with; `Timeout`, `ConnectionLost`, `Closed`.
-    pub fn run(&self, task: &Task, finish: &dyn Fn(&Outcome) -> Result<()>) -> Result<Outcome> {
+    pub fn run(
+        &self,
+        task: &Task,
+        finish: &dyn Fn(&TaskResult) -> Result<()>,
+    ) -> Result<TaskResult> {
         let mut limits = Limits::new(self.timeout, self.retry);
         let mut attempts = 0;
         let mut lost = None;
@@ -179,7 +183,7 @@ impl Work<'_> {
                 Ok(Heard::Begun(begun)) => leader = Some(begun),
                 Ok(Heard::Working) => {}
                 Ok(Heard::Silence) => return Err(link.silence(limits.timeout)),
-                Ok(Heard::Done(Ok(Outcome::Yielding(leaves)))) => {
+                Ok(Heard::Done(Ok(TaskResult::Yielding(leaves)))) => {
                     return Ok(leader.map(|leader| (leader, leaves)));
                 }
                 Ok(Heard::Done(Err(error))) => return Err(error),
@@ -198,8 +202,8 @@ impl Work<'_> {
         &self,
         task: &Task,
         limits: &mut Limits,
-        finish: &dyn Fn(&Outcome) -> Result<()>,
-    ) -> std::result::Result<Outcome, Lost> {
+        finish: &dyn Fn(&TaskResult) -> Result<()>,
+    ) -> std::result::Result<TaskResult, Lost> {
         let mut begun = false;
         let Ok(mut link) = SideLink::open(self.node, self.ender, task.clone()) else {
             return Err(Lost::Leader { begun });

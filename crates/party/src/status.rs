@@ -195,6 +195,7 @@ mod milliseconds {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub fn serialize<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         span.map(ms).serialize(to)
@@ -206,7 +207,7 @@ mod milliseconds {
 
     /// Where there always is one.
     pub mod always {
-        use super::*;
+        use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
 
         pub fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
             let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);

@@ -276,7 +276,7 @@ macro_rules! store_methods {
             }
 
             /// Follows the committed changes of the keys in `bounds`, made by whichever process: each once, in the order of
-            /// its sequence number, over any number of leaders. What cannot be told is a [gap](crate::WatchItem::Gap),
+            /// its sequence number, over any number of leaders. A [gap](crate::WatchItem::Gap) stands for changes that are lost,
             /// never silence.
             ///
             /// With [`WatchFrom::Now`], every write acknowledged after this call returns is told. A watch reads the logs.
@@ -393,7 +393,7 @@ macro_rules! store_methods {
             }
 
             /// About how many bytes the tables hold of the keys in `bounds`, compressed as they are (LevelDB's
-            /// `GetApproximateSizes`). What is only in memory yet is not counted.
+            /// `GetApproximateSizes`). Entries that are only in memory are not counted.
             ///
             /// # Errors
             /// [Those of every read](Readable#errors).

@@ -21,7 +21,7 @@ pub(crate) fn is_set(dir: &Path) -> Result<bool> {
     }
 }
 
-/// Sets it. What has its name already is left as it is: whoever may write the directory could have put a link there
+/// Sets it. Leaves a file of its name as it is: whoever may write the directory could have put a link there
 /// that leads to another file.
 pub(crate) fn set(dir: &Path) -> Result<()> {
     match File::create_new(dir.join(NAME)) {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setting_it_again_changes_nothing_and_a_link_in_its_place_is_not_followed() {
+    fn tripwire_set_again_follows_no_link() {
         let dir = tempfile::tempdir().unwrap();
         let precious = dir.path().join("precious");
         std::fs::write(&precious, "bytes").unwrap();

@@ -1,7 +1,7 @@
 //! Views of a database whose keys and values have types.
 //!
 //! A typed view adds codecs to a [`Sublevel`], [`Snapshot`](crate::Snapshot) or [`Transaction`] and nothing else: each call
-//! encodes what it was given, makes the plain call, and decodes the answer. What cannot be encoded is refused before anything
+//! encodes what it was given, makes the plain call, and decodes the answer. It refuses what cannot be encoded before anything
 //! is done; what cannot be decoded is an error that names the key.
 
 use std::borrow::Borrow;

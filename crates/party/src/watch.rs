@@ -412,7 +412,7 @@ impl Watch {
     }
 }
 
-/// What a feed of this process tells next. What has come by now is looked through also past the deadline.
+/// What a feed of this process tells next. It looks through what has come by now even past the deadline.
 fn next_of(
     feed: &mut Feed,
     deadline: Instant,

@@ -52,7 +52,7 @@ impl WriteBatch {
 
     /// Sets `key` to `value`.
     ///
-    /// What is over the limits is refused when the batch is written.
+    /// A batch over the limits is refused when it is written.
     #[doc(alias = "insert")]
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         self.add_put(key.as_ref(), value.as_ref());

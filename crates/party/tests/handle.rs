@@ -25,7 +25,7 @@ fn filled(dir: &Path, count: usize) -> Db {
 }
 
 #[test]
-fn handles_of_one_process_share_one_node_and_close_each_for_itself() {
+fn handles_of_one_process_close_each_for_itself() {
     let dir = tempfile::tempdir().unwrap();
     let first = Db::open(dir.path()).unwrap();
     let second = Db::open(dir.path().join(".")).unwrap();
@@ -46,7 +46,7 @@ fn handles_of_one_process_share_one_node_and_close_each_for_itself() {
 }
 
 #[test]
-fn a_database_is_opened_and_closed_again_and_again_from_several_threads() {
+fn database_opens_and_closes_again_in_many_threads() {
     let dir = tempfile::tempdir().unwrap();
     std::thread::scope(|threads| {
         for thread in 0..4 {
@@ -278,7 +278,7 @@ fn tasks_end_at_their_deadlines_while_the_lane_is_kept_busy() {
 
 /// Found by review: a thread that wakes tasks waited for its own end where a waker dropped the last handle.
 #[test]
-fn a_waker_may_drop_the_last_handle_on_whatever_thread_it_is_called() {
+fn waker_may_drop_the_last_handle_on_any_thread() {
     type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
     /// A task that nobody else holds: waking it after its executor has gone drops it.
     struct Slot(Mutex<Option<Task>>, mpsc::Sender<()>);

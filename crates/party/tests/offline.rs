@@ -105,7 +105,7 @@ fn what_holds_no_database_is_refused_and_stays_as_it_is() {
 }
 
 #[test]
-fn what_a_crash_leaves_in_the_middle_opens_as_no_old_state_and_can_be_destroyed() {
+fn half_destroyed_database_opens_as_no_old_state() {
     let dir = tempfile::tempdir().unwrap();
     let (ours, cpp) = (dir.path().join("ours"), dir.path().join("cpp"));
     filled(&ours);
@@ -145,7 +145,7 @@ fn what_a_crash_leaves_in_the_middle_opens_as_no_old_state_and_can_be_destroyed(
 }
 
 #[test]
-fn while_it_is_open_here_or_elsewhere_both_are_refused_with_the_name_of_who_has_it() {
+fn destroy_and_repair_of_an_open_database_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let calls: [fn(&Path) -> level_party::Error; 3] = [

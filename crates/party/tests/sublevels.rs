@@ -173,7 +173,7 @@ fn what_node_wrote_in_sublevels_is_read() {
 }
 
 #[test]
-fn a_watch_of_a_sublevel_shows_its_keys_without_the_prefix_and_no_others() {
+fn watch_of_a_sublevel_shows_its_keys_alone() {
     use level_party::{WatchFrom, WatchItem};
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();

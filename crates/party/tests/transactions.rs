@@ -206,7 +206,7 @@ fn book(db: &Db, who: &str, limit: usize) -> Result<bool> {
 }
 
 #[test]
-fn of_many_who_count_a_range_and_add_to_it_none_goes_over_the_limit() {
+fn transactions_that_count_and_add_keep_the_limit() {
     const LIMIT: usize = 30;
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
@@ -250,7 +250,7 @@ fn runs_beside(
 }
 
 #[test]
-fn a_key_that_comes_new_where_a_range_was_read_conflicts_and_elsewhere_does_not() {
+fn new_key_in_a_range_that_was_read_conflicts() {
     let whole = |tx: &level_party::Transaction| assert!(tx.range("b".."g").count() > 0);
     for (key, conflicts) in [("a", false), ("c", true), ("f1", true), ("g", false)] {
         let runs = runs_beside(whole, |db| db.put(key, "new").map(drop));

@@ -157,7 +157,7 @@ impl Fixture {
     /// Versions of a key, each held by a snapshot, that fill more than one table of level 1.
     fn split(mut self) -> Opened {
         self.options.snappy = false;
-        // What an opening recovers goes to level 0, and what overlaps it too; else it could go to level 2.
+        // An opening recovers to level 0, and so goes any table that overlaps; others could go to level 2.
         let mut first = self.peer.open(&self.dir, &self.options);
         let ends = [100, 101].map(|number| Op::Put(key(number), value(number, 10)));
         first.write(&ends, false);

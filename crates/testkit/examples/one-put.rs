@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut next = || arguments.next().ok_or("one-put DIR KEY");
     let (dir, key) = (next()?, next()?);
     let db = Db::open(dir)?;
-    // What only the first put of a process does is done.
+    // The first put of a process does more; that is behind it.
     db.put("before", "1")?;
     ptrace::traceme()?;
     raise(Signal::SIGSTOP)?;

@@ -16,7 +16,7 @@ use crate::load::group;
 
 /// Which program on which directory, and since when moments are counted.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Target {
     /// The program `level-party`.
     pub program: PathBuf,
     /// The database.
@@ -36,10 +36,10 @@ struct Doom {
     pid: Option<u32>,
 }
 
-impl Place {
+impl Target {
     /// Moments are counted from now on.
     pub fn new(program: impl AsRef<Path>, dir: impl AsRef<Path>) -> Self {
-        Place {
+        Target {
             program: program.as_ref().to_owned(),
             dir: dir.as_ref().to_owned(),
             flags: Vec::new(),
@@ -68,7 +68,7 @@ impl Place {
     /// The same place, with other flags of `exec`.
     pub fn with_flags(&self, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        Place {
+        Target {
             flags,
             ..self.clone()
         }
@@ -134,7 +134,7 @@ pub struct Client {
     pub history: History,
     /// The spans of its acknowledged writes.
     pub acknowledged: Vec<(u64, u64)>,
-    place: Place,
+    target: Target,
     child: ExecChild,
     serial: u64,
     /// Puts whose outcome is unknown and that its process may still see done: key and content.
@@ -145,13 +145,13 @@ pub struct Client {
 
 impl Client {
     /// A client with a process of its own.
-    pub fn new(number: usize, place: &Place) -> Self {
+    pub fn new(number: usize, target: &Target) -> Self {
         Client {
             number,
             history: History::default(),
             acknowledged: Vec::new(),
-            place: place.clone(),
-            child: place.spawn_for(number),
+            target: target.clone(),
+            child: target.spawn_for(number),
             serial: 0,
             owed: Vec::new(),
             lives_lost: 0,
@@ -174,12 +174,12 @@ impl Client {
     /// # Panics
     /// On a failure that none of the replies stands for.
     pub fn ask(&mut self, request: &Value) -> Asked {
-        let begun = self.place.now();
+        let begun = self.target.now();
         let answer = self.child.try_ask(request);
-        let ended = self.place.now();
+        let ended = self.target.now();
         let reply = match answer {
             None => {
-                self.child = self.place.spawn_for(self.number);
+                self.child = self.target.spawn_for(self.number);
                 self.lives_lost += 1;
                 self.owed.clear();
                 Reply::Unknown

@@ -100,15 +100,15 @@ impl Record {
     }
 }
 
-/// Kills whoever leads, with work in between, until `kills` clients' processes were; returns the moments. Who observes dies
+/// Kills whoever leads, with work in between, until `kills` clients' processes were; returns the moments. The observer dies
 /// beside them where it has come to lead: how often is for the scheduler to say.
 fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
-    let mut observer = load.place().spawn();
+    let mut observer = load.target().spawn();
     let mut random = fastrand::Rng::with_seed(kills as u64);
     let (mut last, mut moments) = (None, Vec::new());
     while moments.len() < kills && load.wait_for_progress(random.u64(..=MOST_WRITES_BETWEEN)) {
         let Some(status) = observer.try_ask(&json!({"op": "status"})) else {
-            observer = load.place().spawn();
+            observer = load.target().spawn();
             continue;
         };
         assert_eq!(status["ok"], true, "{status}");
@@ -126,9 +126,9 @@ fn kill_leaders(load: &Load, kills: usize) -> Vec<u64> {
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
         if leader == observer.pid() {
             observer.kill();
-            observer = load.place().spawn();
+            observer = load.target().spawn();
         } else {
-            moments.push(load.place().now());
+            moments.push(load.target().now());
             // Its own thread reaps it, so the number cannot name another process yet.
             kill(leader);
         }

@@ -40,7 +40,7 @@ mod program;
 mod reading;
 mod script;
 
-pub use client::{Asked, Client, Place, Reply};
+pub use client::{Asked, Client, Reply, Target};
 pub use exec_child::{ExecChild, find_leader};
 #[cfg(unix)]
 pub use foreign_lock::{ForeignLock, LockKind};

@@ -16,7 +16,7 @@ use std::sync::{Condvar, Mutex};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::client::{Asked, Client, Place, Reply, entries};
+use crate::client::{Asked, Client, Reply, Target, entries};
 use counter::Written;
 use shared::SharedCounter;
 
@@ -30,7 +30,7 @@ const LONG: usize = 40_000;
 /// What the clients of one load share.
 #[derive(Debug)]
 pub struct Load {
-    place: Place,
+    target: Target,
     writers: usize,
     stop: AtomicBool,
     acknowledged: Mutex<u64>,
@@ -40,13 +40,13 @@ pub struct Load {
 impl Load {
     /// A load by `program` on `dir`, with as many writers.
     pub fn new(program: &Path, dir: &Path, writers: usize) -> Self {
-        Load::at(Place::new(program, dir), writers)
+        Load::at(Target::new(program, dir), writers)
     }
 
     /// A load at `place`, with as many writers.
-    pub fn at(place: Place, writers: usize) -> Self {
+    pub fn at(target: Target, writers: usize) -> Self {
         Load {
-            place,
+            target,
             writers,
             stop: AtomicBool::new(false),
             acknowledged: Mutex::new(0),
@@ -60,8 +60,8 @@ impl Load {
     }
 
     /// Where it works.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Opens the accounts, before anybody looks at them.
@@ -70,7 +70,7 @@ impl Load {
     /// If that fails.
     pub fn open_accounts(&self) {
         let ops = bank::opening();
-        self.place.spawn().ok(&json!({"op": "batch", "ops": ops}));
+        self.target.spawn().ok(&json!({"op": "batch", "ops": ops}));
     }
 
     /// Ends what all clients do.
@@ -112,7 +112,7 @@ impl Load {
     /// # Panics
     /// On any answer but `ok`: who survives notices nothing.
     pub fn write(&self, writer: usize) -> (Client, Written, SharedCounter) {
-        let mut client = Client::new(writer, &self.place);
+        let mut client = Client::new(writer, &self.target);
         let (mut written, mut shared) = (Written::default(), SharedCounter::default());
         let mut random = fastrand::Rng::with_seed(writer as u64);
         while !self.stopped() {
@@ -142,7 +142,7 @@ impl Load {
     /// # Panics
     /// When a moment shows a part of a batch, or a counter goes back, and on any answer but `ok`.
     pub fn read(&self, number: usize) -> Client {
-        let mut client = Client::new(number, &self.place);
+        let mut client = Client::new(number, &self.target);
         let mut random = fastrand::Rng::with_seed(number as u64);
         let mut counters = vec![0; self.writers];
         while !self.stopped() {

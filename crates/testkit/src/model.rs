@@ -23,7 +23,7 @@ pub struct Model {
     /// Keys that were removed once: an older value of theirs must not come up again.
     removed: BTreeSet<Vec<u8>>,
     /// Batches that were sent and not acknowledged when their process was killed.
-    unsettled: Vec<Vec<Op>>,
+    unresolved: Vec<Vec<Op>>,
 }
 
 impl Model {
@@ -47,7 +47,7 @@ impl Model {
 
     /// Applies an acknowledged batch.
     pub fn apply(&mut self, batch: &[Op]) {
-        assert!(self.unsettled.is_empty(), "the last kill is not settled");
+        assert!(self.unresolved.is_empty(), "the last kill is not resolved");
         self.apply_settled(batch);
     }
 
@@ -67,32 +67,32 @@ impl Model {
 
     /// Notes batches, in their order, of which nobody knows whether they were applied.
     pub fn leave_unsettled(&mut self, batches: Vec<Vec<Op>>) {
-        assert!(self.unsettled.is_empty(), "the last kill is not settled");
-        self.unsettled = batches;
+        assert!(self.unresolved.is_empty(), "the last kill is not resolved");
+        self.unresolved = batches;
     }
 
-    /// Decides by what was found how many of the unsettled batches were applied, which it returns: whole batches, the
+    /// Decides by what was found how many of the unresolved batches were applied, which it returns: whole batches, the
     /// first ones.
     ///
     /// # Panics
     /// If what was found is nothing that can be, with `who` and the first difference.
-    pub fn settle(&mut self, who: &str, found: &Entries) -> usize {
+    pub fn resolve(&mut self, who: &str, found: &Entries) -> usize {
         let is_found = |entries: &BTreeMap<Vec<u8>, Vec<u8>>| {
             entries.len() == found.len() && entries.iter().eq(found.iter().map(|(k, v)| (k, v)))
         };
-        let unsettled = std::mem::take(&mut self.unsettled);
+        let unresolved = std::mem::take(&mut self.unresolved);
         let acknowledged = self.entries.clone();
-        for applied in 0..=unsettled.len() {
+        for applied in 0..=unresolved.len() {
             if is_found(&self.entries) {
                 return applied;
             }
-            if let Some(batch) = unsettled.get(applied) {
+            if let Some(batch) = unresolved.get(applied) {
                 self.apply_settled(batch);
             }
         }
         panic!(
-            "{who} finds something else, with {} batches unsettled; beside what was acknowledged: {}; beside all: {}",
-            unsettled.len(),
+            "{who} finds something else, with {} batches unresolved; beside what was acknowledged: {}; beside all: {}",
+            unresolved.len(),
             difference(&acknowledged, found),
             difference(&self.entries, found)
         );
@@ -139,7 +139,7 @@ mod tests {
             (b"a".to_vec(), b"value".to_vec()),
             (b"b".to_vec(), b"value".to_vec()),
         ];
-        assert_eq!(model.settle("the test", &found), 1);
+        assert_eq!(model.resolve("the test", &found), 1);
         assert!(model.entries().keys().eq([b"a", b"b"]));
     }
 
@@ -148,7 +148,7 @@ mod tests {
     fn a_lost_write_is_found() {
         let mut model = Model::default();
         model.apply(&put("a"));
-        model.settle("the test", &Entries::new());
+        model.resolve("the test", &Entries::new());
     }
 
     #[test]
@@ -156,6 +156,6 @@ mod tests {
     fn a_later_batch_without_an_earlier_one_is_found() {
         let mut model = Model::default();
         model.leave_unsettled(vec![put("b"), put("c")]);
-        model.settle("the test", &vec![(b"c".to_vec(), b"value".to_vec())]);
+        model.resolve("the test", &vec![(b"c".to_vec(), b"value".to_vec())]);
     }
 }

@@ -1,4 +1,4 @@
-//! The floor of an open beside a leader: a connection to a bare unix socket whose server starts a thread for it, and one answer.
+//! The reference of an open beside a leader: a connection to a bare unix socket whose server starts a thread for it, and one answer.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

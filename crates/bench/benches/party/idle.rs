@@ -32,7 +32,7 @@ pub fn measure(settings: &Settings) -> Result<Table> {
     table.group(format!("{MEMBERS} of each, {} s", time.as_secs_f64()));
     let bare = nothing_open(time)?;
     let own = bare.adds;
-    bare.add_to(&mut table, "floor: process with nothing open", 0.0);
+    bare.add_to(&mut table, "reference: process with nothing open", 0.0);
     for subject in Subject::ALL {
         if !subject.is_built() {
             table.row(subject.name(), None);

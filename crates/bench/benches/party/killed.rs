@@ -1,13 +1,15 @@
 //! What reads and writes of other processes see of a leader's death, of a writer's, and of a leader that stands still.
 //!
 //! In each round the same processes make the same calls for as long without the kill as with it, so that what the
-//! scheduler does to them stands beside what the kill does.
+//! scheduler does to them stands beside what the kill does. On a busy machine a process may get no answer in one of the two
+//! times, and a round may fail: such a round is missing, and the table says so. Only if all of a row's rounds fail, the
+//! run does.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use level_party_bench::{Child, Result, Samples, Table, Unit};
+use level_party_bench::{Child, Error, Result, Samples, Table, Unit};
 
 use crate::clock::clock;
 use crate::member;
@@ -34,34 +36,32 @@ pub fn measure(settings: &Settings) -> Result<Table> {
         Unit::Millis,
     );
     let mut logs = Vec::new();
+    let mut missing = Vec::new();
     for (name, filled) in [
         ("log of the load alone", 0),
         ("log nearly full", NEARLY_FULL),
     ] {
-        let mut rounds = Rounds::default();
-        for _ in 0..settings.kills() {
-            rounds.kill(settings, filled)?;
-        }
+        let rounds = Rounds::run(settings.kills(), |rounds| rounds.kill(settings, filled))?;
         logs.push(format!("{name}: {} KiB", rounds.largest_log / 1024));
+        missing.extend(rounds.missing(name));
         let [read, write] = [rounds.read, rounds.write];
         read.add_to(&mut table, format!("read, {name}"), "leader killed");
         write.add_to(&mut table, format!("write, {name}"), "leader killed");
     }
     for (name, grown) in [("writer", 0), ("writer with 1 GiB of memory", LARGE)] {
-        let mut rounds = Rounds::default();
-        for _ in 0..settings.kills() {
-            rounds.kill_writer(settings, grown)?;
-        }
+        let rounds = Rounds::run(settings.kills(), |rounds| {
+            rounds.kill_writer(settings, grown)
+        })?;
+        missing.extend(rounds.missing(name));
         let [read, write] = [rounds.read, rounds.write];
         let with = format!("{name} killed");
         read.add_to(&mut table, format!("read, a {name}"), &with);
         write.add_to(&mut table, format!("write, a {name}"), &with);
     }
-    let mut rounds = Rounds::default();
-    for _ in 0..settings.kills().div_ceil(KILLS_PER_STOP) {
-        rounds.stop(settings)?;
-    }
+    let stops = settings.kills().div_ceil(KILLS_PER_STOP);
+    let rounds = Rounds::run(stops, |rounds| rounds.stop(settings))?;
     let with = format!("leader stopped for {} s", STOP.as_secs());
+    missing.extend(rounds.missing(&with));
     rounds.read.add_to(&mut table, "read".to_owned(), &with);
     table.note(format!(
         "Beside the leader {} of its followers get one entry after another, and one puts, beside a writer that is killed. \
@@ -69,6 +69,9 @@ pub fn measure(settings: &Settings) -> Result<Table> {
         readers(),
         logs.join(", ")
     ));
+    if !missing.is_empty() {
+        table.note(format!("Missing rounds: {}.", missing.join("; ")));
+    }
     Ok(table)
 }
 
@@ -78,18 +81,31 @@ fn readers() -> usize {
     (cores - 1).clamp(1, 2)
 }
 
-/// The longest pause of each round.
+/// The longest pauses of the rounds in which there were both.
 #[derive(Default)]
 struct Pauses {
     without: Samples,
     with: Samples,
+    /// Rounds in which a process got no answer in one of the two times.
+    silent: usize,
 }
 
 impl Pauses {
+    fn push(&mut self, without: Option<Duration>, with: Option<Duration>) {
+        match (without, with) {
+            (Some(without), Some(with)) => {
+                self.without.push(without);
+                self.with.push(with);
+            }
+            _ => self.silent += 1,
+        }
+    }
+
     fn add_to(self, table: &mut Table, group: String, with: &str) {
+        let summary = |samples: Samples| (!samples.is_empty()).then(|| samples.summary(1));
         table.group(group);
-        table.row("the same load without it", Some(self.without.summary(1)));
-        table.row(with, Some(self.with.summary(1)));
+        table.row("the same load without it", summary(self.without));
+        table.row(with, summary(self.with));
     }
 }
 
@@ -98,9 +114,42 @@ struct Rounds {
     read: Pauses,
     write: Pauses,
     largest_log: u64,
+    failed: Vec<Error>,
 }
 
 impl Rounds {
+    /// Runs so many rounds. One that fails is missing; if all fail, so does this.
+    fn run(count: usize, mut round: impl FnMut(&mut Rounds) -> Result<()>) -> Result<Rounds> {
+        let mut rounds = Rounds::default();
+        for _ in 0..count {
+            if let Err(error) = round(&mut rounds) {
+                eprintln!("a round is missing: {error}");
+                rounds.failed.push(error);
+            }
+        }
+        match rounds.failed.pop() {
+            Some(error) if rounds.failed.len() + 1 == count => Err(error),
+            last => {
+                rounds.failed.extend(last);
+                Ok(rounds)
+            }
+        }
+    }
+
+    /// What the table says of the rounds called `name` that are missing.
+    fn missing(&self, name: &str) -> Option<String> {
+        let counts = [
+            (self.read.silent, "without a read"),
+            (self.write.silent, "without a write"),
+            (self.failed.len(), "failed"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = counts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        (!told.is_empty()).then(|| format!("{name}, {}", told.join(", ")))
+    }
+
     fn kill(&mut self, settings: &Settings, filled: usize) -> Result<()> {
         let dir = settings.temporary()?;
         let mut load = Load::start(dir.path())?;
@@ -186,29 +235,33 @@ impl Load {
         for member in readers.iter_mut().chain([&mut writer]) {
             member.tell(&command)?;
         }
-        let mut reads = (Duration::ZERO, Duration::ZERO);
+        let mut reads = [Some(Duration::ZERO); 2];
         for reader in &mut readers {
-            let (without, with) = pauses(&reader.hear()?)?;
-            reads = (reads.0.max(without), reads.1.max(with));
+            for (longest, own) in reads.iter_mut().zip(pauses(&reader.hear()?)?) {
+                *longest = longest.zip(own).map(|(longest, own)| longest.max(own));
+            }
         }
         let writes = pauses(&writer.hear()?)?;
-        for (pauses, (without, with)) in [(&mut rounds.read, reads), (&mut rounds.write, writes)] {
-            pauses.without.push(without);
-            pauses.with.push(with);
-        }
+        rounds.read.push(reads[0], reads[1]);
+        rounds.write.push(writes[0], writes[1]);
         Ok(())
     }
 }
 
-/// How long the two pauses were whose ends a member tells.
-fn pauses(line: &str) -> Result<(Duration, Duration)> {
-    let ends = line.split(' ').map(str::parse);
-    let ends = ends.collect::<std::result::Result<Vec<u64>, _>>()?;
-    let [a, b, c, d] = ends[..] else {
+/// How long the two pauses were whose ends a member tells; `None` where it got no answer.
+fn pauses(line: &str) -> Result<[Option<Duration>; 2]> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [a, b, c, d] = words[..] else {
         return Err(format!("not two pauses: {line}").into());
     };
-    let between = |begin: u64, end: u64| Duration::from_nanos(end.saturating_sub(begin));
-    Ok((between(a, b), between(c, d)))
+    let between = |begin: &str, end: &str| -> Result<Option<Duration>> {
+        if begin == "-" {
+            return Ok(None);
+        }
+        let (begin, end): (u64, u64) = (begin.parse()?, end.parse()?);
+        Ok(Some(Duration::from_nanos(end.saturating_sub(begin))))
+    };
+    Ok([between(a, b)?, between(c, d)?])
 }
 
 /// Bytes of the log that is written.

@@ -49,12 +49,12 @@ pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
         for _ in 0..settings.rounds() {
             for ((_, subject), figures) in subjects.iter().zip(&mut figures) {
                 let Some(subject) = *subject else { continue };
-                let place = match (reads, subject) {
-                    (false, _) => Place::fresh(settings)?,
-                    (true, Subject::Peer(_)) => Place::Kept(theirs.clone()),
-                    (true, Subject::Ours(_)) => Place::Kept(ours.clone()),
+                let dir = match (reads, subject) {
+                    (false, _) => RunDir::fresh(settings)?,
+                    (true, Subject::Peer(_)) => RunDir::Kept(theirs.clone()),
+                    (true, Subject::Ours(_)) => RunDir::Kept(ours.clone()),
                 };
-                figures.push(run(settings, subject, workload, place.path())?);
+                figures.push(run(settings, subject, workload, dir.path())?);
             }
         }
         table.group(name);
@@ -65,20 +65,20 @@ pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
     Ok(table)
 }
 
-enum Place {
+enum RunDir {
     Kept(PathBuf),
     Fresh(tempfile::TempDir),
 }
 
-impl Place {
-    fn fresh(settings: &Settings) -> Result<Place> {
-        Ok(Place::Fresh(settings.temporary()?))
+impl RunDir {
+    fn fresh(settings: &Settings) -> Result<RunDir> {
+        Ok(RunDir::Fresh(settings.temporary()?))
     }
 
     fn path(&self) -> &Path {
         match self {
-            Place::Kept(path) => path,
-            Place::Fresh(dir) => dir.path(),
+            RunDir::Kept(path) => path,
+            RunDir::Fresh(dir) => dir.path(),
         }
     }
 }

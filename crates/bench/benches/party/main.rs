@@ -1,6 +1,6 @@
-//! `cargo bench -p level-party-bench --bench party`: level-party beside its floors and peers.
+//! `cargo bench -p level-party-bench --bench party`: level-party beside its references and peers.
 //!
-//! Each concern is a file that makes one table. Who is measured, and who they talk to, are processes of their own: this
+//! Each concern is a file that makes one table. Each store that is measured, and each process it talks to, is a process of its own: this
 //! program starts itself again in a role ([`roles`]). Rounds of those compared are interleaved, so that a
 //! disturbance of the machine meets all of them. What each row means is in `docs/BENCHMARKS.md`.
 #![cfg_attr(not(feature = "peers"), forbid(unsafe_code))]
@@ -30,7 +30,7 @@ mod syncs;
 mod worker;
 
 use clap::Parser;
-use level_party_bench::{Peer, Result, Table};
+use level_party_bench::{Peer, Recorded, Result, Table, chart};
 
 use settings::{Concern, Settings};
 
@@ -40,16 +40,34 @@ fn main() -> Result<()> {
         return roles::run(role);
     }
     let settings = Settings::parse().resolved();
+    let printed = match settings.recorded() {
+        Some(page) => std::fs::read_to_string(page)
+            .map_err(|error| format!("{} can't be read: {error}", page.display()))?,
+        None => run(&settings)?,
+    };
+    if let Some(path) = settings.chart() {
+        let run = Recorded::read(&printed);
+        std::fs::write(path, chart::svg(&run)?)
+            .map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+        println!("{}", chart::table(&run)?);
+    }
+    Ok(())
+}
+
+/// Measures what is asked for, prints each table when it is there, and gives them all.
+fn run(settings: &Settings) -> Result<String> {
     let peer = Peer::find()?;
-    print_head(&settings, peer.as_ref());
+    print_head(settings, peer.as_ref());
+    let mut printed = String::new();
     for concern in Concern::ALL {
         if settings.wants(concern) {
-            for table in measure(concern, &settings, peer.as_ref())? {
+            for table in measure(concern, settings, peer.as_ref())? {
                 println!("{table}");
+                printed.push_str(&format!("{table}\n"));
             }
         }
     }
-    Ok(())
+    Ok(printed)
 }
 
 fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result<Vec<Table>> {

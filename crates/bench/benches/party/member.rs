@@ -116,13 +116,13 @@ fn read(db: &Db, entries: usize) -> Result<Caller> {
     Caller::start(move || get_one(&db, &data, random.below(entries as u64) as usize, true))
 }
 
-/// Ends the calls. `BEGIN END` for each window: the longest pause between two answers of which the second came in it.
+/// Ends the calls. For each window `BEGIN END`, the longest pause between two answers of which the second came in it, or
+/// `- -`, where no call was answered in it.
 fn pauses(caller: Option<Caller>, windows: &[(u64, u64)]) -> Result<String> {
     let answers = caller.ok_or("nothing was being called")?.stop()?;
-    let mut line = Vec::new();
-    for (from, to) in windows {
-        let (begin, end) = answers.longest_pause(*from, *to)?;
-        line.extend([begin.to_string(), end.to_string()]);
-    }
-    Ok(line.join(" "))
+    let ends = windows.iter().map(|(from, to)| {
+        let pause = answers.longest_pause(*from, *to);
+        pause.map_or("- -".to_owned(), |(begin, end)| format!("{begin} {end}"))
+    });
+    Ok(ends.collect::<Vec<_>>().join(" "))
 }

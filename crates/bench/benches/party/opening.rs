@@ -20,12 +20,12 @@ pub fn measure(settings: &Settings, peer: Option<&Peer>) -> Result<Table> {
 fn attach(dir: &Path, count: usize, table: &mut Table) -> Result<()> {
     let database = dir.join("attached");
     let _leader = member::start(&database, "leader")?;
-    let socket = dir.join("floor.sock");
+    let socket = dir.join("reference.sock");
     let _server = echo::start(&socket)?;
-    let (mut floor, mut open, mut get) =
+    let (mut reference, mut open, mut get) =
         (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..count {
-        floor.time_each(0..1, |_| echo::connect(&socket))?;
+        reference.time_each(0..1, |_| echo::connect(&socket))?;
         let mut handle = None;
         open.time_each(0..1, |_| {
             handle = Some(Db::open(&database)?);
@@ -40,8 +40,8 @@ fn attach(dir: &Path, count: usize, table: &mut Table) -> Result<()> {
     }
     table.group("attach to a leader");
     table.row(
-        "floor: connect, a thread, an answer",
-        Some(floor.summary(1)),
+        "reference: connect, a thread, an answer",
+        Some(reference.summary(1)),
     );
     table.row("open as a follower", Some(open.summary(1)));
     table.row("its first get", Some(get.summary(1)));
@@ -52,10 +52,10 @@ fn create(dir: &Path, count: usize, peer: Option<&Peer>, table: &mut Table) -> R
     let cpp = peer
         .map(|peer| peer.measure("open-empty", dir, count, "snappy"))
         .transpose()?;
-    let (mut floor, mut engines, mut leaders) =
+    let (mut reference, mut engines, mut leaders) =
         (Samples::default(), Samples::default(), Samples::default());
     for i in 0..count {
-        floor.push(syncs::publish(dir, None)?);
+        reference.push(syncs::publish(dir, None)?);
         let name = dir.join(format!("engine-{i}"));
         let mut engine = None;
         engines.time_each(0..1, |_| {
@@ -71,8 +71,8 @@ fn create(dir: &Path, count: usize, peer: Option<&Peer>, table: &mut Table) -> R
     }
     table.group("make an empty database");
     table.row(
-        "floor: its files written and synced",
-        Some(floor.summary(1)),
+        "reference: its files written and synced",
+        Some(reference.summary(1)),
     );
     table.row("C++ LevelDB", cpp);
     table.row("engine", Some(engines.summary(1)));

@@ -51,7 +51,7 @@ pub enum Compression {
     None,
 }
 
-/// level-party beside its floors and peers. See docs/BENCHMARKS.md.
+/// level-party beside its references and peers. See docs/BENCHMARKS.md.
 #[derive(Debug, Parser)]
 #[command(name = "party")]
 pub struct Settings {
@@ -83,6 +83,12 @@ pub struct Settings {
     /// Where databases are made and removed [default: the system's temporary directory].
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Draw the chart of `second` and `durable` here, as SVG, and print its figures as the README has them.
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+    /// Measure nothing: take the tables that an earlier run printed.
+    #[arg(long, value_name = "FILE", requires = "chart")]
+    recorded: Option<PathBuf>,
     /// Given by `cargo bench`; without it, as by `cargo test --benches`, the run is a tiny one.
     #[arg(long, hide = true)]
     bench: bool,
@@ -136,6 +142,16 @@ impl Settings {
             Compression::Snappy => "snappy",
             Compression::None => "none",
         }
+    }
+
+    /// Where the chart is to be drawn.
+    pub fn chart(&self) -> Option<&Path> {
+        self.chart.as_deref()
+    }
+
+    /// What an earlier run printed.
+    pub fn recorded(&self) -> Option<&Path> {
+        self.recorded.as_deref()
     }
 
     /// Where databases are made.

@@ -1,4 +1,4 @@
-//! The floor of everything that makes a new manifest current: the same files written and synced, and nothing else.
+//! The reference of everything that makes a new manifest current: the same files written and synced, and nothing else.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -13,8 +13,8 @@ use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::complaint;
+use crate::keyspace::{Ops, Run, Within};
 use crate::output::Report;
-use crate::place::{Ops, Run, Within};
 use crate::text::{counted, printable};
 
 /// Bytes of input read at most: the largest batch in its longest form is about six times as long.
@@ -23,6 +23,10 @@ const INPUT_BYTES: u64 = 8 * WriteBatch::MAX_BYTES as u64;
 /// Put and delete keys in one write, which takes effect as a whole or not at all.
 ///
 /// Operations are given as words (`put KEY VALUE` and `del KEY`, any number in turn; `delete` is `del`), or, without words, as JSON lines on standard input: {"type":"put","key":..,"value":..} and {"type":"del","key":..}, as in `exec`. A line may name a sublevel of its own: "sublevel":["users"]. They apply in their order.
+#[expect(
+    clippy::doc_link_with_quotes,
+    reason = "JSON in a help text, not a link"
+)]
 #[derive(Args, Debug)]
 pub struct BatchCommand {
     #[command(flatten)]

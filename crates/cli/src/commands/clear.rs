@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::args::{Span, Target};
 use crate::coding::BoundCoding;
 use crate::failure::{Failure, Result};
+use crate::keyspace::Within;
 use crate::output::Report;
-use crate::place::Within;
 use crate::text::counted;
 
 /// Remove all entries of a range, or with --all of the whole database or sublevel.
@@ -42,9 +42,9 @@ impl Clear {
         }
         let walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
-        let place = self.within.of(&db)?;
+        let keyspace = self.within.of(&db)?;
         let removed = match walk.bounds() {
-            Some(bounds) => place.clear(bounds)?,
+            Some(bounds) => keyspace.clear(bounds)?,
             None => 0,
         };
         self.report.tell(

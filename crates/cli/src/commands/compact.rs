@@ -7,8 +7,8 @@ use crate::args::{Span, Target};
 use crate::bounds::Walk;
 use crate::coding::BoundCoding;
 use crate::failure::Result;
+use crate::keyspace::Within;
 use crate::output::Report;
-use crate::place::Within;
 use crate::text::size;
 
 /// Merge the tables of a range, or all, so that deleted and overwritten entries go.
@@ -35,10 +35,10 @@ impl Compact {
         let walk: Walk = self.span.walk(self.coding.into())?;
         let db = self.target.open_existing()?;
         let bytes = || -> Result<u64> { Ok(db.status()?.leader.bytes_per_level.iter().sum()) };
-        let place = self.within.of(&db)?;
+        let keyspace = self.within.of(&db)?;
         let before = bytes()?;
         if let Some(bounds) = walk.bounds() {
-            place.compact(bounds)?;
+            keyspace.compact(bounds)?;
         }
         let after = bytes()?;
         self.report.tell(

@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::args::{Span, Target};
 use crate::coding::BoundCoding;
 use crate::failure::Result;
+use crate::keyspace::Within;
 use crate::output::{Output, Report};
-use crate::place::Within;
 
 /// Say how many entries there are.
 ///

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::args::{ByteArg, Syncing, Target, bytes};
 use crate::coding::{Coding, Encoding};
 use crate::failure::Result;
+use crate::keyspace::Within;
 use crate::output::Report;
-use crate::place::Within;
 
 /// Remove keys.
 ///
@@ -52,8 +52,8 @@ impl Del {
             batch.delete(&coding.key(key)?);
         }
         let db = self.target.open_existing()?;
-        let place = self.within.of(&db)?;
-        place.write(batch.sync(self.syncing.sync))?;
+        let keyspace = self.within.of(&db)?;
+        keyspace.write(batch.sync(self.syncing.sync))?;
         self.report
             .tell_programs(&json!({"operations": batch.len()}))
     }

@@ -24,8 +24,8 @@ use crate::commands::status;
 use crate::failure::{Failure, Result};
 use crate::input::stdin_of;
 use crate::json::ByteBuf;
+use crate::keyspace::{Keyspace, Ops, Run};
 use crate::output::Output;
-use crate::place::{Ops, Place, Run};
 use answer::{Answer, Entries};
 use checks::WholeCheck;
 use request::{Check, Checked, Moment, OPERATIONS, Operation, Refusal, Request};
@@ -146,10 +146,10 @@ impl Dialogue for Server {
 
 impl Server {
     fn perform(&mut self, request: Request<'_>) -> Performed {
-        let place = Place::of(&self.db, &request.sublevel)?;
+        let keyspace = Keyspace::of(&self.db, &request.sublevel)?;
         match request.operation {
             Operation::Watch { walk, from } => {
-                let position = self.watches.open(request.id, &place, &walk, from)?;
+                let position = self.watches.open(request.id, &keyspace, &walk, from)?;
                 Ok(Answer::Field("position", position.to_string().into()))
             }
             Operation::Unwatch { watch } => {
@@ -177,9 +177,9 @@ impl Server {
                 Ok(Answer::Field("sequence", sequence.into()))
             }
             Operation::Hello => Ok(Answer::Fields(hello())),
-            operation => match self.read(&place, operation)? {
+            operation => match self.read(&keyspace, operation)? {
                 Ok(answer) => Ok(answer),
-                Err(operation) => self.write(&place, operation),
+                Err(operation) => self.write(&keyspace, operation),
             },
         }
     }
@@ -187,32 +187,32 @@ impl Server {
     /// Performs an operation that reads; another one comes back.
     fn read(
         &self,
-        place: &Place,
+        keyspace: &Keyspace,
         operation: Operation,
     ) -> std::result::Result<std::result::Result<Answer, Operation>, Trouble> {
         Ok(Ok(match operation {
             Operation::Get { key, at } => Answer::Value(match at {
-                None => place.get(&key)?,
-                Some(number) => place.at(self.snapshot(number)?).get(key)?,
+                None => keyspace.get(&key)?,
+                Some(number) => keyspace.at(self.snapshot(number)?).get(key)?,
             }),
             Operation::Contains { key, at } => {
                 let found = match at {
-                    None => place.contains(&key)?,
-                    Some(number) => place.at(self.snapshot(number)?).contains(key)?,
+                    None => keyspace.contains(&key)?,
+                    Some(number) => keyspace.at(self.snapshot(number)?).contains(key)?,
                 };
                 Answer::Field("found", found.into())
             }
             Operation::GetMany { keys, at } => {
                 let keys = keys.iter().map(|key| &key.0);
                 Answer::Values(match at {
-                    None => place.get_many(keys)?,
-                    Some(number) => place.at(self.snapshot(number)?).get_many(keys)?,
+                    None => keyspace.get_many(keys)?,
+                    Some(number) => keyspace.at(self.snapshot(number)?).get_many(keys)?,
                 })
             }
-            Operation::Scan { walk, keys, at } => self.scan(place, &walk, keys, at)?,
+            Operation::Scan { walk, keys, at } => self.scan(keyspace, &walk, keys, at)?,
             Operation::Count { walk, at } => {
                 let mut count: u64 = 0;
-                for key in self.keys(place, &walk, at)? {
+                for key in self.keys(keyspace, &walk, at)? {
                     key?;
                     count += 1;
                 }
@@ -222,10 +222,10 @@ impl Server {
         }))
     }
 
-    fn write(&self, place: &Place, operation: Operation) -> Performed {
+    fn write(&self, keyspace: &Keyspace, operation: Operation) -> Performed {
         match operation {
             Operation::Write { ops, sync } => {
-                let mut batch = ops.whole(place)?;
+                let mut batch = ops.whole(keyspace)?;
                 batch.sync(sync.unwrap_or(self.sync));
                 let sequence = self.db.write_sequenced(&batch)?;
                 Ok(Answer::Field("sequence", sequence.into()))
@@ -236,16 +236,16 @@ impl Server {
                 value,
                 sync,
             } => {
-                let swapped = self.swap(place, key, expected, value, sync)?;
+                let swapped = self.swap(keyspace, key, expected, value, sync)?;
                 Ok(Answer::Field("swapped", swapped.into()))
             }
             Operation::Transaction { checks, ops, sync } => {
-                let committed = self.transact(place, &checks, ops, sync)?;
+                let committed = self.transact(keyspace, &checks, ops, sync)?;
                 Ok(Answer::Field("committed", committed.into()))
             }
             Operation::Clear { walk } => {
                 let removed = match walk.bounds() {
-                    Some(bounds) => place.clear(bounds)?,
+                    Some(bounds) => keyspace.clear(bounds)?,
                     None => 0,
                 };
                 Ok(Answer::Field("removed", removed.into()))
@@ -264,10 +264,10 @@ impl Server {
         })
     }
 
-    /// Sets `key` to `value` if it holds `expected`. What is to be synced is a transaction: a swap alone is not.
+    /// Sets `key` to `value` if it holds `expected`. A swap is never synced; a transaction can be.
     fn swap(
         &self,
-        place: &Place,
+        keyspace: &Keyspace,
         key: Vec<u8>,
         expected: Option<ByteBuf>,
         value: Option<ByteBuf>,
@@ -275,7 +275,7 @@ impl Server {
     ) -> level_party::Result<bool> {
         if !sync.unwrap_or(self.sync) {
             let [expected, value] = [&expected, &value].map(|v| v.as_ref().map(|b| &b.0[..]));
-            return place.compare_and_swap(&key, expected, value);
+            return keyspace.compare_and_swap(&key, expected, value);
         }
         let mut run = Run::default();
         match value {
@@ -286,20 +286,20 @@ impl Server {
             sublevel: None,
             what: Checked::Key(key, expected.map(|value| value.0)),
         };
-        self.transact(place, &[check], Ops::here(run), Some(true))
+        self.transact(keyspace, &[check], Ops::here(run), Some(true))
     }
 
     /// Applies `ops` if every check holds. False: one does not.
     fn transact(
         &self,
-        place: &Place,
+        keyspace: &Keyspace,
         checks: &[Check],
         ops: Ops,
         sync: Option<bool>,
     ) -> level_party::Result<bool> {
-        let mut batch = ops.whole(place)?;
+        let mut batch = ops.whole(keyspace)?;
         batch.sync(sync.unwrap_or(self.sync));
-        let checks = checks.iter().map(|check| WholeCheck::of(check, place));
+        let checks = checks.iter().map(|check| WholeCheck::of(check, keyspace));
         let checks = checks.collect::<level_party::Result<Vec<_>>>()?;
         let keys = checks.iter().filter_map(WholeCheck::key);
         let (keys, expected): (Vec<_>, Vec<_>) = keys.unzip();
@@ -324,25 +324,25 @@ impl Server {
 
     fn keys(
         &self,
-        place: &Place,
+        keyspace: &Keyspace,
         walk: &Walk,
         at: Moment,
     ) -> std::result::Result<OnlyKeys, Trouble> {
         Ok(match at {
-            None => walk.keys(place),
-            Some(number) => walk.keys_at(place, self.snapshot(number)?),
+            None => walk.keys(keyspace),
+            Some(number) => walk.keys_at(keyspace, self.snapshot(number)?),
         })
     }
 
-    fn scan(&self, place: &Place, walk: &Walk, keys: bool, at: Moment) -> Performed {
+    fn scan(&self, keyspace: &Keyspace, walk: &Walk, keys: bool, at: Moment) -> Performed {
         let mut entries = Entries::new(keys);
         let walked: bounds::Entries = match (keys, at) {
             (true, at) => Box::new(
-                self.keys(place, walk, at)?
+                self.keys(keyspace, walk, at)?
                     .map(|key| Ok((key?, Vec::new()))),
             ),
-            (false, None) => walk.entries(place),
-            (false, Some(number)) => walk.entries_at(place, self.snapshot(number)?),
+            (false, None) => walk.entries(keyspace),
+            (false, Some(number)) => walk.entries_at(keyspace, self.snapshot(number)?),
         };
         for entry in walked {
             let (key, value) = entry?;

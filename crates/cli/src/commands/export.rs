@@ -10,8 +10,8 @@ use crate::args::{Target, Window};
 use crate::coding::Coding;
 use crate::commands::import::progress;
 use crate::failure::{Failure, Result, say};
+use crate::keyspace::Within;
 use crate::output::{Output, Part};
-use crate::place::Within;
 use crate::text::counted;
 
 /// Print entries as JSON lines that `import` reads.

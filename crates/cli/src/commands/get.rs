@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::args::{ByteArg, Target, bytes};
 use crate::coding::{Coding, InJson};
 use crate::failure::{Failure, Result, say};
+use crate::keyspace::Within;
 use crate::output::Output;
-use crate::place::Within;
 use crate::text::printable;
 
 /// Print the values of keys.
@@ -48,11 +48,11 @@ impl Get {
         let keys = self.keys.iter().map(|key| coding.key(key));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let db = self.target.open_to_view()?;
-        let place = self.within.of(&db)?;
+        let keyspace = self.within.of(&db)?;
         let mut output = Output::stdout().coded(coding);
         let mut missing = false;
         for (key, ByteArg(given)) in keys.iter().zip(&self.keys) {
-            let value = place.get(key)?;
+            let value = keyspace.get(key)?;
             if self.json {
                 output.json(&Found {
                     key: coding.key.json(key)?,

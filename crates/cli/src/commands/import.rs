@@ -22,8 +22,8 @@ use crate::coding::{Coding, Encoding};
 use crate::failure::{Failure, Result, say};
 use crate::input::stdin_of;
 use crate::json::{ByteBuf, OwnedEntry, complaint};
+use crate::keyspace::{Keyspace, Within};
 use crate::output::Report;
-use crate::place::{Place, Within};
 use crate::stop;
 use crate::text::{count, counted};
 
@@ -88,7 +88,7 @@ impl Import {
         let db = self.target.open_for_writing(self.creating)?;
         let mut importer = Importer::new(
             Sink {
-                place: self.within.of(&db)?,
+                keyspace: self.within.of(&db)?,
             },
             self.coding,
         );
@@ -145,16 +145,16 @@ trait Batches {
 }
 
 struct Sink {
-    place: Place,
+    keyspace: Keyspace,
 }
 
 impl Batches for Sink {
     fn prefix(&self) -> usize {
-        self.place.prefix().len()
+        self.keyspace.prefix().len()
     }
 
     fn write(&mut self, batch: &WriteBatch) -> Result<()> {
-        Ok(self.place.write(batch)?)
+        Ok(self.keyspace.write(batch)?)
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::args::{ByteArg, Creating, Syncing, Target, bytes};
 use crate::coding::Coding;
 use crate::failure::{Failure, Result};
+use crate::keyspace::Within;
 use crate::output::Report;
-use crate::place::Within;
 use crate::text::printable;
 
 /// Set keys to values.
@@ -50,8 +50,8 @@ impl Put {
             batch.put(&self.coding.key(key)?, &self.coding.value(value)?);
         }
         let db = self.target.open_for_writing(self.creating)?;
-        let place = self.within.of(&db)?;
-        place.write(batch.sync(self.syncing.sync))?;
+        let keyspace = self.within.of(&db)?;
+        keyspace.write(batch.sync(self.syncing.sync))?;
         self.report
             .tell_programs(&json!({"operations": batch.len()}))
     }

@@ -6,8 +6,8 @@ use crate::args::{Target, Window};
 use crate::bounds::Entries;
 use crate::coding::Coding;
 use crate::failure::Result;
+use crate::keyspace::Within;
 use crate::output::{Output, Part};
-use crate::place::Within;
 
 /// Print entries in key order.
 ///
@@ -42,7 +42,7 @@ impl Scan {
     pub fn run(self) -> Result<()> {
         let walk = self.window.walk(self.coding)?;
         let db = self.target.open_to_view()?;
-        let place = self.within.of(&db)?;
+        let keyspace = self.within.of(&db)?;
         let part = match (self.keys, self.values) {
             (true, _) => Part::Key,
             (_, true) => Part::Value,
@@ -50,8 +50,8 @@ impl Scan {
         };
         let mut output = Output::stdout().coded(self.coding);
         let entries: Entries = match part {
-            Part::Key => Box::new(walk.keys(&place).map(|key| Ok((key?, Vec::new())))),
-            _ => walk.entries(&place),
+            Part::Key => Box::new(walk.keys(&keyspace).map(|key| Ok((key?, Vec::new())))),
+            _ => walk.entries(&keyspace),
         };
         for entry in entries {
             let (key, value) = match entry {

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Show who leads, who follows, how fast and how large the database is, until `q`.
 ///
-/// It joins whoever has the database open and never leads, so that quitting it costs nobody anything. Where nobody has the database open it says so and ends; with `--lead auto` it opens the database itself.
+/// It joins the processes that have the database open and never leads, so that quitting it costs them nothing. If no process has the database open it says so and ends; with `--lead auto` it opens the database itself.
 #[derive(Args, Debug)]
 #[command(mut_arg("lead", |arg| arg.default_value("join")))]
 pub struct Top {
@@ -88,10 +88,11 @@ impl Top {
                 continue;
             }
             match event::read().map_err(Failure::output)? {
-                Event::Key(key) => match end_by(key.code, key.modifiers) {
-                    Some(end) => return end,
-                    None => continue,
-                },
+                Event::Key(key) => {
+                    if let Some(end) = end_by(key.code, key.modifiers) {
+                        return end;
+                    }
+                }
                 Event::Resize(..) => {
                     terminal
                         .draw(|frame| screen::draw(frame, history))

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::args::{Span, Target, whole};
 use crate::coding::{Coding, InJson};
 use crate::failure::{Failure, Result, say};
+use crate::keyspace::Within;
 use crate::output::{Output, Part};
-use crate::place::Within;
 use crate::stop;
 
 /// Print changes as they are committed, by whichever process, until Ctrl-C.
@@ -63,8 +63,8 @@ impl WatchCommand {
     pub fn run(self) -> Result<()> {
         let walk = self.span.walk(self.coding)?;
         let db = self.target.open_to_view()?;
-        let place = self.within.of(&db)?;
-        let mut watch = place.watch(&walk, self.since)?;
+        let keyspace = self.within.of(&db)?;
+        let mut watch = keyspace.watch(&walk, self.since)?;
         let closer = watch.closer();
         stop::instead(move || closer.close());
         let mut output = Output::stdout().coded(self.coding);
@@ -87,7 +87,10 @@ impl WatchCommand {
             let position = watch.position();
             match item {
                 WatchItem::Change(change) => {
-                    let key = change.key.get(place.prefix().len()..).unwrap_or_default();
+                    let key = change
+                        .key
+                        .get(keyspace.prefix().len()..)
+                        .unwrap_or_default();
                     self.print(&mut output, &change, key, position)?;
                     left -= 1;
                 }

@@ -28,7 +28,7 @@ fn get_at(child: &mut ExecChild, snapshot: &Value) -> Value {
 
 /// The owner of a snapshot is stopped while leaders die one after the other; the last one has begun after it stopped.
 #[test]
-fn a_stopped_owner_finds_its_snapshot_after_leaders_came_and_went() {
+fn snapshot_of_a_stopped_process_outlives_leaders() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut first = ExecChild::spawn(PROGRAM, dir.path());
     first.put("k", "old");
@@ -77,7 +77,7 @@ fn a_newcomer_is_told_which_stopped_process_keeps_the_directory() {
 }
 
 #[test]
-fn snapshots_outlive_leaders_that_are_killed_one_after_the_other() {
+fn snapshots_outlive_leaders_killed_one_by_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut party: Vec<_> = (0..4)
         .map(|_| ExecChild::spawn(PROGRAM, dir.path()))
@@ -114,7 +114,7 @@ fn elsewhere(dir: &Path) -> Option<PathBuf> {
 
 /// A pid says nothing about a process in another namespace; its byte of the state file does.
 #[test]
-fn an_owner_in_another_pid_namespace_is_known_to_live_and_to_be_dead() {
+fn member_in_another_pid_namespace_is_seen_alive_and_dead() {
     let dir = tempfile::tempdir().expect("a directory");
     let Some(elsewhere) = elsewhere(dir.path()) else {
         return;

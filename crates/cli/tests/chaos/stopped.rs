@@ -97,7 +97,7 @@ fn read_after_a_takeover_is_new_without_the_state_file() {
 }
 
 #[test]
-fn opening_beside_a_stopped_leader_ends_at_its_deadline_and_names_it() {
+fn opening_beside_a_stopped_leader_times_out_and_names_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut leader = ExecChild::spawn(PROGRAM, dir.path());
     leader.put("a", "1");

@@ -119,7 +119,7 @@ impl Damaged {
         }
     }
 
-    /// Repairs it. What is left must be `entries` entries, now and later, and nothing that was set aside may go.
+    /// Repairs it. It must have `entries` entries, now and later, and keep all that was set aside.
     fn repairs_to(&self, entries: usize) -> String {
         self.says(1, &["repair"], &["to do"]);
         self.is_unchanged();

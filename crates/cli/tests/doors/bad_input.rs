@@ -12,7 +12,7 @@ use crate::wire::preamble;
 use crate::{command, get, put, refused, temp};
 
 #[test]
-fn a_file_a_missing_directory_and_a_newer_layout_are_refused_at_once_with_what_to_do() {
+fn unusable_paths_are_refused_at_once_with_what_to_do() {
     let tmp = temp();
     let file = tmp.path().join("file");
     std::fs::write(&file, "bytes").expect("written");
@@ -97,7 +97,7 @@ impl Drop for Impostor {
 }
 
 #[test]
-fn an_endpoint_of_another_version_or_of_something_else_is_refused_with_what_to_do() {
+fn endpoint_of_another_version_is_refused_with_what_to_do() {
     let dir = temp();
     put(dir.path(), "a", "1");
     let newer = Impostor::serve(dir.path(), |mut stream| {
@@ -132,7 +132,7 @@ fn an_endpoint_of_another_version_or_of_something_else_is_refused_with_what_to_d
 
 /// A deadline in the middle of an attempt told of that attempt alone.
 #[test]
-fn why_an_attempt_failed_is_told_in_the_middle_of_the_next_one_too() {
+fn cause_of_a_failed_attempt_is_told_during_the_next() {
     let dir = temp();
     put(dir.path(), "a", "1");
     let hung_up = AtomicBool::new(false);
@@ -153,7 +153,7 @@ fn why_an_attempt_failed_is_told_in_the_middle_of_the_next_one_too() {
 }
 
 #[test]
-fn an_endpoint_that_never_greets_ends_at_the_deadline_and_names_its_process() {
+fn silent_endpoint_times_out_and_its_process_is_named() {
     let dir = temp();
     put(dir.path(), "a", "1");
     let silent = Impostor::serve(dir.path(), |mut stream| {

@@ -9,7 +9,7 @@ const PROCESSES: usize = 50;
 const ROUNDS: usize = 20;
 
 #[test]
-fn fifty_processes_open_an_empty_directory_at_once_under_one_leader_and_leave_no_endpoint() {
+fn fifty_processes_open_at_once_under_one_leader() {
     let gate = example("outsider");
     for round in 0..ROUNDS {
         let dir = temp();

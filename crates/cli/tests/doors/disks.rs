@@ -1,4 +1,4 @@
-//! Disks that take no writes: mounted read-only, or full. What is said names the cause and what to do, and once it is
+//! Disks that take no writes: mounted read-only, or full. The message names the cause and what to do, and once it is
 //! done everything that was acknowledged is there.
 
 use std::fs::File;
@@ -43,7 +43,7 @@ fn is_full(done: &Finished) {
 }
 
 #[test]
-fn where_nothing_can_be_written_every_command_says_so_and_what_to_do() {
+fn read_only_directory_is_named_by_every_command() {
     let tmp = temp();
     let disk = tmp.path().join("disk");
     let Some(mount) = Mount::new(&["-t", "tmpfs"], Path::new("none"), &disk) else {
@@ -92,7 +92,7 @@ fn where_nothing_can_be_written_every_command_says_so_and_what_to_do() {
 }
 
 #[test]
-fn a_full_disk_is_named_with_what_to_do_and_with_space_again_everything_is_there() {
+fn full_disk_is_named_and_nothing_is_lost_by_it() {
     let tmp = temp();
     let disk = tmp.path().join("disk");
     let Some(mount) = small(&disk) else { return };
@@ -130,7 +130,7 @@ fn a_full_disk_is_named_with_what_to_do_and_with_space_again_everything_is_there
 }
 
 #[test]
-fn a_leader_whose_disk_was_full_leads_on_with_space_again_and_its_follower_goes_on() {
+fn leader_leads_on_when_a_full_disk_has_space_again() {
     let tmp = temp();
     let disk = tmp.path().join("disk");
     let Some(mount) = small(&disk) else { return };

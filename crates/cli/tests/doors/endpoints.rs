@@ -26,7 +26,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn what_is_in_the_endpoints_place_is_refused_with_a_sentence_and_left_alone() {
+fn other_file_in_place_of_the_endpoint_is_left_alone() {
     let dir = temp();
     let socket = dir.path().join(SOCKET);
     let elsewhere = temp();
@@ -41,20 +41,20 @@ fn what_is_in_the_endpoints_place_is_refused_with_a_sentence_and_left_alone() {
     ];
     let places: [(&str, &dyn Fn()); 6] = [
         ("a file", &|| {
-            std::fs::write(&socket, "bytes").expect("written")
+            std::fs::write(&socket, "bytes").expect("written");
         }),
         ("a link to a file", &|| {
-            symlink(&file, &socket).expect("made")
+            symlink(&file, &socket).expect("made");
         }),
         ("a link to nothing", &|| {
-            symlink("nothing", &socket).expect("made")
+            symlink("nothing", &socket).expect("made");
         }),
         ("a link to a live endpoint", &|| {
-            symlink(&live, &socket).expect("made")
+            symlink(&live, &socket).expect("made");
         }),
         ("a fifo", &|| fifo(&socket)),
         ("a directory", &|| {
-            std::fs::create_dir(&socket).expect("made")
+            std::fs::create_dir(&socket).expect("made");
         }),
     ];
     for (what, place) in places {
@@ -86,7 +86,7 @@ fn what_is_in_the_endpoints_place_is_refused_with_a_sentence_and_left_alone() {
 }
 
 #[test]
-fn another_users_socket_in_the_endpoints_place_is_refused_and_left_alone() {
+fn socket_of_another_user_is_refused_and_left_alone() {
     if !is_root() {
         return impossible("only root can give a socket to another user");
     }
@@ -218,7 +218,7 @@ fn a_copy_of_a_live_directory_opens_as_a_database_of_its_own() {
 }
 
 #[test]
-fn an_endpoint_of_another_directory_is_replaced_and_its_own_leader_unharmed() {
+fn foreign_endpoint_is_replaced_and_its_leader_unharmed() {
     let tmp = temp();
     let (live, other) = (tmp.path().join("live"), tmp.path().join("other"));
     let mut leader = leader(&live);

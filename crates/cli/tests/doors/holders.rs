@@ -19,7 +19,7 @@ fn outsider_tries(kind: &str, dir: &Path) -> String {
 }
 
 #[test]
-fn while_another_program_holds_lock_we_are_refused_and_told_whose_it_is() {
+fn lock_of_another_program_is_refused_by_name() {
     for kind in KINDS {
         let dir = temp();
         put(dir.path(), "a", "1");
@@ -79,7 +79,7 @@ fn while_we_lead_no_other_program_gets_lock() {
 }
 
 #[test]
-fn a_second_open_that_fails_and_a_look_at_lock_leave_others_refused() {
+fn failed_second_open_keeps_others_out() {
     let dir = temp();
     let db = Db::open(dir.path()).expect("nobody else has it");
     let again = Db::options().error_if_exists(true).open(dir.path());
@@ -100,7 +100,7 @@ fn a_second_open_that_fails_and_a_look_at_lock_leave_others_refused() {
 }
 
 #[test]
-fn a_failed_open_keeps_a_classic_lock_of_our_own_process_in_force() {
+fn failed_open_keeps_our_own_classic_lock() {
     let dir = temp();
     let held = ForeignLock::take(dir.path());
     for _ in 0..3 {
@@ -115,7 +115,7 @@ fn a_failed_open_keeps_a_classic_lock_of_our_own_process_in_force() {
 }
 
 #[test]
-fn removing_lock_and_endpoint_under_a_leader_makes_no_second_one() {
+fn removed_lock_and_endpoint_make_no_second_leader() {
     let dir = temp();
     let mut leader = leader(dir.path());
     leader.put("a", "1");

@@ -266,7 +266,7 @@ fn a_hostile_peer_ends_its_own_connection_only_and_costs_little() {
 }
 
 #[test]
-fn a_peer_that_trickles_its_hello_is_dropped_while_others_are_served() {
+fn slow_hello_is_dropped_while_others_are_served() {
     let mut party = Party::new();
     let mut wire = party.introduced();
     wire.send(&1_000_000_u32.to_le_bytes()).expect("sent");

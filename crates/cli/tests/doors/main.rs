@@ -1,7 +1,7 @@
 //! Who gets in: locks, endpoints, users, hostile peers, and bad input of every kind, with real processes.
 //! `docs/RELIABILITY.md` maps what must hold to the tests: here are its A10, D, E and F.
 //!
-//! What can't be shown on a machine (no root, no mounts) says so on standard error and is no failure.
+//! A test that the machine can't run (no root, no mounts) says so on standard error and does not fail.
 #![cfg(target_os = "linux")]
 
 mod bad_input;

@@ -64,7 +64,7 @@ fn write_large(leader: &mut ExecChild) -> bool {
 }
 
 #[test]
-fn a_renamed_directory_keeps_its_party_and_its_successor_gets_another() {
+fn renamed_directory_keeps_its_members() {
     let tmp = temp();
     let (path, moved) = (tmp.path().join("db"), tmp.path().join("moved"));
     let mut first = leader(&path);
@@ -99,7 +99,7 @@ fn a_renamed_directory_keeps_its_party_and_its_successor_gets_another() {
 }
 
 #[test]
-fn a_directory_removed_under_its_leader_and_made_anew_has_a_party_of_its_own() {
+fn directory_made_anew_has_members_of_its_own() {
     let tmp = temp();
     let path = tmp.path().join("db");
     let mut first = ExecChild::spawn_with(PROGRAM, &path, ["--timeout", "5"]);
@@ -134,7 +134,7 @@ fn directory_of_length(base: &Path, len: usize) -> PathBuf {
 }
 
 #[test]
-fn directories_with_paths_of_90_to_300_bytes_of_any_kind_never_cross() {
+fn directories_with_long_paths_are_never_confused() {
     let tmp = temp();
     // Two that differ behind 200 equal bytes.
     let prefix = directory_of_length(tmp.path(), 200);

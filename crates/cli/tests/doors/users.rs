@@ -96,7 +96,7 @@ fn another_user_is_served_nothing_and_told_whose_it_is() {
 }
 
 #[test]
-fn root_is_served_nothing_by_another_users_leader_and_leaves_no_file() {
+fn root_is_not_served_by_another_users_leader() {
     if !is_root() {
         return impossible("only root can become another user");
     }
@@ -151,7 +151,7 @@ fn a_user_without_a_name_is_not_taken_for_another_without_one() {
 }
 
 #[test]
-fn a_directory_that_this_user_may_not_use_is_refused_with_what_to_do() {
+fn forbidden_directory_is_refused_with_what_to_do() {
     if !is_root() {
         return impossible("only root can become another user");
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use level_party::faults::POINTS;
 use level_party::{Db, ErrorKind, Readable, Role};
-use level_party_testkit::{ExecChild, Load, PATIENCE, Place, run_load};
+use level_party_testkit::{ExecChild, Load, PATIENCE, Target, run_load};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
@@ -97,14 +97,14 @@ fn die_at(death: &str) {
         true => &["--sync"],
         false => &[],
     };
-    let place = Place::new(PROGRAM, dir.path()).with_flags(flags);
-    let load = Load::at(place, WRITERS);
+    let target = Target::new(PROGRAM, dir.path()).with_flags(flags);
+    let load = Load::at(target, WRITERS);
     let mut record = run_load(&load, |load| {
         // Somebody leads before the victim comes, which would not succeed anybody if it were the founder.
-        let mut observer = ExecChild::spawn(PROGRAM, &load.place().dir);
+        let mut observer = ExecChild::spawn(PROGRAM, &load.target().dir);
         observer.leader_pid();
         // A writer: it comes by all points.
-        load.place().doom(WRITERS, KILL, death);
+        load.target().doom(WRITERS, KILL, death);
         drive(load, death, observer);
         load.wait_for_progress(WRITES_BETWEEN);
         Vec::new()
@@ -126,12 +126,12 @@ fn drive(load: &Load, death: &str, mut observer: ExecChild) {
             (start, seen) = (Instant::now(), killed);
         }
         load.wait_for_progress(WRITES_BETWEEN);
-        let victim = load.place().doomed();
+        let victim = load.target().doomed();
         if victim.is_some_and(|pid| test_kill_process(known(pid)).is_err()) {
             return;
         }
         let Some(status) = observer.try_ask(&json!({"op": "status"})) else {
-            observer = ExecChild::spawn(PROGRAM, &load.place().dir);
+            observer = ExecChild::spawn(PROGRAM, &load.target().dir);
             continue;
         };
         let leader = status["leader_pid"].as_u64().expect("a leader") as u32;
@@ -142,7 +142,7 @@ fn drive(load: &Load, death: &str, mut observer: ExecChild) {
             last = Some(leader);
             killed += 1;
             observer.kill();
-            observer = ExecChild::spawn(PROGRAM, &load.place().dir);
+            observer = ExecChild::spawn(PROGRAM, &load.target().dir);
         } else if Some(leader) != victim {
             // It may have given way meanwhile; then it is another client's process that dies.
             last = Some(leader);
@@ -154,7 +154,7 @@ fn drive(load: &Load, death: &str, mut observer: ExecChild) {
     panic!("{death} was not reached");
 }
 
-/// Who started it reaps it only when it looks at it next, so that the number names no other process.
+/// Its parent reaps it only when it looks at it next, so the number names no other process.
 fn known(pid: u32) -> Pid {
     Pid::from_raw(pid as i32).expect("a pid")
 }

@@ -35,7 +35,7 @@ const ENTRIES: usize = 2_000;
 const BATCH: usize = 500;
 
 #[test]
-fn five_founders_in_a_row_that_die_in_their_recovery_lose_nothing() {
+fn five_founders_that_die_in_recovery_lose_nothing() {
     for steps in STEPS.windows(DEEP) {
         die_in_a_row(steps);
     }

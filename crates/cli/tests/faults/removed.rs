@@ -59,7 +59,7 @@ fn a_scan_over_removed_keys_goes_on_where_its_last_step_stopped() {
 
 /// With no step at all such a scan never comes to an end.
 #[test]
-fn a_scan_that_finds_removed_keys_alone_ends_at_its_deadline_and_holds_nobody_up() {
+fn scan_over_removed_keys_ends_at_its_deadline() {
     let dir = tempfile::tempdir().expect("a directory");
     let start = || {
         let flags = ["--timeout", "5"]; // longer than its other calls take on a busy machine

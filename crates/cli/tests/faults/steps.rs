@@ -148,7 +148,7 @@ struct Scene {
     founder: Option<ExecChild>,
     /// One with little time for a write, from when it would not lead in the victim's place.
     hasty: Option<ExecChild>,
-    _watch: Option<level_party::Watch>,
+    watch: Option<level_party::Watch>,
     /// What was acknowledged.
     sure: BTreeMap<String, String>,
     /// The victim's put that has no answer yet.
@@ -185,7 +185,7 @@ impl Scene {
             own,
             founder,
             hasty,
-            _watch: watch,
+            watch,
             sure: BTreeMap::from([("first".to_owned(), "1".to_owned())]),
             in_flight: None,
             puts: 0,
@@ -399,12 +399,12 @@ impl Scene {
             own,
             founder,
             hasty,
-            _watch,
+            watch,
             sure,
             in_flight,
             ..
         } = self;
-        drop((victim, founder, hasty, _watch));
+        drop((victim, founder, hasty, watch));
         own.close()
             .unwrap_or_else(|error| panic!("{case}: {error}"));
         let next = Db::open(dir.path()).unwrap_or_else(|error| panic!("{case}: {error}"));

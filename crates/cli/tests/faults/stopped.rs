@@ -52,7 +52,7 @@ fn compacting_leader_leaves_beside_a_stopped_lock_holder() {
     wait_until_stopped(&holder);
     std::thread::scope(|threads| {
         let compacting = threads.spawn(|| own.compact_range(..));
-        // What is there is to be flushed first.
+        // The entries that are there have to be flushed first.
         drop(hold_at(&pipe));
         assert!(leader.close().success());
         holder.resume();

@@ -159,7 +159,7 @@ async fn maintain(db: &AsyncDb, copy: &Path) {
 }
 
 #[test]
-fn a_task_is_woken_by_what_happens_to_its_process_and_by_the_end_of_its_handle() {
+fn task_is_woken_by_events_and_by_the_close() {
     let dir = tempfile::tempdir().unwrap();
     let child = leader(dir.path());
     let leader_pid = child.pid();
@@ -242,7 +242,7 @@ fn every_future_may_be_sent_to_another_thread() {
 }
 
 #[test]
-fn a_scan_is_a_stream_that_goes_on_over_a_dead_leader_and_a_dropped_step() {
+fn stream_goes_on_over_a_dead_leader_and_a_dropped_step() {
     const ENTRIES: usize = 2000;
     let dir = tempfile::tempdir().unwrap();
     let child = leader(dir.path());
@@ -337,7 +337,7 @@ fn puts_of_tasks_are_kept_and_in_order_while_leaders_are_killed() {
 
 /// The writes of one handle take effect in the order of their first polls: whatever is there is a prefix.
 #[test]
-fn a_train_of_puts_without_awaiting_takes_effect_in_order_over_a_takeover() {
+fn unawaited_puts_take_effect_in_order_over_a_takeover() {
     const PUTS: u64 = 600;
     let dir = tempfile::tempdir().unwrap();
     let child = leader(dir.path());

@@ -39,7 +39,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 });
 
 #[test]
-fn every_history_is_linearizable_over_two_hundred_killed_leaders() {
+fn histories_are_linearizable_over_200_killed_leaders() {
     let mut record = RUN.record.clone();
     if let Err(words) = record
         .end(RUN.found.clone())
@@ -57,7 +57,7 @@ fn every_history_is_linearizable_over_two_hundred_killed_leaders() {
 }
 
 #[test]
-fn counters_and_accounts_are_exact_over_two_hundred_killed_leaders() {
+fn counters_are_exact_over_two_hundred_killed_leaders() {
     for (writer, written) in RUN.record.written.iter().enumerate() {
         assert!(
             written.acknowledged.len() > 100,

@@ -4,8 +4,8 @@
 //!
 //! | what is held | by |
 //! |---|---|
-//! | A1 no acknowledged write lost or doubled, each key's history linearizable, leader after leader killed under load | `killed::every_history_is_linearizable_over_two_hundred_killed_leaders` |
-//! | A3 an increment under kills takes effect exactly once, of one's own counter or in transactions on everybody's | the same run: `killed::counters_and_accounts_are_exact_over_two_hundred_killed_leaders` |
+//! | A1 no acknowledged write lost or doubled, each key's history linearizable, leader after leader killed under load | `killed::histories_are_linearizable_over_200_killed_leaders` |
+//! | A3 an increment under kills takes effect exactly once, of one's own counter or in transactions on everybody's | the same run: `killed::counters_are_exact_over_two_hundred_killed_leaders` |
 //! | A4 a batch is seen whole or not at all, by everybody; a sum stays | the same run, each moment that anybody looks at: by scans in both directions, gets of many keys, and gets at a snapshot over the kills |
 //! | A5 leaders die in their recovery, wherever a kill meets them; all die at once | `recoveries`; five deep, step by step: `tests/faults/recoveries.rs` |
 //! | A6 what killed followers held is given back | `followers` |
@@ -15,7 +15,7 @@
 //! | A11 a leader killed at any position of a stream changes nothing of it | `streams`; many kills under one stream: `tests/chaos/stream.rs` |
 //! | the checks themselves: what they must catch | `killed::a_doctored_*`, and the tests of `level_party_testkit::linear` and `load` |
 //!
-//! `LEVEL_PARTY_CHAOS=50` makes every run fifty times as long. What a test prints is seen with `-- --nocapture`.
+//! `LEVEL_PARTY_CHAOS=50` makes every run fifty times as long. `-- --nocapture` shows what a test prints.
 
 #[cfg(unix)]
 mod followers;

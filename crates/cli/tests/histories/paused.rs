@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use level_party_testkit::{Client, ExecChild, History, PATIENCE, Place, Reply};
+use level_party_testkit::{Client, ExecChild, History, PATIENCE, Reply, Target};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ fn flood(mut victim: ExecChild, stop: &AtomicBool, answered: &AtomicU64) {
 /// Works until `stopped`, every other client with writes that are synced.
 fn work(
     number: usize,
-    place: &Place,
+    target: &Target,
     timeout: &str,
     late: &Mutex<Vec<TimedOut>>,
     stopped: impl Fn() -> bool,
@@ -88,7 +88,7 @@ fn work(
     // Opening waits as long as it always does: it is the writes that are to time out.
     let mut flags = vec!["--timeout", timeout, "--open-timeout", "10"];
     flags.extend((number % 2 == 1).then_some("--sync"));
-    let mut client = Client::new(number, &place.with_flags(&flags));
+    let mut client = Client::new(number, &target.with_flags(&flags));
     let mut random = fastrand::Rng::with_seed(number as u64);
     let mut unknown = 0;
     while !stopped() {
@@ -122,7 +122,7 @@ fn work(
 fn pause_again_and_again(
     victim: Pid,
     answered: &AtomicU64,
-    place: &Place,
+    target: &Target,
     pauses: &Pauses,
     late: &Mutex<Vec<TimedOut>>,
 ) -> Vec<(u64, u64)> {
@@ -137,9 +137,9 @@ fn pause_again_and_again(
             std::thread::yield_now();
         }
         kill_process(victim, Signal::STOP).expect("it runs");
-        let begun = place.now();
+        let begun = target.now();
         std::thread::sleep(Duration::from_millis(millis));
-        let span = (begun, place.now());
+        let span = (begun, target.now());
         kill_process(victim, Signal::CONT).expect("it stands");
         stood.push(span);
         span
@@ -166,11 +166,11 @@ fn pause_again_and_again(
 
 fn run(pauses: &Pauses) {
     let dir = tempfile::tempdir().expect("a directory");
-    let place = &Place::new(PROGRAM, dir.path());
-    let mut leader = place.spawn();
+    let target = &Target::new(PROGRAM, dir.path());
+    let mut leader = target.spawn();
     let before = leader.status();
     assert_eq!(before["role"], "leader");
-    let mut victim = place.spawn();
+    let mut victim = target.spawn();
     // It is open before it is stopped for the first time.
     assert_eq!(victim.status()["role"], "follower");
     let victim_pid = Pid::from_raw(victim.pid() as i32).expect("a pid");
@@ -182,7 +182,7 @@ fn run(pauses: &Pauses) {
     let stood = std::thread::scope(|threads| {
         let _stop = SetAtEnd(stop);
         let work = |number| {
-            work(number, place, pauses.timeout, late, || {
+            work(number, target, pauses.timeout, late, || {
                 stop.load(Ordering::Relaxed)
             })
         };
@@ -190,7 +190,7 @@ fn run(pauses: &Pauses) {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| threads.spawn(move || work(number)))
             .collect();
-        let stood = pause_again_and_again(victim_pid, answered, place, pauses, late);
+        let stood = pause_again_and_again(victim_pid, answered, target, pauses, late);
         stop.store(true, Ordering::Relaxed);
         for client in clients {
             let (client, lost) = client.join().expect("a client");
@@ -235,7 +235,7 @@ impl Drop for SetAtEnd<'_> {
 }
 
 #[test]
-fn stopped_writer_keeps_its_lock_and_timed_out_writes_never_show() {
+fn stopped_writer_keeps_its_lock_and_times_others_out() {
     run(&Pauses {
         each: [100, 2_000, 300, 700, 400, 1_000].repeat(times(1)),
         timeout: "0.25",

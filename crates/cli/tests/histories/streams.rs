@@ -202,7 +202,7 @@ fn kill_at(
 }
 
 #[test]
-fn a_leader_killed_at_any_position_of_a_stream_changes_nothing_of_it() {
+fn stream_is_the_same_wherever_its_leader_is_killed() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut party, mut model) = (Vec::new(), Entries::new());
     let mut kills = 0;

@@ -25,7 +25,7 @@ fn read(answer: &Value) -> &str {
 }
 
 #[test]
-fn a_reader_that_slept_through_a_takeover_reads_the_new_leaders_state() {
+fn reader_stopped_over_a_takeover_reads_the_latest() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut party: Vec<ExecChild> = Vec::new();
     for round in 0..times(20) {

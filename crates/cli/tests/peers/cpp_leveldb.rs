@@ -114,7 +114,7 @@ fn each_goes_on_where_the_other_stopped_also_after_kills() {
 }
 
 #[test]
-fn a_checkpoint_made_beside_a_writer_is_one_moment_to_it_and_a_database_of_its_own() {
+fn checkpoint_beside_a_writer_is_one_moment_to_leveldb() {
     const BEFORE: usize = 30_000;
     let entry = |n: usize| (format!("{n:08}"), format!("{n}.").repeat(30));
     let put = |n: usize| {
@@ -175,7 +175,7 @@ fn a_checkpoint_made_beside_a_writer_is_one_moment_to_it_and_a_database_of_its_o
 
 /// A leader that is killed within some ms of its first answers may leave the logs of those before it beside its own.
 #[test]
-fn it_reads_what_leaders_left_that_died_soon_after_their_answers() {
+fn leveldb_reads_what_killed_leaders_had_answered() {
     const LEADERS: usize = 5;
     for peer in Peer::leveldbs() {
         let dir = tempfile::tempdir().expect("a directory");

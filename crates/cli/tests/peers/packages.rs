@@ -60,7 +60,7 @@ fn import(dir: &Path, stanzas: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn a_package_index_imported_by_four_processes_is_read_by_cpp_leveldb_and_the_reverse() {
+fn package_index_passes_to_cpp_leveldb_and_back() {
     let stanzas = stanzas();
     let ours = tempfile::tempdir().expect("a directory");
     import(ours.path(), &stanzas);

@@ -341,7 +341,7 @@ impl Control {
     #[inline]
     pub(crate) fn are_current(&self, newest: u32, count: u32) -> bool {
         if !planted!(CheckWithoutFence) {
-            // What was read may be of later stores than the generation that is loaded otherwise.
+            // Without this, the bytes read may be later than the generation that is loaded.
             fence(Ordering::Acquire);
         }
         (0..count).all(|back| self.region(newest.wrapping_sub(back)).is_current())

@@ -99,7 +99,7 @@ impl Peers for LocalPeers {
     }
 
     fn longest_rest(&self) -> Duration {
-        // Who could lose a ring is this process.
+        // Only this process could lose a ring.
         Duration::MAX
     }
 

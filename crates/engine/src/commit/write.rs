@@ -75,7 +75,7 @@ impl Write {
     }
 
     /// Sets [`Write::deadline`]: if the write still waits then, for earlier writes of this process, for another member that
-    /// commits, or for room, it is answered with [`ErrorKind::Timeout`] and has no effect. What has begun by then is not
+    /// commits, or for room, it is answered with [`ErrorKind::Timeout`] and has no effect. A write that has begun by then is not
     /// broken off, as its append to the log and its sync. If its sync would have to wait longer, the write is applied, and the
     /// answer is [`ErrorKind::NotDurable`].
     ///

@@ -29,7 +29,7 @@ use crate::read::snapshots::Snapshots;
 
 impl Engine {
     /// Opens the database in a directory, or makes one, as the first member of a segment that nobody has used: its control
-    /// page is all 0. What the last opening left is recovered into tables; after that other members may
+    /// page is all 0. It recovers into tables what the last opening left; after that other members may
     /// [join](Engine::join). The founder leads. The caller keeps all others out of the directory until then.
     ///
     /// ```

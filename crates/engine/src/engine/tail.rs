@@ -11,7 +11,7 @@ impl Engine {
     /// and those to come. Batches that are in tables are given as long as the logs that hold them are kept
     /// ([`Options::tail_bytes`](crate::Options::tail_bytes)), those of earlier openings too, unless another program may have
     /// written since ([`Options::foreign_logs`](crate::Options::foreign_logs)). Writes that were committed together come as
-    /// one batch. What is not there any more is a [`Gap`](crate::Gap). A sequence beyond the last one waits for it. A batch
+    /// one batch. A [`Gap`](crate::Gap) stands for those that are gone. A sequence beyond the last one waits for it. A batch
     /// may be given before it is on stable storage, also if its write asked for `sync`.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ impl Reading {
             }
         }
         if self.end != length {
-            // What is left of a block is too short for an edit.
+            // The rest of the block is too short for an edit.
             return damaged(no_edit(), self.end);
         }
         Ok(())

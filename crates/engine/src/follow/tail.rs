@@ -20,16 +20,16 @@ use crate::base::fs::Fs;
 use crate::base::member::Member;
 use crate::follow::log_reader::Found;
 
-mod places;
+mod find_log;
 
-use places::{Log, Place, Places};
+use find_log::{Log, LogFinder, SequenceAt};
 
 /// How long a tail sleeps at most: who committed may have died, or been stopped, before it had woken anybody.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// What all tails of an engine share.
 pub(crate) struct Tails {
-    places: Places,
+    finder: LogFinder,
     /// This engine commits nothing any more.
     closed: AtomicBool,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Tails {
 impl Tails {
     pub(crate) fn new(fs: &Arc<dyn Fs>, member: &Arc<Member>) -> Arc<Tails> {
         Arc::new(Tails {
-            places: Places {
+            finder: LogFinder {
                 fs: Arc::clone(fs),
                 member: Arc::clone(member),
             },
@@ -53,7 +53,7 @@ impl Tails {
 
     /// Wakes all who wait at a tail, those of other members too: they find nothing and sleep on.
     fn wake_all(&self) {
-        let Member { control, peers, .. } = self.places.member.as_ref();
+        let Member { control, peers, .. } = self.finder.member.as_ref();
         peers.wake_all(control.ring_always(BellKind::Published));
     }
 }
@@ -149,7 +149,7 @@ impl Tail {
 
     /// The sequence of the last operation that is committed.
     pub fn latest(&self) -> Sequence {
-        self.tails.places.member.control.last_sequence()
+        self.tails.finder.member.control.last_sequence()
     }
 
     /// What wakes it.
@@ -170,11 +170,11 @@ impl Tail {
             .as_ref()
             .is_none_or(|log| log.committed < self.next)
         {
-            let place = self.tails.places.find(self.next, &mut self.log)?;
+            let place = self.tails.finder.find(self.next, &mut self.log)?;
             self.log = match place {
-                Place::Log(log) => Some(log),
-                Place::Missing { resume } => return Ok(Some(self.skip_to(resume))),
-                Place::ToCome => return Ok(None),
+                SequenceAt::Log(log) => Some(log),
+                SequenceAt::Missing { resume } => return Ok(Some(self.skip_to(resume))),
+                SequenceAt::ToCome => return Ok(None),
             };
         }
         let Some(log) = &mut self.log else {
@@ -187,7 +187,7 @@ impl Tail {
                     batch: Arc::new(batch),
                     from: self.next,
                 };
-                let skipped = if planted!(TailSkips) { 1 } else { 0 };
+                let skipped = u64::from(planted!(TailSkips));
                 self.next = batch.last_sequence() + 1 + skipped;
                 Ok(Some(TailItem::Batch(batch)))
             }
@@ -213,7 +213,7 @@ impl Tail {
     /// As [`Tail::wait_next`].
     pub fn wait_next_until(&mut self, deadline: Option<Instant>) -> Result<Option<TailItem>> {
         let tails = Arc::clone(&self.tails);
-        let Member { control, peers, .. } = tails.places.member.as_ref();
+        let Member { control, peers, .. } = tails.finder.member.as_ref();
         let mut is_announced = false;
         loop {
             // A ring from now on ends the sleep.

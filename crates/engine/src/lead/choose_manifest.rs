@@ -22,7 +22,7 @@ use crate::base::fs::Fs;
 use crate::follow::manifest_contents::{Contents, EditError, Replay};
 use crate::lead::file_numbers::is_newest_number;
 
-/// `CURRENT` is a name and a newline. What is longer is none, and is not read.
+/// `CURRENT` is a name and a newline. A longer file is no `CURRENT`, and is not read.
 const MAX_CURRENT: u64 = 4096;
 
 /// The manifest that was chosen.
@@ -262,7 +262,7 @@ impl Reading {
                 reading.contents = Some(Contents {
                     dropped,
                     ..contents
-                })
+                });
             }
             Err(error) => {
                 reading.flaw.get_or_insert(Error::corruption(name, error));

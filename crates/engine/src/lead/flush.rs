@@ -79,7 +79,7 @@ impl Lead {
         }))
     }
 
-    /// F2: what is in memory must be what the log says, if the log can say it. Otherwise a member's program has stored into the
+    /// F3: what is in memory must be what the log says, if the log can say it. Otherwise a member's program has stored into the
     /// memory by mistake, and all members found anew, from the log.
     fn check_against_log(
         &mut self,

@@ -64,7 +64,7 @@ pub fn refuse_foreign(fs: &dyn Fs, options: &Options) -> Result<()> {
 /// The options with which an engine may be opened on this directory: those given, but that an opener who only reads goes
 /// on in the compression of a Bedrock world.
 pub(crate) fn fitted(fs: &dyn Fs, mut options: Options) -> Result<Options> {
-    // What can't be listed is told by whoever opens it.
+    // If it can't be listed, the opening says so.
     let names = fs.list().unwrap_or_default();
     check(fs, &names)?;
     if bedrock::is_kept(&options) || !bedrock::is_world(fs, sample(&tables(&names))) {

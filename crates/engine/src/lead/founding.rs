@@ -105,7 +105,7 @@ impl Empty {
             counter: FIRST_VERSION,
             ..base.manifest.record(NOTHING_FLUSHED)
         };
-        // What it was recovered into is durable, and the log's name with it.
+        // The tables it was recovered into are durable, and so is the log's name.
         control.set_dir_synced(log.number());
         control.found(&Founded {
             founding: (membership.incarnation >> 32) as u32,

@@ -1,4 +1,4 @@
-//! Compares a frozen memtable with its log, before its table takes the log's place (docs/COMMIT.md, F2).
+//! Compares a frozen memtable with its log, before its table takes the log's place (docs/COMMIT.md, F3).
 //!
 //! Promises: a memtable that differs from a log which is whole is found; a log that is missing, damaged or short says nothing,
 //! and then the memtable is the better copy.
@@ -55,7 +55,7 @@ pub(crate) fn entries_of_log(
         if batch.sequence() != next {
             return None;
         }
-        for op in batch.iter() {
+        for op in &batch {
             let (kind, value) = match op {
                 Op::Put { value, .. } => (ValueType::Value, value),
                 Op::Delete { .. } => (ValueType::Deletion, &[][..]),

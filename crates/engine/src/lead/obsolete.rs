@@ -98,7 +98,7 @@ impl Obsolete {
         self.names.insert(filename::log(number));
     }
 
-    /// Removes what nothing can read. What can't be removed now is tried again by the next sweep.
+    /// Removes what nothing can read. The next sweep tries again what can't be removed now.
     pub(crate) fn sweep(&mut self, fs: &dyn Fs, health: &Health) {
         if health.is_poisoned() || (self.tables.is_empty() && self.names.is_empty()) {
             return;

@@ -3,7 +3,7 @@
 //!
 //! Promises: every operation is there once, its key and value taken from the log; what is built beside the logs takes
 //! some 50 bytes an operation. If an operation comes twice (only another program's log could have the same key and sequence
-//! again), the later one counts, as it would in a memtable. What is written is in one table, or in two that have no key in
+//! again), the later one counts, as it would in a memtable. It becomes one table, or two that have no key in
 //! common, and not synced.
 //! Must not know: why it is made, or who names the tables.
 //!
@@ -25,7 +25,7 @@ const SPLIT_FROM: usize = 1 << 20;
 
 /// Where one operation lies.
 #[derive(Clone, Copy)]
-struct Place {
+struct OpPosition {
     tag: u64,
     /// Where its key begins.
     at: usize,
@@ -37,7 +37,7 @@ struct Place {
     gap: u8,
 }
 
-impl Place {
+impl OpPosition {
     fn key<'a>(&self, buffers: &'a [Bytes]) -> &'a [u8] {
         &buffers[self.buffer as usize][self.at..][..self.key_len as usize]
     }
@@ -53,7 +53,7 @@ pub(crate) struct RunBuilder {
     buffers: Vec<Bytes>,
     /// The buffer of the log that was begun last.
     log: usize,
-    places: Vec<Place>,
+    positions: Vec<OpPosition>,
     /// A key, and how many bytes all keys begin with alike.
     common: Option<Bytes>,
     /// Bytes of keys and values.
@@ -65,7 +65,7 @@ impl RunBuilder {
         RunBuilder {
             buffers: Vec::new(),
             log: 0,
-            places: Vec::new(),
+            positions: Vec::new(),
             common: None,
             bytes: 0,
         }
@@ -88,7 +88,7 @@ impl RunBuilder {
         };
         let home = &self.buffers[buffer];
         let base = home.as_ptr() as usize;
-        self.places.reserve(batch.count() as usize);
+        self.positions.reserve(batch.count() as usize);
         for (sequence, op) in (batch.sequence()..).zip(batch.iter()) {
             let (key, value, kind) = match op {
                 Op::Put { key, value } => (key, value, ValueType::Value),
@@ -105,7 +105,7 @@ impl RunBuilder {
                 }
             }
             self.bytes += key.len() + value.len();
-            self.places.push(Place {
+            self.positions.push(OpPosition {
                 tag: key::pack_tag(sequence, kind),
                 at,
                 key_len: len_u32(key.len()),
@@ -120,9 +120,9 @@ impl RunBuilder {
     pub(crate) fn finish(self, order: &InternalComparator) -> Run {
         let common = self.common.as_ref().map_or(0, Bytes::len);
         Run {
-            in_order: sorted(&self.buffers, &self.places, common, &order.user),
+            in_order: sorted(&self.buffers, &self.positions, common, &order.user),
             buffers: self.buffers,
-            places: self.places,
+            positions: self.positions,
             user: order.user.clone(),
             bytes: self.bytes,
         }
@@ -142,21 +142,26 @@ struct Headed {
 
 /// The places in the order of their internal keys, each internal key once. They are not moved: to write memory for the
 /// first time costs more than to read it in any order.
-fn sorted(buffers: &[Bytes], places: &[Place], common: usize, user: &Comparator) -> Vec<Headed> {
-    let head_of = |place: &Place| match user {
-        Comparator::Bytewise => head(&place.key(buffers)[common..]),
+fn sorted(
+    buffers: &[Bytes],
+    positions: &[OpPosition],
+    common: usize,
+    user: &Comparator,
+) -> Vec<Headed> {
+    let head_of = |position: &OpPosition| match user {
+        Comparator::Bytewise => head(&position.key(buffers)[common..]),
         Comparator::Custom(_) => 0,
     };
-    let headed = |(at, place): (usize, &Place)| Headed {
-        head: head_of(place),
+    let headed = |(at, position): (usize, &OpPosition)| Headed {
+        head: head_of(position),
         at: len_u32(at),
     };
-    let mut order: Vec<Headed> = places.iter().enumerate().map(headed).collect();
+    let mut order: Vec<Headed> = positions.iter().enumerate().map(headed).collect();
     // By the heads alone first: most keys differ there, and numbers are sorted several times as fast.
     order.sort_unstable_by_key(|headed| headed.head);
-    let place = |headed: &Headed| &places[headed.at as usize];
+    let position = |headed: &Headed| &positions[headed.at as usize];
     let compare = |a: &Headed, b: &Headed| {
-        let (one, other) = (place(a), place(b));
+        let (one, other) = (position(a), position(b));
         let keys = user.compare(one.key(buffers), other.key(buffers));
         keys.then(other.tag.cmp(&one.tag))
     };
@@ -186,7 +191,7 @@ fn head(key: &[u8]) -> u64 {
 /// Operations in the order of their internal keys.
 pub(crate) struct Run {
     buffers: Vec<Bytes>,
-    places: Vec<Place>,
+    positions: Vec<OpPosition>,
     in_order: Vec<Headed>,
     user: Comparator,
     bytes: usize,
@@ -222,8 +227,8 @@ impl Run {
         Ok(tables.into_iter().flatten().collect())
     }
 
-    fn place(&self, headed: &Headed) -> &Place {
-        &self.places[headed.at as usize]
+    fn position(&self, headed: &Headed) -> &OpPosition {
+        &self.positions[headed.at as usize]
     }
 
     /// All its entries.
@@ -236,7 +241,7 @@ impl Run {
 
     /// Two parts of which neither has a key of the other.
     fn halves(&self) -> Option<(Part<'_>, Part<'_>)> {
-        let key = |headed: &Headed| self.place(headed).key(&self.buffers);
+        let key = |headed: &Headed| self.position(headed).key(&self.buffers);
         let middle = self.in_order.len() / 2;
         let before = key(self.in_order.get(middle)?);
         let again = self.in_order[middle..]
@@ -247,10 +252,10 @@ impl Run {
         (!second.is_empty()).then_some((part(first), part(second)))
     }
 
-    fn internal_key(&self, place: &Place, into: &mut Vec<u8>) {
+    fn internal_key(&self, position: &OpPosition, into: &mut Vec<u8>) {
         into.clear();
-        into.extend_from_slice(place.key(&self.buffers));
-        into.extend_from_slice(&place.tag.to_le_bytes());
+        into.extend_from_slice(position.key(&self.buffers));
+        into.extend_from_slice(&position.tag.to_le_bytes());
     }
 }
 
@@ -266,9 +271,9 @@ impl Part<'_> {
     fn try_each(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
         let mut internal_key = Vec::new();
         for headed in self.entries {
-            let place = self.run.place(headed);
-            self.run.internal_key(place, &mut internal_key);
-            take(&internal_key, place.value(&self.run.buffers))?;
+            let position = self.run.position(headed);
+            self.run.internal_key(position, &mut internal_key);
+            take(&internal_key, position.value(&self.run.buffers))?;
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ impl InternalIter {
     /// Appends the value of the entry, loaded or not.
     #[inline]
     pub(crate) fn append_value(&self, out: &mut Vec<u8>) {
-        on!(self, iter => iter.append_value(out), out.extend_from_slice(iter.value()))
+        on!(self, iter => iter.append_value(out), out.extend_from_slice(iter.value()));
     }
 
     /// The value of the entry, once it was loaded; empty if not valid.

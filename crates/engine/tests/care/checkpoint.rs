@@ -44,7 +44,7 @@ fn a_checkpoint_opens_as_what_the_database_was_at_one_moment() {
 }
 
 #[test]
-fn a_checkpoint_under_writers_shows_whole_batches_up_to_its_sequence() {
+fn checkpoint_under_writers_has_whole_batches() {
     let engine = open(&MemFs::new(), &tiny());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -39,7 +39,7 @@ fn a_batch_is_applied_only_if_every_condition_holds() {
 }
 
 #[test]
-fn a_deleted_key_is_absent_and_a_key_put_again_has_a_new_sequence() {
+fn deleted_key_is_absent_and_rewritten_key_is_newer() {
     let engine = open(&MemFs::new(), &tiny());
     put(&engine, b"a", b"same").unwrap();
     put(&engine, b"a", b"same").unwrap();
@@ -60,7 +60,7 @@ fn a_deleted_key_is_absent_and_a_key_put_again_has_a_new_sequence() {
 }
 
 #[test]
-fn of_two_writes_in_one_group_that_expect_the_same_the_second_is_refused() {
+fn second_of_two_equal_expectations_is_refused() {
     let engine = open(&MemFs::new(), &tiny());
     put(&engine, b"k", b"0").unwrap();
     let swap = |value: &[u8]| write(b"k", value).condition(b"k", Expect::Sequence(1));
@@ -107,7 +107,7 @@ impl CommitHook for Hook {
 }
 
 #[test]
-fn a_refusal_is_told_with_the_sequence_it_was_judged_at_before_its_successors_intent() {
+fn refusal_is_told_before_the_next_writes_intent() {
     let heard = Heard::default();
     let engine = open(&MemFs::new(), &tiny());
     put(&engine, b"k", b"0").unwrap();
@@ -133,7 +133,7 @@ fn a_refusal_is_told_with_the_sequence_it_was_judged_at_before_its_successors_in
 }
 
 #[test]
-fn a_refusal_by_the_groups_own_writes_falls_with_their_append_and_another_stands() {
+fn refusal_by_the_own_group_falls_with_its_append() {
     let fs = SpyFs::new(MemFs::new());
     let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
     put(&engine, b"k", b"0").unwrap();

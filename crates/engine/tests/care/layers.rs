@@ -1,6 +1,6 @@
 //! The engine's sources are layers: a module uses those of its own layer and of the layers below, and no circle.
 //!
-//! What is read is every path that begins with `crate::`, outside of comments and unit tests. A method that one module gives
+//! It reads every path that begins with `crate::`, outside of comments and unit tests. A method that one module gives
 //! another's type is called without a path, and not seen.
 
 use std::collections::{BTreeMap, BTreeSet};

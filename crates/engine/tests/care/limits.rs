@@ -41,7 +41,7 @@ fn a_key_beyond_the_limit_is_refused_and_one_at_it_is_not() {
 }
 
 #[test]
-fn a_value_beyond_the_limit_is_refused_and_the_rest_of_its_group_is_not() {
+fn oversized_value_is_refused_alone_in_its_group() {
     let engine = open(&MemFs::new(), &Options::default());
     let mut beyond = WriteBatch::new();
     // Zeroes that are never touched before the limit is asked would cost nothing; the batch copies them once.

@@ -51,7 +51,7 @@ fn at(cursor: &RangeCursor) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_range_cursor_shows_what_a_map_has_there_whatever_the_bounds() {
+fn range_cursor_agrees_with_a_map_for_any_bounds() {
     let mut rng = Rng(21);
     let (engine, map) = filled(&mut rng);
     for _ in 0..400 {

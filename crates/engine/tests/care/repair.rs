@@ -86,7 +86,7 @@ impl Maker {
             match value {
                 Some(value) => batch.put(key.as_bytes(), value.as_bytes()),
                 None => batch.delete(key.as_bytes()),
-            };
+            }
             batch.set_sequence(*sequence);
             writer.add_record(batch.as_bytes(), &mut bytes);
         }
@@ -155,7 +155,7 @@ fn shown(fs: &MemFs) -> BTreeMap<String, String> {
         let all = contents(&engine)
             .into_iter()
             .map(|(key, value)| (text(key), text(value)));
-        let now: BTreeMap<_, _> = all.filter(|(key, _)| !key.starts_with("~")).collect();
+        let now: BTreeMap<_, _> = all.filter(|(key, _)| !key.starts_with('~')).collect();
         assert!(round == 0 || now == shown, "{now:?} after {shown:?}");
         shown = now;
         for number in 0..40 {
@@ -217,7 +217,7 @@ fn table_that_an_edit_removed_stays_out_when_another_is_missing() {
 }
 
 #[test]
-fn damaged_table_is_filled_up_from_older_ones_in_its_range_alone() {
+fn damaged_table_is_filled_from_older_ones_in_its_range() {
     let mut maker = Maker::new();
     maker.table(
         2,
@@ -304,7 +304,7 @@ fn damaged_current_leaves_what_its_manifest_says() {
 }
 
 #[test]
-fn newest_manifest_with_all_its_files_replaces_a_damaged_current() {
+fn newest_complete_manifest_replaces_a_bad_current() {
     let mut maker = Maker::new();
     let old = maker.table(5, &[("a", 1, Some("old"))]);
     maker.edit(7, 1, &[], vec![(2, old)]);
@@ -406,7 +406,7 @@ fn descending_keys_without_manifest_are_refused() {
 struct Descending;
 
 impl level_party_format::CustomComparator for Descending {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "descending"
     }
 

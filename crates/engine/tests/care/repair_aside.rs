@@ -55,7 +55,7 @@ fn pairs(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     owned.map(|(k, v)| ((*k).into(), (*v).into())).collect()
 }
 
-/// What the second opening set aside is older than the first one's writes, though its key was written before them.
+/// The second opening sets aside records that are older than the first one's writes.
 #[test]
 fn aside_logs_of_two_losses_both_come_back() {
     let fs = MemFs::new();

@@ -65,7 +65,7 @@ impl World {
             history: History::new(),
             earlier: Vec::new(),
         };
-        for _ in 0..1 + rng.below(4) {
+        for _ in 0..=rng.below(4) {
             world.live_once(rng);
         }
         world
@@ -102,7 +102,7 @@ impl World {
     fn write(&mut self, engine: &Engine, rng: &mut Rng) {
         let mut batch = WriteBatch::new();
         let mut ops = Vec::new();
-        for _ in 0..1 + rng.below(3) {
+        for _ in 0..=rng.below(3) {
             let key = format!("key{:02}", rng.below(40)).into_bytes();
             let value = (!rng.one_in(4)).then(|| {
                 let len = rng.below(60) as usize;

@@ -140,7 +140,7 @@ fn without_a_budget_there_is_no_tail() {
 }
 
 #[test]
-fn a_position_says_what_was_seen_also_when_nothing_but_barriers_is_written() {
+fn position_advances_over_barriers_alone() {
     let engine = open(&MemFs::new(), &options(1 << 20));
     put(&engine, b"a", b"1").unwrap();
     let mut tail = engine.tail_from(1).unwrap();
@@ -169,7 +169,7 @@ fn a_batch_that_failed_is_not_in_the_tail() {
 }
 
 #[test]
-fn waiting_ends_with_the_next_batch_with_a_wake_or_with_the_close() {
+fn wait_ends_by_a_batch_a_wake_or_the_close() {
     let engine = open(&MemFs::new(), &options(1 << 20));
     std::thread::scope(|scope| {
         let mut tail = engine.tail_from(1).unwrap();
@@ -197,7 +197,7 @@ fn waiting_ends_with_the_next_batch_with_a_wake_or_with_the_close() {
 }
 
 #[test]
-fn readers_that_follow_many_writers_hold_what_the_database_holds() {
+fn followers_of_many_writers_end_with_the_same_contents() {
     const WRITERS: u64 = 3;
     const WRITES: u64 = 400;
     let engine = open(&MemFs::new(), &options(64 << 20));

@@ -98,7 +98,7 @@ fn a_sound_database_has_no_problems_and_verify_writes_nothing() {
 }
 
 #[test]
-fn every_flipped_bit_of_a_table_and_of_the_log_is_found_where_it_is() {
+fn flipped_bits_of_table_and_log_are_located() {
     let (fs, _) = database(2);
     let mut rng = Rng(3);
     let tables = live_tables(&fs);
@@ -127,7 +127,7 @@ fn every_flipped_bit_of_a_table_and_of_the_log_is_found_where_it_is() {
 }
 
 #[test]
-fn missing_and_cut_files_are_found_and_a_torn_log_is_only_remarked() {
+fn missing_and_cut_files_are_found_by_verify() {
     let (fs, _) = database(4);
     let table = live_tables(&fs).pop().unwrap();
     let hurt = copied(&fs);
@@ -215,7 +215,7 @@ fn a_damaged_block_costs_its_own_entries_and_levels_are_kept() {
         let repaired = repair(&fs);
         assert!(repaired.done, "{repaired:?}");
         assert_eq!(repaired.lost.len(), 1, "{repaired:?}");
-        // What was replaced is there, byte for byte.
+        // Each replaced file is there, byte for byte.
         let (_, aside) = repaired
             .aside
             .iter()
@@ -269,7 +269,7 @@ fn a_missing_log_is_given_up() {
 }
 
 #[test]
-fn a_repair_that_fails_or_dies_anywhere_loses_no_byte_and_can_be_done_again() {
+fn repair_that_fails_anywhere_can_be_repeated() {
     let (with_manifest, map) = database(60);
     with_manifest.remove("CURRENT").unwrap();
     let without = copied(&with_manifest);
@@ -316,7 +316,7 @@ fn repair_that_dies_at_each_step(start: &MemFs, map: &Map) -> i64 {
 }
 
 #[test]
-fn destroy_removes_the_databases_files_only_and_what_it_leaves_half_done_does_not_open() {
+fn destroy_half_done_leaves_no_database_that_opens() {
     let (start, _) = database(70);
     start.write("notes.txt", "mine");
     start.write("level-party.state", "mine too");

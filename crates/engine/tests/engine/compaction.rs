@@ -121,7 +121,7 @@ fn a_deleted_range_leaves_no_bytes_behind() {
 }
 
 #[test]
-fn the_floor_is_recorded_before_anything_is_dropped_and_a_refusal_stops_the_compaction() {
+fn floor_is_recorded_before_anything_is_dropped() {
     let (floor, engine) = with_listener(&MemFs::new());
     put(&engine, b"a", b"1").unwrap();
     engine.flush().unwrap();
@@ -307,7 +307,7 @@ fn made_by_hand(tables: &[(usize, &[Made<'_>])]) -> MemFs {
 }
 
 #[test]
-fn older_versions_of_a_key_in_the_next_table_go_down_together_with_the_newer() {
+fn versions_in_two_tables_are_compacted_together() {
     // LevelDB up to 1.20 could split the versions of one key over two tables of a level, as here those of "m".
     let fs = made_by_hand(&[
         (1, &[("a", 1, 3000), ("m", 9, 3000)]),
@@ -354,7 +354,7 @@ fn a_compacted_range_ends_with_all_versions_of_its_last_key() {
 }
 
 #[test]
-fn a_compaction_that_its_caller_gives_up_is_answered_and_the_next_one_comes() {
+fn compaction_given_up_by_its_caller_frees_the_next() {
     let fs = SpyFs::new(MemFs::new());
     let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
     for number in 0..2_000u32 {

@@ -55,7 +55,7 @@ fn check_reads(engine: &Engine, stop: &AtomicBool, writers: u32, seed: u64) {
 }
 
 #[test]
-fn readers_beside_writers_see_whole_batches_and_time_going_forward() {
+fn readers_see_whole_batches_in_order() {
     let engine = open(&MemFs::new(), &tiny());
     let stop = AtomicBool::new(false);
     let writers = 4;

@@ -45,7 +45,7 @@ fn report(name: &str, plan: &Plan, counts: &Counts) {
 }
 
 #[test]
-fn after_a_loss_of_power_at_any_call_whole_batches_are_there_with_all_that_was_synced() {
+fn power_loss_at_any_call_keeps_synced_whole_batches() {
     let plan = plan(35, 1);
     let counts = power_fails(&plan);
     report("power", &plan, &counts);
@@ -53,7 +53,7 @@ fn after_a_loss_of_power_at_any_call_whole_batches_are_there_with_all_that_was_s
 }
 
 #[test]
-fn after_a_loss_of_power_logs_of_many_blocks_end_at_a_whole_batch() {
+fn power_loss_ends_long_logs_at_a_whole_batch() {
     let plan = Plan {
         options: Options {
             write_buffer_size: 64 << 10,
@@ -68,7 +68,7 @@ fn after_a_loss_of_power_logs_of_many_blocks_end_at_a_whole_batch() {
 }
 
 #[test]
-fn after_a_loss_of_power_a_sync_holds_for_the_logs_before_it_too() {
+fn power_loss_keeps_logs_before_a_synced_one() {
     let plan = Plan {
         batches: 25,
         no_tables: true,
@@ -78,7 +78,7 @@ fn after_a_loss_of_power_a_sync_holds_for_the_logs_before_it_too() {
 }
 
 #[test]
-fn after_a_loss_of_power_what_openings_in_a_row_recovered_is_there() {
+fn power_loss_keeps_what_openings_in_a_row_recovered() {
     let plan = Plan {
         short_lives: true,
         ..plan(10, 5)

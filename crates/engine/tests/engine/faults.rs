@@ -347,7 +347,7 @@ fn a_full_disk_when_a_log_is_to_be_made_fails_that_write_only() {
 }
 
 #[test]
-fn a_damaged_table_stops_the_compaction_but_not_the_reads_beside_it() {
+fn damaged_table_stops_its_compaction_but_no_other_read() {
     let files = MemFs::new();
     let engine = open(&files, &tiny());
     put(&engine, b"a", b"1").unwrap();
@@ -395,13 +395,13 @@ fn try_all(scope: Scope, for_good: bool) -> Counts {
 }
 
 #[test]
-fn whichever_change_fails_once_it_is_told_and_nothing_acknowledged_is_lost() {
+fn any_change_failing_once_loses_nothing_acknowledged() {
     let counts = try_all(Scope::Changes, false);
     assert!(counts.poisoned > 100, "{counts:?}");
 }
 
 #[test]
-fn whichever_change_is_the_last_to_succeed_nothing_acknowledged_is_lost() {
+fn any_change_succeeding_last_loses_nothing_acknowledged() {
     let counts = try_all(Scope::Changes, true);
     assert!(counts.poisoned > 100, "{counts:?}");
 }
@@ -447,7 +447,7 @@ fn cause(error: &Error) -> ErrorKind {
 }
 
 #[test]
-fn a_full_disk_at_any_kind_of_file_is_told_as_such_and_space_that_comes_back_is_used() {
+fn full_disk_is_told_and_new_space_is_used() {
     for (what, part, ends_writing) in FULL {
         let fs = SpyFs::new(MemFs::new());
         let engine = Engine::open(Arc::new(fs.clone()), busy()).unwrap();
@@ -494,7 +494,7 @@ fn a_full_disk_at_any_kind_of_file_is_told_as_such_and_space_that_comes_back_is_
 }
 
 #[test]
-fn a_full_disk_at_any_kind_of_file_fails_the_opening_and_leaves_the_database_as_it_was() {
+fn full_disk_in_an_opening_changes_nothing() {
     let opening = [
         ("create", "MANIFEST"),
         ("create", ".dbtmp"),

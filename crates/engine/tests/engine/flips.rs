@@ -162,7 +162,7 @@ fn a_changed_byte_is_found_or_harmless_in_the_same_boot() {
 }
 
 #[test]
-fn after_a_reboot_a_changed_byte_in_a_log_ends_it_there_and_what_was_dropped_is_said() {
+fn changed_byte_in_a_log_ends_it_after_a_reboot() {
     let options = options(RecoveryMode::AfterReboot);
     let (fs, map) = small(&options);
     let log = names(&fs, ".log").remove(0);

@@ -15,14 +15,14 @@ fn with_tail(tail_bytes: usize) -> Options {
 }
 
 #[test]
-fn each_operation_comes_once_or_is_said_to_be_missing_over_many_openings() {
+fn tail_over_openings_tells_each_operation_or_a_gap() {
     for tail_bytes in [1, 700, 3_000, 1 << 20] {
         followers_miss_nothing(tail_bytes, 4);
     }
 }
 
 #[test]
-fn what_was_flushed_just_before_a_crash_is_still_given_and_the_next_flush_ends_it() {
+fn tail_gives_what_was_flushed_before_a_crash() {
     let fs = MemFs::new();
     let mut written = Written::default();
     let mut rng = Rng(1);

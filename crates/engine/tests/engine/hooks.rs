@@ -107,7 +107,7 @@ fn room_is_made_before_a_write_is_claimed() {
 }
 
 #[test]
-fn an_empty_batch_gets_the_sequence_before_it_and_writes_nothing() {
+fn empty_batch_gets_the_last_sequence_and_writes_nothing() {
     let fs = SpyFs::new(MemFs::new());
     let engine = Engine::open(Arc::new(fs.clone()), tiny()).unwrap();
     assert_eq!(engine.write(Write::new(WriteBatch::new())).unwrap(), 0);

@@ -34,7 +34,7 @@ fn with(recovery: RecoveryMode) -> Options {
 /// A write that its leader appended and did not sync is found by the next leader, which tells its caller that it is
 /// there, synced as he had asked. The old log's own sync would not do: its error may have been told to the dead.
 #[test]
-fn what_a_recovery_showed_survives_a_loss_of_power_without_a_sync_of_the_old_log() {
+fn recovered_writes_survive_power_loss() {
     let recorder = Recorder::new(&Files::new(), 0);
     let mut history = History::default();
     let engine = Engine::open(Arc::new(recorder.clone()), with(RecoveryMode::SameBoot)).unwrap();
@@ -53,7 +53,7 @@ fn what_a_recovery_showed_survives_a_loss_of_power_without_a_sync_of_the_old_log
     for (at, step) in steps.iter().enumerate() {
         match &step.step {
             Step::Create { name, file } if name.ends_with(".log") && at < before => {
-                logs.push(*file)
+                logs.push(*file);
             }
             Step::Sync { file } if at >= before => assert!(!logs.contains(file), "an old log"),
             _ => {}
@@ -91,7 +91,7 @@ const TAKEN_BACK: u64 = u64::MAX;
 
 /// An intent is the leader's note of a write's sequence, from which others conclude later whether it was made.
 #[test]
-fn after_an_intent_its_record_is_appended_or_the_intent_taken_back() {
+fn intent_is_followed_by_its_record_or_taken_back() {
     let mut not_durable = 0;
     let mut taken_back = 0;
     let mut refused_without_an_intent = 0;
@@ -200,7 +200,7 @@ fn last_in_log(bytes: &[u8]) -> u64 {
 
 /// A manifest with a sequence that only the log has would call writes applied that the log has lost.
 #[test]
-fn the_manifests_last_sequence_is_that_of_the_logs_that_are_in_tables() {
+fn manifest_has_the_last_sequence_that_is_in_tables() {
     let recorder = Recorder::new(&Files::new(), 0);
     let engine = Engine::open(Arc::new(recorder.clone()), with(RecoveryMode::SameBoot)).unwrap();
     for number in 0..300u64 {

@@ -21,7 +21,7 @@ fn position(calls: &[Call], wanted: impl Fn(&Call) -> bool) -> usize {
 }
 
 #[test]
-fn an_opening_makes_all_durable_before_it_returns_and_before_anything_old_goes() {
+fn opening_is_durable_before_anything_old_goes() {
     let files = MemFs::new();
     let engine = open(&files, &tiny());
     put(&engine, b"a", b"1").unwrap();
@@ -54,7 +54,7 @@ fn an_opening_makes_all_durable_before_it_returns_and_before_anything_old_goes()
 }
 
 #[test]
-fn the_first_sync_of_a_log_syncs_the_directory_too_and_later_ones_only_the_log() {
+fn first_sync_of_a_log_syncs_the_directory_too() {
     let options = tiny();
     let (fs, engine) = spied(&MemFs::new(), &options);
     put_sync(&engine, b"a", b"1").unwrap();
@@ -111,7 +111,7 @@ fn a_sync_in_the_next_log_waits_for_the_log_before_it() {
 }
 
 #[test]
-fn an_old_log_goes_only_after_its_table_and_the_manifest_are_durable() {
+fn old_log_goes_after_its_durable_table_and_manifest() {
     let (fs, engine) = spied(&MemFs::new(), &tiny());
     put(&engine, b"a", b"1").unwrap();
     fs.note("flush");

@@ -67,13 +67,13 @@ fn nothing_is_appended_to_a_log_once_the_directory_is_lost() {
 }
 
 #[test]
-fn a_write_in_the_log_is_not_answered_once_the_directory_is_lost() {
+fn appended_write_is_unanswered_if_the_directory_is_lost() {
     let (calls, _) = after_losing_it(Before::Answer);
     assert_eq!(calls.len(), 1, "its own append: {calls:?}");
 }
 
 #[test]
-fn no_manifest_is_written_and_no_file_made_or_removed_once_the_directory_is_lost() {
+fn lost_directory_stops_all_changes_of_files() {
     for at in [Before::Create, Before::Manifest] {
         let (calls, _) = after_losing_it(at);
         let touches = |call: &&Call| match call {

@@ -110,7 +110,7 @@ fn create_if_missing_and_error_if_exists_do_as_they_say() {
 }
 
 #[test]
-fn a_lost_current_file_never_makes_an_empty_database_of_a_full_one() {
+fn lost_current_makes_no_empty_database_of_a_full_one() {
     let fs = with_log(&[b"a"]);
     fs.remove(CURRENT).unwrap();
     let error = refused(&fs, &tiny());
@@ -135,7 +135,7 @@ fn a_torn_last_record_ends_the_log_in_either_mode() {
 }
 
 #[test]
-fn in_the_same_boot_a_bad_record_is_corruption_and_nothing_is_changed() {
+fn bad_record_in_the_same_boot_changes_nothing() {
     let fs = with_log(&[b"a", b"b", b"c"]);
     fs.change("000003.log", |bytes| *bytes.last_mut().unwrap() ^= 1)
         .unwrap();
@@ -148,7 +148,7 @@ fn in_the_same_boot_a_bad_record_is_corruption_and_nothing_is_changed() {
 }
 
 #[test]
-fn after_a_reboot_the_first_bad_record_ends_recovery_and_later_logs_are_set_aside() {
+fn bad_record_after_a_reboot_sets_later_logs_aside() {
     let fs = with_log(&[b"a", b"b", b"c"]);
     let second = nth_record(&fs, 1);
     fs.change("000003.log", |bytes| bytes[second + 8] ^= 1)
@@ -187,7 +187,7 @@ fn nth_record(fs: &MemFs, at: usize) -> usize {
 }
 
 #[test]
-fn after_a_reboot_a_log_that_lost_its_tail_at_a_record_ends_recovery_too() {
+fn log_cut_at_a_record_ends_recovery_after_a_reboot() {
     let fs = with_log(&[b"a", b"b", b"c"]);
     let third = nth_record(&fs, 2);
     fs.change("000003.log", |bytes| bytes.truncate(third))
@@ -521,7 +521,7 @@ fn a_missing_table_is_found_at_the_opening() {
 }
 
 #[test]
-fn a_torn_edit_is_left_out_and_a_bad_one_is_corruption_except_at_the_end_after_a_reboot() {
+fn torn_edit_is_left_out_and_a_bad_one_is_corruption() {
     let make = || {
         let fs = with_log(&[b"a"]);
         let engine = open(&fs, &tiny());
@@ -537,7 +537,7 @@ fn a_torn_edit_is_left_out_and_a_bad_one_is_corruption_except_at_the_end_after_a
     };
     let (fs, manifest) = make();
     fs.change(&manifest, |bytes| {
-        bytes.extend_from_slice(&[1, 2, 3, 4, 50])
+        bytes.extend_from_slice(&[1, 2, 3, 4, 50]);
     })
     .unwrap();
     assert_eq!(keys(&open(&fs, &tiny())), [b"a", b"b"]);
@@ -624,7 +624,7 @@ fn only_files_that_are_leveldbs_own_and_not_needed_are_removed() {
 }
 
 #[test]
-fn an_absurd_file_number_is_refused_and_one_in_a_name_is_passed_over() {
+fn absurd_file_number_is_refused_or_passed_over() {
     let fs = with_log(&[b"a"]);
     fs.write("18446744073709551615.ldb", &b"x"[..]);
     open(&fs, &tiny()).close().unwrap();
@@ -638,7 +638,7 @@ fn an_absurd_file_number_is_refused_and_one_in_a_name_is_passed_over() {
     };
     let len = fs.read(&manifest).unwrap().len() as u64;
     fs.change(&manifest, |bytes| {
-        LogWriter::new_at(len).add_record(&edit.encode(), bytes)
+        LogWriter::new_at(len).add_record(&edit.encode(), bytes);
     })
     .unwrap();
     assert_eq!(refused(&fs, &tiny()).kind(), ErrorKind::Corruption);

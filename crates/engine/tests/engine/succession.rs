@@ -163,7 +163,7 @@ fn each_case(check: impl Fn(MemFs, &Contents, u64)) {
 }
 
 #[test]
-fn what_was_appended_after_a_founder_had_read_the_log_never_counts() {
+fn append_after_a_founder_read_the_log_never_counts() {
     for options in [kept(), tiny()] {
         each_case(|files, shown, last| {
             for round in 0..3 {
@@ -270,7 +270,7 @@ fn a_verification_remarks_on_it_and_a_repair_leaves_it_out() {
 
 /// A candidate has made its log when it is succeeded, and says what it begins with when its successor has counted more.
 #[test]
-fn a_beginning_that_comes_late_takes_nothing_from_what_a_successor_counted() {
+fn late_beginning_takes_nothing_from_a_successor() {
     for writes in 0..=2_u8 {
         let files = MemFs::new();
         let former = Former::of(&files);
@@ -323,9 +323,9 @@ fn a_beginning_that_comes_late_takes_nothing_from_what_a_successor_counted() {
 }
 
 /// Found by random lives of leaders: a founder keeps the log for who follows the batches, and a repair that knows no manifest
-/// reads it. What was appended late to it took the place of what the founder was answered.
+/// reads it. A late record in it took the place of the founder's.
 #[test]
-fn a_repair_leaves_it_out_of_a_log_that_is_kept_for_followers_too() {
+fn repair_leaves_late_records_out_of_kept_logs() {
     each_case(|files, shown, _| {
         repaired_by_logs(&files);
         assert_eq!(contents(&open(&files, &tiny())), *shown);
@@ -341,7 +341,7 @@ fn set_aside(files: &MemFs) -> usize {
 
 /// Earlier logs may hold what was synced, and the beginning of a later one may be what the medium had there before.
 #[test]
-fn after_a_loss_of_power_no_log_takes_anything_from_an_earlier_one() {
+fn power_loss_lets_no_log_take_from_an_earlier_one() {
     let files = unnamed();
     let engine = open(&files, &after_reboot());
     assert_eq!(engine.recovered().last_sequence, 7);
@@ -351,9 +351,9 @@ fn after_a_loss_of_power_no_log_takes_anything_from_an_earlier_one() {
     assert_eq!(set_aside(&files), 1);
 }
 
-/// What is lost was never synced, and where nothing was in the new log nothing is set aside.
+/// It was never synced; where the new log has nothing, nothing is set aside.
 #[test]
-fn after_a_loss_of_power_a_founders_log_without_writes_is_no_gap() {
+fn power_loss_leaves_no_gap_at_an_empty_founders_log() {
     let files = MemFs::new();
     let engine = open(&files, &tiny());
     put(&engine, b"a", b"1").unwrap();

@@ -36,7 +36,7 @@ impl Rng {
 pub fn backward() -> Comparator {
     struct Backward;
     impl CustomComparator for Backward {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.Backward"
         }
         fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {

@@ -68,7 +68,7 @@ fn empty_keys_and_values_are_legal() {
 }
 
 #[test]
-fn appending_keeps_the_first_batchs_sequence_and_adds_the_counts() {
+fn append_keeps_the_first_sequence_and_adds_counts() {
     let mut first = WriteBatch::new();
     first.set_sequence(200);
     first.append(&WriteBatch::new());
@@ -109,7 +109,7 @@ fn any_changed_byte_is_refused_or_still_a_whole_batch() {
 }
 
 #[test]
-fn a_wrong_count_an_unknown_tag_and_a_sequence_out_of_range_are_corruption() {
+fn bad_count_tag_or_sequence_is_corruption() {
     let mut wrong = FIXTURE.to_vec();
     wrong[8] = 2;
     assert!(WriteBatch::from_bytes(wrong.clone()).is_err());

@@ -70,7 +70,7 @@ fn filters_of_all_sizes_match_their_keys_and_few_others() {
 }
 
 #[test]
-fn odd_filters_match_nothing_when_empty_and_everything_when_unknown() {
+fn empty_filter_matches_nothing_and_unknown_one_all() {
     assert!(!BloomPolicy::key_may_match(b"k", b""));
     assert!(!BloomPolicy::key_may_match(b"k", &[6]));
     assert!(!BloomPolicy::key_may_match(b"k", &[31]));
@@ -122,7 +122,7 @@ fn blocks_within_two_kib_share_a_filter() {
 }
 
 #[test]
-fn each_filter_covers_its_own_range_and_skipped_ranges_match_nothing() {
+fn filter_covers_its_range_and_skipped_ones_match_nothing() {
     let bytes = build(&[
         (0, &["foo"]),
         (2000, &["bar"]),
@@ -158,7 +158,7 @@ fn senseless_filter_blocks_are_refused() {
 }
 
 #[test]
-fn filter_offsets_that_make_no_sense_match_everything_unless_empty() {
+fn senseless_filter_offsets_match_all_unless_empty() {
     // One filter whose start is 9: beyond its limit (0, the array's offset).
     let filters = open(&[9, 0, 0, 0, 0, 0, 0, 0, 11]);
     assert!(filters.may_match(0, b"k"));

@@ -214,7 +214,7 @@ fn random_records_round_trip() {
 }
 
 #[test]
-fn every_truncation_keeps_the_whole_records_and_ends_torn_or_clean() {
+fn truncated_log_keeps_whole_records() {
     let long = vec![b'x'; BLOCK_LEN + 50];
     let file = write(&[b"one", &long, b"", b"three"]);
     let ends: Vec<u64> = items(&file)
@@ -241,7 +241,7 @@ fn every_truncation_keeps_the_whole_records_and_ends_torn_or_clean() {
 }
 
 #[test]
-fn an_unfinished_chain_at_the_end_is_torn_from_its_first_fragment() {
+fn unfinished_chain_is_torn_from_its_first_fragment() {
     let mut file = write(&[b"foo"]);
     let start = file.len() as u64;
     file.extend(fragment(FIRST, b"ab"));
@@ -286,7 +286,7 @@ fn record_cut_off_in_zeroes_written_ahead_is_torn() {
             );
         }
     }
-    // What is there to its last byte was not cut off.
+    // A record that is whole was not cut off.
     let mut file = whole;
     file.resize(2 * BLOCK_LEN, 0);
     file[20] ^= 1;
@@ -309,7 +309,7 @@ fn zeroes_up_to_the_end_are_torn() {
 }
 
 #[test]
-fn zeroes_in_the_middle_skip_the_rest_of_their_block_and_are_told() {
+fn zeroes_in_a_log_skip_the_rest_of_their_block() {
     let mut file = write(&[b"foo"]);
     file.resize(100, 0);
     file.extend(write(&[b"lost"]));
@@ -361,7 +361,7 @@ fn bad_length_drops_the_rest_of_its_block() {
     let found = items(&file);
     assert_eq!(found[0], record(b"foo", 0, 10));
     assert_eq!(found[1], bad(10, at - 10, CHECKSUM));
-    // What was left of the long record has no start any more.
+    // The rest of the long record has no start any more.
     assert_eq!(found[2], bad(at, 34, NO_START));
     assert_eq!(found[3], record(b"last", at + 34, at + 45));
     assert_eq!(found.len(), 4);
@@ -455,7 +455,7 @@ fn a_new_start_after_an_empty_first_is_legal() {
 }
 
 #[test]
-fn a_length_beyond_the_block_is_bad_and_one_beyond_the_file_is_torn() {
+fn length_beyond_block_is_bad_and_beyond_file_torn() {
     let impossible = "a length that no block can hold";
     let filler = vec![7; BLOCK_LEN];
     let mut file = write(&[&filler, b"foo"]);
@@ -473,7 +473,7 @@ fn a_length_beyond_the_block_is_bad_and_one_beyond_the_file_is_torn() {
 }
 
 #[test]
-fn any_changed_byte_is_noticed_and_items_lie_in_order_inside_the_file() {
+fn changed_byte_is_noticed_and_items_lie_in_order() {
     let file = write(&[b"one", &[7; 300], b"", b"four"]);
     let whole = items(&file);
     for i in 0..file.len() {

@@ -72,7 +72,7 @@ pub fn check_block(raw: &[u8], file_offset: u64) -> Result<(Compression, &[u8]),
     let Some((contents, &[kind, a, b, c, d])) = raw.split_last_chunk::<BLOCK_TRAILER_LEN>() else {
         return Err(Corruption::new("a block shorter than its trailer").at(file_offset));
     };
-    let checked = &raw[..contents.len() + 1];
+    let checked = &raw[..=contents.len()];
     if crc::mask(crc::crc32c(checked)) != u32::from_le_bytes([a, b, c, d]) {
         return Err(Corruption::new("block checksum mismatch").at(file_offset));
     }

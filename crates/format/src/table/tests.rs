@@ -187,7 +187,7 @@ fn an_empty_table_has_an_empty_index_and_no_data() {
 }
 
 #[test]
-fn separators_in_the_index_are_short_and_the_last_is_a_successor() {
+fn index_has_short_separators_and_a_last_successor() {
     let entries = vec![
         (ikey(b"the quick brown fox", 5), vec![]),
         (ikey(b"the who", 4), vec![]),
@@ -219,7 +219,7 @@ fn separators_in_the_index_are_short_and_the_last_is_a_successor() {
 fn a_custom_order_rules_the_index() {
     struct Reverse;
     impl CustomComparator for Reverse {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.Reverse"
         }
         fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
@@ -488,7 +488,7 @@ fn zstd_frames_state_their_length_in_each_width_and_read_back() {
 }
 
 #[test]
-fn a_table_told_zstd_has_zstd_blocks_and_a_damaged_one_is_corruption() {
+fn damaged_zstd_block_is_corruption() {
     let mut rng = fastrand::Rng::with_seed(4);
     let entries: Entries = (0..200)
         .map(|i| {
@@ -617,7 +617,7 @@ fn deflate_beyond_the_longest_contents_is_refused() {
 }
 
 #[test]
-fn a_snappy_length_beyond_what_snappy_can_do_is_refused_before_allocating() {
+fn absurd_snappy_length_is_refused_before_allocating() {
     // States 4 GiB - 1 and holds one literal.
     let error = decode_block(&seal(b"\xff\xff\xff\xff\x0f\x00a", 1), 77).unwrap_err();
     assert!(error.what.contains("claim"), "{error}");
@@ -649,7 +649,7 @@ fn wrong_compressed_bytes_behind_a_right_checksum_never_panic() {
 }
 
 #[test]
-fn short_blocks_unknown_kinds_and_bad_checksums_are_told_with_their_place() {
+fn bad_blocks_are_told_with_their_offset() {
     for len in 0..BLOCK_TRAILER_LEN {
         assert_eq!(decode_block(&vec![0; len], 5).unwrap_err().offset, Some(5));
     }

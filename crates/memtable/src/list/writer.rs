@@ -298,7 +298,7 @@ impl MemTableWriter {
         };
         let (order, hint) = (&self.order.user, &mut self.hint);
         search(&self.arena, order, target, start, levels, |level, tower| {
-            hint[level] = tower
+            hint[level] = tower;
         })?;
         match self.arena.next(self.hint[0]) {
             Link::To(next) => Ok(Some(next.tower)),

@@ -175,7 +175,7 @@ fn reload_that_is_refused_changes_nothing() {
 struct Backward;
 
 impl CustomComparator for Backward {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.Backward"
     }
 
@@ -203,7 +203,7 @@ fn writer_in_a_region_of_random_words_stays_inside() {
     let (mut refused, mut damaged) = (0, 0);
     for round in 0..2_000_u64 {
         let mut bytes = good.clone();
-        for _ in 0..1 + round % 30 {
+        for _ in 0..=(round % 30) {
             let index = 4 + random.below(bytes.len() as u64 / 8 - 4) as usize;
             let mut half = || match random.below(2) {
                 0 => random.below(good.len() as u64 / 8),

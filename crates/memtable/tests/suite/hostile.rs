@@ -77,7 +77,7 @@ fn random_bytes_anywhere_do_no_harm() {
     let mut random = Random(1);
     for round in 0..2_000_u64 {
         let mut bytes = good.clone();
-        for _ in 0..1 + round % 40 {
+        for _ in 0..=(round % 40) {
             let at = random.below(bytes.len() as u64) as usize;
             let len = 1 + random.below(8) as usize;
             for byte in bytes.iter_mut().skip(at).take(len) {
@@ -100,7 +100,7 @@ fn random_words_in_the_links_do_no_harm() {
     let mut random = Random(2);
     for round in 0..3_000_u64 {
         let mut bytes = good.clone();
-        for _ in 0..1 + round % 30 {
+        for _ in 0..=(round % 30) {
             // The head's links and all words of entries; the header stays right.
             let at = 192 + 4 * random.below((64 + used as u64) / 4) as usize;
             let edge = [

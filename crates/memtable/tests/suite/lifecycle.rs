@@ -271,7 +271,7 @@ fn region_without_room_for_a_header_is_refused() {
 #[test]
 fn a_header_that_does_not_fit_is_corruption() {
     let good = image(1 << 20, |writer| {
-        writer.insert(b"k", 1, ValueType::Value, b"v").unwrap()
+        writer.insert(b"k", 1, ValueType::Value, b"v").unwrap();
     });
     let open = |bytes: &[u8]| {
         MemTable::open(

@@ -164,7 +164,7 @@ fn any_order_of_arrival_gives_the_same_list() {
                         100_000 - *number
                     },
                 )
-            })
+            });
         },
         |numbers| numbers.sort_by_key(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
     ];
@@ -208,7 +208,7 @@ fn sorted_runs_of_any_length_land_in_the_right_places() {
         let table = writer.reader();
         let mut sequence = 0;
         let mut keys = Vec::new();
-        for _ in 0..1 + random.below(20) {
+        for _ in 0..=random.below(20) {
             let mut run: Vec<u64> = (0..random.below(20)).map(|_| random.below(1_000)).collect();
             run.sort_unstable();
             for key in run {
@@ -342,7 +342,7 @@ fn an_iterator_outlives_its_writer_and_reader_and_sees_later_entries() {
 struct ShortFirst;
 
 impl CustomComparator for ShortFirst {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.ShortFirst"
     }
 
@@ -383,7 +383,7 @@ fn a_comparator_of_the_caller_gives_order_and_equality() {
 struct Fused(AtomicU64);
 
 impl CustomComparator for Fused {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.Fused"
     }
 
@@ -421,7 +421,7 @@ fn an_insert_cut_short_by_a_panicking_comparator_leaves_a_sound_list() {
         let insert = || {
             writer
                 .insert(&key, sequence, ValueType::Value, b"v")
-                .unwrap()
+                .unwrap();
         };
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)) {
             Ok(()) => kept.push((key, sequence)),

@@ -68,9 +68,9 @@ pub fn exercise(bytes: &[u8]) -> usize {
         iter.seek(key);
         for forward in [true, true, false, true, false, false] {
             if forward {
-                iter.next()
+                iter.next();
             } else {
-                iter.prev()
+                iter.prev();
             }
             check_entry(&mut iter, memory);
         }

@@ -124,7 +124,7 @@ fn wrapping_count_still_wakes() {
         scope.spawn(|| pair.sleep_until(1, 0, 0));
         let word = pair.word(0);
         let wrapped = word.fetch_update(SeqCst, SeqCst, |now| {
-            Some((now & !(u32::MAX as u64)) | u64::from((now as u32).wrapping_add(1)))
+            Some((now & !u64::from(u32::MAX)) | u64::from((now as u32).wrapping_add(1)))
         });
         assert_eq!(wrapped.unwrap() as u32, u32::MAX);
         pair.bells[0].wake_all(0, word);

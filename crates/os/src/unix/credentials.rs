@@ -38,7 +38,7 @@ pub(crate) fn is_us(uid: u32) -> bool {
     same_user(uid, crate::process::effective_uid(), system::ambiguous_uid)
 }
 
-/// Who is not certainly us, for people.
+/// Describes a peer that may not be ours, for people.
 pub(crate) fn stranger(uid: u32) -> String {
     match crate::process::effective_uid() {
         ours if ours == uid => format!(
@@ -73,7 +73,7 @@ mod system {
                 libc::SOL_SOCKET,
                 libc::SO_PEERCRED,
                 found.as_mut_ptr().cast(),
-                &mut len,
+                &raw mut len,
             )
         };
         if failed != 0 {

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_a_network_filesystem_by_whatever_letter_it_is_reached() {
+    fn share_is_a_network_filesystem_by_any_letter() {
         let kind = |path: &str, name: &str| kind(path, name.to_owned());
         assert!(kind(r"\\?\C:\data", "NTFS").is_local());
         assert!(matches!(

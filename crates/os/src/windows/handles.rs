@@ -60,7 +60,7 @@ pub(super) fn announce(
     bytes: usize,
     handles: &[BorrowedHandle<'_>],
 ) -> io::Result<Vec<u8>> {
-    // Who can't be asked is no weaker than we are.
+    // A process that can't be asked is no weaker than ours.
     let push = is_elevated()? && !is_process_elevated(peer).unwrap_or(true);
     announce_as(push, peer, bytes, handles)
 }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_arrives_pulled_or_pushed_but_is_not_pushed_into_a_stronger_process() {
+    fn handle_is_not_pushed_into_a_stronger_process() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"inside").unwrap();
         let me = std::process::id();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_none_and_a_number_that_is_no_handle_are_refused() {
+    fn bad_block_and_bad_handle_are_refused() {
         let mut block: [u8; HEADER_BYTES] = *b"LPH1\0\x01\0\0\x01\0\0\0";
         let header = Header::decode(&block).unwrap();
         assert!(fetch(std::process::id(), &header, &[0xF0; 8]).is_err());

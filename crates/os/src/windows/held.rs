@@ -17,7 +17,7 @@ use crate::holder::Holder;
 /// More processes are not asked for.
 const MOST: usize = 64;
 
-/// A lock that somebody else has. Who it is is looked up only when [`Self::holder`] asks.
+/// A lock that somebody else has. [`Self::holder`] looks up who it is.
 #[derive(Clone, Debug)]
 pub struct HeldLock {
     path: PathBuf,

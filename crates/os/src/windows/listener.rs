@@ -19,7 +19,7 @@ use crate::lock::{DirLock, MemberLock};
 use crate::stream::Stream;
 use crate::waker::Waker;
 
-/// Ends that wait for clients at one time. Who finds none tries again; one wait takes 64 objects.
+/// Ends that wait for clients at one time. A client that finds none tries again; one wait takes 64 objects.
 const ENDS: usize = 16;
 
 /// An endpoint that is told and listens. Dropping it closes the pipe but leaves its name told: see [`Listener::unlink`].
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_binds_while_connections_of_its_predecessor_still_stand() {
+    fn successor_binds_beside_its_predecessors_connections() {
         let (_tmp, dir, lock) = fixture();
         let old = Listener::bind(&dir, &lock).unwrap();
         let _client = Stream::connect(&dir).unwrap();

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_excludes_a_second_holder_in_the_same_process_and_comes_free_on_drop() {
+    fn lock_excludes_its_own_process_until_dropped() {
         let (tmp, dir) = fixture();
         let lock = DirLock::try_acquire(&dir).unwrap();
         assert!(is_held(&dir));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn who_opens_the_lock_file_as_cpp_leveldb_does_is_refused_and_refuses_us() {
+    fn cpp_leveldbs_lock_and_ours_refuse_each_other() {
         let (tmp, dir) = fixture();
         let path = tmp.path().join(LOCK_NAME);
         let as_leveldb = || {

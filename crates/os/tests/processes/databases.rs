@@ -125,7 +125,7 @@ pub fn leader_that_forks(path: &Path) {
         // The test kills us. Only if the child fails, it ends before.
         let mut status = 0;
         // SAFETY: waits for our child; the status is a local.
-        unsafe { libc::waitpid(child, &mut status, 0) };
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
         std::process::exit(1);
     }
     assert!(forked(db.get("a")));

@@ -88,7 +88,7 @@ pub fn holder_that_forks(path: &Path) {
         // The test kills us. Only if the child fails, it ends before.
         let mut status = 0;
         // SAFETY: waits for our child; the status is a local.
-        unsafe { libc::waitpid(child, &mut status, 0) };
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
         std::process::exit(1);
     }
     say(&std::process::id().to_string());
@@ -147,7 +147,12 @@ pub fn holder_that_clones(path: &Path) {
             exit();
         }
         // SAFETY: waits for our child; the status is a local.
-        child => unsafe { assert_eq!(libc::waitpid(child as i32, &mut status, 0), child as i32) },
+        child => unsafe {
+            assert_eq!(
+                libc::waitpid(child as i32, &raw mut status, 0),
+                child as i32
+            );
+        },
     }
     say("a child has dropped its copy");
     hear();
@@ -177,7 +182,7 @@ fn what_a_forked_child_does_with_its_copies_does_not_reach_the_parent() -> Outco
     }
     let mut status = 0;
     // SAFETY: waits for our child; the status is a local.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert_eq!(status, 0);
     assert!(!waker.wait(now).expect("it can be asked"), "not woken");
     for stream in [&one, &two] {
@@ -236,7 +241,7 @@ pub fn storm(path: &Path) {
             }
             let mut status = 0;
             // SAFETY: waits for our child; the status is a local.
-            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
             leaks += u32::from(status != 0);
         }
         stop.store(true, Ordering::Relaxed);
@@ -252,7 +257,7 @@ fn has_sockets() -> bool {
         // SAFETY: `stat` is plain integers; fstat writes one, if the descriptor is open at all.
         unsafe {
             let mut stat: libc::stat = std::mem::zeroed();
-            libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
+            libc::fstat(fd, &raw mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
         }
     })
 }

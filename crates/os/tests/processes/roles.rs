@@ -15,7 +15,7 @@ pub fn play(role: &str, args: Vec<OsString>) {
     let path = Path::new(&args[0]);
     match role {
         "fcntl" => {
-            try_and_hold(|| rustix::fs::fcntl_lock(lock_file(path), NonBlockingLockExclusive))
+            try_and_hold(|| rustix::fs::fcntl_lock(lock_file(path), NonBlockingLockExclusive));
         }
         "flock" => try_and_hold(|| rustix::fs::flock(lock_file(path), NonBlockingLockExclusive)),
         "lock" => lock(path),

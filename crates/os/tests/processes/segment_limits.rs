@@ -182,17 +182,20 @@ pub fn with_a_timer() {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
         assert_eq!(
-            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()),
+            libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()),
             0
         );
         let none = std::ptr::null_mut();
-        assert_eq!(libc::setitimer(libc::ITIMER_REAL, &timer, none), 0);
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &raw const timer, none),
+            0
+        );
     }
     let reserved = segment.reserve(4096, 64 << 20);
     // SAFETY: a zeroed timer is no timer.
     unsafe {
         let none = std::mem::zeroed();
-        libc::setitimer(libc::ITIMER_REAL, &none, std::ptr::null_mut());
+        libc::setitimer(libc::ITIMER_REAL, &raw const none, std::ptr::null_mut());
     }
     reserved.expect("memory");
     assert!(cfg!(not(target_os = "linux")) || allocated(&segment) == 64 << 20);
@@ -210,7 +213,7 @@ fn in_a_child(does: impl FnOnce() -> bool) -> i32 {
     }
     let mut status = 0;
     // SAFETY: waits for our child; the status is a local.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     status
 }
 

@@ -117,7 +117,7 @@ pub fn member_that_forks(path: &Path) {
     if child != 0 {
         let mut status = 0;
         // SAFETY: waits for our child; the status is a local. The test kills us before.
-        unsafe { libc::waitpid(child, &mut status, 0) };
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
         std::process::exit(1);
     }
     say("forked");

@@ -126,7 +126,7 @@ impl Server {
         table.leaving = true;
         self.shared.changed.notify_all();
         for connection in table.connections.values() {
-            // Where it ended already there is nothing to do. What was sent is still read.
+            // If it has ended already, there is nothing to do. The other end still reads what was sent.
             let _ = connection.stream.shutdown_read();
         }
         while !table.connections.is_empty() {

@@ -17,7 +17,7 @@ use super::Leadership;
 use crate::checkpoint::Staging;
 use crate::error::{Error, Result};
 use crate::protocol::{
-    Checkpoint, Failure, HEARTBEAT, News, Outcome, ServerMessage, Task, encode_frame,
+    Checkpoint, Failure, HEARTBEAT, News, ServerMessage, Task, TaskResult, encode_frame,
 };
 use crate::stop::Stop;
 
@@ -29,7 +29,7 @@ pub(super) fn run(leadership: &Leadership, number: u64, stream: &Stream, task: T
     let context = |error| Error::io("the other process went", error);
     stream.set_read_timeout(None).map_err(context)?;
     stream.set_write_timeout(Some(SLICE)).map_err(context)?;
-    let line = Line {
+    let connection = SideConnection {
         stream,
         sending: Mutex::new(()),
         ended: AtomicBool::new(false),
@@ -41,15 +41,15 @@ pub(super) fn run(leadership: &Leadership, number: u64, stream: &Stream, task: T
         leadership: number,
         leader_pid: std::process::id(),
     };
-    line.tell(begun).map_err(context)?;
+    connection.tell(begun).map_err(context)?;
     std::thread::scope(|threads| {
         std::thread::Builder::new()
             .name("level-party-side".into())
-            .spawn_scoped(threads, || line.attend())
+            .spawn_scoped(threads, || connection.attend())
             .map_err(|error| Error::io("cannot start a thread", error))?;
         // Whatever happens here, the other thread ends too.
         let _end = EndReading(stream);
-        work(&line, leadership, task)
+        work(&connection, leadership, task)
     })
 }
 
@@ -63,46 +63,46 @@ impl Drop for EndReading<'_> {
     }
 }
 
-fn work(line: &Line<'_>, leadership: &Leadership, task: Task) -> Result<()> {
+fn work(connection: &SideConnection<'_>, leadership: &Leadership, task: Task) -> Result<()> {
     let result = match task {
         Task::Yield => {
             let followed = leadership.give_way();
-            Ok(line.tell(News::Done(Ok(Outcome::Yielding(followed)))))
+            Ok(connection.tell(News::Done(Ok(TaskResult::Yielding(followed)))))
         }
-        Task::Checkpoint(copy) => checkpoint(line, leadership, copy),
+        Task::Checkpoint(copy) => checkpoint(connection, leadership, copy),
         task => leadership
-            .perform(&task, &|| !line.has_ended())
-            .map(|outcome| line.tell(News::Done(Ok(outcome)))),
+            .perform(&task, &|| !connection.has_ended())
+            .map(|outcome| connection.tell(News::Done(Ok(outcome)))),
     };
     let sent = match result {
         Ok(sent) => sent,
-        Err(Stop::Failed(error)) => line.tell(News::Done(Err(Failure::from(&error)))),
+        Err(Stop::Failed(error)) => connection.tell(News::Done(Err(Failure::from(&error)))),
         // No answer of this leadership counts any more: the other process asks the next one.
         Err(Stop::Over | Stop::Unknown(_)) => Ok(()),
     };
     sent.map_err(|error| Error::io("the other process went", error))
 }
 
-/// Makes a copy, which the other process gives its name before it ends the connection. What has no name then is removed; but
+/// Makes a copy, which the other process gives its name before it ends the connection. A copy without a name is then removed; but
 /// where this process ends the connection, because it leaves, the other one may be about to name it.
 fn checkpoint(
-    line: &Line<'_>,
+    connection: &SideConnection<'_>,
     leadership: &Leadership,
     copy: Checkpoint,
 ) -> std::result::Result<io::Result<()>, Stop> {
     let staging = Staging::new(&copy);
     let task = Task::Checkpoint(copy);
-    let outcome = match leadership.perform(&task, &|| !line.has_ended()) {
+    let outcome = match leadership.perform(&task, &|| !connection.has_ended()) {
         Ok(outcome) => outcome,
         Err(stop) => {
             staging.discard();
             return Err(stop);
         }
     };
-    let sent = line.tell(News::Done(Ok(outcome)));
+    let sent = connection.tell(News::Done(Ok(outcome)));
     if sent.is_ok() {
         // However it ends.
-        let _ = line.stream.wait_readable(None);
+        let _ = connection.stream.wait_readable(None);
     }
     if !leadership.is_leaving() {
         staging.discard();
@@ -111,14 +111,14 @@ fn checkpoint(
 }
 
 /// The leader's end of a side connection.
-struct Line<'a> {
+struct SideConnection<'a> {
     stream: &'a Stream,
     /// Held while a frame is sent.
     sending: Mutex<()>,
     ended: AtomicBool,
 }
 
-impl Line<'_> {
+impl SideConnection<'_> {
     fn tell(&self, news: News) -> io::Result<()> {
         let mut frame = Vec::new();
         encode_frame(&ServerMessage::Side(news), &mut frame);

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use level_party_engine::{
-    Engine, Membership, Peers, RecoveryMode, current_manifest, first_incarnation,
+    Engine, Fs, Membership, Peers, RecoveryMode, current_manifest, first_incarnation,
 };
 use level_party_os::{ByteLock, DataDir, DirLock, LowerError, process};
 
@@ -29,7 +29,7 @@ use crate::limits::Stay;
 use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::segment::Memory;
-use crate::state::{StateFile, leader_byte};
+use crate::state_file::{StateFile, leader_byte};
 use crate::{faults, trace, tripwire};
 
 /// A founder, with the leader's byte and its leadership's number. `None` in place of the byte: nothing can be shared.
@@ -107,17 +107,9 @@ fn recover(
         Ok(memory) => (Some(memory), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let (engine, byte) = match &memory {
-        Some(memory) => {
-            let (membership, byte) = first_member(&state, memory, epoch)?;
-            let engine = Engine::found(fs.clone(), engine_options, membership);
-            (engine.map_err(Error::engine)?, Some(byte))
-        }
-        None => {
-            let engine = Engine::open(fs.clone(), engine_options);
-            (engine.map_err(Error::engine)?, None)
-        }
-    };
+    let first = memory.as_ref();
+    let first = first.map(|memory| first_member(&state, memory, epoch));
+    let (engine, byte) = open_engine(first.transpose()?, fs.clone(), engine_options)?;
     let context = |error| Error::io("cannot write what the next founder must know", error);
     faults::point("recovered");
     let through = engine.recovered().last_sequence;
@@ -172,6 +164,19 @@ fn recover(
         byte: leaders_byte,
         leadership,
     }))
+}
+
+/// Opens the engine as the segment's first member, or alone where nothing can be shared.
+fn open_engine(
+    first: Option<(Membership, ByteLock)>,
+    fs: Arc<dyn Fs>,
+    options: level_party_engine::Options,
+) -> Result<(Engine, Option<ByteLock>)> {
+    let (engine, byte) = match first {
+        Some((membership, byte)) => (Engine::found(fs, options, membership), Some(byte)),
+        None => (Engine::open(fs, options), None),
+    };
+    Ok((engine.map_err(Error::engine)?, byte))
 }
 
 /// What the first member of a segment is known by.

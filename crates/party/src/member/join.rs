@@ -20,7 +20,7 @@ use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::protocol::Welcome;
 use crate::segment::Memory;
-use crate::state::{MEMBERS_AT, StateFile};
+use crate::state_file::{MEMBERS_AT, StateFile};
 
 /// What a process needs to join.
 pub(crate) struct Invitation {

@@ -7,7 +7,7 @@ use level_party_engine::{Before, Listener as EngineListener};
 use super::{Ending, Lock};
 use crate::error::Error;
 use crate::faults;
-use crate::state::StateFile;
+use crate::state_file::StateFile;
 
 /// The engine's owner. The lock it asks for comes once it is in its last form.
 pub(super) struct Owner {

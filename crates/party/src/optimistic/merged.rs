@@ -1,7 +1,7 @@
 //! A range inside a transaction: the stored entries of its moment merged with what it wrote.
 //!
 //! The stored side may be looked ahead at by one entry from each end; the transaction's own writes are looked up anew at each
-//! step, so that what it writes ahead of the walk is seen. What is looked at is no read; what is handed out is, unless the
+//! step, so that what it writes ahead of the walk is seen. Looking is no read; handing out is, unless the
 //! transaction wrote it itself, and that there is nothing else up to it ([`Walked`]).
 
 use std::cmp::Ordering;

@@ -52,12 +52,12 @@ pub(crate) enum News {
     /// The work goes on; sent every [`HEARTBEAT`](super::HEARTBEAT).
     Working,
     /// The work is done, or has failed for good. Nothing follows.
-    Done(Result<Outcome, Failure>),
+    Done(Result<TaskResult, Failure>),
 }
 
 /// What came of a piece of work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Outcome {
+pub(crate) enum TaskResult {
     Compacted,
     Verified(Verified),
     /// Whether the leader leaves.

@@ -13,8 +13,8 @@ use crate::node::Node;
 use crate::place::KnownLeader;
 use crate::process::describe_process;
 use crate::protocol::{
-    ClientMessage, FrameBuffer, MAX_ANSWER_FRAME, News, Outcome, PREAMBLE_BYTES, Preamble,
-    ServerMessage, Side, Task, decode, encode_frame,
+    ClientMessage, FrameBuffer, MAX_ANSWER_FRAME, News, PREAMBLE_BYTES, Preamble, ServerMessage,
+    Side, Task, TaskResult, decode, encode_frame,
 };
 
 /// How long a leader may leave the first bytes of a connection unread.
@@ -34,7 +34,7 @@ pub(crate) enum Heard {
     Silence,
     Begun(KnownLeader),
     Working,
-    Done(Result<Outcome>),
+    Done(Result<TaskResult>),
 }
 
 impl SideLink {

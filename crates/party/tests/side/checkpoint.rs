@@ -27,7 +27,7 @@ fn table_inodes(dir: &Path) -> Vec<u64> {
     let mut inodes: Vec<u64> = tables
         .map(|name| fs::metadata(dir.join(name)).unwrap().ino())
         .collect();
-    inodes.sort();
+    inodes.sort_unstable();
     inodes
 }
 
@@ -117,7 +117,7 @@ fn the_leaders_own_copy_shares_its_tables_and_its_permissions() {
 
 #[test]
 #[cfg(unix)] // a symlink, and the root
-fn a_target_that_is_taken_or_cannot_be_is_refused_and_nothing_is_left() {
+fn checkpoint_to_a_bad_target_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let _leader = Process::start(&path);
@@ -187,7 +187,7 @@ fn on_another_filesystem_tables_are_copied() {
 }
 
 #[test]
-fn leaders_killed_in_the_middle_leave_whole_copies_and_nothing_else() {
+fn leaders_killed_in_a_checkpoint_leave_whole_copies() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let mut leaders = vec![Process::start(&path)];

@@ -7,7 +7,7 @@ use crate::child::Process;
 const LIMIT: usize = 200;
 
 #[test]
-fn of_several_processes_that_count_a_range_and_add_to_it_none_goes_over_the_limit() {
+fn processes_that_count_and_add_keep_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let leader = Process::start(dir.path());
     let mut others: Vec<Process> = (0..3).map(|_| Process::start(dir.path())).collect();

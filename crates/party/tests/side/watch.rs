@@ -41,7 +41,7 @@ fn text(change: &Change) -> (u64, &str, &str, &str) {
 }
 
 #[test]
-fn changes_come_in_order_with_their_sequences_and_a_batch_one_by_one() {
+fn watch_gives_changes_in_order_of_their_sequences() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     db.put("before", "x").unwrap();
@@ -65,7 +65,7 @@ fn changes_come_in_order_with_their_sequences_and_a_batch_one_by_one() {
 }
 
 #[test]
-fn a_range_is_told_of_its_own_changes_alone_and_its_position_goes_on_with_all() {
+fn watch_of_a_range_moves_on_with_all_changes() {
     let dir = tempfile::tempdir().unwrap();
     let mut leader = Process::start(dir.path());
     let db = follower(dir.path());
@@ -89,7 +89,7 @@ fn a_range_is_told_of_its_own_changes_alone_and_its_position_goes_on_with_all() 
 }
 
 #[test]
-fn a_watch_of_another_processes_changes_and_one_of_ones_own_see_the_same() {
+fn watch_sees_own_and_others_changes_alike() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     let mut own = db.watch(.., WatchFrom::Now).unwrap();
@@ -103,7 +103,7 @@ fn a_watch_of_another_processes_changes_and_one_of_ones_own_see_the_same() {
 
 /// Found by review: each look took one batch outside the range and said that nothing had come.
 #[test]
-fn what_has_come_is_given_at_once_also_behind_changes_outside_the_range() {
+fn try_next_passes_changes_outside_the_range() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     let mut watch = db.watch("b".."c", WatchFrom::Now).unwrap();
@@ -170,7 +170,7 @@ impl Follower {
 }
 
 #[test]
-fn watches_over_killed_leaders_tell_each_change_once_or_say_what_is_missing() {
+fn watch_over_killed_leaders_tells_each_change_or_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let mut writers: Vec<Process> = Vec::new();
     let mut names = 0;
@@ -251,7 +251,7 @@ fn a_position_survives_the_watch_its_process_and_its_leader() {
 }
 
 #[test]
-fn after_another_program_had_the_directory_a_position_gives_a_gap_once() {
+fn position_gives_one_gap_after_another_program() {
     let dir = tempfile::tempdir().unwrap();
     let position = {
         let db = Db::open(dir.path()).unwrap();
@@ -289,7 +289,7 @@ fn who_falls_behind_the_history_is_told_what_is_missing() {
     for number in 0..100 {
         db.put(format!("k/{number}"), [b'x'; 1000]).unwrap();
         if number % 10 == 9 {
-            // What is in no table stays in a log. The first one is open here, perhaps.
+            // A log stays until its writes are in a table. The first one is open here, perhaps.
             db.compact_range(..).unwrap();
         }
     }

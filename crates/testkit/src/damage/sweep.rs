@@ -139,7 +139,7 @@ fn changes(kind: FileKind, contents: &[u8]) -> BTreeSet<usize> {
                 // Checksum, length and type of the header; sequence, and what comes behind it.
                 let within = [0, 4, 5, 6, 7, 20].map(|at| record.start + at);
                 offsets.extend(within.into_iter().filter(|at| *at < record.end));
-                offsets.insert((record.start + record.end) / 2);
+                offsets.insert(usize::midpoint(record.start, record.end));
             }
         }
         _ => {}

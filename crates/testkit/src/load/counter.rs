@@ -48,7 +48,7 @@ pub(crate) fn increment(client: &mut Client, written: &mut Written) {
     let found = answer["value"]
         .as_str()
         .map_or(0, |n| n.parse().expect("a number"));
-    settle(writer, written, found);
+    resolve(writer, written, found);
     let (n, token) = (found + 1, client.token());
     let batch = json!({"op": "batch", "ops": [
         {"type": "put", "key": token_key(writer, n), "value": token},
@@ -66,7 +66,7 @@ pub(crate) fn increment(client: &mut Client, written: &mut Written) {
 }
 
 /// Learns from the counter's value what became of the increment in flight.
-fn settle(writer: usize, written: &mut Written, found: u64) {
+fn resolve(writer: usize, written: &mut Written, found: u64) {
     let known = newest(written);
     match written.open.take() {
         Some(token) if found == known + 1 => {
@@ -205,22 +205,22 @@ mod tests {
     #[test]
     fn what_the_owner_reads_next_decides_on_an_open_increment() {
         let mut known = written(&["a"], Some("b"));
-        settle(1, &mut known, 2);
+        resolve(1, &mut known, 2);
         assert_eq!((newest(&known), known.open.as_deref()), (2, None));
         let mut known = written(&["a"], Some("b"));
-        settle(1, &mut known, 1);
+        resolve(1, &mut known, 1);
         assert_eq!((newest(&known), known.without_effect), (1, 1));
     }
 
     #[test]
     #[should_panic(expected = "counter 1 is 3 after 1")]
     fn a_counter_that_jumps_is_seen() {
-        settle(1, &mut written(&["a"], Some("b")), 3);
+        resolve(1, &mut written(&["a"], Some("b")), 3);
     }
 
     #[test]
     #[should_panic(expected = "counter 1 is 1 after 2")]
     fn a_counter_that_goes_back_is_seen() {
-        settle(1, &mut written(&["a", "b"], None), 1);
+        resolve(1, &mut written(&["a", "b"], None), 1);
     }
 }

@@ -74,13 +74,13 @@ fn play(peers: &[Peer], snapshots: Snapshots, seed: u64) {
 }
 
 impl Directory {
-    /// Opens it by a peer that reads all, settles what the last kill left open, and looks at the party's files.
+    /// Opens it by a peer that reads all, resolves what the last kill left open, and looks at the party's files.
     fn open(&mut self, peer: &Peer, dir: &Path, options: &PeerOptions, words: &str) -> PeerChild {
         let state = || std::fs::read(dir.join("level-party.state")).ok();
         let before = state();
         let mut child = peer.open(dir, options);
         let found = child.forward(None);
-        self.model.settle(words, &found);
+        self.model.resolve(words, &found);
         read_everything(&mut child, &self.model, PROBES);
         let tripwire = dir.join("000001.dbtmp").exists();
         if peer.name() == "party" {
@@ -201,11 +201,11 @@ fn leave(mut child: PeerChild, model: &mut Model, script: &mut Script) -> bool {
         child.acknowledge();
     }
     let unanswered = child.kill();
-    let (answered, unsettled) = batches.split_at(batches.len() - unanswered);
+    let (answered, unresolved) = batches.split_at(batches.len() - unanswered);
     for batch in answered {
         model.apply(batch);
     }
-    model.leave_unsettled(unsettled.to_vec());
+    model.leave_unsettled(unresolved.to_vec());
     true
 }
 

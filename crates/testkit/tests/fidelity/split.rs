@@ -32,7 +32,7 @@ fn key(number: u32) -> Vec<u8> {
 fn make(writer: &Peer, dir: &Path) -> Model {
     let mut model = Model::default();
     let mut script = Script::new(7, 100);
-    // What an opening recovers goes to level 0, and what overlaps it too; else it could go to level 2.
+    // An opening recovers to level 0, and so goes any table that overlaps; others could go to level 2.
     let mut child = writer.open(dir, &uncompressed());
     let ends = [0, KEYS - 1].map(|number| Op::Put(key(number), Vec::new()));
     child.write(&ends, false);
@@ -131,16 +131,16 @@ fn split_databases_are_read_and_compacted(writer: &Peer) {
 }
 
 #[test]
-fn versions_split_over_tables_by_leveldb_1_20_are_read_and_compacted() {
+fn leveldb_1_20_split_versions_are_read_and_compacted() {
     split_databases_are_read_and_compacted(&Peer::leveldb_1_20());
 }
 
 #[test]
-fn versions_split_over_tables_by_leveldb_1_22_are_read_and_compacted() {
+fn leveldb_1_22_split_versions_are_read_and_compacted() {
     split_databases_are_read_and_compacted(&Peer::leveldb_1_22());
 }
 
 #[test]
-fn versions_split_over_tables_by_leveldb_1_23_are_read_and_compacted() {
+fn leveldb_1_23_split_versions_are_read_and_compacted() {
     split_databases_are_read_and_compacted(&Peer::leveldb_1_23());
 }

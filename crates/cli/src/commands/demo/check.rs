@@ -1,6 +1,6 @@
 //! Reading the run's entries back, in key order, and counting what is wrong with them.
 
-use super::layout::{Layout, Place};
+use super::layout::{KeyKind, Layout};
 
 /// Faults kept word for word; the rest is only counted.
 const FAULTS_KEPT: usize = 5;
@@ -74,11 +74,11 @@ impl<'a> Checker<'a> {
                 .fault(format_args!("{key} came after {previous}"));
         }
         self.previous = Some(key.to_string());
-        match self.layout.place(key) {
+        match self.layout.kind(key) {
             None => self.found.fault(format_args!("{key} was never written")),
-            Some(Place::Base(index)) => self.base(index, value),
-            Some(Place::Last(writer)) => self.last(writer, key, value),
-            Some(Place::Entry(writer, n)) => self.numbered(writer, n, value),
+            Some(KeyKind::Base(index)) => self.base(index, value),
+            Some(KeyKind::Last(writer)) => self.last(writer, key, value),
+            Some(KeyKind::Entry(writer, n)) => self.numbered(writer, n, value),
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_that_goes_on_at_a_later_moment_finds_nothing_wrong_in_a_whole_store() {
+    fn walk_resumed_later_finds_a_whole_store_sound() {
         let layout = layout();
         let (before, after) = (store(&layout, [5, 4]), store(&layout, [9, 7]));
         for cut in 0..=before.len() {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_that_goes_on_at_a_later_moment_still_finds_what_is_lost() {
+    fn walk_resumed_later_still_finds_lost_entries() {
         let layout = layout();
         let before = store(&layout, [5, 4]);
         let mut after = store(&layout, [9, 7]);

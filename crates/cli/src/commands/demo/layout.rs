@@ -31,7 +31,7 @@ pub struct Layout {
 
 /// What a key stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum KeyKind {
     Base(u64),
     Last(usize),
     Entry(usize, u64),
@@ -116,10 +116,10 @@ impl Layout {
     }
 
     /// What `key` stands for, if it is one of this run.
-    pub fn place(&self, key: &str) -> Option<Place> {
+    pub fn kind(&self, key: &str) -> Option<KeyKind> {
         let key = key.strip_prefix(&self.prefix)?;
         if let Some(index) = key.strip_prefix("base/") {
-            return Some(Place::Base(index.parse().ok()?));
+            return Some(KeyKind::Base(index.parse().ok()?));
         }
         let (writer, rest) = key.strip_prefix("writer-")?.split_once('/')?;
         let writer = writer
@@ -127,8 +127,11 @@ impl Layout {
             .ok()
             .filter(|writer| *writer < self.writers)?;
         match rest {
-            "last" => Some(Place::Last(writer)),
-            _ => Some(Place::Entry(writer, rest.strip_prefix("n/")?.parse().ok()?)),
+            "last" => Some(KeyKind::Last(writer)),
+            _ => Some(KeyKind::Entry(
+                writer,
+                rest.strip_prefix("n/")?.parse().ok()?,
+            )),
         }
     }
 }
@@ -140,14 +143,14 @@ mod tests {
     #[test]
     fn keys_are_read_back_as_what_they_stand_for() {
         let layout = Layout::named("r".into(), 2, 5);
-        assert_eq!(layout.place(&layout.base_key(3)), Some(Place::Base(3)));
-        assert_eq!(layout.place(&layout.last_key(1)), Some(Place::Last(1)));
+        assert_eq!(layout.kind(&layout.base_key(3)), Some(KeyKind::Base(3)));
+        assert_eq!(layout.kind(&layout.last_key(1)), Some(KeyKind::Last(1)));
         assert_eq!(
-            layout.place(&layout.entry_key(1, 77)),
-            Some(Place::Entry(1, 77))
+            layout.kind(&layout.entry_key(1, 77)),
+            Some(KeyKind::Entry(1, 77))
         );
-        assert_eq!(layout.place("demo/other/base/000003"), None);
-        assert_eq!(layout.place(&layout.last_key(2)), None);
+        assert_eq!(layout.kind("demo/other/base/000003"), None);
+        assert_eq!(layout.kind(&layout.last_key(2)), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use level_party::{Readable, Transaction};
 
 use super::request::{Check, Checked};
 use crate::bounds::KeyBound;
-use crate::place::Place;
+use crate::keyspace::Keyspace;
 
 /// A check, with keys as they are in the database.
 pub enum WholeCheck {
@@ -22,17 +22,17 @@ pub enum WholeCheck {
 
 impl WholeCheck {
     /// `home` is where a check that names no sublevel looks.
-    pub fn of(check: &Check, home: &Place) -> level_party::Result<WholeCheck> {
-        let place = home.named(check.sublevel.as_deref())?;
+    pub fn of(check: &Check, home: &Keyspace) -> level_party::Result<WholeCheck> {
+        let keyspace = home.named(check.sublevel.as_deref())?;
         Ok(match &check.what {
-            Checked::Key(key, value) => WholeCheck::Key(place.whole_key(key), value.clone()),
+            Checked::Key(key, value) => WholeCheck::Key(keyspace.whole_key(key), value.clone()),
             Checked::Range(walk, entries) => WholeCheck::Range {
-                bounds: walk.bounds().map(|bounds| place.in_whole(bounds)),
+                bounds: walk.bounds().map(|bounds| keyspace.in_whole(bounds)),
                 reverse: walk.reverse,
                 limit: walk.limit,
                 entries: entries
                     .iter()
-                    .map(|(key, value)| (place.whole_key(&key.0), value.0.clone()))
+                    .map(|(key, value)| (keyspace.whole_key(&key.0), value.0.clone()))
                     .collect(),
             },
         })

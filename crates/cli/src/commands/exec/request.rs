@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::bounds::Walk;
 use crate::json::{ByteBuf, complaint, complaint_inside};
-use crate::place::{Ops, Run};
+use crate::keyspace::{Ops, Run};
 
 /// What a request asks for.
 #[derive(Debug)]

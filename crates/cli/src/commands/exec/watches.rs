@@ -18,8 +18,8 @@ use super::{Trouble, lock};
 use crate::bounds::Walk;
 use crate::failure::{Failure, Result};
 use crate::json::Bytes;
+use crate::keyspace::Keyspace;
 use crate::output::Output;
-use crate::place::Place;
 use crate::stop;
 
 /// Watches at most in one dialogue: each has a thread and a connection.
@@ -51,7 +51,7 @@ impl Watches {
     pub fn open(
         &mut self,
         id: Option<&RawValue>,
-        place: &Place,
+        keyspace: &Keyspace,
         walk: &Walk,
         from: WatchFrom,
     ) -> std::result::Result<Position, Trouble> {
@@ -69,12 +69,12 @@ impl Watches {
                 "there are {MOST} watches already; end one with \"unwatch\""
             ));
         }
-        let watch = place.watch(walk, from)?;
+        let watch = keyspace.watch(walk, from)?;
         let position = watch.position();
         self.next = Some(Events {
             id: id.to_owned(),
             watch,
-            prefix: place.prefix().len(),
+            prefix: keyspace.prefix().len(),
             output: self.output.clone(),
         });
         Ok(position)
@@ -114,7 +114,7 @@ impl Watches {
 impl Running {
     fn end(self) {
         self.closer.close();
-        let _ = self.thread.join(); // What it could not say it has said.
+        let _ = self.thread.join(); // It has written its error already.
     }
 }
 

@@ -27,7 +27,7 @@ impl Peers for Counting {
 }
 
 #[test]
-fn thread_whose_ringer_died_before_it_woke_it_is_woken_by_who_waits() {
+fn sleeper_of_a_dead_ringer_is_woken_by_the_waiter() {
     let page = HeapRegions::new().allocate(CONTROL_LEN).unwrap();
     let control = Control::over(page).unwrap();
     let peers = Arc::new(Counting::default());

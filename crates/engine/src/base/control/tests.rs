@@ -296,7 +296,7 @@ fn lock_given_back_rings_for_a_sleeper() {
     );
     drop(held);
     assert_eq!(control.bell(BellKind::Lock).1, rings.wrapping_add(1));
-    // Who slept does not know whether others do.
+    // A member that slept does not know whether others do.
     drop(control.try_lock(12, true, &peers).unwrap());
     assert_eq!(control.bell(BellKind::Lock).1, rings.wrapping_add(2));
 }
@@ -367,7 +367,7 @@ fn slot_half_cleared_by_a_dead_leader_is_cleared() {
     control.store_pin(slot, Some(60));
     // It died between its claim and the clearing.
     let word = control.slot_word(slot, INCARNATION);
-    word.store(11 | FLAG, Ordering::Release);
+    word.store(0xb | FLAG, Ordering::Release);
     assert_eq!(control.claim_slot(12), Some(slot + 1), "it is not free");
     assert_eq!(control.scan_pins(|_| false), None);
     assert_eq!(control.claim_slot(13), Some(slot));

@@ -100,7 +100,7 @@ impl ReadFile for Sevens {
 }
 
 #[test]
-fn a_file_is_read_through_its_map_and_by_calls_where_it_has_none() {
+fn file_is_read_by_its_map_or_else_by_calls() {
     let dir = tempfile::tempdir().unwrap();
     let files = StdFs::new(dir.path()).mapping(|file| match file.metadata()?.len() {
         0..3 => Err(io::ErrorKind::Unsupported.into()),

@@ -118,7 +118,7 @@ fn a_damaged_zstd_block_is_corruption_of_its_file() {
 }
 
 #[test]
-fn zstd_by_its_plain_name_is_refused_with_the_name_of_the_option() {
+fn plain_zstd_is_refused_and_the_option_named() {
     let plain = Options {
         compression: Compression::Zstd,
         ..Options::default()

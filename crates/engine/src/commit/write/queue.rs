@@ -365,9 +365,9 @@ impl WriteQueue {
             None => inner.idle = Some(committer),
             Some(next) => {
                 drop(inner);
-                let job = match std::mem::replace(&mut *next.slot.lock(), Slot::Empty) {
-                    Slot::Waiting(job) => job,
-                    _ => unreachable!("an entry in the queue waits"),
+                let slot = std::mem::replace(&mut *next.slot.lock(), Slot::Empty);
+                let Slot::Waiting(job) = slot else {
+                    unreachable!("an entry in the queue waits")
                 };
                 next.call(Slot::Commit(job, committer));
             }
@@ -403,7 +403,7 @@ fn unwinding<T>(
 ) -> thread::Result<T> {
     let done = catch_unwind(AssertUnwindSafe(|| act(group)));
     if done.is_err() {
-        // What the group left behind is unknown, so nothing may follow it.
+        // Nobody knows what the group left behind, so nothing may follow it.
         let error = Error::new(ErrorKind::Io, "panicked in the middle of a commit");
         let poisoned = shared.health.poison(error);
         group::fail(group, &poisoned);

@@ -1,7 +1,7 @@
 //! How the committer comes by the commit lock with room in the active region: C2 to C8, R and W of docs/COMMIT.md.
 //!
 //! Promises: on return this member holds the lock, writes the active region, sees all that was published there, and it has
-//! no record in flight. What a dead holder left is cut off before another region is named, and a log
+//! no record in flight. It cuts off what a dead holder left before it names another region, and a log
 //! that was cut is durable before a second one is. Nothing is waited for, no file is opened and no memory asked for while
 //! the lock is held.
 //! Must not know: what is to be committed, but for its size.
@@ -167,7 +167,7 @@ impl Committer {
     /// Another member has switched meanwhile. Nobody ever saw the log.
     fn give_up_prepared(&mut self, shared: &Shared) {
         if let Some(prepared) = self.prepared.take() {
-            // What is left goes when the leader removes old logs.
+            // The leader removes it with the old logs.
             let _ = prepared.log.remove(shared.fs.as_ref());
         }
     }

@@ -364,7 +364,7 @@ pub(crate) fn deaths_in_commits_lose_nothing(memory: Memory) {
             if !is_in_log {
                 assert_eq!(found, noted, "{step:?}, all dead");
             }
-            // What was not published stays in a frozen memtable for a while.
+            // Unpublished entries stay in a frozen memtable for a while.
             let frozen = (!founder_dies).then(|| living.flush_nothing());
             fill(&living.engine, "c", 20, &mut noted);
             assert_eq!(contents(&living.engine), noted, "{step:?}, afterwards");
@@ -461,7 +461,7 @@ fn deaths_in_switches_lose_nothing(memory: Memory) {
 pub(crate) fn deaths_in_repairs_lose_nothing(memory: Memory) {
     let repair = [Step::LockTaken, Step::Cut];
     for first in [Step::Append, Step::Publish, Step::SetUp, Step::Name] {
-        // Who died in a switch left nothing to cut: another switch takes a write that needs room.
+        // A member that died in a switch left nothing to cut: another switch takes a write that needs room.
         let switches = [Step::SetUp, Step::Name].contains(&first);
         let steps = repair.into_iter().chain(SWITCH);
         for second in steps.filter(|step| !switches || *step != Step::Cut) {
@@ -486,7 +486,7 @@ pub(crate) fn deaths_in_repairs_lose_nothing(memory: Memory) {
             });
             assert_eq!(contents(&living.engine), noted, "{first:?}, {second:?}");
             if !repair.contains(&second) {
-                // What the first one left in the log is cut off, and nothing follows it.
+                // The first one's bytes in the log are cut off, and nothing follows them.
                 assert_eq!(shared.reopened(), noted, "{first:?}, {second:?}, cut");
             }
             fill(&living.engine, "c", 20, &mut noted);

@@ -204,7 +204,7 @@ fn more_members_than_slots_are_busy() {
 struct Other;
 
 impl CustomComparator for Other {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "other"
     }
 
@@ -434,7 +434,7 @@ impl Listener for Floors {
 }
 
 #[test]
-fn drop_floor_that_nobody_recorded_is_recorded_by_the_next_leader() {
+fn unrecorded_drop_floor_is_recorded_by_the_next_leader() {
     let party = party();
     let founder = party.found(Options {
         listener: Some(Arc::new(Floors {
@@ -543,7 +543,7 @@ fn view_of_a_region_that_its_slot_does_not_hold_ends_every_call() {
             .region(view.active.wrapping_add(REGIONS))
             .set_up(99, 0);
         for engine in [&other, &founder] {
-            // What is answered without a look at the view is true.
+            // An answer that needs no look at the view is true.
             if let Err(error) = act(engine) {
                 assert!(engine.is_condemned(), "{name}: {error}");
             }

@@ -195,7 +195,7 @@ const IN_GROUP: usize = 5;
 fn write_group(engine: &Engine, group: usize, number: u64) {
     let mut batch = WriteBatch::new();
     for key in 0..IN_GROUP {
-        let value = format!("{number} {:>60}", key);
+        let value = format!("{number} {key:>60}");
         batch.put(format!("{group}/{key}").as_bytes(), value.as_bytes());
     }
     engine.write(Write::new(batch)).unwrap();

@@ -364,7 +364,7 @@ impl Written {
             .collect()
     }
 
-    /// What is shown is all writes up to one, at least `floor` of them; or what was in flight behind them as well.
+    /// It shows all writes up to one, at least `floor` of them, or the write in flight behind them as well.
     fn check(&self, shown: &Contents, floor: usize, story: &str) {
         let is_last = |write: &Contents| write.get(&b"last"[..]) == shown.get(&b"last"[..]);
         let count = self.writes.iter().rposition(is_last).map_or(0, |at| at + 1);

@@ -177,7 +177,7 @@ fn head_tells_an_empty_log_and_a_beginning_that_is_alone() {
 }
 
 #[test]
-fn log_that_is_missing_is_none_and_one_that_cannot_be_read_an_error() {
+fn missing_log_is_none_and_unreadable_log_an_error() {
     let writer = Writer::new();
     assert!(LogRecords::open(&writer.fs, LOG + 1).unwrap().is_none());
     struct Unreadable;

@@ -314,7 +314,7 @@ fn writing_to_a_bedrock_world_needs_zlib_raw() {
 fn what_is_written_to_a_bedrock_world_is_raw_deflate_or_plain() {
     for options in [read_only(), zlib_raw()] {
         let files = directory(&cases::compressed(Compression::ZlibRaw));
-        // What the log holds becomes a table, and a compaction rewrites the other.
+        // The log becomes a table, and a compaction rewrites the other.
         let engine = Engine::open(Arc::new(files.clone()), options).unwrap();
         for at in 0..100 {
             put(&engine, format!("k{at:04}").as_bytes(), &[7; 100]);

@@ -1,6 +1,6 @@
 //! [`Rebuild`]: makes new tables of what can be read of tables and logs.
 //!
-//! Promises: it only adds files. What it leaves out is said in a sentence.
+//! Promises: it only adds files, and says in a sentence what it leaves out.
 //! Must not know: which files are to be read, or what becomes of them.
 
 use std::collections::{BTreeSet, HashSet};

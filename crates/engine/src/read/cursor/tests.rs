@@ -95,7 +95,7 @@ fn random_write(keys: &[Vec<u8>], hot: bool, sequence: Sequence, rng: &mut Rng) 
 /// Keys with shared beginnings, the empty key among them.
 fn some_keys(rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut keys = vec![b"m".to_vec(), Vec::new(), vec![0xff; 3]];
-    for _ in 0..1 + rng.below(60) {
+    for _ in 0..=rng.below(60) {
         let len = rng.below(6);
         keys.push(
             (0..len)
@@ -611,7 +611,7 @@ fn forged_blocks_give_wrong_answers_or_errors_but_every_walk_ends() {
         let meta = write_table(&fs, 4, options, &writes);
         let tables = tables(&fs);
         let table = meta.table(&tables).unwrap().to_arc();
-        for _ in 0..1 + rng.below(4) {
+        for _ in 0..=rng.below(4) {
             let block = table
                 .index()
                 .handle(rng.below(table.index().len()))

@@ -329,7 +329,7 @@ fn an_error_is_not_kept_in_memory() {
 fn a_comparator_that_reads_tables_itself_does_no_harm() {
     struct Reads(Arc<Table>);
     impl CustomComparator for Reads {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.Reads"
         }
 
@@ -357,7 +357,7 @@ fn a_comparator_that_reads_tables_itself_does_no_harm() {
 struct NoCase;
 
 impl CustomComparator for NoCase {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.NoCase"
     }
 

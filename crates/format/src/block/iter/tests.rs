@@ -68,7 +68,7 @@ fn steps_reuse_the_key_buffers() {
 }
 
 #[test]
-fn an_iterator_given_a_shorter_block_keeps_nothing_of_the_longer_one() {
+fn iterator_on_a_shorter_block_forgets_the_longer_one() {
     let (_, long) = numbered(200);
     let (keys, short) = numbered(1);
     let mut iter = long.iter(InternalComparator::default());

@@ -8,7 +8,7 @@ use super::{batch, log_model, signing};
 pub fn run(data: &[u8]) -> usize {
     let mut found = 0;
     for_each_log(data, |payload| {
-        found += usize::from(batch::run(payload) > 0)
+        found += usize::from(batch::run(payload) > 0);
     });
     found
 }

@@ -61,7 +61,7 @@ impl Bells {
 /// Where the kernel looks.
 fn low_half(word: &AtomicU64) -> &AtomicU32 {
     let half = word.as_ptr().cast::<u32>();
-    let index = if cfg!(target_endian = "big") { 1 } else { 0 };
+    let index = usize::from(cfg!(target_endian = "big"));
     // SAFETY: within the word, aligned, and it lives as long. No thread loads or stores through it: it is an address for
     // the kernel, whose own load of 32 bits is atomic.
     unsafe { AtomicU32::from_ptr(half.add(index)) }

@@ -19,7 +19,7 @@ fn a_missing_path_and_a_plain_file_are_told_apart() {
 }
 
 #[test]
-fn identity_is_the_same_through_a_symlink_and_differs_after_recreation() {
+fn identity_follows_symlinks_and_not_names() {
     let tmp = tempfile::tempdir().unwrap();
     let real = tmp.path().join("real");
     let link = tmp.path().join("link");

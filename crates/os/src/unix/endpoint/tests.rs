@@ -33,7 +33,7 @@ fn two_directories_never_share_a_name_in_the_runtime_directory() {
 }
 
 #[test]
-fn a_runtime_directory_that_others_can_enter_or_redirect_is_refused() {
+fn runtime_directory_open_to_others_is_refused() {
     let tmp = tempfile::tempdir().unwrap();
     let open = tmp.path().join("open");
     std::fs::create_dir(&open).unwrap();

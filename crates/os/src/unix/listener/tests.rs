@@ -33,7 +33,7 @@ impl Fixture {
 }
 
 #[test]
-fn nobody_serves_a_directory_without_endpoint_or_with_a_stale_one() {
+fn stale_or_missing_endpoint_is_served_by_nobody() {
     let fixture = fixture();
     assert_eq!(fixture.refused_connect(), io::ErrorKind::NotFound);
     drop(fixture.bind().unwrap());
@@ -55,7 +55,7 @@ fn a_stale_socket_is_replaced_and_the_new_one_is_private() {
 }
 
 #[test]
-fn a_regular_file_in_place_of_the_socket_is_refused_and_untouched() {
+fn regular_file_in_place_of_the_socket_is_left_alone() {
     let fixture = fixture();
     std::fs::write(fixture.socket(), b"precious").unwrap();
     assert_eq!(
@@ -67,7 +67,7 @@ fn a_regular_file_in_place_of_the_socket_is_refused_and_untouched() {
 }
 
 #[test]
-fn a_symlink_in_place_of_the_socket_is_refused_even_if_it_leads_to_a_live_one() {
+fn symlink_in_place_of_the_socket_is_refused() {
     let fixture = fixture();
     let elsewhere = tempfile::tempdir().unwrap();
     let target = elsewhere.path().join("target");
@@ -116,7 +116,7 @@ fn close_ends_every_accept_and_everything_that_waits() {
 }
 
 #[test]
-fn a_connection_that_was_not_accepted_ends_when_the_listener_closes() {
+fn unaccepted_connection_ends_with_the_listener() {
     let fixture = fixture();
     let listener = fixture.bind().unwrap();
     let waiting = Stream::connect(&fixture.dir).unwrap();
@@ -145,7 +145,7 @@ fn unlink_removes_only_the_listeners_own_file() {
 }
 
 #[test]
-fn where_the_directory_cannot_hold_a_socket_the_runtime_directory_does() {
+fn runtime_directory_holds_the_socket_if_needed() {
     let fixture = fixture();
     let spot = || Spot::in_runtime_dir(&fixture.dir).unwrap();
     let listener = Listener::bind_at(&fixture.dir, spot(), true).unwrap();
@@ -165,7 +165,7 @@ fn where_the_directory_cannot_hold_a_socket_the_runtime_directory_does() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn connecting_to_a_full_queue_fails_at_once_instead_of_waiting_for_a_stopped_server() {
+fn connect_to_a_full_queue_fails_at_once() {
     let fixture = fixture();
     let server = UnixListener::bind(fixture.socket()).unwrap();
     rustix::net::listen(&server, 0).unwrap();
@@ -174,7 +174,7 @@ fn connecting_to_a_full_queue_fails_at_once_instead_of_waiting_for_a_stopped_ser
 }
 
 #[test]
-fn a_renamed_directory_keeps_its_endpoint_and_its_successor_gets_another() {
+fn renamed_directory_keeps_its_endpoint() {
     let outer = tempfile::tempdir().unwrap();
     let (path, moved) = (outer.path().join("db"), outer.path().join("moved"));
     std::fs::create_dir(&path).unwrap();

@@ -1,6 +1,6 @@
 //! The locks of one directory that one process takes together, alone or with others.
 //!
-//! **Promises.** Either all of them are held or none. What is held is on the `LOCK` that the directory names. Dropping it gives
+//! **Promises.** Either all of them are held or none, on the `LOCK` that the directory names. Dropping it gives
 //! all back at once, but not in a forked child, which has none of them.
 //!
 //! **Must not know.** What the holder may do.

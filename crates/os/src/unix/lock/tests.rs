@@ -17,7 +17,7 @@ fn is_held(dir: &DataDir) -> bool {
 }
 
 #[test]
-fn the_lock_excludes_a_second_holder_in_the_same_process_and_comes_free_on_drop() {
+fn lock_excludes_its_own_process_until_dropped() {
     let (tmp, dir) = fixture();
     let lock = DirLock::try_acquire(&dir).unwrap();
     assert!(is_held(&dir));
@@ -29,7 +29,7 @@ fn the_lock_excludes_a_second_holder_in_the_same_process_and_comes_free_on_drop(
 }
 
 #[test]
-fn the_lock_file_is_made_once_with_mode_0644_and_never_removed_or_changed() {
+fn lock_file_has_mode_0644_and_is_never_removed() {
     let (tmp, dir) = fixture();
     drop(DirLock::try_acquire(&dir).unwrap());
     let path = tmp.path().join(LOCK_NAME);
@@ -56,7 +56,7 @@ fn opening_and_closing_the_lock_file_does_not_free_it() {
 }
 
 #[test]
-fn removing_the_lock_file_under_a_holder_does_not_let_a_second_one_in() {
+fn removed_lock_file_lets_no_second_holder_in() {
     let (tmp, dir) = fixture();
     let lock = DirLock::try_acquire(&dir).unwrap();
     std::fs::remove_file(tmp.path().join(LOCK_NAME)).unwrap();
@@ -89,7 +89,7 @@ fn a_lock_that_is_no_regular_file_is_refused_without_hanging() {
 }
 
 #[test]
-fn a_failed_attempt_keeps_a_classic_lock_of_our_own_process_in_force() {
+fn failed_attempt_keeps_our_own_classic_lock() {
     let (tmp, dir) = fixture();
     let file = File::create(tmp.path().join(LOCK_NAME)).unwrap();
     let operation = FlockOperation::NonBlockingLockExclusive;

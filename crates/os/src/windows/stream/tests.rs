@@ -48,7 +48,7 @@ fn shutdown_read_ends_our_reads_only() {
 }
 
 #[test]
-fn what_was_written_is_read_after_the_end_and_an_ended_stream_takes_nothing() {
+fn written_bytes_are_read_after_the_end() {
     let (one, two) = Stream::pair().unwrap();
     let sent = vec![7; 3 * WRITE_BYTES];
     std::thread::scope(|scope| {

@@ -158,7 +158,7 @@ fn a_shortage_closes_tables_until_the_open_succeeds() {
 }
 
 #[test]
-fn the_limit_falls_with_a_shortage_and_grows_again_while_it_binds() {
+fn limit_falls_in_a_shortage_and_grows_while_it_binds() {
     let _alone = SHORTAGES.lock().unwrap_or_else(|e| e.into_inner());
     let dir = directory(0..64);
     let fs = StdFs::new(dir.path()).keeping_open(24);

@@ -29,7 +29,7 @@ fn a_leadership_reads_what_the_one_before_it_left() {
 }
 
 #[test]
-fn a_takeover_does_not_take_back_the_floor_that_its_engine_raised() {
+fn takeover_keeps_the_floor_that_its_engine_raised() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.raise_drop_floor(12).unwrap();
@@ -209,7 +209,7 @@ fn a_candidate_that_was_overtaken_raises_no_epoch() {
 }
 
 #[test]
-fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() {
+fn foreign_manifest_stays_foreign_over_a_death() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.record_manifest(4).unwrap();
@@ -252,7 +252,7 @@ fn another_manifest_than_ours_is_foreign_and_stays_so_over_a_candidates_death() 
 }
 
 #[test]
-fn a_manifest_that_a_leader_died_before_naming_is_not_expected_of_current() {
+fn unnamed_manifest_of_a_dead_leader_is_not_expected() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateFile::open(dir.path()).unwrap();
     state.record_manifest(4).unwrap();

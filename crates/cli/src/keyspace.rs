@@ -1,4 +1,4 @@
-//! Where a command's keys are: the whole database, or a sublevel of it; and operations that are not all in one place.
+//! Where a command's keys are: the whole database, or a sublevel of it; and operations that are not all in one keyspace.
 
 use std::ops::Bound;
 
@@ -21,15 +21,15 @@ pub struct Within {
 }
 
 impl Within {
-    /// The place in `db`.
-    pub fn of(&self, db: &Db) -> Result<Place> {
-        Place::of(db, &self.path).map_err(|error| Failure::Usage(format!("--sublevel: {error}")))
+    /// The keyspace in `db`.
+    pub fn of(&self, db: &Db) -> Result<Keyspace> {
+        Keyspace::of(db, &self.path).map_err(|error| Failure::Usage(format!("--sublevel: {error}")))
     }
 }
 
 /// The whole database or a sublevel.
 #[derive(Clone)]
-pub enum Place {
+pub enum Keyspace {
     Whole(Db),
     Part(Sublevel),
 }
@@ -37,23 +37,23 @@ pub enum Place {
 /// Bounds that no key lies between.
 const NO_KEY: (KeyBound, KeyBound) = (Bound::Unbounded, Bound::Excluded(Vec::new()));
 
-impl Place {
+impl Keyspace {
     /// The sublevel at the end of `path`, or all of `db` where it is empty.
-    pub fn of(db: &Db, path: &[String]) -> level_party::Result<Place> {
+    pub fn of(db: &Db, path: &[String]) -> level_party::Result<Keyspace> {
         let Some((first, rest)) = path.split_first() else {
-            return Ok(Place::Whole(db.clone()));
+            return Ok(Keyspace::Whole(db.clone()));
         };
         let mut level = db.sublevel(first)?;
         for name in rest {
             level = level.sublevel(name)?;
         }
-        Ok(Place::Part(level))
+        Ok(Keyspace::Part(level))
     }
 
     pub fn get(&self, key: &[u8]) -> level_party::Result<Option<Vec<u8>>> {
         match self {
-            Place::Whole(db) => db.get(key),
-            Place::Part(level) => level.get(key),
+            Keyspace::Whole(db) => db.get(key),
+            Keyspace::Part(level) => level.get(key),
         }
     }
 
@@ -62,22 +62,22 @@ impl Place {
         keys: impl IntoIterator<Item = &'k Vec<u8>>,
     ) -> level_party::Result<Vec<Option<Vec<u8>>>> {
         match self {
-            Place::Whole(db) => db.get_many(keys),
-            Place::Part(level) => level.get_many(keys),
+            Keyspace::Whole(db) => db.get_many(keys),
+            Keyspace::Part(level) => level.get_many(keys),
         }
     }
 
     pub fn contains(&self, key: &[u8]) -> level_party::Result<bool> {
         match self {
-            Place::Whole(db) => db.contains(key),
-            Place::Part(level) => level.contains(key),
+            Keyspace::Whole(db) => db.contains(key),
+            Keyspace::Part(level) => level.contains(key),
         }
     }
 
     pub fn write(&self, batch: &WriteBatch) -> level_party::Result<()> {
         match self {
-            Place::Whole(db) => db.write(batch),
-            Place::Part(level) => level.write(batch),
+            Keyspace::Whole(db) => db.write(batch),
+            Keyspace::Part(level) => level.write(batch),
         }
     }
 
@@ -88,41 +88,41 @@ impl Place {
         value: Option<&[u8]>,
     ) -> level_party::Result<bool> {
         let swapped = match self {
-            Place::Whole(db) => db.compare_and_swap(key, expected, value),
-            Place::Part(level) => level.compare_and_swap(key, expected, value),
+            Keyspace::Whole(db) => db.compare_and_swap(key, expected, value),
+            Keyspace::Part(level) => level.compare_and_swap(key, expected, value),
         };
         Ok(swapped?.is_ok())
     }
 
     pub fn range(&self, bounds: (KeyBound, KeyBound)) -> Range {
         match self {
-            Place::Whole(db) => db.range(bounds),
-            Place::Part(level) => level.range(bounds),
+            Keyspace::Whole(db) => db.range(bounds),
+            Keyspace::Part(level) => level.range(bounds),
         }
     }
 
-    /// This place at a snapshot's moment.
+    /// This keyspace at a snapshot's moment.
     pub fn at(&self, snapshot: &Snapshot) -> Snapshot {
         match self {
-            Place::Whole(_) => snapshot.clone(),
-            Place::Part(level) => snapshot.of(level),
+            Keyspace::Whole(_) => snapshot.clone(),
+            Keyspace::Part(level) => snapshot.of(level),
         }
     }
 
     pub fn clear(&self, bounds: (KeyBound, KeyBound)) -> level_party::Result<u64> {
         match self {
-            Place::Whole(db) => db.clear(bounds),
-            Place::Part(level) => level.clear(bounds),
+            Keyspace::Whole(db) => db.clear(bounds),
+            Keyspace::Part(level) => level.clear(bounds),
         }
     }
 
-    /// Follows the changes of a walk's keys; their keys come with the place's prefix.
+    /// Follows the changes of a walk's keys; their keys come with the keyspace's prefix.
     pub fn watch(&self, walk: &Walk, from: WatchFrom) -> level_party::Result<Watch> {
         let bounds = walk.bounds().unwrap_or(NO_KEY);
         self.db().watch(self.in_whole(bounds), from)
     }
 
-    /// Compacts the tables that have keys of the place within `bounds`.
+    /// Compacts the tables that have keys of the keyspace within `bounds`.
     pub fn compact(&self, bounds: (KeyBound, KeyBound)) -> level_party::Result<()> {
         self.db().compact_range(self.in_whole(bounds))
     }
@@ -130,12 +130,12 @@ impl Place {
     /// The database.
     pub fn db(&self) -> &Db {
         match self {
-            Place::Whole(db) => db,
-            Place::Part(level) => level.db(),
+            Keyspace::Whole(db) => db,
+            Keyspace::Part(level) => level.db(),
         }
     }
 
-    /// Bounds of the place's keys as bounds of the database's.
+    /// Bounds of the keyspace's keys as bounds of the database's.
     pub fn in_whole(&self, (lower, upper): (KeyBound, KeyBound)) -> (KeyBound, KeyBound) {
         let prefix = self.prefix();
         if prefix.is_empty() {
@@ -153,21 +153,21 @@ impl Place {
         (lower, upper)
     }
 
-    /// The place that `path` names in the database; without one this place itself.
-    pub fn named(&self, path: Option<&[String]>) -> level_party::Result<Place> {
-        path.map_or_else(|| Ok(self.clone()), |path| Place::of(self.db(), path))
+    /// The keyspace that `path` names in the database; without one this keyspace itself.
+    pub fn named(&self, path: Option<&[String]>) -> level_party::Result<Keyspace> {
+        path.map_or_else(|| Ok(self.clone()), |path| Keyspace::of(self.db(), path))
     }
 
-    /// A key of this place as it is in the database.
+    /// A key of this keyspace as it is in the database.
     pub fn whole_key(&self, key: &[u8]) -> Vec<u8> {
         [self.prefix(), key].concat()
     }
 
-    /// What the place's keys begin with in the database.
+    /// What the keyspace's keys begin with in the database.
     pub fn prefix(&self) -> &[u8] {
         match self {
-            Place::Whole(_) => &[],
-            Place::Part(level) => level.prefix_bytes(),
+            Keyspace::Whole(_) => &[],
+            Keyspace::Part(level) => level.prefix_bytes(),
         }
     }
 }
@@ -175,11 +175,11 @@ impl Place {
 /// Operations in their order, of which each may name a sublevel of its own.
 #[derive(Debug, Default)]
 pub struct Ops {
-    /// Neighbours in the same place; `None` is where the request or command is.
+    /// Neighbours in the same keyspace; `None` is where the request or command is.
     runs: Vec<(Option<Vec<String>>, Run)>,
 }
 
-/// Operations in one place, in their order.
+/// Operations in one keyspace, in their order.
 #[derive(Debug, Default)]
 pub struct Run {
     /// Keys and values; no value: a delete.
@@ -215,7 +215,11 @@ impl Ops {
 
     /// Where an operation is to be added that names `sublevel`, or none.
     pub fn within(&mut self, sublevel: Option<Vec<String>>) -> &mut Run {
-        if self.runs.last().is_none_or(|(place, _)| *place != sublevel) {
+        if self
+            .runs
+            .last()
+            .is_none_or(|(keyspace, _)| *keyspace != sublevel)
+        {
             self.runs.push((sublevel, Run::default()));
         }
         let last = self.runs.len() - 1;
@@ -233,16 +237,16 @@ impl Ops {
     }
 
     /// All of them as one batch of the whole database; what names no sublevel is at `home`.
-    pub fn whole(self, home: &Place) -> level_party::Result<WriteBatch> {
+    pub fn whole(self, home: &Keyspace) -> level_party::Result<WriteBatch> {
         let mut whole = WriteBatch::new();
         for (sublevel, run) in self.runs {
-            let place = home.named(sublevel.as_deref())?;
+            let keyspace = home.named(sublevel.as_deref())?;
             for (key, value) in run.ops {
-                match (&place, value) {
-                    (Place::Whole(db), Some(value)) => whole.put_in(db, key, value),
-                    (Place::Whole(db), None) => whole.delete_in(db, key),
-                    (Place::Part(level), Some(value)) => whole.put_in(level, key, value),
-                    (Place::Part(level), None) => whole.delete_in(level, key),
+                match (&keyspace, value) {
+                    (Keyspace::Whole(db), Some(value)) => whole.put_in(db, key, value),
+                    (Keyspace::Whole(db), None) => whole.delete_in(db, key),
+                    (Keyspace::Part(level), Some(value)) => whole.put_in(level, key, value),
+                    (Keyspace::Part(level), None) => whole.delete_in(level, key),
                 };
             }
         }

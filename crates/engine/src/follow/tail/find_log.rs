@@ -1,4 +1,4 @@
-//! [`Places`]: which log has a sequence, and how far that log is committed.
+//! [`LogFinder`]: which log has a sequence, and how far that log is committed.
 //!
 //! Promises: a log of a region counts up to `published` of that region, which is looked at before any byte of the log is
 //! read. Any other log is final, and counts up to where the next one begins: behind that may lie what a process appended that
@@ -18,13 +18,13 @@ use crate::base::member::Member;
 use crate::follow::log_reader::LogRecords;
 
 /// Where the logs of a segment are.
-pub(super) struct Places {
+pub(super) struct LogFinder {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) member: Arc<Member>,
 }
 
 /// Where a sequence is.
-pub(super) enum Place {
+pub(super) enum SequenceAt {
     /// In this log, which is committed up to there, unless the log lost it.
     Log(Log),
     /// Nowhere: these are the first that may be there.
@@ -54,20 +54,20 @@ enum InRegions {
     Before(RegionLog),
 }
 
-impl Places {
+impl LogFinder {
     /// Where a sequence is. `open` is a log that the caller has open.
-    pub(super) fn find(&self, sequence: Sequence, open: &mut Option<Log>) -> Result<Place> {
+    pub(super) fn find(&self, sequence: Sequence, open: &mut Option<Log>) -> Result<SequenceAt> {
         // The log that was looked for and not there, though a region says that it is needed.
         let mut gone = None;
         loop {
             let log = match self.in_regions(sequence)? {
-                InRegions::In(log) if sequence > log.committed => return Ok(Place::ToCome),
+                InRegions::In(log) if sequence > log.committed => return Ok(SequenceAt::ToCome),
                 InRegions::In(log) => log,
                 InRegions::Before(oldest) => return self.in_files(sequence, &oldest, open),
             };
             let (number, committed) = (log.number, log.committed);
             if let Some(open) = open.take_if(|open| open.number == number) {
-                return Ok(Place::Log(Log { committed, ..open }));
+                return Ok(SequenceAt::Log(Log { committed, ..open }));
             }
             let Some(records) = LogRecords::open(self.fs.as_ref(), number)? else {
                 if gone == Some(number) {
@@ -78,7 +78,7 @@ impl Places {
                 gone = Some(number);
                 continue;
             };
-            return Ok(Place::Log(Log {
+            return Ok(SequenceAt::Log(Log {
                 number,
                 committed,
                 records,
@@ -134,7 +134,7 @@ impl Places {
         sequence: Sequence,
         oldest: &RegionLog,
         open: &mut Option<Log>,
-    ) -> Result<Place> {
+    ) -> Result<SequenceAt> {
         let mut committed = oldest.before;
         let mut logs = self.logs(oldest.number)?;
         // It can be read to its end, also if it was removed meanwhile.
@@ -142,7 +142,7 @@ impl Places {
         for number in logs.into_iter().rev() {
             // It was opened for an earlier sequence.
             if let Some(open) = open.take_if(|open| open.number == number) {
-                return Ok(Place::Log(Log { committed, ..open }));
+                return Ok(SequenceAt::Log(Log { committed, ..open }));
             }
             // It may have been removed meanwhile.
             let Some(mut records) = LogRecords::open(self.fs.as_ref(), number)? else {
@@ -153,7 +153,7 @@ impl Places {
                 continue;
             };
             if head.first <= sequence {
-                return Ok(Place::Log(Log {
+                return Ok(SequenceAt::Log(Log {
                     number,
                     committed,
                     records,
@@ -161,7 +161,7 @@ impl Places {
             }
             committed = head.first - 1;
         }
-        Ok(Place::Missing {
+        Ok(SequenceAt::Missing {
             resume: committed + 1,
         })
     }

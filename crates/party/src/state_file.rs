@@ -356,7 +356,7 @@ impl StateFile {
         inner.body = before.clone();
         let body = Body {
             manifest: manifest.or(before.manifest),
-            // Who meant to name another one died before or after it; this tells which.
+            // A leader that meant to name another one died before or after it; this tells which.
             next_manifest: None,
             ..led_by_this_process(before)
         };
@@ -399,7 +399,7 @@ impl StateFile {
         self.change(|body| {
             body.foreign |= foreign;
             body.manifest = manifest;
-            // Who meant to name another one has died before or after it; this tells which.
+            // A leader that meant to name another one died before or after it; this tells which.
             body.next_manifest = None;
         })
     }
@@ -428,7 +428,7 @@ impl StateFile {
             epoch.random[0],
             epoch.random[1],
             through,
-            foreign as u64,
+            u64::from(foreign),
         ];
         let mut row = Vec::with_capacity(ROW_BYTES);
         for word in words {
