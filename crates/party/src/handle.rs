@@ -377,7 +377,7 @@ impl Handle {
         let read = |member: &Member| member.get(key, moment(at)?);
         let owned = || {
             let (key, at) = (key.to_vec(), at.map(Pinned::shared));
-            move |member: &Member| member.get(&key, sequence(&at)?)
+            move |member: &Member| member.get(&key, sequence(at.as_ref())?)
         };
         let found = self.read(&limits, read, owned).await?;
         Ok(found.map(|entry| entry.value))
@@ -389,7 +389,7 @@ impl Handle {
         let read = |member: &Member| member.contains(key, moment(at)?);
         let owned = || {
             let (key, at) = (key.to_vec(), at.map(Pinned::shared));
-            move |member: &Member| member.contains(&key, sequence(&at)?)
+            move |member: &Member| member.contains(&key, sequence(at.as_ref())?)
         };
         self.read(&limits, read, owned).await
     }
@@ -406,7 +406,7 @@ impl Handle {
         let owned = || {
             let keys: Vec<_> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
             let at = at.map(Pinned::shared);
-            move |member: &Member| member.get_many(&keys, sequence(&at)?)
+            move |member: &Member| member.get_many(&keys, sequence(at.as_ref())?)
         };
         let found = self.read(&limits, read, owned).await?;
         let parts = |entry: Entry| (entry.sequence, entry.value);
@@ -515,7 +515,7 @@ impl Handle {
         let read = |member: &Member| scan_chunk(member, scan, moment(pin)?);
         let owned = || {
             let (scan, at) = (OwnedScan::of(scan), pin.map(Pinned::shared));
-            move |member: &Member| scan_chunk(member, &scan.as_scan(), sequence(&at)?)
+            move |member: &Member| scan_chunk(member, &scan.as_scan(), sequence(at.as_ref())?)
         };
         loop {
             let (entries, kept, stay) = self.read(&limits, read, owned).await?;
@@ -700,9 +700,9 @@ fn moment(at: Option<&Pinned>) -> std::result::Result<Option<u64>, Stop> {
 }
 
 /// The same of a moment that is kept by another thread's read.
-fn sequence(at: &Option<Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> {
+fn sequence(at: Option<&Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> {
     let checked = |at: &Arc<Moment>| at.check().map(|()| at.sequence());
-    at.as_ref().map(checked).transpose().map_err(Stop::Failed)
+    at.map(checked).transpose().map_err(Stop::Failed)
 }
 
 /// One chunk of a range at a moment; without one at the newest, which is pinned, and kept where more is left.
