@@ -89,7 +89,9 @@ fn claim_all(settings: &Settings, processes: usize, jobs: usize, claim: Claim) -
     let (mut claimed, mut end) = (0, begin);
     for member in &mut members {
         let heard = member.hear()?;
-        let (count, ended) = heard.split_once(' ').ok_or("a claimer said something else")?;
+        let (count, ended) = heard
+            .split_once(' ')
+            .ok_or("a claimer said something else")?;
         claimed += count.parse::<usize>()?;
         end = end.max(ended.parse()?);
     }

@@ -227,12 +227,7 @@ impl State {
     }
 
     /// Looks at all that was written from a position up to `at`. `None` if it is not all there.
-    fn walk(
-        &mut self,
-        written: &impl Written,
-        from: Position,
-        at: Sequence,
-    ) -> Option<Position> {
+    fn walk(&mut self, written: &impl Written, from: Position, at: Sequence) -> Option<Position> {
         let user = written.user();
         let mut position = from;
         for region in written.regions() {

@@ -196,7 +196,8 @@ impl Ranges {
             since,
             passed,
         });
-        self.ranges.extend(gaps.filter(|range| !range.is_empty(user)));
+        self.ranges
+            .extend(gaps.filter(|range| !range.is_empty(user)));
         self.ranges.sort_by(|a, b| a.start.compare(user, &b.start));
         self.make_room(user);
     }

@@ -2,8 +2,8 @@
 
 use level_party_format::{Comparator, Sequence};
 
-use super::ranges::{Edge, MAX_RANGES, Ranges};
 use super::Way;
+use super::ranges::{Edge, MAX_RANGES, Ranges};
 use crate::testing::Rng;
 
 const KEYS: usize = 80;
@@ -51,7 +51,10 @@ fn ranges_never_hold_a_key_that_had_a_value() {
                 // What a scan at this moment would find: keys that were put a while ago were removed since.
                 let start = random.below(KEYS);
                 let until = |at: &usize| *at < KEYS && model[*at] + 10 < now;
-                let row = (start..).take_while(until).count().min(1 + random.below(30));
+                let row = (start..)
+                    .take_while(until)
+                    .count()
+                    .min(1 + random.below(30));
                 let ends = (edge(&mut random, start), edge(&mut random, start + row));
                 ranges.insert(user, ends.0, ends.1, now, row as u64);
             }
@@ -68,8 +71,13 @@ fn ranges_never_hold_a_key_that_had_a_value() {
                     Way::Backward => end..from + 1,
                 };
                 assert!(row.contains(&from), "{from} {way:?} to {end}");
-                let alive = row.clone().find(|number| model[*number] >= at && model[*number] > 0);
-                assert_eq!(alive, None, "seed {seed}, {way:?} from {from} to {end} at {at}");
+                let alive = row
+                    .clone()
+                    .find(|number| model[*number] >= at && model[*number] > 0);
+                assert_eq!(
+                    alive, None,
+                    "seed {seed}, {way:?} from {from} to {end} at {at}"
+                );
             }
         }
         assert!(told > 20, "seed {seed} tells nothing");
