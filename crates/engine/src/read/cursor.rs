@@ -546,7 +546,6 @@ impl Cursor {
     #[inline]
     fn find_prev(&mut self) -> Result<()> {
         self.removed = 0;
-        self.sought.clear();
         let found = self.search_backward();
         if self.removed >= FIRST_LOOK {
             self.end_dead_row(Way::Backward, found.is_ok());

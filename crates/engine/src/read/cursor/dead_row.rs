@@ -63,6 +63,9 @@ impl Cursor {
         if !self.is_time_to_look() {
             return Ok(false);
         }
+        if self.dead_row.is_none() {
+            self.sought.clear();
+        }
         let at = key::user_key(self.merge.key()).to_vec();
         // Whether that key itself has a value is not known yet. If it has, the row ends where it begins.
         let target = match self.look(Edge::After, &at, Way::Backward) {
