@@ -35,7 +35,9 @@ pub struct Queue {
 /// A job that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
+    /// Its number: jobs are counted in the order in which they were put.
     pub number: u64,
+    /// What is to be done.
     pub job: String,
     /// When it ends, in milliseconds of whatever clock the callers use.
     pub until: u64,
@@ -43,6 +45,7 @@ pub struct Lease {
 }
 
 impl Queue {
+    /// The queue of a database, which has nothing else in it.
     pub fn new(db: Db) -> Queue {
         Queue { db }
     }

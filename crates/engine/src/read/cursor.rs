@@ -75,7 +75,7 @@ pub struct Cursor {
     /// Removed keys passed in this search.
     removed: u64,
     /// What is known of them, once they are many.
-    dead_row: Option<Box<DeadRow>>,
+    dead_row: DeadRow,
     /// Values are neither shown nor copied.
     keys_only: bool,
     /// Bytes of entries to pass until the next sample.
@@ -131,7 +131,7 @@ impl Cursor {
             too_new: Vec::new(),
             sought: Vec::new(),
             removed: 0,
-            dead_row: None,
+            dead_row: DeadRow::default(),
             keys_only: false,
             until_sample: view.version.tables().sample_period(),
             passes: u64::MAX,

@@ -28,12 +28,15 @@
 //! | a condemned segment, another founding | another engine, which knows nothing yet |
 //! | members that know nothing of this | the ranges are this engine's alone, and what others write is in the regions |
 //!
-//! **Cost.** A scan asks once it has passed [`FIRST_LOOK`] removed keys; one that passes fewer pays nothing but a count. A
+//! **Cost.** A scan asks once it has passed [`FIRST_LOOK`] removed keys; one that passes fewer pays nothing but a count,
+//! and it tells of rows of [`LEAST_ROW`] alone, or of what makes a range larger. A
 //! walk over what was written is made where it costs less than the passing that it saves, or saved already (`credit`): so whoever
 //! writes elsewhere, a scan costs at most about twice what it did. There are at most [`MAX_RANGES`](ranges::MAX_RANGES) ranges, with
 //! edges of at most [`MAX_EDGE`] bytes.
 //!
 //! Must not know: who scans, or where views come from.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_format::{Comparator, Sequence};
 use level_party_memtable::{InsertedAt, MemTable};
@@ -46,10 +49,12 @@ mod tests;
 pub(crate) use ranges::Edge;
 use ranges::Ranges;
 
-/// Removed keys that a scan passes before it asks: about as many as asking and going on elsewhere take time.
-pub(crate) const FIRST_LOOK: u64 = 8;
-/// A row of fewer removed keys is not worth a range.
-pub(crate) const LEAST_ROW: u64 = 16;
+/// Removed keys that a scan passes before it asks: about as many as asking takes time.
+pub(crate) const FIRST_LOOK: u64 = 4;
+/// A row of fewer removed keys is not worth a range: telling of it takes some hundredths of the time that passing it took.
+pub(crate) const LEAST_ROW: u64 = if cfg!(test) { 16 } else { 128 };
+/// The same for keys beside a range, by which it grows.
+pub(crate) const LEAST_GROWTH: u64 = 8;
 /// Entries that can be looked at in the time that passing one removed key takes: they lie in a row.
 const WALKED_PER_PASS: u64 = 4;
 /// The longest key that is kept as an edge.
@@ -85,6 +90,8 @@ pub(crate) struct WrittenRegion<'a> {
 pub(crate) struct DeadRanges {
     /// Nobody waits for it: who finds it taken goes on without.
     state: Mutex<State>,
+    /// Whether there are ranges, for those who would have to look: it may be late.
+    has_some: AtomicBool,
     /// How often a scan was told to go on elsewhere.
     #[cfg(test)]
     uses: std::sync::atomic::AtomicU64,
@@ -133,6 +140,7 @@ impl DeadRanges {
                 credit: 0,
                 key: Vec::new(),
             }),
+            has_some: AtomicBool::new(false),
             #[cfg(test)]
             uses: Default::default(),
         }
@@ -147,7 +155,7 @@ impl DeadRanges {
         key: &[u8],
         way: Way,
     ) -> Option<Edge> {
-        if !written.shows(at) {
+        if !self.has_some.load(Ordering::Relaxed) || !written.shows(at) {
             return None;
         }
         let mut state = self.state.try_lock()?;
@@ -159,14 +167,14 @@ impl DeadRanges {
         let edge = state.ranges.edge_beyond(user, key, at, way).cloned();
         #[cfg(test)]
         if edge.is_some() {
-            self.uses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.uses.fetch_add(1, Ordering::Relaxed);
         }
         edge
     }
 
     #[cfg(test)]
     pub(crate) fn uses(&self) -> u64 {
-        self.uses.load(std::sync::atomic::Ordering::Relaxed)
+        self.uses.load(Ordering::Relaxed)
     }
 
     /// A scan of a view that has what was `written`, at moment `at` has found no key from `start` to `end`, and passed so many removed ones there.
@@ -197,6 +205,8 @@ impl DeadRanges {
         if is_there && written.is_current() {
             state.ranges.insert(written.user(), start, end, at, passed);
         }
+        self.has_some
+            .store(!state.ranges.is_empty(), Ordering::Relaxed);
     }
 }
 

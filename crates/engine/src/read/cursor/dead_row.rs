@@ -10,31 +10,22 @@ use level_party_format::{MAX_SEQUENCE, key};
 use super::{Cursor, save};
 use crate::base::error::Result;
 use crate::base::seek_key::SeekKey;
-use crate::read::dead_ranges::{Edge, FIRST_LOOK, LEAST_ROW, Way};
+use crate::read::dead_ranges::{Edge, FIRST_LOOK, LEAST_GROWTH, LEAST_ROW, Way};
 
 /// A search that found nothing new asks again after more and more removed keys, but at most after so many.
 const MOST_BETWEEN_LOOKS: u64 = 64;
 
-/// A row of removed keys that a search is in.
+/// The row of removed keys that a search is in.
+#[derive(Default)]
 pub(super) struct DeadRow {
-    /// Where it began, as far as it can be told of.
-    from: Edge,
-    /// Of the removed keys passed, those that need not be told of.
+    /// The key at which it began to ask.
+    from: Vec<u8>,
+    /// Removed keys that it passed until the last one that it could go on from elsewhere; 0 if it could not yet.
     known: u64,
-    /// After how many removed keys it asks, and how many come until it asks again.
+    /// After how many removed keys it asks next; 0 if it has not asked.
     look_at: u64,
+    /// How many pass until it asks again.
     pause: u64,
-}
-
-impl DeadRow {
-    fn new(from: Edge) -> Box<DeadRow> {
-        Box::new(DeadRow {
-            from,
-            known: FIRST_LOOK,
-            look_at: FIRST_LOOK,
-            pause: FIRST_LOOK,
-        })
-    }
 }
 
 impl Cursor {
@@ -44,7 +35,7 @@ impl Cursor {
             return Ok(false);
         }
         let at = std::mem::take(&mut self.saved_key);
-        let edge = self.look(Edge::Before, &at, Way::Forward);
+        let edge = self.look(&at, Way::Forward);
         self.saved_key = at;
         let target = match edge {
             None | Some(Edge::Lowest) => return Ok(false),
@@ -63,12 +54,11 @@ impl Cursor {
         if !self.is_time_to_look() {
             return Ok(false);
         }
-        if self.dead_row.is_none() {
+        if self.dead_row.look_at == 0 {
             self.sought.clear();
         }
         let at = key::user_key(self.merge.key()).to_vec();
-        // Whether that key itself has a value is not known yet. If it has, the row ends where it begins.
-        let target = match self.look(Edge::After, &at, Way::Backward) {
+        let target = match self.look(&at, Way::Backward) {
             None | Some(Edge::Highest) => return Ok(false),
             Some(Edge::Before(key)) => SeekKey::new(&key, MAX_SEQUENCE),
             Some(Edge::After(key)) => SeekKey::after_all(&key),
@@ -90,16 +80,16 @@ impl Cursor {
 
     #[inline]
     fn is_time_to_look(&self) -> bool {
-        let row = self.dead_row.as_ref();
-        row.is_none_or(|row| self.removed >= row.look_at)
+        self.removed >= self.dead_row.look_at
     }
 
     /// Where what is known from a removed key on ends.
-    #[cold]
-    fn look(&mut self, edge: fn(Vec<u8>) -> Edge, at: &[u8], way: Way) -> Option<Edge> {
-        let row = self
-            .dead_row
-            .get_or_insert_with(|| DeadRow::new(edge(at.to_vec())));
+    fn look(&mut self, at: &[u8], way: Way) -> Option<Edge> {
+        let row = &mut self.dead_row;
+        if row.look_at == 0 {
+            save(&mut row.from, at);
+            (row.known, row.pause) = (0, FIRST_LOOK);
+        }
         let ranges = self.view.dead_ranges();
         let found = ranges.beyond(self.view.as_ref(), self.sequence, at, way);
         if found.is_some() {
@@ -111,26 +101,35 @@ impl Cursor {
         found
     }
 
-    /// A search is over: tells of the removed keys that it passed, if they are many that were not known.
-    #[cold]
+    /// A search is over that has asked: tells of the removed keys that it passed, if they are many that were not known.
     pub(super) fn end_dead_row(&mut self, way: Way, is_whole: bool) {
-        let Some(row) = self.dead_row.take() else {
-            return;
+        let row = &mut self.dead_row;
+        row.look_at = 0;
+        let (unknown, least) = match row.known {
+            0 => (self.removed - FIRST_LOOK, LEAST_ROW),
+            known => (self.removed - known, LEAST_GROWTH),
         };
-        let unknown = self.removed.saturating_sub(row.known);
-        if !is_whole || unknown < LEAST_ROW {
-            return;
+        if is_whole && unknown >= least {
+            self.tell(way, unknown);
         }
+    }
+
+    #[cold]
+    fn tell(&self, way: Way, unknown: u64) {
+        let from = self.dead_row.from.clone();
         // What it stands at, and where it stopped, is not passed.
         let reached = match (self.valid, &self.stopped) {
             (true, _) => Some(self.key().to_vec()),
             (false, stopped) => stopped.clone(),
         };
-        let ends = match (way, reached) {
-            (Way::Forward, Some(key)) => (row.from, Edge::Before(key)),
-            (Way::Forward, None) => (row.from, Edge::Highest),
-            (Way::Backward, Some(key)) => (Edge::After(key), row.from),
-            (Way::Backward, None) => (Edge::Lowest, row.from),
+        let ends = match way {
+            Way::Forward => (
+                Edge::Before(from),
+                reached.map_or(Edge::Highest, Edge::Before),
+            ),
+            // Whether the key at which it began to ask has a value itself was not known then. If it has, there are no keys
+            // between the two.
+            Way::Backward => (reached.map_or(Edge::Lowest, Edge::After), Edge::After(from)),
         };
         let ranges = self.view.dead_ranges();
         ranges.learn(self.view.as_ref(), self.sequence, ends, unknown);
