@@ -29,9 +29,9 @@
 //! | members that know nothing of this | the ranges are this engine's alone, and what others write is in the regions |
 //!
 //! **Cost.** A scan asks once it has passed [`FIRST_LOOK`] removed keys; one that passes fewer pays nothing but a count,
-//! and it tells of rows of [`LEAST_ROW`] alone, or of what makes a range larger. A
-//! walk over what was written is made where it costs less than the passing that it saves, or saved already (`credit`): so whoever
-//! writes elsewhere, a scan costs at most about twice what it did. There are at most [`MAX_RANGES`](ranges::MAX_RANGES) ranges, with
+//! and it tells of rows of [`LEAST_ROW`] alone, or of what makes a range larger. A walk over what was written is made where it
+//! costs less than the passing that it saves, or would have saved since the last walk (`credit`): so a scan costs at most about
+//! twice what it would without, however much others write elsewhere. There are at most [`MAX_RANGES`](ranges::MAX_RANGES) ranges, with
 //! edges of at most [`MAX_EDGE`] bytes.
 //!
 //! Must not know: who scans, or where views come from.
@@ -177,7 +177,8 @@ impl DeadRanges {
         self.uses.load(Ordering::Relaxed)
     }
 
-    /// A scan of a view that has what was `written`, at moment `at` has found no key from `start` to `end`, and passed so many removed ones there.
+    /// A scan at moment `at`, of a view that has what was `written`, has found no key from `start` to `end`, and passed so many
+    /// removed ones there.
     pub(crate) fn learn(
         &self,
         written: &impl Written,
