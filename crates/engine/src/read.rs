@@ -6,6 +6,7 @@
 
 pub(crate) mod block_cache;
 pub(crate) mod cursor;
+pub(crate) mod dead_ranges;
 pub(crate) mod files;
 pub(crate) mod foreign_file;
 pub(crate) mod iter;

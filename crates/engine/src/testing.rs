@@ -17,6 +17,7 @@ use level_party_memtable::{HeapRegions, MemTable, MemTableWriter, RegionSource};
 use crate::base::control::{CONTROL_LEN, Control, Founded, VersionRecord};
 use crate::base::fs::{Fs, LogFile, MemFs, ReadFile, WriteFile};
 use crate::base::peers::LocalPeers;
+use crate::read::dead_ranges::DeadRanges;
 use crate::read::files::{FileMeta, Tables};
 use crate::read::version::Version;
 use crate::read::view::{Frozen, Parts, View};
@@ -218,6 +219,7 @@ pub(crate) fn view(
         seen: last,
         frozen,
         version,
+        dead_ranges: Arc::new(DeadRanges::new()),
     };
     Arc::new(View::new(&control, false, word, parts))
 }

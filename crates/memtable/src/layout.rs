@@ -34,11 +34,14 @@ pub(crate) const FILTER_FROM: usize = if cfg!(loom) { 56 } else { 128 << 10 };
 const NODE_HEAD: usize = 2;
 /// The smallest entry there can be: one word of links, an empty user key, an empty value.
 pub(crate) const MIN_NODE: usize = 1 + NODE_HEAD;
-/// The most words of a region that are used: 4 GiB, so that lengths and indexes in it are 32 bits.
-const MAX_WORDS: usize = u32::MAX as usize / WORD;
+/// The most words of a region that are used: 2 GiB, so that lengths in it have 31 bits, and indexes 28.
+const MAX_WORDS: usize = i32::MAX as usize / WORD;
+/// In the first word of an entry and in no word of links, whose halves are indexes: tells where an entry begins that is
+/// reached from the end of the one before, and not by a link.
+const FIRST_WORD: u64 = 1 << 63;
 
 /// Bytes of a region that are not for entries: a region of `REGION_OVERHEAD + n` bytes starts with at least
-/// `n` bytes [remaining](crate::MemTableWriter::remaining), as long as the whole is below 4 GiB and `n` a multiple
+/// `n` bytes [remaining](crate::MemTableWriter::remaining), as long as the whole is below 2 GiB and `n` a multiple
 /// of 8.
 pub const REGION_OVERHEAD: usize = (HEADER_WORDS + FILTER_WORDS) * WORD;
 
@@ -217,7 +220,7 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// Takes a region, all of it up to 4 GiB.
+    /// Takes a region, all of it up to 2 GiB.
     pub(crate) fn new(region: Arc<dyn Region>) -> Result<Arena, RegionError> {
         let memory = Memory::new(region).ok_or(RegionError::Misaligned)?;
         let arena = Arena {
@@ -294,7 +297,7 @@ impl Arena {
             return None;
         };
         let lens = lens.load(Ordering::Relaxed);
-        let (key_len, value_len) = (lens as u32 as usize, (lens >> 32) as usize);
+        let (key_len, value_len) = lengths(lens);
         let start = at + NODE_HEAD;
         let middle = start + words_for(key_len);
         let value = words.get(middle..middle + words_for(value_len))?;
@@ -312,6 +315,17 @@ impl Arena {
             key,
             value,
         })
+    }
+
+    /// The entry whose links begin with this word, and the word behind it. `None` if none does.
+    #[inline]
+    pub(crate) fn node_from(&self, links: usize) -> Option<(Node<'_>, usize)> {
+        let words = self.words().get(links..)?.iter();
+        let mut words = words.take(link_words(MAX_HEIGHT) + 1);
+        let at = links + words.position(|word| word.load(Ordering::Relaxed) & FIRST_WORD != 0)?;
+        let node = self.node(u32::try_from(at).ok()?)?;
+        let end = at + NODE_HEAD + node.key.words.len() + node.value.words.len();
+        Some((node, end))
     }
 
     /// The index behind the link of `tower` on `level`, unchecked; 0 is none.
@@ -373,9 +387,9 @@ impl Arena {
         let [lens, tag_word, bytes @ ..] = words else {
             unreachable!("an entry has its lengths and a tag");
         };
-        // Both are below the limit, which is below 4 GiB.
+        // Both are below the limit, which is below 2 GiB.
         let (key_len, value_len) = (user_key.len() as u32, value.len() as u32);
-        lens.store(pair(key_len, value_len), Ordering::Relaxed);
+        lens.store(FIRST_WORD | pair(key_len, value_len), Ordering::Relaxed);
         tag_word.store(tag, Ordering::Relaxed);
         let (key, behind) = bytes.split_at(words_for(user_key.len()));
         store_bytes(key, user_key);
@@ -414,6 +428,13 @@ impl Arena {
     pub(crate) fn link_previous(&self, node: Tower, to: Tower) {
         self.link_next(node, Level::BACK, to);
     }
+}
+
+/// The lengths of an entry's user key and value, of its first word.
+#[inline]
+fn lengths(first: u64) -> (usize, usize) {
+    let value = (first & !FIRST_WORD) >> 32;
+    (first as u32 as usize, value as usize)
 }
 
 /// A word of two halves.

@@ -18,12 +18,14 @@
 //! - A reader never stores into the region, and neither readers nor writers trust what they read there: every index and
 //!   length is checked against the region's end, and every loop is bounded. A region that was scribbled over gives wrong
 //!   answers, [`Corruption`](level_party_format::Corruption) or [`RegionError`], never an access outside of it.
+//! - Entries lie in the order in which they were inserted, one behind the other, so that a reader that knows how far it has
+//!   looked finds what is new without a search ([`MemTable::inserted`]).
 //! - No allocation per insert or lookup, but for the copy of a value.
 //!
 //! **What it must not know.** Where the memory comes from (see [`RegionSource`]), files, other processes, when
 //! a memtable is full enough to be flushed.
 //!
-//! # Layout of a region (version 2: words of 64 bits in the host's byte order; indexes count words)
+//! # Layout of a region (version 3: words of 64 bits in the host's byte order; indexes count words)
 //! | word | is |
 //! |---|---|
 //! | 0 | `LPmemtbl`, stored last when a region is set up |
@@ -42,7 +44,7 @@
 //! |---|---|---|
 //! | n - 1 - k, k up to half of the height | link on level 2k - 1 | link on level 2k; 0 above the height |
 //! | n - 1 | link to the entry before on level 0: a hint, exact once the insert is done | link on level 0 |
-//! | n | length of the user key in bytes | length of the value in bytes |
+//! | n | length of the user key in bytes | length of the value in bytes, and bit 31 set, as it is in no word of links |
 //! | n + 1 | the tag: sequence << 8, type | |
 //! | n + 2 | the user key, then zeros up to a whole word | |
 //! | then | the value, then zeros up to a whole word | |
@@ -75,6 +77,7 @@ mod order;
 mod region;
 
 pub use layout::{REGION_OVERHEAD, RegionError};
+pub use list::insertions::{Inserted, InsertedAt};
 pub use list::iter::MemIter;
 pub use list::reader::{Lookup, MemTable, MemValue};
 pub use list::writer::{InsertError, MemTableWriter};

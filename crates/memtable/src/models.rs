@@ -193,6 +193,35 @@ fn seeks(story: &Story, table: &MemTable, published: u64) {
     }
 }
 
+/// The entries up to the published one are met in the order of their insertion, whole.
+fn insertions(story: &Story, table: &MemTable, published: u64) {
+    let mut place = table.first_inserted();
+    for sequence in 1..=published {
+        let (entry, behind) = table.inserted(place).expect("a published entry");
+        let mut key = Vec::new();
+        entry.append_key(&mut key);
+        assert_eq!(
+            (entry.sequence(), &key[..]),
+            (sequence, story.key(sequence)),
+            "a torn entry"
+        );
+        place = behind;
+    }
+}
+
+#[test]
+fn published_insertions_are_whole() {
+    for story in [&AROUND, &BETWEEN, &VERSIONS] {
+        model(story, false, insertions);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a published entry")]
+fn insertions_read_before_they_are_published_are_found() {
+    model(&AROUND, true, insertions);
+}
+
 #[test]
 fn published_entries_are_found_whole() {
     for story in [&AROUND, &BETWEEN, &VERSIONS, &WITH_FILTER] {

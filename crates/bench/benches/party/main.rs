@@ -19,6 +19,7 @@ mod member;
 mod opening;
 mod peers;
 mod process;
+mod queue;
 mod roles;
 mod scaling;
 mod scanning;
@@ -78,6 +79,7 @@ fn measure(concern: Concern, settings: &Settings, peer: Option<&Peer>) -> Result
         Concern::Scanning => scanning::measure(settings),
         Concern::Second => second::measure(settings),
         Concern::Scaling => return scaling::measure(settings).map(Vec::from),
+        Concern::Queue => queue::measure(settings),
         Concern::Durable => durable::measure(settings),
         Concern::Killed => killed::measure(settings),
         Concern::Idle => idle::measure(settings),

@@ -6,6 +6,7 @@ use level_party::{Db, WriteBatch};
 use level_party_bench::{BATCH, Child, Data, Random, Result};
 
 use crate::caller::Caller;
+use crate::queue;
 use crate::settings::argument;
 use crate::stores::{get_one, time_walk};
 
@@ -31,6 +32,8 @@ pub fn run(dir: &Path) -> Result<()> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words[..] {
             ["fill-entries", count] => fill(&db, count.parse()?),
+            ["fill-queue", jobs] => queue::fill(&db, jobs.parse()?),
+            ["claim", which, begin] => queue::claim(&db, which, begin.parse()?),
             ["fill-memtable", bytes] => fill_memtable(&db, bytes.parse()?),
             ["scan", direction, entries] => {
                 time_walk(&db, direction == "reverse", entries.parse()?).map(|s| s.to_line())

@@ -22,6 +22,8 @@ pub enum Concern {
     Second,
     /// Gets and puts of one to eight processes at once, beside LMDB and SQLite.
     Scaling,
+    /// Claims of the first job of a queue, in one process and in four at once, with a cursor and without.
+    Queue,
     /// Puts with a sync each, of one process and of four at once, beside SQLite.
     Durable,
     /// The longest read and write while a leader or a writer is killed, or stopped.
@@ -31,13 +33,14 @@ pub enum Concern {
 }
 
 impl Concern {
-    pub const ALL: [Concern; 9] = [
+    pub const ALL: [Concern; 10] = [
         Concern::Inflight,
         Concern::Local,
         Concern::Opening,
         Concern::Scanning,
         Concern::Second,
         Concern::Scaling,
+        Concern::Queue,
         Concern::Durable,
         Concern::Killed,
         Concern::Idle,

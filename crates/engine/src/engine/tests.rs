@@ -13,6 +13,7 @@ use crate::base::waiting::Patience;
 use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
 
 mod deadlines;
+pub(crate) mod fronts;
 mod log_checks;
 mod manifests;
 pub(crate) mod members;

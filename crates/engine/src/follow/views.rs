@@ -296,6 +296,7 @@ fn parts(
         seen,
         frozen,
         version,
+        dead_ranges: last.map_or_else(Arc::default, |last| Arc::clone(last.dead_ranges())),
     }))
 }
 

@@ -76,6 +76,10 @@ pub(crate) enum Bug {
     SetUpWithoutFence,
     /// A generation is looked at without a fence before.
     CheckWithoutFence,
+    /// A range of removed keys is used again though keys were put there since.
+    WrittenSinceUnchecked,
+    /// A range of removed keys is used at moments before the one that it was learnt at.
+    DeadRangesOfLater,
     /// Half of the view word is stored over whatever the other half says.
     ViewOverwritten,
     /// A version's slot names its version while it is filled for another one.

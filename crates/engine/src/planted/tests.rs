@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Bug, switch_on};
 use crate::Options;
+use crate::engine::tests::fronts::fronts_agree_with_a_model;
 use crate::engine::tests::members::{
     Memory, conditional_counts_are_exact, deaths_in_commits_lose_nothing,
     deaths_in_repairs_lose_nothing, failed_appends_leave_nothing, members_write_at_once,
@@ -280,5 +281,15 @@ fn generation_not_checked_is_caught() {
     });
     is_caught(Bug::GenerationUnchecked, || {
         cursors_keep_their_moment(Memory::Recycled);
+    });
+}
+
+#[test]
+fn removed_keys_passed_without_a_look_at_what_was_written_are_caught() {
+    is_caught(Bug::WrittenSinceUnchecked, || {
+        fronts_agree_with_a_model(Memory::Own);
+    });
+    is_caught(Bug::DeadRangesOfLater, || {
+        fronts_agree_with_a_model(Memory::Own);
     });
 }

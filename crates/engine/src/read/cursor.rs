@@ -14,11 +14,16 @@ use level_party_format::{Comparator, MAX_SEQUENCE, Sequence};
 
 use crate::base::error::Result;
 use crate::base::seek_key::SeekKey;
+use crate::read::dead_ranges::{FIRST_LOOK, Way};
 use crate::read::iter::MergingIter;
 use crate::read::snapshots::Pin;
 use crate::read::version::Version;
 use crate::read::view::View;
 use crate::read::view_source::ViewSource;
+
+mod dead_row;
+
+use dead_row::DeadRow;
 
 /// Hidden entries of one key passed one by one before the cursor seeks beyond them.
 const STEPS_BEFORE_SEEK: u32 = 32;
@@ -67,6 +72,10 @@ pub struct Cursor {
     too_new: Vec<u8>,
     /// The key last sought while looking for the next one to show; empty if none.
     sought: Vec<u8>,
+    /// Removed keys passed in this search.
+    removed: u64,
+    /// What is known of them, once they are many.
+    dead_row: DeadRow,
     /// Values are neither shown nor copied.
     keys_only: bool,
     /// Bytes of entries to pass until the next sample.
@@ -121,6 +130,8 @@ impl Cursor {
             saved_sequence: 0,
             too_new: Vec::new(),
             sought: Vec::new(),
+            removed: 0,
+            dead_row: DeadRow::default(),
             keys_only: false,
             until_sample: view.version.tables().sample_period(),
             passes: u64::MAX,
@@ -292,14 +303,17 @@ impl Cursor {
 
     fn go_before(&mut self, user_key: &[u8]) -> Result<()> {
         self.begin(Direction::Backward);
-        let target = SeekKey::new(user_key, MAX_SEQUENCE);
-        self.merge.seek(target.as_bytes())?;
-        if self.merge.valid() {
-            self.merge.prev()?;
-        } else {
-            self.merge.seek_to_last()?;
-        }
+        self.seek_entry_before(&SeekKey::new(user_key, MAX_SEQUENCE))?;
         self.find_prev()
+    }
+
+    /// Moves the merge to the last entry before an internal key.
+    fn seek_entry_before(&mut self, target: &SeekKey) -> Result<()> {
+        self.merge.seek(target.as_bytes())?;
+        match self.merge.valid() {
+            true => self.merge.prev(),
+            false => self.merge.seek_to_last(),
+        }
     }
 
     /// Moves to the next key.
@@ -443,7 +457,17 @@ impl Cursor {
     }
 
     /// Goes forward to the first entry that shows a key; with `passing`, past all entries of `saved_key`.
-    fn find_next(&mut self, mut passing: bool) -> Result<()> {
+    #[inline]
+    fn find_next(&mut self, passing: bool) -> Result<()> {
+        self.removed = 0;
+        let found = self.search_forward(passing);
+        if self.removed >= FIRST_LOOK {
+            self.end_dead_row(Way::Forward, found.is_ok());
+        }
+        found
+    }
+
+    fn search_forward(&mut self, mut passing: bool) -> Result<()> {
         let mut hidden = 0;
         let mut too_new = 0;
         self.sought.clear();
@@ -489,6 +513,10 @@ impl Cursor {
                 self.passes -= 1;
                 save(&mut self.saved_key, entry.user_key);
                 (passing, hidden) = (true, 0);
+                self.removed += 1;
+                if self.removed >= FIRST_LOOK && self.jump_ahead()? {
+                    continue;
+                }
             } else {
                 if !self.keys_only {
                     self.merge.load_value();
@@ -515,7 +543,17 @@ impl Cursor {
     }
 
     /// Goes backward until all entries of one key that has a value are passed, keeping its newest.
+    #[inline]
     fn find_prev(&mut self) -> Result<()> {
+        self.removed = 0;
+        let found = self.search_backward();
+        if self.removed >= FIRST_LOOK {
+            self.end_dead_row(Way::Backward, found.is_ok());
+        }
+        found
+    }
+
+    fn search_backward(&mut self) -> Result<()> {
         let mut kind = ValueType::Deletion;
         let mut last: Option<Vec<u8>> = None;
         while let Some((internal_key, value_len)) = self.merge.entry() {
@@ -555,6 +593,11 @@ impl Cursor {
                         self.merge.append_value(&mut self.saved_value);
                     }
                     self.saved_sequence = entry.sequence;
+                } else {
+                    self.removed += 1;
+                    if self.removed >= FIRST_LOOK && self.jump_back()? {
+                        continue;
+                    }
                 }
             }
             self.merge.prev()?;

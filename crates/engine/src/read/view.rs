@@ -9,13 +9,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
+use level_party_format::{Comparator, Sequence};
 use level_party_memtable::{Lookup as MemLookup, MemTable};
 
 use crate::base::control::{Control, ViewWord};
 use crate::base::entry::{Entry, Lookup, Want};
 use crate::base::error::{Error, Result};
+use crate::read::dead_ranges::{DeadRanges, Written, WrittenRegion};
 use crate::read::iter::{InternalIter, MergingIter};
 use crate::read::version::Version;
 
@@ -33,6 +34,8 @@ pub struct View {
     frozen: Vec<Frozen>,
     /// The tables.
     pub version: Arc<Version>,
+    /// What earlier scans of this engine have found.
+    dead_ranges: Arc<DeadRanges>,
 }
 
 /// A full memtable on its way to a table, which no write goes into any more.
@@ -51,6 +54,7 @@ pub(crate) struct Parts {
     /// Newest first.
     pub(crate) frozen: Vec<Frozen>,
     pub(crate) version: Arc<Version>,
+    pub(crate) dead_ranges: Arc<DeadRanges>,
 }
 
 impl View {
@@ -65,6 +69,7 @@ impl View {
             mem: parts.mem,
             frozen: parts.frozen,
             version: parts.version,
+            dead_ranges: parts.dead_ranges,
         }
     }
 
@@ -85,6 +90,11 @@ impl View {
         let mems = std::iter::once(&self.mem).chain(frozen);
         mems.enumerate()
             .map(|(back, mem)| (self.word.active.wrapping_sub(back as u32), mem))
+    }
+
+    /// What earlier scans have found, for all views of an engine.
+    pub(crate) fn dead_ranges(&self) -> &Arc<DeadRanges> {
+        &self.dead_ranges
     }
 
     /// Bytes that entries take in memory.
@@ -183,6 +193,33 @@ impl View {
         }
         self.version.add_iters(&mut iters);
         MergingIter::new(iters, self.comparator().clone())
+    }
+}
+
+impl Written for View {
+    fn user(&self) -> &Comparator {
+        &self.comparator().user
+    }
+
+    fn shows(&self, at: Sequence) -> bool {
+        self.last_published().is_some_and(|last| at <= last)
+    }
+
+    fn is_current(&self) -> bool {
+        View::is_current(self)
+    }
+
+    fn regions(&self) -> impl DoubleEndedIterator<Item = WrittenRegion<'_>> {
+        (0..=self.frozen.len()).rev().map(|back| {
+            let frozen = back.checked_sub(1).map(|place| &self.frozen[place]);
+            let counter = self.word.active.wrapping_sub(back as u32);
+            WrittenRegion {
+                counter,
+                mem: frozen.map_or(&self.mem, |frozen| &frozen.mem),
+                before: self.control.region(counter).before(),
+                last: frozen.map_or(Sequence::MAX, |frozen| frozen.last),
+            }
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::memory::{AtomicU64, WORD, load_acquire};
 /// First word of a region that holds a memtable.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"LPmemtbl");
 /// Version of the layout. Peers of another version refuse the region.
-pub(crate) const LAYOUT_VERSION: u64 = 2;
+pub(crate) const LAYOUT_VERSION: u64 = 3;
 
 /// A word of the header, by its index. See the table in the crate's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

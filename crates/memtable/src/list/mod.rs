@@ -1,9 +1,11 @@
-//! The skiplist over an arena: searching (here), one [writer], [readers](reader) and [iterators](iter).
+//! The skiplist over an arena: searching (here), one [writer], [readers](reader), [iterators](iter), and the entries in the
+//! order of their [insertion](insertions).
 //!
 //! Invariant: on each level the entries are in order, and each entry on a level is on all levels below. Links
 //! only ever change by putting a new entry between two neighbours, lower levels first, so that a search that
 //! runs beside an insert sees a list with or without the new entry on each level, and both are in order.
 
+pub(crate) mod insertions;
 pub(crate) mod iter;
 pub(crate) mod reader;
 pub(crate) mod writer;

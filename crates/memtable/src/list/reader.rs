@@ -174,6 +174,11 @@ impl MemTable {
         &self.arena
     }
 
+    /// Whether there is a filter before the entries.
+    pub(crate) fn filtered(&self) -> bool {
+        self.filtered
+    }
+
     pub(crate) fn user_order(&self) -> &Comparator {
         &self.order.user
     }

@@ -43,6 +43,15 @@ fn exercise(bytes: &[u8], random: &mut Random) {
             inside(&value);
         }
     }
+    let mut place = table.first_inserted();
+    let mut key = Vec::new();
+    while let Some((entry, behind)) = table.inserted(place) {
+        key.clear();
+        entry.append_key(&mut key);
+        inside(&key);
+        assert!(place != behind, "a walk that does not end");
+        place = behind;
+    }
     let mut iter = table.iter();
     for start in 0..4 {
         for forward in [true, false] {

@@ -4,6 +4,7 @@ mod attach;
 mod concurrent;
 mod corpus;
 mod hostile;
+mod insertions;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod mapped;

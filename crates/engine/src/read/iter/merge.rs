@@ -124,6 +124,12 @@ impl MergingIter {
         Ok(())
     }
 
+    /// Stands nowhere.
+    pub(crate) fn leave(&mut self) {
+        self.current = NONE;
+        self.others.clear();
+    }
+
     /// To the next entry; does nothing if not valid.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<()> {
