@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::bounds::Bounds;
 use crate::entries::Entries;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::faults;
 use crate::handle::{Handle, Pinned};
 use crate::limits::{Limits, Stay, Wait, now};
@@ -47,6 +47,8 @@ pub(crate) struct Stored {
     /// Nothing is left to ask for.
     drained: bool,
     failed: bool,
+    /// What the first step ends with: the range means nothing here.
+    problem: Option<Error>,
 }
 
 /// What each entry is to have.
@@ -133,6 +135,8 @@ impl Stored {
         pin: Option<Arc<Pinned>>,
         bounds: Bounds,
     ) -> Self {
+        let problem = bounds.check_order(handle.order()).err();
+        let drained = problem.is_none() && bounds.is_empty(handle.order());
         Stored {
             handle,
             prefix,
@@ -141,12 +145,13 @@ impl Stored {
             left: bounds.clone(),
             front: Side::new(&bounds.lower),
             back: Side::new(&bounds.upper),
-            drained: bounds.is_empty(),
+            drained,
             bounds,
             parts: Parts::default(),
             remaining: u64::MAX,
             sought: false,
             failed: false,
+            problem,
         }
     }
 
@@ -180,10 +185,16 @@ impl Stored {
             return;
         }
         let target = [&self.prefix[..], target].concat();
+        let handle = self.handle.clone();
+        let order = handle.order();
         let is_beyond = |bound: &Bound<Vec<u8>>| match (end, bound) {
-            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => target <= *lower,
-            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => target >= *upper,
             (_, Bound::Unbounded) => false,
+            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => {
+                order.compare(&target, lower).is_le()
+            }
+            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => {
+                order.compare(&target, upper).is_ge()
+            }
         };
         let whole = match end {
             End::Front => &self.bounds.lower,
@@ -199,10 +210,10 @@ impl Stored {
             let Some(chunk) = &mut self.side(of).chunk else {
                 continue;
             };
-            if is_whole || (of == end && chunk.covers(&target)) {
+            if is_whole || (of == end && chunk.covers(order, &target)) {
                 match end {
-                    End::Front => chunk.seek_low(&target, of == End::Back),
-                    End::Back => chunk.seek_high(&target, of == End::Back),
+                    End::Front => chunk.seek_low(order, &target, of == End::Back),
+                    End::Back => chunk.seek_high(order, &target, of == End::Back),
                 }
                 if !is_whole && let Some(others) = &mut self.side(end.other()).chunk {
                     // This end may have gone on into it: what it took there lies before it again.
@@ -220,8 +231,9 @@ impl Stored {
         self.left = Bounds {
             lower: self.front.position.bound(),
             upper: self.back.position.bound(),
+            by_prefix: false,
         };
-        self.drained = self.left.is_empty();
+        self.drained = self.left.is_empty(order);
         for side in [&mut self.front, &mut self.back] {
             side.chunk = None;
             side.next_bytes = FIRST_CHUNK_BYTES;
@@ -315,8 +327,12 @@ impl Stored {
 
     /// Asks for one chunk, which may be empty where only removed keys were found so far.
     async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
         let chunk_bytes = self.side(end).next_bytes;
         let scan = Scan {
+            order: self.handle.order(),
             lower: self.left.lower.as_ref().map(Vec::as_slice),
             upper: self.left.upper.as_ref().map(Vec::as_slice),
             reverse: end == End::Back,
@@ -348,7 +364,7 @@ impl Stored {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,
         }
-        self.drained |= self.left.is_empty();
+        self.drained |= self.left.is_empty(self.handle.order());
         Ok(())
     }
 }
