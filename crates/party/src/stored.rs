@@ -22,6 +22,10 @@ use crate::reads::Scan;
 
 /// The first chunk is small, so that a short scan costs little; the following ones grow.
 const FIRST_CHUNK_BYTES: usize = 4 << 10;
+/// Behind a seek it is a few entries: often the first is all that is looked at.
+const SOUGHT_CHUNK_BYTES: usize = 256;
+/// How much larger each chunk is than the one before it.
+const GROWTH: usize = 8;
 const LAST_CHUNK_BYTES: usize = 256 << 10;
 
 /// The stored entries of a range at one moment, in key order.
@@ -236,7 +240,7 @@ impl Stored {
         self.drained = self.left.is_empty(order);
         for side in [&mut self.front, &mut self.back] {
             side.chunk = None;
-            side.next_bytes = FIRST_CHUNK_BYTES;
+            side.next_bytes = SOUGHT_CHUNK_BYTES;
         }
     }
 
@@ -349,7 +353,7 @@ impl Stored {
             self.pin = Some(Arc::new(pinned));
         }
         self.stay = Some(stay);
-        self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
+        self.side(end).next_bytes = (chunk_bytes * GROWTH).min(LAST_CHUNK_BYTES);
         let edge = match (entries.reached(), entries.last_key()) {
             (Some(reached), _) => Bound::Included(reached.to_vec()),
             (None, Some(last)) => beyond(end, last),

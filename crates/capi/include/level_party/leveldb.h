@@ -19,6 +19,8 @@
    Threads    A database, a snapshot, a comparator and options that nobody changes may be used by any threads at once; an
               iterator, a batch, and options that are changed, by one at a time.
    fork       A child process uses nothing that its parent opened: calls fail. It opens the database again.
+   valgrind   Its memcheck takes many seconds to open a database, for 4 GiB of addresses that are mapped and hardly used: raise
+              `lp_options_set_open_timeout` there.
    Callbacks  Functions that are given to this library return: they don't throw, nor longjmp out.
 
    What differs from LevelDB
