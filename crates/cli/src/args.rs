@@ -75,6 +75,7 @@ pub enum Command {
     Acknowledge(commands::acknowledge::Acknowledge),
     Destroy(commands::destroy::Destroy),
     Exec(commands::exec::Exec),
+    Run(commands::run::Run),
     Bench(commands::bench::Bench),
     Demo(commands::demo::Demo),
     Completions(commands::completions::Completions),

@@ -18,6 +18,7 @@ pub mod import;
 pub mod man;
 pub mod put;
 pub mod repair;
+pub mod run;
 pub mod scan;
 pub mod serve;
 pub mod status;
@@ -53,6 +54,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Acknowledge(acknowledge) => acknowledge.run(),
         Command::Destroy(destroy) => destroy.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Run(other) => other.run(),
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Completions(completions) => completions.run(),

@@ -55,7 +55,17 @@ fn the_help_is_what_was_committed() {
 #[test]
 fn each_command_that_opens_a_database_says_how() {
     for name in commands() {
-        if ["help", "demo", "completions", "man", "destroy", "repair"].contains(&name.as_str()) {
+        if [
+            "help",
+            "demo",
+            "completions",
+            "man",
+            "destroy",
+            "repair",
+            "run",
+        ]
+        .contains(&name.as_str())
+        {
             continue;
         }
         let help = run(PROGRAM, [name.as_str(), "--help"]).success();
@@ -73,7 +83,7 @@ fn each_command_that_opens_a_database_says_how() {
 #[test]
 fn each_command_that_reports_does_so_in_json_too() {
     // These speak JSON as they are, draw a screen, or print what is for other programs anyway.
-    let others = ["export", "exec", "top", "completions", "man"];
+    let others = ["export", "exec", "run", "top", "completions", "man"];
     for name in commands().iter().filter(|name| *name != "help") {
         let help = run(PROGRAM, [name.as_str(), "--help"]).success();
         let has = help.text().contains("--json");

@@ -99,5 +99,5 @@ pub use read::view::View;
 
 pub use level_party_format::batch::{Op, WriteBatch};
 pub use level_party_format::table::Compression;
-pub use level_party_format::{Comparator, Sequence};
+pub use level_party_format::{Comparator, CustomComparator, Sequence};
 pub use level_party_memtable::{Region, SharedWords, region_of};

@@ -6,13 +6,16 @@ use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, Rang
 use crate::codec::Codec;
 use crate::coding::encode_key;
 use crate::error::{Error, ErrorKind, Result};
+use crate::order::Order;
 use crate::protocol::MAX_SIDE_BOUND;
 
-/// A range of keys, compared bytewise.
+/// A range of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub lower: Bound<Vec<u8>>,
     pub upper: Bound<Vec<u8>>,
+    /// It is said by a prefix: that is a range in the order of bytes alone.
+    pub by_prefix: bool,
 }
 
 impl Bounds {
@@ -20,14 +23,16 @@ impl Bounds {
         Bounds {
             lower: Bound::Unbounded,
             upper: Bound::Unbounded,
+            by_prefix: false,
         }
     }
 
     /// No key at all.
     pub fn none() -> Self {
         Bounds {
-            lower: Bound::Unbounded,
+            lower: Bound::Excluded(Vec::new()),
             upper: Bound::Excluded(Vec::new()),
+            by_prefix: false,
         }
     }
 
@@ -47,6 +52,7 @@ impl Bounds {
         Bounds {
             lower: Bound::Included(prefix.to_vec()),
             upper,
+            by_prefix: !prefix.is_empty(),
         }
     }
 
@@ -63,6 +69,7 @@ impl Bounds {
         Bounds {
             lower: behind(self.lower, all.lower),
             upper: behind(self.upper, all.upper),
+            by_prefix: true,
         }
     }
 
@@ -87,29 +94,34 @@ impl Bounds {
         Ok(())
     }
 
-    pub fn contains(&self, key: &[u8]) -> bool {
-        let above = match &self.lower {
-            Bound::Included(lower) => lower.as_slice() <= key,
-            Bound::Excluded(lower) => lower.as_slice() < key,
-            Bound::Unbounded => true,
-        };
-        above
-            && match &self.upper {
-                Bound::Included(upper) => key <= upper.as_slice(),
-                Bound::Excluded(upper) => key < upper.as_slice(),
-                Bound::Unbounded => true,
-            }
+    /// Refuses a range that means nothing in `order`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn check_order(&self, order: &Order) -> Result<()> {
+        match self.by_prefix {
+            true => order.check_bytewise("prefixes"),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether `key` lies in the range.
+    pub fn contains(&self, order: &Order, key: &[u8]) -> bool {
+        let (lower, upper) = (self.lower.as_ref(), self.upper.as_ref());
+        order.is_above(lower.map(Vec::as_slice), key)
+            && order.is_below(upper.map(Vec::as_slice), key)
     }
 
     /// Whether no key at all can lie in the range.
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(&self, order: &Order) -> bool {
         use Bound::{Excluded, Included, Unbounded};
         match (&self.lower, &self.upper) {
-            (_, Excluded(upper)) if upper.is_empty() => true,
+            // Nothing is below the empty key in the order of bytes.
+            (_, Excluded(upper)) if upper.is_empty() && order.is_bytewise() => true,
             (Unbounded, _) | (_, Unbounded) => false,
-            (Included(lower), Included(upper)) => lower > upper,
+            (Included(lower), Included(upper)) => order.compare(lower, upper).is_gt(),
             (Included(lower) | Excluded(lower), Excluded(upper))
-            | (Excluded(lower), Included(upper)) => lower >= upper,
+            | (Excluded(lower), Included(upper)) => order.compare(lower, upper).is_ge(),
         }
     }
 }
@@ -117,7 +129,7 @@ impl Bounds {
 /// A range of keys, as calls take it: `"a".."m"`, `"a"..`, `..="x"`, `..`, a pair of [`Bound`]s, or a [`Prefix`].
 ///
 /// A key is anything that can be seen as bytes (`&str`, `String`, `&[u8]`, `Vec<u8>`, byte strings of one length). Keys
-/// are compared bytewise. A range that ends before it begins is empty, never an error.
+/// are compared bytewise, or as [`Options::comparator`](crate::Options::comparator) says. A range that ends before it begins is empty, never an error.
 ///
 /// `K` is the codec of the keys: `()` for plain bytes. A [`Typed`](crate::Typed) view takes ranges of typed keys, which
 /// mean ranges of their encoded bytes.
@@ -212,6 +224,7 @@ fn bounds<Q>(
     Ok(Bounds {
         lower: encoded(lower, &encode)?,
         upper: encoded(upper, &encode)?,
+        by_prefix: false,
     })
 }
 
@@ -273,10 +286,10 @@ mod tests {
 
     #[test]
     fn empty_upper_bound_differs_from_no_bound() {
-        assert!(of(..b"".as_slice()).is_empty());
-        assert!(!of(..=b"".as_slice()).is_empty());
-        assert!(!of(..).is_empty());
-        assert!(of("b".."a").is_empty());
+        assert!(of(..b"".as_slice()).is_empty(&Order::default()));
+        assert!(!of(..=b"".as_slice()).is_empty(&Order::default()));
+        assert!(!of(..).is_empty(&Order::default()));
+        assert!(of("b".."a").is_empty(&Order::default()));
     }
 
     #[test]
@@ -287,6 +300,6 @@ mod tests {
         assert_eq!(within(Bounds::prefix(b"\xff\xff")).upper, upper(b"!a!"));
         let open = within(of((Bound::Excluded("k"), Bound::Unbounded)));
         assert_eq!(open.lower, Bound::Excluded(b"!a!k".to_vec()));
-        assert!(within(of(.."")).is_empty());
+        assert!(within(of(.."")).is_empty(&Order::default()));
     }
 }

@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use crate::order::Order;
+
 /// One chunk of a range, in the order of its scan.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -45,8 +47,8 @@ impl Entries {
         (&self.packed[key..value], &self.packed[value..end])
     }
 
-    fn compare(&self, at: usize, target: &[u8]) -> Ordering {
-        self.entry(at).0.cmp(target)
+    fn compare(&self, order: &Order, at: usize, target: &[u8]) -> Ordering {
+        order.compare(self.entry(at).0, target)
     }
 
     /// Takes the next entry, in the order of the scan.
@@ -71,27 +73,27 @@ impl Entries {
     }
 
     /// Whether `key` lies between the first and the last entry, taken or not.
-    pub fn covers(&self, key: &[u8]) -> bool {
+    pub fn covers(&self, order: &Order, key: &[u8]) -> bool {
         let Some(last) = self.index.len().checked_sub(1) else {
             return false;
         };
-        let (first, last) = (self.compare(0, key), self.compare(last, key));
+        let (first, last) = (self.compare(order, 0, key), self.compare(order, last, key));
         first.min(last).is_le() && first.max(last).is_ge()
     }
 
     /// Moves the low end, so that the lowest entry left is the first one at or above `target`.
-    pub fn seek_low(&mut self, target: &[u8], descending: bool) {
+    pub fn seek_low(&mut self, order: &Order, target: &[u8], descending: bool) {
         match descending {
-            false => self.front = self.split(|at| self.compare(at, target).is_lt()),
-            true => self.back = self.split(|at| self.compare(at, target).is_ge()),
+            false => self.front = self.split(|at| self.compare(order, at, target).is_lt()),
+            true => self.back = self.split(|at| self.compare(order, at, target).is_ge()),
         }
     }
 
     /// Moves the high end, so that the highest entry left is the last one at or below `target`.
-    pub fn seek_high(&mut self, target: &[u8], descending: bool) {
+    pub fn seek_high(&mut self, order: &Order, target: &[u8], descending: bool) {
         match descending {
-            false => self.back = self.split(|at| self.compare(at, target).is_le()),
-            true => self.front = self.split(|at| self.compare(at, target).is_gt()),
+            false => self.back = self.split(|at| self.compare(order, at, target).is_le()),
+            true => self.front = self.split(|at| self.compare(order, at, target).is_gt()),
         }
     }
 

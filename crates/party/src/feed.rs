@@ -14,6 +14,7 @@ use level_party_engine::{Committed, Gap, Op, Tail, TailItem, TailWaker};
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::member::Member;
+use crate::order::Order;
 use crate::state_file::RecoveredThrough;
 use crate::stop::Stop;
 
@@ -87,6 +88,7 @@ impl Told {
 /// One watch of one range.
 pub(crate) struct Feed {
     tail: Tail,
+    order: Order,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
     /// A batch that was given in part.
@@ -103,6 +105,7 @@ impl Feed {
     pub fn start(
         member: &Member,
         from: Start,
+        order: Order,
         lower: Bound<Vec<u8>>,
         upper: Bound<Vec<u8>>,
     ) -> Result<Self, Stop> {
@@ -137,6 +140,7 @@ impl Feed {
         }
         let mut feed = Feed {
             tail: engine.tail_from(after.saturating_add(1))?,
+            order,
             lower,
             upper,
             begun: None,
@@ -252,17 +256,9 @@ impl Feed {
     }
 
     fn covers(&self, key: &[u8]) -> bool {
-        let after = match &self.lower {
-            Bound::Unbounded => true,
-            Bound::Included(lower) => key >= lower.as_slice(),
-            Bound::Excluded(lower) => key > lower.as_slice(),
-        };
-        after
-            && match &self.upper {
-                Bound::Unbounded => true,
-                Bound::Included(upper) => key <= upper.as_slice(),
-                Bound::Excluded(upper) => key < upper.as_slice(),
-            }
+        let (lower, upper) = (self.lower.as_ref(), self.upper.as_ref());
+        self.order.is_above(lower.map(Vec::as_slice), key)
+            && self.order.is_below(upper.map(Vec::as_slice), key)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::limits::{Limits, Stay, Wait, now};
 use crate::member::Member;
 use crate::node::Node;
 use crate::options::{Lead, Options, WhenFull};
+use crate::order::Order;
 use crate::pins::Moment;
 use crate::place::Place;
 use crate::protocol::{Task, TaskResult};
@@ -156,6 +157,7 @@ impl Handle {
     /// Compacts the tables that have keys in a range.
     pub fn compact_range(&self, bounds: &Bounds) -> Result<()> {
         self.check_writable()?;
+        bounds.check_order(self.order())?;
         bounds.checked_for_side()?;
         let key = |bound: &Bound<Vec<u8>>| match bound {
             Bound::Included(key) | Bound::Excluded(key) => Some(ByteBuf::from(key.clone())),
@@ -238,6 +240,11 @@ impl Handle {
                 None => Opening::default(),
             },
         }
+    }
+
+    /// The order of the keys.
+    pub fn order(&self) -> &Order {
+        &self.node().options.order
     }
 
     pub fn node(&self) -> &Node {
@@ -550,6 +557,7 @@ impl Handle {
 
     /// About how many bytes the tables hold of a range.
     pub async fn approximate_size_by(&self, wait: Wait, bounds: &Bounds) -> Result<u64> {
+        bounds.check_order(self.order())?;
         let range = KeyRange {
             start: bounds.lower.clone(),
             end: bounds.upper.clone(),

@@ -211,7 +211,10 @@ fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
     check_not_foreign(&claim.dir, "repair")?;
     let tables = crate::descriptors::for_tables();
     let fs: Arc<dyn Fs> = Arc::new(StdFs::new(&files).keeping_open(tables));
-    let defaults = Options::default();
+    let defaults = Options {
+        order: options.order.clone(),
+        ..Options::default()
+    };
     let repair =
         level_party_engine::Repair::new(fs, into_engine_options(&defaults, &defaults.engine))
             .bring_back_aside(options.bring_back_aside)

@@ -28,6 +28,7 @@ use crate::conditions::Conditions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Handle, Pinned};
 use crate::limits::{Limits, Wait};
+use crate::order::Order;
 use crate::writes::{check_entry, check_key};
 
 pub(crate) use merged::Merged;
@@ -67,7 +68,7 @@ struct Walked {
 impl Walked {
     fn new(bounds: Bounds) -> Self {
         Walked {
-            all: bounds.is_empty(),
+            all: bounds.is_empty(&Order::BYTEWISE),
             bounds,
             front: None,
             back: None,
@@ -76,8 +77,8 @@ impl Walked {
 
     /// The condition that nothing came since the moment.
     fn condition(&self, since: u64, conditions: &mut Conditions) {
-        let Bounds { lower, upper } = &self.bounds;
-        if self.bounds.is_empty() {
+        let Bounds { lower, upper, .. } = &self.bounds;
+        if self.bounds.is_empty(&Order::BYTEWISE) {
             return;
         }
         if self.all {
@@ -115,6 +116,7 @@ impl State {
 
 impl Core {
     pub async fn begin(limits: Limits, handle: &Arc<Handle>) -> Result<Self> {
+        handle.order().check_bytewise("transactions")?;
         let limits = handle.tie(limits);
         Ok(Core {
             limits,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use level_party_engine::Compression as BlockCompression;
 use serde::{Deserialize, Serialize};
 
+use crate::order::{Comparator, Order};
+
 /// What a call does that finds [`Options::queue_bytes`] taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -96,7 +98,7 @@ fn compression_name(number: u8) -> String {
 /// | `paranoid_checks`, `ReadOptions::verify_checksums` | always on: each block and log record is checked whenever it is read from disk. Damage fails the reads that need it and no others; what an opening had to leave out is told by [`Db::losses`](crate::Db::losses) |
 /// | `reuse_logs` | never: an opening writes what a log holds to tables, since nothing written behind a torn end would be found again. A process that joins, or succeeds a leader, reads no logs |
 /// | `block_restart_interval` | always 16, LevelDB's default |
-/// | `comparator` | bytewise, LevelDB's default; a database with another one is refused |
+/// | `comparator` | [`comparator`](Options::comparator) |
 /// | `env`, `info_log` | none |
 ///
 /// ```
@@ -126,6 +128,7 @@ pub struct Options {
     pub(crate) queue_bytes: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) compression: Compression,
+    pub(crate) order: Order,
     pub(crate) engine: EngineOptions,
 }
 
@@ -202,6 +205,7 @@ impl Default for Options {
             queue_bytes: Options::DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
             compression: Compression::default(),
+            order: Order::default(),
             engine: EngineOptions {
                 write_buffer_size: 4 << 20,
                 block_size: 4096,
@@ -354,6 +358,40 @@ impl Options {
         self
     }
 
+    /// The order of the keys (LevelDB's `comparator`, default: that of their bytes).
+    ///
+    /// Its name is kept in the database. Every process that opens it needs an order of that name, also to lead: one with
+    /// another name is refused with [`InvalidArgument`](crate::ErrorKind::InvalidArgument), and so is a second handle of
+    /// this process. Of several handles that a process opens the first one's order is used. Ranges are then in this order.
+    ///
+    /// What rests on the order of bytes is refused with `InvalidArgument`: sublevels, a [`Prefix`](crate::Prefix), and
+    /// transactions. Changes of one key (`update`, `compare_and_swap`, ...) are made.
+    ///
+    /// ```
+    /// # use std::cmp::Ordering;
+    /// # use level_party::{Comparator, Db, Readable};
+    /// struct IgnoresCase;
+    ///
+    /// impl Comparator for IgnoresCase {
+    ///     fn name(&self) -> &str {
+    ///         "example.IgnoresCase"
+    ///     }
+    ///     fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+    ///         a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase())
+    ///     }
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = Db::options().comparator(IgnoresCase).open(dir.path())?;
+    /// db.put("Ada", "1815")?;
+    /// assert_eq!(db.get("ADA")?.as_deref(), Some(&b"1815"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn comparator(mut self, order: impl Comparator + 'static) -> Self {
+        self.order = Order::custom(order);
+        self
+    }
+
     /// Bits a key of a Bloom filter in each new table (LevelDB's `filter_policy`, default none; 10 gives 1 % false hits).
     pub fn bloom_bits_per_key(mut self, bits: u32) -> Self {
         self.engine.bloom_bits_per_key = Some(bits);
@@ -419,6 +457,7 @@ pub(crate) fn into_engine_options(
     level_party_engine::Options {
         create_if_missing: options.create_if_missing,
         only_reads: options.reject_writes,
+        comparator: options.order.engine(),
         write_buffer_size: segment.write_buffer_size as usize,
         block_size: segment.block_size as usize,
         max_file_size: segment.max_file_size,

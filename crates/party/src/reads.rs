@@ -6,6 +6,7 @@ use level_party_engine::{Cursor, Error as EngineError};
 
 use crate::entries::{Entries, EntriesBuilder};
 use crate::faults;
+use crate::order::Order;
 
 /// Removed keys that one chunk of a scan passes at most: tens of milliseconds of work, after which whoever asked says
 /// whether it still wants the rest.
@@ -14,6 +15,7 @@ const MAX_PASSED: u64 = 1 << 16;
 /// Which chunk of a range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan<'a> {
+    pub order: &'a Order,
     pub lower: Bound<&'a [u8]>,
     pub upper: Bound<&'a [u8]>,
     pub reverse: bool,
@@ -31,30 +33,39 @@ pub(crate) struct Scan<'a> {
 
 /// A chunk that is collected by another thread.
 pub(crate) struct OwnedScan {
+    order: Order,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
     /// The rest of it.
-    scan: Scan<'static>,
+    rest: Scan<'static>,
 }
 
 impl OwnedScan {
     pub fn of(scan: &Scan<'_>) -> OwnedScan {
         OwnedScan {
+            order: scan.order.clone(),
             lower: scan.lower.map(<[u8]>::to_vec),
             upper: scan.upper.map(<[u8]>::to_vec),
-            scan: Scan {
+            rest: Scan {
+                order: &Order::BYTEWISE,
                 lower: Bound::Unbounded,
                 upper: Bound::Unbounded,
-                ..*scan
+                reverse: scan.reverse,
+                keys_only: scan.keys_only,
+                sequences: scan.sequences,
+                hold: scan.hold,
+                limit_bytes: scan.limit_bytes,
+                limit_entries: scan.limit_entries,
             },
         }
     }
 
     pub fn as_scan(&self) -> Scan<'_> {
         Scan {
+            order: &self.order,
             lower: self.lower.as_ref().map(Vec::as_slice),
             upper: self.upper.as_ref().map(Vec::as_slice),
-            ..self.scan
+            ..self.rest
         }
     }
 }
@@ -112,14 +123,23 @@ fn position(cursor: &mut Cursor, scan: &Scan<'_>) -> level_party_engine::Result<
         (false, Bound::Included(key), _) => cursor.seek(key),
         (false, Bound::Excluded(key), _) => {
             cursor.seek(key)?;
-            match cursor.valid() && cursor.key() == key {
+            match cursor.valid() && scan.order.compare(cursor.key(), key).is_eq() {
                 true => cursor.next(),
                 false => Ok(()),
             }
         }
         (true, _, Bound::Unbounded) => cursor.seek_to_last(),
         (true, _, Bound::Excluded(key)) => cursor.seek_before(key),
-        (true, _, Bound::Included(key)) => cursor.seek_before(&just_after(key)),
+        (true, _, Bound::Included(key)) if scan.order.is_bytewise() => {
+            cursor.seek_before(&just_after(key))
+        }
+        (true, _, Bound::Included(key)) => {
+            cursor.seek(key)?;
+            match cursor.valid() && scan.order.compare(cursor.key(), key).is_eq() {
+                true => Ok(()),
+                false => cursor.seek_before(key),
+            }
+        }
     }
 }
 
@@ -130,11 +150,8 @@ fn just_after(key: &[u8]) -> Vec<u8> {
 
 /// Whether `key` has not passed the bound at which the scan ends.
 fn within(key: &[u8], scan: &Scan<'_>) -> bool {
-    match (scan.reverse, scan.lower, scan.upper) {
-        (false, _, Bound::Included(upper)) => key <= upper,
-        (false, _, Bound::Excluded(upper)) => key < upper,
-        (true, Bound::Included(lower), _) => key >= lower,
-        (true, Bound::Excluded(lower), _) => key > lower,
-        (false, _, Bound::Unbounded) | (true, Bound::Unbounded, _) => true,
+    match scan.reverse {
+        false => scan.order.is_below(scan.upper, key),
+        true => scan.order.is_above(scan.lower, key),
     }
 }

@@ -66,6 +66,9 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
         .get(&dir.identity())
         .filter(|elector| elector.node().is_usable())
     {
+        let node = elector.node();
+        let same = node.options.order.check_same(&options.order);
+        same.map_err(|error| error.cannot_open(&node.path))?;
         elector.add_handle();
         return Ok(elector.clone());
     }

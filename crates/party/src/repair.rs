@@ -1,5 +1,7 @@
 //! [`RepairOptions`]: how a damaged database is repaired.
 
+use crate::order::{Comparator, Order};
+
 /// How a damaged database is repaired; made by [`Db::repair_options`](crate::Db::repair_options).
 ///
 /// ```
@@ -14,11 +16,12 @@
 /// assert!(Db::repair(dir.path())?.done);
 /// # Ok::<(), level_party::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RepairOptions {
     pub(crate) dry_run: bool,
     pub(crate) bring_back_aside: bool,
     pub(crate) allow_empty: bool,
+    pub(crate) order: Order,
 }
 
 impl Default for RepairOptions {
@@ -27,6 +30,7 @@ impl Default for RepairOptions {
             dry_run: false,
             bring_back_aside: true,
             allow_empty: false,
+            order: Order::default(),
         }
     }
 }
@@ -42,6 +46,13 @@ impl RepairOptions {
     /// they can be read (default yes). One comes back only where its key was not written since.
     pub fn bring_back_aside(mut self, yes: bool) -> Self {
         self.bring_back_aside = yes;
+        self
+    }
+
+    /// The order of the database's keys, where it was made with one
+    /// ([`Options::comparator`](crate::Options::comparator)).
+    pub fn comparator(mut self, order: impl Comparator + 'static) -> Self {
+        self.order = Order::custom(order);
         self
     }
 

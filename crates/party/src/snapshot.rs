@@ -76,6 +76,7 @@ impl Snapshot {
     /// # Errors
     /// `InvalidArgument`: as [`Db::sublevel`](crate::Db::sublevel).
     pub fn sublevel(&self, name: &str) -> Result<Snapshot> {
+        self.pin.handle().order().check_bytewise("sublevels")?;
         let prefix = layout::prefix(&self.prefix, name, '!')?;
         Ok(self.behind(&prefix))
     }

@@ -327,7 +327,7 @@ macro_rules! store_methods {
             ///
             /// # Errors
             /// `InvalidArgument`: a name has characters of ASCII from `#` to `~` only; `!` before and after it are left
-            /// out.
+            /// out. Also where the database has a [`comparator`](crate::Options::comparator).
             pub fn sublevel(&self, name: &str) -> Result<Sublevel> {
                 self.sublevel_with(name, '!')
             }
@@ -338,6 +338,7 @@ macro_rules! store_methods {
             /// # Errors
             /// `InvalidArgument`: the name's characters are those from the second after the separator on.
             pub fn sublevel_with(&self, name: &str, separator: char) -> Result<Sublevel> {
+                self.space().handle.order().check_bytewise("sublevels")?;
                 let prefix = layout::prefix(self.space().prefix, name, separator)?;
                 Ok(Sublevel::behind(self.db().clone(), prefix))
             }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::bounds::Bounds;
 use crate::entries::Entries;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::faults;
 use crate::handle::{Handle, Pinned};
 use crate::limits::{Limits, Stay, Wait, now};
@@ -22,6 +22,10 @@ use crate::reads::Scan;
 
 /// The first chunk is small, so that a short scan costs little; the following ones grow.
 const FIRST_CHUNK_BYTES: usize = 4 << 10;
+/// Behind a seek it is a few entries: often the first is all that is looked at.
+const SOUGHT_CHUNK_BYTES: usize = 256;
+/// How much larger each chunk is than the one before it.
+const GROWTH: usize = 8;
 const LAST_CHUNK_BYTES: usize = 256 << 10;
 
 /// The stored entries of a range at one moment, in key order.
@@ -47,6 +51,8 @@ pub(crate) struct Stored {
     /// Nothing is left to ask for.
     drained: bool,
     failed: bool,
+    /// What the first step ends with: the range means nothing here.
+    problem: Option<Error>,
 }
 
 /// What each entry is to have.
@@ -133,6 +139,8 @@ impl Stored {
         pin: Option<Arc<Pinned>>,
         bounds: Bounds,
     ) -> Self {
+        let problem = bounds.check_order(handle.order()).err();
+        let drained = problem.is_none() && bounds.is_empty(handle.order());
         Stored {
             handle,
             prefix,
@@ -141,12 +149,13 @@ impl Stored {
             left: bounds.clone(),
             front: Side::new(&bounds.lower),
             back: Side::new(&bounds.upper),
-            drained: bounds.is_empty(),
+            drained,
             bounds,
             parts: Parts::default(),
             remaining: u64::MAX,
             sought: false,
             failed: false,
+            problem,
         }
     }
 
@@ -180,10 +189,16 @@ impl Stored {
             return;
         }
         let target = [&self.prefix[..], target].concat();
+        let handle = self.handle.clone();
+        let order = handle.order();
         let is_beyond = |bound: &Bound<Vec<u8>>| match (end, bound) {
-            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => target <= *lower,
-            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => target >= *upper,
             (_, Bound::Unbounded) => false,
+            (End::Front, Bound::Included(lower) | Bound::Excluded(lower)) => {
+                order.compare(&target, lower).is_le()
+            }
+            (End::Back, Bound::Included(upper) | Bound::Excluded(upper)) => {
+                order.compare(&target, upper).is_ge()
+            }
         };
         let whole = match end {
             End::Front => &self.bounds.lower,
@@ -199,10 +214,10 @@ impl Stored {
             let Some(chunk) = &mut self.side(of).chunk else {
                 continue;
             };
-            if is_whole || (of == end && chunk.covers(&target)) {
+            if is_whole || (of == end && chunk.covers(order, &target)) {
                 match end {
-                    End::Front => chunk.seek_low(&target, of == End::Back),
-                    End::Back => chunk.seek_high(&target, of == End::Back),
+                    End::Front => chunk.seek_low(order, &target, of == End::Back),
+                    End::Back => chunk.seek_high(order, &target, of == End::Back),
                 }
                 if !is_whole && let Some(others) = &mut self.side(end.other()).chunk {
                     // This end may have gone on into it: what it took there lies before it again.
@@ -220,11 +235,12 @@ impl Stored {
         self.left = Bounds {
             lower: self.front.position.bound(),
             upper: self.back.position.bound(),
+            by_prefix: false,
         };
-        self.drained = self.left.is_empty();
+        self.drained = self.left.is_empty(order);
         for side in [&mut self.front, &mut self.back] {
             side.chunk = None;
-            side.next_bytes = FIRST_CHUNK_BYTES;
+            side.next_bytes = SOUGHT_CHUNK_BYTES;
         }
     }
 
@@ -315,8 +331,12 @@ impl Stored {
 
     /// Asks for one chunk, which may be empty where only removed keys were found so far.
     async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
         let chunk_bytes = self.side(end).next_bytes;
         let scan = Scan {
+            order: self.handle.order(),
             lower: self.left.lower.as_ref().map(Vec::as_slice),
             upper: self.left.upper.as_ref().map(Vec::as_slice),
             reverse: end == End::Back,
@@ -333,7 +353,7 @@ impl Stored {
             self.pin = Some(Arc::new(pinned));
         }
         self.stay = Some(stay);
-        self.side(end).next_bytes = (chunk_bytes * 4).min(LAST_CHUNK_BYTES);
+        self.side(end).next_bytes = (chunk_bytes * GROWTH).min(LAST_CHUNK_BYTES);
         let edge = match (entries.reached(), entries.last_key()) {
             (Some(reached), _) => Bound::Included(reached.to_vec()),
             (None, Some(last)) => beyond(end, last),
@@ -348,7 +368,7 @@ impl Stored {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,
         }
-        self.drained |= self.left.is_empty();
+        self.drained |= self.left.is_empty(self.handle.order());
         Ok(())
     }
 }

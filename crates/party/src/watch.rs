@@ -150,6 +150,7 @@ impl Watch {
     /// Watches the keys in `bounds`, which are those of keys without the prefix.
     pub(crate) fn begin(space: Space<'_>, bounds: Bounds, from: WatchFrom) -> Result<Self> {
         let (handle, bounds) = (space.handle, bounds.within(space.prefix));
+        bounds.check_order(handle.order())?;
         let limits = handle.limits()?;
         let (start, told) = match from {
             WatchFrom::Now => (Start::Now, Position::from(0)),
@@ -364,7 +365,8 @@ impl Watch {
             Err(error) => return Err(error),
         };
         let (lower, upper) = (self.lower.clone(), self.upper.clone());
-        match Feed::start(&member, self.start, lower, upper) {
+        let order = self.handle.order().clone();
+        match Feed::start(&member, self.start, order, lower, upper) {
             Ok(mut feed) => {
                 self.ender.wait_for(Waits::Tail(feed.waker()));
                 let (epoch, first) = (member.epoch(), feed.first());

@@ -42,8 +42,9 @@ impl WriteBatch {
     pub const MAX_KEY_BYTES: usize = 16 << 20;
     /// The largest batch, in bytes: 64 MiB of keys, values and about 10 bytes an operation.
     pub const MAX_BYTES: usize = 64 << 20;
-    /// The most operations of one batch: each costs some 80 bytes beside its own while it is in memory.
-    pub const MAX_LEN: usize = 1 << 20;
+    /// The most operations of one batch. Each costs up to some 150 bytes beside its own while it is in memory, of which the
+    /// members share 1 GiB at most for one batch.
+    pub const MAX_LEN: usize = 1 << 22;
 
     /// A batch without operations.
     pub fn new() -> Self {
@@ -100,6 +101,44 @@ impl WriteBatch {
             self.add_delete(key);
         });
         self.check(encoded)
+    }
+
+    /// Adds the operations of `other` behind its own. What `other` says of [`sync`](WriteBatch::sync) is not taken over.
+    ///
+    /// ```
+    /// use level_party::WriteBatch;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put("a", "1");
+    /// batch.append(WriteBatch::new().put("b", "2").delete("a"));
+    /// assert_eq!(batch.len(), 3);
+    /// ```
+    pub fn append(&mut self, other: &WriteBatch) -> &mut Self {
+        let before = self.batch.count();
+        let moved = other.whole.iter().map(|number| before + number);
+        self.whole.extend(moved);
+        self.batch.append(&other.batch);
+        match &other.problem {
+            Some(problem) => self.check(Err(problem.clone())),
+            None => self,
+        }
+    }
+
+    /// Its operations in their order: a key, and the value that it is set to, or `None` where it is removed. A key of
+    /// [`put_in`](WriteBatch::put_in) or [`delete_in`](WriteBatch::delete_in) is the whole key in the database. An operation
+    /// over the limits is not among them.
+    ///
+    /// ```
+    /// use level_party::WriteBatch;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put("a", "1").delete("b");
+    /// let operations: Vec<_> = batch.iter().collect();
+    /// assert_eq!(operations, [(&b"a"[..], Some(&b"1"[..])), (b"b", None)]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.batch.iter().map(|op| match op {
+            Op::Put { key, value } => (key, Some(value)),
+            Op::Delete { key } => (key, None),
+        })
     }
 
     /// Whether the batch is on stable storage before it is acknowledged, instead of what

@@ -219,3 +219,22 @@ fn watch_of_a_sublevel_shows_its_keys_alone() {
     users.compact_range("a"..).unwrap();
     assert_eq!(users.iter().count(), 3);
 }
+
+#[test]
+fn appended_batch_keeps_its_whole_keys_and_its_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let (users, jobs) = (db.sublevel("users").unwrap(), db.sublevel("jobs").unwrap());
+    let mut batch = WriteBatch::new();
+    batch.put("1", "").put_in(&users, "ada", "1815");
+    let mut more = WriteBatch::new();
+    more.put_in(&users, "alan", "1912").put("2", "").delete("1");
+    batch.append(&more);
+    assert_eq!(batch.iter().count(), 5);
+    jobs.write(&batch).unwrap();
+    let keys: Vec<Vec<u8>> = db.iter().keys().map(Result::unwrap).collect();
+    assert_eq!(keys, [&b"!jobs!2"[..], b"!users!ada", b"!users!alan"]);
+    more.put(vec![0; WriteBatch::MAX_KEY_BYTES + 1], "");
+    let refused = db.write(batch.append(&more)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+}

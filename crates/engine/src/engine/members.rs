@@ -95,7 +95,10 @@ impl Engine {
         options.check()?;
         let control = member::founded(membership.segment.as_ref())?;
         if control.comparator() != comparator_hash(options.comparator.name()) {
-            let message = "the members of the database order its keys by another comparator";
+            let message = format!(
+                "the members of the database order its keys by another comparator than {}",
+                options.comparator.name()
+            );
             return Err(Error::new(ErrorKind::ComparatorMismatch, message));
         }
         if !control.has_given(membership.incarnation) {

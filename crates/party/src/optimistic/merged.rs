@@ -137,7 +137,7 @@ impl Merged {
             };
             if stored
                 .as_ref()
-                .is_some_and(|(key, _)| !self.left.contains(key))
+                .is_some_and(|(key, _)| !self.left.contains(self.core.moment.handle().order(), key))
             {
                 continue; // An end was moved back to a key that it had given.
             }
@@ -243,7 +243,7 @@ impl Merged {
     /// The next key at `end` that the transaction itself has written.
     fn own(&self, state: &State, end: End) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         // A map refuses bounds that are the wrong way round.
-        if self.left.is_empty() {
+        if self.left.is_empty(self.core.moment.handle().order()) {
             return None;
         }
         let (lower, upper) = (self.left.lower.as_ref(), self.left.upper.as_ref());

@@ -33,7 +33,7 @@ fn steps_and_seeks_match_the_model() {
     let db = Db::open(dir.path()).unwrap();
     let mut batch = WriteBatch::new();
     for n in 0..KEYS {
-        // Chunks of four entries, then of sixteen.
+        // Chunks of four entries, or behind a seek of one; then of more.
         batch.put(key(2 * n), vec![b'v'; 1000]);
     }
     db.write(&batch).unwrap();
