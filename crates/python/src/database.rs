@@ -16,28 +16,12 @@ use crate::store::Store;
 #[pyclass(module = "level_party", extends = Store, frozen, weakref)]
 pub(crate) struct Database {
     path: PathBuf,
-    /// None once it is being freed.
-    db: Option<Db>,
+    db: Db,
     /// As they were given, for whoever opens it again.
     options: Py<PyDict>,
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        // The last one leaves the directory, and a leader hands over: not with the interpreter held.
-        let db = self.db.take();
-        // Where there is no interpreter any more, it goes with the closure.
-        let _ = Python::try_attach(|py| wait(py, || drop(db)));
-    }
-}
-
 impl Database {
-    fn db(&self) -> PyResult<&Db> {
-        self.db.as_ref().ok_or_else(|| {
-            pyo3::exceptions::PyRuntimeError::new_err("this database is being freed")
-        })
-    }
-
     fn new<'py>(
         py: Python<'py>,
         db: Db,
@@ -46,7 +30,7 @@ impl Database {
     ) -> PyResult<Bound<'py, Self>> {
         let database = Database {
             path,
-            db: Some(db.clone()),
+            db: db.clone(),
             options,
         };
         Bound::new(py, Store::new(Place::Db(db)).add_subclass(database))
@@ -82,56 +66,56 @@ impl Database {
 
     /// `"leader"`, `"follower"` or `"electing"`.
     #[getter]
-    fn role(&self) -> PyResult<&'static str> {
-        Ok(self.db()?.role().as_str())
+    fn role(&self) -> &'static str {
+        self.db.role().as_str()
     }
 
     #[getter]
-    fn queued_bytes(&self) -> PyResult<usize> {
-        Ok(self.db()?.queued_bytes())
+    fn queued_bytes(&self) -> usize {
+        self.db.queued_bytes()
     }
 
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let db = self.db()?;
+        let db = &self.db;
         record(py, &wait(py, || db.status()).or_raise(py)?)
     }
 
     fn property(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-        let db = self.db()?;
+        let db = &self.db;
         wait(py, || db.property(name)).or_raise(py)
     }
 
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let db = self.db()?;
+        let db = &self.db;
         record(py, &wait(py, || db.verify()).or_raise(py)?)
     }
 
     fn checkpoint(&self, py: Python<'_>, path: PathBuf) -> PyResult<u64> {
-        let db = self.db()?;
+        let db = &self.db;
         wait(py, || db.checkpoint(path)).or_raise(py)
     }
 
     fn losses(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let db = self.db()?;
+        let db = &self.db;
         wait(py, || db.losses()).or_raise(py)
     }
 
     fn acknowledge_losses(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let db = self.db()?;
+        let db = &self.db;
         wait(py, || db.acknowledge_losses()).or_raise(py)
     }
 
     fn yield_leadership<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let db = self.db()?;
+        let db = &self.db;
         yielded(py, wait(py, || db.yield_leadership()).or_raise(py)?)
     }
 
     fn events(&self, py: Python<'_>) -> PyResult<Events> {
-        Ok(Events::new(self.db()?.to_async().events().or_raise(py)?))
+        Ok(Events::new(self.db.to_async().events().or_raise(py)?))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let db = self.db()?;
+        let db = &self.db;
         wait(py, || db.close()).or_raise(py)
     }
 
@@ -150,9 +134,9 @@ impl Database {
         (again, (&self.path, self.options.clone_ref(py))).into_pyobject(py)
     }
 
-    fn __repr__(&self) -> PyResult<String> {
-        let (path, role) = (self.path.display(), self.role()?);
-        Ok(format!("<level_party.Database {path} ({role})>"))
+    fn __repr__(&self) -> String {
+        let (path, role) = (self.path.display(), self.role());
+        format!("<level_party.Database {path} ({role})>")
     }
 }
 

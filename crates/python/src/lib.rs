@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod aio;
 mod attempts;
 mod batch;
 mod database;
@@ -28,6 +29,12 @@ mod watch;
 mod _native {
     use pyo3::pymodule;
 
+    #[pymodule_export]
+    use crate::aio::{
+        AsyncBatch, AsyncBlock, AsyncDatabase, AsyncEntries, AsyncEvents, AsyncReadable,
+        AsyncSnapshot, AsyncStore, AsyncSublevel, AsyncTransaction, AsyncWatch, Operation,
+        open_async,
+    };
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! `Readable`: the reads of a database, a sublevel and a snapshot.
 
+use parking_lot::RwLock;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -14,6 +15,16 @@ use crate::source::{Source, wait};
 #[pyclass(module = "level_party", subclass, frozen, mapping)]
 pub(crate) struct Readable {
     pub source: Source,
+}
+
+impl Drop for Readable {
+    fn drop(&mut self) {
+        // The last one leaves the directory, and a leader hands over: not with the interpreter held.
+        let nothing = Source::Snapshot(RwLock::new(None));
+        let source = std::mem::replace(&mut self.source, nothing);
+        // Where there is no interpreter any more, it goes with the closure.
+        let _ = Python::try_attach(|py| wait(py, || drop(source)));
+    }
 }
 
 impl Readable {
