@@ -27,4 +27,5 @@ pub(crate) use snapshot::AsyncSnapshot;
 pub(crate) use store::AsyncStore;
 pub(crate) use sublevel::AsyncSublevel;
 pub(crate) use transaction::{AsyncBlock, AsyncTransaction};
+pub(crate) use wake::_at_exit;
 pub(crate) use watch::AsyncWatch;

@@ -31,7 +31,7 @@ mod _native {
 
     #[pymodule_export]
     use crate::aio::{
-        AsyncBatch, AsyncBlock, AsyncDatabase, AsyncEntries, AsyncEvents, AsyncReadable,
+        _at_exit, AsyncBatch, AsyncBlock, AsyncDatabase, AsyncEntries, AsyncEvents, AsyncReadable,
         AsyncSnapshot, AsyncStore, AsyncSublevel, AsyncTransaction, AsyncWatch, Operation,
         open_async,
     };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Generic, Optional, TypeVar
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 # So `asyncio.create_task` and `asyncio.run` take one.
 Coroutine.register(_native.Operation)
+
+atexit.register(_native._at_exit)
 
 
 def go_on(future: asyncio.Future[None]) -> None:

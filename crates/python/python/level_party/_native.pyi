@@ -750,6 +750,8 @@ def open_async(
 ) -> Entered[AsyncDatabase]:
     """Opens a database for tasks: `await` it, or enter it with `async with`. The options are those of `open`."""
 
+def _at_exit() -> None: ...
+
 class _plyvel:
     """The classes of `level_party.plyvel`."""
 

@@ -8,9 +8,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Wake;
 use std::thread;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+
+use crate::source::wait;
 
 /// A loop, and the future in it that an operation waits for.
 struct Waiting {
@@ -72,33 +75,62 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
-/// Hands it to the thread that tells the loops.
-fn tell(waiting: Waiting) {
-    static THREAD: Mutex<Option<(u32, Sender<Waiting>)>> = Mutex::new(None);
-    let mut thread = THREAD.lock();
-    let here = std::process::id();
-    // A forked child has no such thread.
-    if thread.as_ref().is_none_or(|(process, _)| *process != here) {
-        let (sender, receiver) = channel();
-        let started = thread::Builder::new()
-            .name("level-party-asyncio".into())
-            .spawn(move || tell_all(&receiver));
-        if started.is_err() {
-            // The system has no thread left: this one waits for the interpreter.
-            return go_on(&[waiting]);
+/// The thread of one process that tells the loops.
+struct Teller {
+    process: u32,
+    queue: Sender<Waiting>,
+    /// Held while it has the interpreter. True: the interpreter ends, and is not to be had any more.
+    over: Arc<Mutex<bool>>,
+}
+
+/// This process's. A forked child makes its own, and never touches its parent's, which may have been in the middle of anything.
+static TELLER: ArcSwapOption<Teller> = ArcSwapOption::const_empty();
+
+/// This process's teller; `None`: the system has no thread left.
+fn teller() -> Option<Arc<Teller>> {
+    let process = std::process::id();
+    loop {
+        let found = TELLER.load_full();
+        match found {
+            Some(ours) if ours.process == process => return Some(ours),
+            other => {
+                let (queue, waiting) = channel();
+                let over = Arc::new(Mutex::new(false));
+                let theirs = over.clone();
+                thread::Builder::new()
+                    .name("level-party-asyncio".into())
+                    .spawn(move || tell_all(&waiting, &theirs))
+                    .ok()?;
+                let new = Arc::new(Teller {
+                    process,
+                    queue,
+                    over,
+                });
+                // Where another thread was faster, the thread of this one ends with its queue.
+                TELLER.compare_and_swap(&other, Some(new));
+                std::mem::forget(other);
+            }
         }
-        *thread = Some((here, sender));
-    }
-    if let Some((_, sender)) = &*thread {
-        // The thread ends with its sender alone.
-        let _ = sender.send(waiting);
     }
 }
 
-fn tell_all(receiver: &Receiver<Waiting>) {
-    while let Ok(first) = receiver.recv() {
-        let all: Vec<Waiting> = [first].into_iter().chain(receiver.try_iter()).collect();
-        go_on(&all);
+/// Hands it to the thread that tells the loops.
+fn tell(waiting: Waiting) {
+    match teller() {
+        // Its thread ends with its queue alone.
+        Some(teller) => drop(teller.queue.send(waiting)),
+        // This thread has to wait for the interpreter.
+        None => go_on(&[waiting]),
+    }
+}
+
+fn tell_all(queue: &Receiver<Waiting>, over: &Mutex<bool>) {
+    while let Ok(first) = queue.recv() {
+        let all: Vec<Waiting> = [first].into_iter().chain(queue.try_iter()).collect();
+        let over = over.lock();
+        if !*over {
+            go_on(&all);
+        }
     }
 }
 
@@ -114,4 +146,15 @@ fn go_on(all: &[Waiting]) {
             let _ = event_loop.call_method1("call_soon_threadsafe", (go_on, future));
         }
     });
+}
+
+/// The interpreter ends: no thread of this package has it from here on. A thread that had it then would end the process.
+#[pyfunction]
+pub(crate) fn _at_exit(py: Python<'_>) {
+    let Some(teller) = TELLER.load_full() else {
+        return;
+    };
+    if teller.process == std::process::id() {
+        wait(py, || *teller.over.lock() = true);
+    }
 }
