@@ -15,6 +15,7 @@ Programs written for plyvel 1.5 run unchanged, and any number of processes can h
 from __future__ import annotations
 
 import builtins
+import os
 
 from ._native import _plyvel
 
@@ -68,3 +69,11 @@ _OF_KIND: dict[str, type[Error]] = {
 def _make(kind: str, message: str) -> Error:
     """plyvel's exception for an error of the crate."""
     return _OF_KIND.get(kind, Error)(message)
+
+
+def _missing(message: str, path: os.PathLike[str]) -> Error:
+    """plyvel's exception for a database that is not there. LevelDB makes its lock before it looks: an `IOError` where it can't."""
+    directory = os.fspath(path)
+    if not os.path.isdir(directory):
+        directory = os.path.dirname(directory) or os.curdir
+    return (Error if os.access(directory, os.W_OK) else IOError)(message)

@@ -1,6 +1,6 @@
 //! `DB`: a directory, and the functions on directories that nobody has open.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -146,6 +146,13 @@ fn options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) -> PyResult<Option
     Ok(options)
 }
 
+/// What plyvel raises where there is no database: it depends on whether LevelDB could have locked the directory.
+fn missing(py: Python<'_>, message: &str, path: &Path) -> PyErr {
+    let module = py.import("level_party.plyvel");
+    let made = module.and_then(|module| module.call_method1("_missing", (message, path)));
+    made.map_or_else(|failed| failed, PyErr::from_value)
+}
+
 /// Reads a key behind a prefix.
 pub(super) fn find(
     prefix: Option<&[u8]>,
@@ -197,7 +204,11 @@ impl DB {
     ) -> PyResult<Self> {
         let path = path(&name)?;
         let options = options(py, settings)?;
-        let db = wait(py, || options.open(path)).map_err(|error| raise(py, &error))?;
+        let opened = wait(py, || options.open(&path));
+        let db = opened.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => missing(py, error.message(), &path),
+            _ => raise(py, &error),
+        })?;
         let open = Open {
             db,
             closed: AtomicBool::new(false),
