@@ -25,3 +25,17 @@ def no_hang():
     faulthandler.dump_traceback_later(180, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+FIGURES = pytest.StashKey()
+
+
+@pytest.fixture
+def tell(request):
+    """Has a line said at the end of the run."""
+    return request.config.stash.setdefault(FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.line(line)

@@ -49,7 +49,7 @@ class Writer:
         self.child.stdout.close()
 
 
-def test_killed_leaders_lose_no_acknowledged_write(path):
+def test_killed_leaders_lose_no_acknowledged_write(path, tell):
     writers = [Writer(path, f"w{n}") for n in range(WRITERS)]
     running = list(writers)
     try:
@@ -77,19 +77,20 @@ def test_killed_leaders_lose_no_acknowledged_write(path):
         for writer in running:
             writer.kill()
     with level_party.open(path) as db:
-        check(db, writers)
+        count = check(db, writers)
         assert db.verify().problems == []
         assert len(list(db.keys(prefix=b"seen/"))) == KILLS
+    tell(f"{KILLS} killed leaders, {count} acknowledged writes, 0 lost")
 
 
 def check(db, writers):
-    """All that was acknowledged is there, and each batch is there whole."""
+    """All that was acknowledged is there, and each batch is there whole; says how many writes that were."""
     acknowledged = [key for writer in writers for key in writer.acknowledged]
     assert len(acknowledged) >= KILLS * WRITERS * 50
     found = dict(db.range(gte=b"w", lt=b"x"))
     assert [key for key in acknowledged if found.get(key) != key] == []
     assert [key for key in found if key.endswith(b"+") and key[:-1] not in found] == []
-    print(f"{KILLS} killed leaders, {len(acknowledged)} acknowledged writes, 0 lost")
+    return len(acknowledged)
 
 
 def join(children):
