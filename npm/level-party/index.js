@@ -1,0 +1,3 @@
+'use strict'
+const { Level } = require('./lib/level')
+exports.Level = Level
