@@ -8,7 +8,7 @@ const { Snapshot } = require('./snapshot')
 const { ChainedBatch } = require('./chained-batch')
 const { Watch } = require('./watch')
 const { transaction } = require('./transaction')
-const { Events } = require('./events')
+const { emitEvents } = require('./events')
 const { report } = require('./report')
 const { weakly, weaklyOf } = require('./resource')
 const { notOpen } = require('./errors')
@@ -36,7 +36,6 @@ const checkLocation = function (location) {
 class Level extends AbstractLevel {
   #location
   #id = 0
-  #events = null
   #lost = {}
 
   constructor (location, options) {
@@ -96,7 +95,7 @@ class Level extends AbstractLevel {
     lost.register(this, function () {
       if (open.delete(id)) answer(native.close(id))
     }, this.#lost)
-    this.#events = new Events(this, id)
+    emitEvents(this, id)
   }
 
   async _close () {
@@ -105,7 +104,6 @@ class Level extends AbstractLevel {
     open.delete(id)
     lost.unregister(this.#lost)
     await answer(native.close(id))
-    await this.#events.end()
   }
 
   attachResource (resource) {
