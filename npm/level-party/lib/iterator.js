@@ -113,7 +113,7 @@ class Iterator extends AbstractIterator {
     }
     if (this.#signal !== null) return this.#abortable(answer(result)).then(take)
     if (typeof result === 'number') return answer(result).then(take)
-    return paced(take(result), 1 + (result.length >>> 2))
+    return paced(take(result), result.length >>> 1)
   }
 
   /** What a call gave, unless the signal comes before it. */

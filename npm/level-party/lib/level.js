@@ -2,7 +2,7 @@
 
 const { AbstractLevel } = require('abstract-level')
 const fsp = require('fs/promises')
-const { native, scratch, answer, paced, open, lost } = require('./native')
+const { native, scratch, answer, Calls, open, lost } = require('./native')
 const { Iterator } = require('./iterator')
 const { Snapshot } = require('./snapshot')
 const { ChainedBatch } = require('./chained-batch')
@@ -37,6 +37,7 @@ class Level extends AbstractLevel {
   #location
   #id = 0
   #lost = {}
+  #calls = new Calls()
 
   constructor (location, options) {
     checkLocation(location)
@@ -99,6 +100,7 @@ class Level extends AbstractLevel {
   }
 
   async _close () {
+    await this.#calls.end()
     const id = this.#id
     this.#id = 0
     open.delete(id)
@@ -118,11 +120,11 @@ class Level extends AbstractLevel {
   _put (key, value, options) {
     const packed = scratch.begin()
     const length = packed.add(key)
-    return paced(native.put(this.#id, length, packed.add(value), syncOf(options)), 4)
+    return this.#calls.paced(native.put(this.#id, length, packed.add(value), syncOf(options)), 4)
   }
 
   _del (key, options) {
-    return paced(native.del(this.#id, scratch.begin().add(key), syncOf(options)), 4)
+    return this.#calls.paced(native.del(this.#id, scratch.begin().add(key), syncOf(options)), 4)
   }
 
   _batch (operations, options) {
@@ -131,19 +133,19 @@ class Level extends AbstractLevel {
       const operation = operations[i]
       packed.operation(operation.key, operation.type === 'put' ? operation.value : undefined)
     }
-    return paced(native.batch(this.#id, packed.length, syncOf(options)), 4 + operations.length)
+    return this.#calls.paced(native.batch(this.#id, packed.length, syncOf(options)), 4 + operations.length)
   }
 
   _chainedBatch () {
     return new ChainedBatch(this, (bytes, options) => {
       const length = scratch.begin().add(bytes)
-      return paced(native.batch(this.#id, length, syncOf(options)), 4 + (length >>> 7))
+      return this.#calls.paced(native.batch(this.#id, length, syncOf(options)), 4 + (length >>> 7))
     })
   }
 
   _get (key, options) {
     const utf8 = options.valueEncoding === 'utf8' ? 1 : 0
-    return paced(native.get(this.#id, scratch.begin().add(key), utf8, Snapshot.id(options.snapshot)), 1)
+    return this.#calls.paced(native.get(this.#id, scratch.begin().add(key), utf8, Snapshot.id(options.snapshot)), 1)
   }
 
   _getSync (key, options) {
@@ -155,17 +157,17 @@ class Level extends AbstractLevel {
     const utf8 = options.valueEncoding === 'utf8' ? 1 : 0
     const packed = scratch.begin()
     packed.all(keys)
-    return paced(native.getMany(this.#id, packed.length, utf8, Snapshot.id(options.snapshot)), keys.length)
+    return this.#calls.paced(native.getMany(this.#id, packed.length, utf8, Snapshot.id(options.snapshot)), keys.length)
   }
 
   _has (key, options) {
-    return paced(native.has(this.#id, scratch.begin().add(key), Snapshot.id(options.snapshot)), 1)
+    return this.#calls.paced(native.has(this.#id, scratch.begin().add(key), Snapshot.id(options.snapshot)), 1)
   }
 
   _hasMany (keys, options) {
     const packed = scratch.begin()
     packed.all(keys)
-    return paced(native.hasMany(this.#id, packed.length, Snapshot.id(options.snapshot)), keys.length)
+    return this.#calls.paced(native.hasMany(this.#id, packed.length, Snapshot.id(options.snapshot)), keys.length)
   }
 
   _clear (options) {
@@ -173,7 +175,7 @@ class Level extends AbstractLevel {
     packed.bounds(options)
     const limit = Number.isInteger(options.limit) && options.limit >= 0 ? String(options.limit) : ''
     const reverse = options.reverse ? 1 : 0
-    return answer(native.clear(this.#id, packed.length, reverse, limit, Snapshot.id(options.snapshot)))
+    return this.#calls.answer(native.clear(this.#id, packed.length, reverse, limit, Snapshot.id(options.snapshot)))
   }
 
   _iterator (options) {
@@ -203,13 +205,13 @@ class Level extends AbstractLevel {
   async approximateSize (start, end, options) {
     if (arguments.length < 2) throw new TypeError("The arguments 'start' and 'end' are required")
     return this.#opened('approximateSize', async id => {
-      return Number(await answer(native.approximateSize(id, this.#range(start, end, options))))
+      return Number(await this.#calls.answer(native.approximateSize(id, this.#range(start, end, options))))
     })
   }
 
   async compactRange (start, end, options) {
     if (arguments.length < 2) throw new TypeError("The arguments 'start' and 'end' are required")
-    return this.#opened('compactRange', id => answer(native.compactRange(id, this.#range(start, end, options))))
+    return this.#opened('compactRange', id => this.#calls.answer(native.compactRange(id, this.#range(start, end, options))))
   }
 
   getProperty (property) {
@@ -220,33 +222,33 @@ class Level extends AbstractLevel {
 
   /** Who leads, who else has the database open, and how it is. */
   async partyStatus () {
-    return this.#opened('partyStatus', async id => report(await answer(native.status(id))))
+    return this.#opened('partyStatus', async id => report(await this.#calls.answer(native.status(id))))
   }
 
   /** Looks at every block of every table. */
   async verify () {
-    return this.#opened('verify', async id => report(await answer(native.verify(id))))
+    return this.#opened('verify', async id => report(await this.#calls.answer(native.verify(id))))
   }
 
   /** What openings left out or set aside because of damage, a sentence each. */
   async losses () {
-    return this.#opened('losses', async id => report(await answer(native.losses(id))))
+    return this.#opened('losses', async id => report(await this.#calls.answer(native.losses(id))))
   }
 
   /** Forgets the losses, and gives what they were. */
   async acknowledgeLosses () {
-    return this.#opened('acknowledgeLosses', async id => report(await answer(native.acknowledgeLosses(id))))
+    return this.#opened('acknowledgeLosses', async id => report(await this.#calls.answer(native.acknowledgeLosses(id))))
   }
 
   /** Makes a copy of this moment in the directory `location`. */
   async checkpoint (location) {
     checkLocation(location)
-    return this.#opened('checkpoint', async id => Number(await answer(native.checkpoint(id, location))))
+    return this.#opened('checkpoint', async id => Number(await this.#calls.answer(native.checkpoint(id, location))))
   }
 
   /** Has the leading process hand over to another one. */
   async yieldLeadership () {
-    return this.#opened('yieldLeadership', async id => report(await answer(native.yieldLeadership(id))))
+    return this.#opened('yieldLeadership', async id => report(await this.#calls.answer(native.yieldLeadership(id))))
   }
 
   /** Sets `key` to `next` (undefined: removes it) if it holds `expected` (undefined: nothing), for all processes at once. */
@@ -264,7 +266,7 @@ class Level extends AbstractLevel {
       const packed = scratch.begin()
       packed.all(all)
       const utf8 = values.format === 'utf8' ? 1 : 0
-      const [swapped, held] = await answer(native.compareAndSwap(id, packed.length, parts, utf8))
+      const [swapped, held] = await this.#calls.answer(native.compareAndSwap(id, packed.length, parts, utf8))
       return { swapped, value: held === undefined ? undefined : values.decode(held) }
     })
   }
@@ -282,12 +284,23 @@ class Level extends AbstractLevel {
 
   static async destroy (location) {
     checkLocation(location)
-    return report(await answer(native.destroy(location)))
+    try {
+      return report(await answer(native.destroy(location)))
+    } catch (err) {
+      // There is nothing to remove: no failure, as in LevelDB.
+      if (err.kind === 'NotFound') return { removed: [], left: [], directoryRemoved: false }
+      throw err
+    }
   }
 
   static async repair (location) {
     checkLocation(location)
-    return report(await answer(native.repair(location)))
+    try {
+      return report(await answer(native.repair(location)))
+    } catch (err) {
+      if (err.kind === 'NotFound') err.message = `No such file or directory: ${err.message}`
+      throw err
+    }
   }
 }
 

@@ -83,6 +83,30 @@ function paced (result, weight) {
   return turn.then(() => result)
 }
 
+/** The calls of one database that are not answered: closing it waits for them. */
+class Calls {
+  #waiting = new Set()
+
+  /** As the function of this name. */
+  answer (result) {
+    if (typeof result !== 'number') return result
+    const promise = answer(result)
+    const done = () => this.#waiting.delete(promise)
+    this.#waiting.add(promise)
+    promise.then(done, done)
+    return promise
+  }
+
+  /** As the function of this name. */
+  paced (result, weight) {
+    return typeof result === 'number' ? this.answer(result) : paced(result, weight)
+  }
+
+  async end () {
+    while (this.#waiting.size > 0) await Promise.allSettled(this.#waiting)
+  }
+}
+
 // What is open in this thread. A process that exits leaves in order.
 
 const open = new Set()
@@ -106,5 +130,6 @@ exports.native = native
 exports.scratch = scratch
 exports.answer = answer
 exports.paced = paced
+exports.Calls = Calls
 exports.open = open
 exports.lost = lost
