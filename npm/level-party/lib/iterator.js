@@ -113,7 +113,7 @@ class Iterator extends AbstractIterator {
     }
     if (this.#signal !== null) return this.#abortable(answer(result)).then(take)
     if (typeof result === 'number') return answer(result).then(take)
-    return paced(take(result), result.length >>> 1)
+    return paced(take(result), result.length >>> 2)
   }
 
   /** What a call gave, unless the signal comes before it. */
