@@ -10,6 +10,8 @@ const turn = () => new Promise(resolve => setImmediate(resolve))
 
 const collect = async function (until) {
   while (!until()) {
+    // What a WeakRef has shown lives until the turn is over.
+    await turn()
     global.gc()
     await turn()
   }
