@@ -20,6 +20,6 @@ for (const [file, ...args] of RUNS) {
     console.error(`${name}: failed (${signal ?? status})`)
     process.exit(1)
   }
-  const told = stdout.split('\n').filter(line => /^# (tests|pass|\d+ databases)/.test(line))
+  const told = stdout.split('\n').filter(line => /^# ((tests|pass) +\d+$|\d+ databases)/.test(line))
   console.log(`${name}: ${told.map(line => line.slice(2)).join(', ')}`)
 }
