@@ -54,7 +54,7 @@ declare namespace level {
     /** Whether calls are made again where this process has to open the database anew (default true). */
     retry?: boolean | undefined
     /** Whether writes through this handle fail. */
-    readOnly?: boolean | undefined
+    rejectWrites?: boolean | undefined
     /** Whether writes are on stable storage when they resolve, unless they say so themselves. */
     sync?: boolean | undefined
     /** Whether this process may lead. 'never': another one must come; 'join': it must be there already. */

@@ -22,7 +22,7 @@ struct Asked {
     watch_history_bytes: Option<usize>,
     map_tables: Option<bool>,
     retry: Option<bool>,
-    read_only: Option<bool>,
+    reject_writes: Option<bool>,
     sync: Option<bool>,
     lead: Option<Leading>,
     /// Milliseconds.
@@ -87,7 +87,7 @@ pub fn options(text: &str) -> Result<Options, Fault> {
         watch_history_bytes => watch_history_bytes;
         map_tables => map_tables;
         retry => retry;
-        read_only => reject_writes;
+        reject_writes => reject_writes;
         sync => sync;
         lead => lead, lead;
         open_timeout => open_timeout, Duration::from_millis;

@@ -16,7 +16,7 @@ const { notOpen } = require('./errors')
 /** Options that the native side takes as they are. */
 const OPTIONS = [
   'createIfMissing', 'errorIfExists', 'cacheSize', 'writeBufferSize', 'blockSize', 'maxFileSize', 'bloomBitsPerKey',
-  'watchHistoryBytes', 'mapTables', 'retry', 'readOnly', 'sync', 'lead', 'openTimeout', 'timeout', 'queueBytes', 'whenFull'
+  'watchHistoryBytes', 'mapTables', 'retry', 'rejectWrites', 'sync', 'lead', 'openTimeout', 'timeout', 'queueBytes', 'whenFull'
 ]
 
 const SYNC = 1

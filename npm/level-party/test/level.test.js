@@ -149,7 +149,7 @@ test('errors have codes and kinds', async function () {
 
   const db = new Level(temporary())
   await db.put('a', '1')
-  const viewer = new Level(db.location, { readOnly: true })
+  const viewer = new Level(db.location, { rejectWrites: true })
   await assert.rejects(viewer.put('a', '2'), { code: 'LEVEL_READ_ONLY', kind: 'ReadOnly', hadNoEffect: true })
   await viewer.close()
   await db.close()
@@ -173,6 +173,28 @@ test('classic-level in another process is refused, and refuses', async function 
   await db.open()
   const second = classic()
   assert.equal(String((await once(second.stdout, 'data'))[0]).trim(), 'LEVEL_LOCKED')
+  await db.close()
+})
+
+test('classic-level in the same process is refused, and refuses', async function () {
+  const { ClassicLevel } = require('classic-level')
+  const location = temporary()
+  const db = new Level(location, { openTimeout: 200 })
+  const classic = new ClassicLevel(location)
+  await db.put('a', '1')
+  assert.equal((await classic.open().catch(err => err)).cause.code, 'LEVEL_LOCKED')
+  // Its attempt has not taken anything away.
+  assert.equal(await db.get('a'), '1')
+  assert.equal((await classic.open().catch(err => err)).cause.code, 'LEVEL_LOCKED')
+  await db.close()
+  await classic.open()
+  assert.equal(await classic.get('a'), '1')
+  const { cause } = await db.open().catch(err => err)
+  assert.deepEqual([cause.code, cause.kind], ['LEVEL_LOCKED', 'Locked'])
+  await classic.put('a', '2')
+  await classic.close()
+  await db.open()
+  assert.equal(await db.get('a'), '2')
   await db.close()
 })
 
