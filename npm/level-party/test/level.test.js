@@ -2,7 +2,7 @@
 
 // What Level has beyond abstract-level and classic-level.
 
-const { test } = require('node:test')
+const { test, before, after } = require('node:test')
 const assert = require('assert')
 const fs = require('fs')
 const path = require('path')
@@ -10,6 +10,11 @@ const { fork, spawn } = require('child_process')
 const { once } = require('events')
 const { Level } = require('..')
 const { temporary } = require('./temporary')
+
+// An open database alone keeps no process alive, and some of these tests wait for its events.
+let alive
+before(() => { alive = setInterval(() => {}, 1000) })
+after(() => clearInterval(alive))
 
 /** A process of its own that has `location` open. */
 const other = async function (location, how = 'stay') {
@@ -113,9 +118,7 @@ test('events and status tell who leads, and leadership can be yielded', async fu
   child.kill('SIGKILL')
   const [{ leaderPid }] = await lost
   assert.equal(leaderPid, child.pid)
-  const alive = setInterval(() => {}, 1000)
   await again
-  clearInterval(alive)
   await db.close()
 })
 

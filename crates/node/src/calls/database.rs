@@ -27,7 +27,9 @@ pub fn open(call: &Call<'_>) -> Made {
         let tasks = options.open_async(path).await?;
         let threads = tasks.to_blocking();
         let database = Rc::new(Database { tasks, threads });
-        Ok(Answer::List(vec![Answer::Object(objects.add(Object::Database(database))?)]))
+        Ok(Answer::List(vec![Answer::Object(
+            objects.add(Object::Database(database))?,
+        )]))
     })
 }
 
