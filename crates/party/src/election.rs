@@ -702,8 +702,9 @@ fn leaderless(holder: &Holder) -> Trouble {
 
 /// What to say of a lock whose holder serves no endpoint.
 fn held_by(holder: &Holder, path: &Path) -> Trouble {
+    // In this process it is another LevelDB library: our own node would serve, or has left.
     if let Some(known) = state::known(path)
-        && let Some(pid) = holder.pid
+        && let Some(pid) = holder.pid.filter(|pid| *pid != std::process::id())
         && [known.leader_pid, known.founder_pid].contains(&pid)
     {
         let (what, kind) = match known.alone {

@@ -145,7 +145,7 @@ test('errors have codes and kinds', async function () {
   const cause = async (location, options) => (await new Level(location, options).open().catch(err => err)).cause
   const missing = await cause(temporary(), { createIfMissing: false })
   assert.deepEqual([missing.code, missing.kind], ['LEVEL_NOT_FOUND', 'NotFound'])
-  const alone = await cause(temporary(), { lead: 'join', openTimeout: 1 })
+  const alone = await cause(temporary(), { lead: 'join', openTimeout: 2000 })
   assert.deepEqual([alone.code, alone.kind, alone.retryable], ['LEVEL_NO_LEADER', 'NoLeader', true])
   assert.equal((await cause(temporary(), { cacheSize: 'large' })).code, 'LEVEL_INVALID_ARGUMENT')
   assert.equal((await cause(path.join(file, 'below'))).code, 'ENOTDIR')
@@ -167,7 +167,7 @@ test('classic-level in another process is refused, and refuses', async function 
   const classic = () => spawn(process.execPath, ['-e', source, location], { cwd: __dirname, stdio: ['ignore', 'pipe', 'inherit'] })
   const first = classic()
   assert.equal(String((await once(first.stdout, 'data'))[0]).trim(), 'open')
-  const db = new Level(location, { openTimeout: 200 })
+  const db = new Level(location, { openTimeout: 3000 })
   const { cause } = await db.open().catch(err => err)
   assert.deepEqual([cause.code, cause.kind], ['LEVEL_LOCKED', 'Locked'])
   assert.match(cause.message, new RegExp(String(first.pid)))
@@ -182,9 +182,9 @@ test('classic-level in another process is refused, and refuses', async function 
 test('classic-level in the same process is refused, and refuses', async function () {
   const { ClassicLevel } = require('classic-level')
   const location = temporary()
-  const db = new Level(location, { openTimeout: 200 })
-  const classic = new ClassicLevel(location)
+  const db = new Level(location, { openTimeout: 3000 })
   await db.put('a', '1')
+  const classic = new ClassicLevel(location)
   assert.equal((await classic.open().catch(err => err)).cause.code, 'LEVEL_LOCKED')
   // Its attempt has not taken anything away.
   assert.equal(await db.get('a'), '1')
