@@ -180,6 +180,8 @@ declare namespace level {
     gte?: K
     lt?: K
     lte?: K
+    /** Whose keys are watched, seen as it sees them. */
+    sublevel?: AbstractSublevel<any, any, any, any>
     /** 'now' (the default), 'beginning', or a position that an item or a watch had. */
     from?: 'now' | 'beginning' | string
   }

@@ -8,8 +8,8 @@
 //!   function's result. Else the result is a *ticket*: when the future is woken, from whichever thread, one call for all woken
 //!   futures (`bell.rs`) has JavaScript ask for what has become of them.
 //!
-//! `border` is the one module with `unsafe`, and the one that knows Node-API. The others see [`border::Call`],
-//! [`answer::Answer`] and [`fault::Fault`] alone.
+//! `border` is the one module with `unsafe`, and the one that knows Node-API. The others see `border::Call`,
+//! `answer::Answer` and `fault::Fault` alone.
 #![deny(unsafe_code)]
 
 mod answer;

@@ -58,7 +58,8 @@ class Level extends AbstractLevel {
         leaderLost: true,
         steppedDown: true,
         losses: true,
-        trouble: true
+        trouble: true,
+        missed: true
       },
       signals: { iterators: true }
     }, options)
@@ -94,7 +95,8 @@ class Level extends AbstractLevel {
     this.#id = id
     open.add(id)
     lost.register(this, function () {
-      if (open.delete(id)) answer(native.close(id))
+      // Nobody is left to be told of a failure.
+      if (open.delete(id)) answer(native.close(id)).catch(function () {})
     }, this.#lost)
     emitEvents(this, id)
   }
@@ -277,7 +279,7 @@ class Level extends AbstractLevel {
     return this.#opened('transaction', id => transaction(this, id, body, syncOf(options ?? {})))
   }
 
-  /** The committed changes of all processes, in order. */
+  /** The committed changes of all processes, in order; of the keys of `options.sublevel`, if that is given. */
   watch (options) {
     return new Watch(this, use => this.#opened('watch', use), options ?? {})
   }

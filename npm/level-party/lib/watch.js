@@ -1,15 +1,17 @@
 'use strict'
 
 const ModuleError = require('module-error')
+const rangeOptions = require('./range-options')
 const { native, scratch, answer } = require('./native')
 
 /** An async iterator over changes; made by Level#watch. */
 class Watch {
   #db
   #opened
-  #options
+  #from
   #keys
   #values
+  #range
   /** A promise of the native watch's number, once it was asked for. */
   #id = null
   #ended = false
@@ -18,22 +20,19 @@ class Watch {
   constructor (db, opened, options) {
     this.#db = db
     this.#opened = opened
-    this.#options = options
-    this.#keys = db.keyEncoding(options.keyEncoding)
-    this.#values = db.valueEncoding(options.valueEncoding)
+    this.#from = String(options.from ?? 'now')
+    const of = options.sublevel ?? db
+    this.#keys = of.keyEncoding(options.keyEncoding)
+    this.#values = of.valueEncoding(options.valueEncoding)
+    this.#range = rangeOptions(of, options, this.#keys)
     db.attachResource(this)
   }
 
   #begin () {
     this.#id ??= this.#opened(async db => {
-      const range = {}
-      for (const bound of ['gte', 'gt', 'lte', 'lt']) {
-        if (this.#options[bound] !== undefined) range[bound] = this.#keys.encode(this.#options[bound])
-      }
       const packed = scratch.begin()
-      packed.bounds(range)
-      const { from = 'now' } = this.#options
-      const [id] = await answer(native.watch(db, packed.length, String(from)))
+      packed.bounds(this.#range)
+      const [id] = await answer(native.watch(db, packed.length, this.#from))
       this.#position = native.watchPosition(id)
       return id
     })
@@ -75,7 +74,7 @@ class Watch {
     if (item.length === 3) return { type: 'gap', from: Number(sequence), resume: Number(item[2]), position }
     const change = { sequence: Number(sequence), position }
     try {
-      change.key = this.#keys.decode(item[2])
+      change.key = this.#keys.decode(this.#range.unprefix(item[2]))
       if (item[3] === undefined) return { type: 'del', ...change }
       return { type: 'put', ...change, value: this.#values.decode(item[3]) }
     } catch (cause) {

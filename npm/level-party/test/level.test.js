@@ -92,6 +92,12 @@ test('a watch tells the changes of all processes, and goes on from a position', 
     assert.deepEqual([item.type, item.key], ['del', 'held'])
     break
   }
+  const users = db.sublevel('users', { valueEncoding: 'json' })
+  const theirs = await db.watch({ sublevel: users, gt: 'a' }).ready()
+  await db.batch().put('b', '1').put('a', 1, { sublevel: users }).put('b', { n: 2 }, { sublevel: users }).write()
+  const { value: seen } = await theirs.next()
+  assert.deepEqual([seen.key, seen.value], ['b', { n: 2 }])
+  await theirs.close()
   const pending = db.watch()
   await pending.ready()
   const end = pending.next()
