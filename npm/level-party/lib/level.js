@@ -33,6 +33,13 @@ const checkLocation = function (location) {
   }
 }
 
+/** Closes a database that nobody has any more, and so nobody is told of a failure. */
+const closeLost = async function (id) {
+  try {
+    await answer(native.close(id))
+  } catch {}
+}
+
 class Level extends AbstractLevel {
   #location
   #id = 0
@@ -95,8 +102,7 @@ class Level extends AbstractLevel {
     this.#id = id
     open.add(id)
     lost.register(this, function () {
-      // Nobody is left to be told of a failure.
-      if (open.delete(id)) answer(native.close(id)).catch(function () {})
+      if (open.delete(id)) closeLost(id)
     }, this.#lost)
     emitEvents(this, id)
   }
