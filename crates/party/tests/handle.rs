@@ -10,6 +10,7 @@ use level_party::{
     AsyncDb, AsyncReadable, Compression, Db, ErrorKind, Lead, Prefix, Readable, Role, WriteBatch,
 };
 
+#[cfg(unix)]
 use level_party_testkit::ForeignLock;
 
 fn keys(range: level_party::Range) -> Vec<String> {
@@ -48,6 +49,7 @@ fn handles_of_one_process_share_one_node_and_close_each_for_itself() {
 }
 
 /// Found by the Node package: the state file names this process as the last leader, so that it seemed to be opening.
+#[cfg(unix)]
 #[test]
 fn other_library_in_this_process_is_told_as_a_lock() {
     let dir = tempfile::tempdir().unwrap();
