@@ -15,6 +15,7 @@
 mod answer;
 mod border;
 mod calls;
+mod chunk;
 mod fault;
 mod objects;
 mod options;

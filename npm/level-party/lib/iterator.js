@@ -15,6 +15,8 @@ const REVERSE = 16
 const AHEAD = 1000
 /** Of larger entries fewer: a step ends after the entry that goes over so many bytes. */
 const BYTES = 16 * 1024
+/** The same for all(), which wants everything. */
+const ALL_BYTES = 64 * 1024
 const LARGEST = 0x7fffffff
 
 /** What is wanted of a walk, as a number. Without keys and values the keys are counted, and left out here. */
@@ -28,19 +30,22 @@ exports.flagsOf = function (options) {
   return flags
 }
 
-/** The entries of a step, which came one part after the other. */
-exports.entriesOf = function (parts, keys, values) {
-  const entries = []
-  const length = parts.length - 1 // The last one says whether this is the end.
-  if (keys && values) {
-    for (let i = 0; i < length; i += 2) entries.push([parts[i], parts[i + 1]])
-  } else if (keys) {
-    for (let i = 0; i < length; i++) entries.push([parts[i], undefined])
-  } else if (values) {
-    for (let i = 0; i < length; i++) entries.push([undefined, parts[i]])
-  } else {
-    for (let i = 0; i < length; i++) entries.push([undefined, undefined])
+/** A step of a walk: its entries, and whether they are the last. */
+exports.stepOf = function (given, keys, values) {
+  // Strings come as one JSON text, in which entries of keys and values are pairs already.
+  const isText = typeof given === 'string'
+  const parts = isText ? JSON.parse(given) : given
+  const isEnd = parts.pop()
+  return { isEnd, entries: isText && keys && values ? parts : paired(parts, keys, values) }
+}
+
+/** Entries of keys, values, or both in turn. */
+const paired = function (parts, keys, values) {
+  if (!keys || !values) {
+    return parts.map(part => [keys ? part : undefined, values ? part : undefined])
   }
+  const entries = []
+  for (let i = 0; i < parts.length; i += 2) entries.push([parts[i], parts[i + 1]])
   return entries
 }
 
@@ -87,7 +92,7 @@ class Iterator extends AbstractIterator {
     // Often one entry is all that is wanted, also after a seek.
     const size = this.#first ? 1 : AHEAD
     this.#first = false
-    return this.#step(size, entries => {
+    return this.#step(size, this.#bytes, entries => {
       this.#cache = entries
       this.#position = 1
       return entries[0]
@@ -102,18 +107,32 @@ class Iterator extends AbstractIterator {
       return this.#cache.slice(from, this.#position)
     }
     if (this.#end) return []
-    return this.#step(size, entries => entries)
+    return this.#step(size, this.#bytes, entries => entries)
   }
 
-  #step (size, use) {
-    const result = native.nextv(this.#id, Math.min(size, LARGEST), this.#bytes)
-    const take = parts => {
-      this.#end = parts[parts.length - 1]
-      return use(exports.entriesOf(parts, this.#keys, this.#values))
+  async _all (options) {
+    const all = this.#cache.slice(this.#position)
+    this.#cache = []
+    this.#position = 0
+    const bytes = Math.max(this.#bytes, ALL_BYTES)
+    for (let left; (left = this.limit - this.count - all.length) > 0 && !this.#end;) {
+      const entries = await this.#step(Math.min(left, LARGEST), bytes, entries => entries)
+      for (let i = 0; i < entries.length; i++) all.push(entries[i])
     }
-    if (this.#signal !== null) return this.#abortable(answer(result)).then(take)
-    if (typeof result === 'number') return answer(result).then(take)
-    return paced(take(result), result.length >>> 2)
+    return all
+  }
+
+  #step (size, bytes, use) {
+    const result = native.nextv(this.#id, Math.min(size, LARGEST), bytes)
+    const take = given => {
+      const { isEnd, entries } = exports.stepOf(given, this.#keys, this.#values)
+      this.#end = isEnd
+      return entries
+    }
+    if (this.#signal !== null) return this.#abortable(answer(result)).then(take).then(use)
+    if (typeof result === 'number') return answer(result).then(take).then(use)
+    const entries = take(result)
+    return paced(use(entries), entries.length >>> 1)
   }
 
   /** What a call gave, unless the signal comes before it. */

@@ -3,7 +3,7 @@
 const ModuleError = require('module-error')
 const rangeOptions = require('./range-options')
 const { native, scratch, answer } = require('./native')
-const { flagsOf, entriesOf } = require('./iterator')
+const { flagsOf, stepOf } = require('./iterator')
 
 /** Entries of a step of an iterator in a transaction, and their bytes. */
 const STEP = 1000
@@ -92,12 +92,13 @@ class Transaction {
     let left = options?.limit >= 0 ? options.limit : Infinity
     try {
       while (left > 0) {
-        const parts = await answer(native.nextv(walk, Math.min(left, STEP), BYTES))
-        for (const [key, value] of entriesOf(parts, true, options?.values !== false)) {
+        const given = await answer(native.nextv(walk, Math.min(left, STEP), BYTES))
+        const { isEnd, entries } = stepOf(given, true, options?.values !== false)
+        for (const [key, value] of entries) {
           left--
           yield [decode(keys, range.unprefix(key)), value === undefined ? undefined : decode(values, value)]
         }
-        if (parts[parts.length - 1]) return
+        if (isEnd) return
       }
     } finally {
       native.give(walk)

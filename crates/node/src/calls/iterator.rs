@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use level_party::{AsyncRange, AsyncReadable, Result};
 
-use crate::answer::{Answer, Format, Parts};
+use crate::answer::{Answer, Format};
 use crate::border::Call;
+use crate::chunk::Chunk;
 use crate::fault::Fault;
 use crate::objects::{Object, Objects};
 use crate::packed::{Bounds, Packed};
@@ -116,7 +117,7 @@ fn walk(call: &Call<'_>) -> std::result::Result<Rc<RefCell<Walk>>, Fault> {
     found.ok_or(Fault::Gone("the iterator was closed"))
 }
 
-/// `nextv(walk, size, bytes)`: parts of up to `size` entries, of not many more than `bytes` bytes.
+/// `nextv(walk, size, bytes)`: up to `size` entries, of not many more than `bytes` bytes, as `chunk.rs` gives them.
 pub fn next(call: &Call<'_>) -> Made {
     let walk = walk(call)?;
     let (size, most) = (call.number(1)? as usize, call.number(2)? as usize);
@@ -128,36 +129,24 @@ pub fn next(call: &Call<'_>) -> Made {
     call.realm.tasks.start(async move {
         let collected = collect(&mut range, shape, size, most).await;
         walk.borrow_mut().range = Some(range);
-        collected.map(Answer::Parts)
+        collected
     })
 }
 
-async fn collect(
-    range: &mut Range,
-    shape: Shape,
-    size: usize,
-    most: usize,
-) -> std::result::Result<Parts, Fault> {
-    let mut parts = Parts {
-        keys: shape.keys,
-        values: shape.values,
-        entries: Vec::new(),
-        is_end: false,
-    };
-    let mut bytes = 0;
-    while parts.entries.len() < size && bytes <= most {
+async fn collect(range: &mut Range, shape: Shape, size: usize, most: usize) -> Made {
+    let mut chunk = Chunk::new(shape.keys, shape.values);
+    let (mut count, mut bytes) = (0, 0);
+    while count < size && bytes <= most {
         match range.next(shape.reverse).await.transpose()? {
             Some((key, value)) => {
+                count += 1;
                 bytes += key.len() + value.len();
-                parts.entries.push((key, value));
+                chunk.push(key, value);
             }
-            None => {
-                parts.is_end = true;
-                break;
-            }
+            None => return Ok(chunk.finish(true)),
         }
     }
-    Ok(parts)
+    Ok(chunk.finish(false))
 }
 
 /// `seek(walk, targetLength)`
