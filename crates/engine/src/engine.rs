@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use level_party_format::Sequence;
 use level_party_format::key::InternalComparator;
 use level_party_format::table::Compression;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::base::control::Leading;
 use crate::base::entry::Entry;

@@ -285,9 +285,9 @@ pub(crate) struct WatchedFs {
 #[derive(Default)]
 struct Watch {
     opens: AtomicU64,
-    before_next_open: parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    before_next_open: level_party_locks::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     reads: AtomicU64,
-    bad_offset: parking_lot::Mutex<Option<(String, u64)>>,
+    bad_offset: level_party_locks::Mutex<Option<(String, u64)>>,
 }
 
 impl WatchedFs {

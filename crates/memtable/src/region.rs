@@ -9,7 +9,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 /// A stretch of memory for one memtable.
 ///

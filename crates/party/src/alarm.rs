@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use level_party_locks::{Condvar, Mutex};
 use level_party_os::Waker;
-use parking_lot::{Condvar, Mutex};
 
 /// Rung by whoever has news for the elector; stays rung until it is heard.
 pub(crate) struct Alarm {

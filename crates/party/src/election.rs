@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use level_party_engine::{CondemnReason, with_descriptors};
+use level_party_locks::Mutex;
 use level_party_os::{ByteLock, DirLock, Hangup, Holder, LockError, MemberLock, Stream};
-use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, connection_ended};
@@ -702,8 +702,9 @@ fn leaderless(holder: &Holder) -> Trouble {
 
 /// What to say of a lock whose holder serves no endpoint.
 fn held_by(holder: &Holder, path: &Path) -> Trouble {
+    // In this process it is another LevelDB library: our own node would serve, or has left.
     if let Some(known) = state_file::known(path)
-        && let Some(pid) = holder.pid
+        && let Some(pid) = holder.pid.filter(|pid| *pid != std::process::id())
         && [known.leader_pid, known.founder_pid].contains(&pid)
     {
         let (what, kind) = match known.alone {

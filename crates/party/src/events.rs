@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use level_party_locks::{Condvar, Mutex, MutexGuard};
 
 use crate::limits::Limits;
 use crate::status::{LastTrouble, PastEvent};

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use level_party_engine::{Entry, KeyRange, Pin, Write, WriteBatch, nonblocking};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use serde_bytes::ByteBuf;
 
 use crate::bounds::Bounds;

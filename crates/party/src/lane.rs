@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use level_party_engine::{CommitHook, ErrorKind as EngineErrorKind, Write, WriteBatch};
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::conditions::Conditions;
 use crate::error::{Error, ErrorKind, Result};

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use level_party_locks::Mutex;
 use level_party_os::{ByteLock, DataDir, Listener};
-use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
 use crate::error::{Error, Result};

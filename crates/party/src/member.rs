@@ -81,7 +81,7 @@ pub(crate) struct Ending {
     /// What ended it.
     cause: OnceLock<Error>,
     /// What ended this process's leading.
-    leading: parking_lot::Mutex<Option<Error>>,
+    leading: level_party_locks::Mutex<Option<Error>>,
     elector: Arc<Alarm>,
 }
 
@@ -90,7 +90,7 @@ impl Ending {
         Arc::new(Ending {
             over: AtomicBool::new(false),
             cause: OnceLock::new(),
-            leading: parking_lot::Mutex::new(None),
+            leading: level_party_locks::Mutex::new(None),
             elector: Arc::clone(elector),
         })
     }

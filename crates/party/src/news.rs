@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::error::Result;
 use crate::limits::Wait;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use level_party_engine::{StdFs, check_no_orphans, refuse_foreign};
+use level_party_locks::Mutex;
 use level_party_os::process::fork_generation;
 use level_party_os::{DataDir, LOCK_NAME, Stream};
-use parking_lot::Mutex;
 
 use crate::alarm::Alarm;
 use crate::error::{Error, ErrorKind, Result};

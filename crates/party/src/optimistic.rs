@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use level_party_engine::WriteBatch as EngineBatch;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::bounds::Bounds;
 use crate::conditions::Conditions;

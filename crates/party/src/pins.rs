@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use level_party_engine::{Engine, ErrorKind as EngineErrorKind, Pin};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Stay;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};

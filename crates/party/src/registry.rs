@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use level_party_engine::with_descriptors;
+use level_party_locks::Mutex;
 use level_party_os::process::fork_generation;
 use level_party_os::{DataDir, DirIdentity, Filesystem};
-use parking_lot::Mutex;
 
 use crate::descriptors;
 use crate::election::Elector;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use level_party_engine::TailWaker;
+use level_party_locks::Mutex;
 use level_party_os::Stream;
-use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;

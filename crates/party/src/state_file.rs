@@ -44,8 +44,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use level_party_engine::with_descriptors;
+use level_party_locks::Mutex;
 use level_party_os::{FileWord, GuardedFile, positioned};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::epoch::Epoch;

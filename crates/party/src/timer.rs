@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
 

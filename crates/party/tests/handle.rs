@@ -10,6 +10,9 @@ use level_party::{
     AsyncDb, AsyncReadable, Compression, Db, ErrorKind, Lead, Prefix, Readable, Role, WriteBatch,
 };
 
+#[cfg(unix)]
+use level_party_testkit::ForeignLock;
+
 fn keys(range: level_party::Range) -> Vec<String> {
     range
         .map(|entry| String::from_utf8(entry.expect("an entry").0).expect("text"))
@@ -43,6 +46,20 @@ fn handles_of_one_process_close_each_for_itself() {
         2,
         "the node before has left"
     );
+}
+
+/// Found by the Node package: the state file names this process as the last leader, so that it seemed to be opening.
+#[cfg(unix)]
+#[test]
+fn other_library_in_this_process_is_told_as_a_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    Db::open(dir.path()).unwrap().close().unwrap();
+    let held = ForeignLock::take(dir.path());
+    let options = Db::options().open_timeout(Duration::from_millis(300));
+    let error = options.clone().open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    drop(held);
+    Db::open(dir.path()).unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use level_party::{AsyncTransaction, Error};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::source::Place;
 

@@ -1,7 +1,7 @@
 //! `Batch`: writes that take effect together.
 
 use level_party::WriteBatch;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 

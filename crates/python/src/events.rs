@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use level_party::AsyncEvents;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 

@@ -1,6 +1,6 @@
 //! `Readable`: the reads of a database, a sublevel and a snapshot.
 
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};

@@ -1,7 +1,7 @@
 //! `Snapshot`: a frozen moment.
 
 use level_party::Snapshot as Moment;
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 

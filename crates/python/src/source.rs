@@ -1,7 +1,7 @@
 //! What Python's objects stand for: the crate's handles behind one type each, and what blocks without the interpreter.
 
 use level_party::{Db, Error, Range, Readable, Snapshot, Sublevel};
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 use pyo3::prelude::*;
 
 use crate::errors::{Failure, Result};

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 use level_party::{AsyncRange, AsyncReadable, AsyncTransaction};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};

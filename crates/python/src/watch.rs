@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use level_party::{Position, Watch as Changes, WatchCloser, WatchFrom, WatchItem};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 /// How long [`Clock::close_half`] waits for its lock, which nobody holds over a call to the system.
 const PATIENCE: Duration = Duration::from_millis(10);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use level_party_format::edit::LEVELS;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 /// What was written into one level since the engine was opened: flushes into level 0, compactions into the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::base::sync::AtomicU64;
 

@@ -7,8 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
+use level_party_locks::Mutex;
 use level_party_memtable::{HeapRegions, Region, RegionSource};
-use parking_lot::Mutex;
 
 use crate::base::control::{CONTROL_LEN, REGIONS};
 

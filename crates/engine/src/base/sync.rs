@@ -5,7 +5,7 @@
 pub(crate) use modelled::{AtomicU64, Mutex, fence, yield_now};
 #[cfg(not(loom))]
 pub(crate) use {
-    parking_lot::Mutex,
+    level_party_locks::Mutex,
     std::sync::atomic::{AtomicU64, fence},
     std::thread::yield_now,
 };

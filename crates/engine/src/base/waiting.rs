@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use level_party_locks::{Mutex, MutexGuard};
 
 use crate::base::peers::Incarnation;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_format::filename;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::base::error::{Error, Result};
 use crate::base::fs::{Fs, LogFile};

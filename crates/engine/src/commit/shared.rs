@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use level_party_format::Sequence;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::base::bell::Bell;
 use crate::base::control::{BellKind, CondemnReason, LeaderStep as Step, Leading, VersionRecord};

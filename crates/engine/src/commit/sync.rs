@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use level_party_format::{Sequence, filename};
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::base::control::{BellKind, REGIONS, RegionWords};
 use crate::base::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use super::{Engine, Leader, Lifeline, open_tables, start};
 use crate::base::bell::Bell;

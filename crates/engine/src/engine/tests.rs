@@ -52,7 +52,7 @@ fn held(at: &'static [usize], refused: &'static [usize]) -> Held {
     fill();
     let (arrive, reached) = channel();
     let (go_on, told) = channel::<Result<(), IoError>>();
-    let (created, told) = (AtomicUsize::new(0), parking_lot::Mutex::new(told));
+    let (created, told) = (AtomicUsize::new(0), level_party_locks::Mutex::new(told));
     fs.refuse(move |call| {
         if !matches!(call, Call::Create(name) if name.ends_with(".ldb")) {
             return None;

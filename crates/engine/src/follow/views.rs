@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use level_party_format::Sequence;
+use level_party_locks::Mutex;
 use level_party_memtable::MemTable;
-use parking_lot::Mutex;
 
 use crate::base::control::{REGIONS, VersionRecord, ViewWord};
 use crate::base::error::{Error, ErrorKind, Result};

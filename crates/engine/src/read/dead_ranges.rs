@@ -39,8 +39,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_format::{Comparator, Sequence};
+use level_party_locks::Mutex;
 use level_party_memtable::{InsertedAt, MemTable};
-use parking_lot::Mutex;
 
 mod ranges;
 #[cfg(all(test, not(loom)))]

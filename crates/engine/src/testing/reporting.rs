@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::base::fs::{Fs, LogFile, MemFs, ReadFile, WriteFile};
 

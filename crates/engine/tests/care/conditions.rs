@@ -7,7 +7,7 @@ use std::sync::Arc;
 use level_party_engine::{
     CommitHook, Conflict, Engine, Error, ErrorKind, Expect, MemFs, Write, WriteBatch,
 };
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::support::{Call, Rng, SpyFs, batch_of, contents, delete, get, open, put, tiny};
 

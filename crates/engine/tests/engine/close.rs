@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use level_party_engine::{Engine, ErrorKind, MemFs, Options};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::support::{SpyFs, all, contents, get, open, put, tiny};
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use level_party_engine::{
     Engine, Error, ErrorKind, Fs, Listener, MemFs, Options, RecoveryMode, Write, WriteBatch,
 };
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::harness::refuse::{Counts, Fault, Refusal, Scope, each_call_fails};
 use crate::support::{Call, SpyFs, contents, get, names, open, put, put_sync, tiny};

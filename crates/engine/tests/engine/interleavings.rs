@@ -13,7 +13,7 @@ use level_party_format::batch::BatchRef;
 use level_party_format::edit::VersionEdit;
 use level_party_format::filename::{self, FileKind};
 use level_party_format::log::{LogItem, LogReader};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::harness::disk::Disk;
 use crate::harness::history::{History, OPS, last_batch};

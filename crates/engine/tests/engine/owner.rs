@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use level_party_engine::{Before, Engine, ErrorKind, Listener, MemFs, Options};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use crate::support::{Call, SpyFs, get, put, tiny};
 

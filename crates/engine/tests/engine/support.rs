@@ -9,7 +9,7 @@ use level_party_engine::{
 };
 use level_party_format::batch::WriteBatch;
 use level_party_format::{Comparator, CustomComparator};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 /// A random source that gives the same numbers for the same seed (splitmix64).
 pub struct Rng(pub u64);

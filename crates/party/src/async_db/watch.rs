@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
 use crate::position::Position;

@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use level_party_engine::with_descriptors;
+use level_party_locks::{Condvar, Mutex};
 use level_party_os::{DirIdentity, Listener, Stream, descriptors};
-use parking_lot::{Condvar, Mutex};
 
 use super::{Leadership, side};
 use crate::error::{Error, ErrorKind, Result};

@@ -10,8 +10,8 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use level_party_locks::Mutex;
 use level_party_os::Stream;
-use parking_lot::Mutex;
 
 use super::Leadership;
 use crate::checkpoint::Staging;

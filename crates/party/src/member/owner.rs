@@ -19,7 +19,7 @@ pub(super) struct Owner {
 
 /// The lock of a stay. It changes its form once, when the founder lets others in.
 #[derive(Default)]
-pub(super) struct OwnLock(parking_lot::RwLock<Weak<Lock>>);
+pub(super) struct OwnLock(level_party_locks::RwLock<Weak<Lock>>);
 
 impl OwnLock {
     pub fn set(&self, lock: &Arc<Lock>) {

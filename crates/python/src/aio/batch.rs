@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use level_party::WriteBatch;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::prelude::*;
 
 use super::operation::{Operation, nothing, operation};

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use level_party::{AsyncEvents as Queue, Error};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 

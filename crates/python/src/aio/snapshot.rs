@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use level_party::{AsyncSnapshot as Moment, Error};
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use level_party::{
     AsyncDb, AsyncRange, AsyncReadable, AsyncSnapshot, AsyncSublevel, AsyncTransaction, Error,
 };
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 
 use crate::errors::{Failure, Result};
 use crate::given::Walk;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use level_party::{AsyncTransaction as Made, WriteBatch};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 

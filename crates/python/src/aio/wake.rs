@@ -9,7 +9,7 @@ use std::task::Wake;
 use std::thread;
 
 use arc_swap::ArcSwapOption;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 

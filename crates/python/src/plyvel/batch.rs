@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use level_party::WriteBatch as Writes;
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

@@ -1,7 +1,7 @@
 //! `Snapshot`: a frozen moment of a `DB` or a `PrefixedDB`.
 
 use level_party::{Readable, Snapshot as Moment};
-use parking_lot::RwLock;
+use level_party_locks::RwLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use level_party_locks::{Mutex, RwLock};
 
 use super::{Fs, LogFile, ReadFile, WriteFile};
 

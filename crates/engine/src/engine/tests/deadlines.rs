@@ -170,7 +170,7 @@ fn holder_that_lost_the_lock_publishes_nothing_and_condemns() {
     let shared = Shared::new(Memory::Recycled, tiny());
     let (other, holder) = shared.two_members();
     put(&other.engine, b"a", b"before").unwrap();
-    let said = Arc::new(parking_lot::Mutex::new(None));
+    let said = Arc::new(level_party_locks::Mutex::new(None));
     let says = Arc::clone(&said);
     let stopped = holder.stop_at(Step::Append, move |engine| {
         let outcome = engine.write_at_once(write_of(b"a")).ok().unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use level_party_locks::{Condvar, Mutex};
 
 use super::super::Engine;
 use crate::base::member::{Membership, first_incarnation, next_incarnation};

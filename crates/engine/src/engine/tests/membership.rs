@@ -267,7 +267,7 @@ fn condemned_segment_is_used_by_nobody() {
 
 /// Waits for the leader's end, and is told of no other.
 #[derive(Default)]
-struct Ended(parking_lot::Mutex<Vec<ErrorKind>>);
+struct Ended(level_party_locks::Mutex<Vec<ErrorKind>>);
 
 impl Listener for Ended {
     fn raise_drop_floor(&self, _: u64) -> std::io::Result<()> {
@@ -420,7 +420,7 @@ fn log_that_is_gone_keeps_nobody_from_leading() {
 #[derive(Default)]
 struct Floors {
     fails: bool,
-    recorded: parking_lot::Mutex<Vec<u64>>,
+    recorded: level_party_locks::Mutex<Vec<u64>>,
 }
 
 impl Listener for Floors {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use super::members::{COMMIT, EACH_MEMORY, Memory, SWITCH, Shared, fill};
 use super::members::{Contents, Member};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fmt, io};
 
 use level_party_engine::{CommitHook, Fs, LogFile, MemFs, ReadFile, WriteFile};
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 /// A changing call. Files are numbered in the order of their creation.
 #[derive(Clone)]

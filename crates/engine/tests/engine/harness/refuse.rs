@@ -6,7 +6,7 @@ use std::sync::Arc;
 use level_party_engine::{
     Engine, ErrorKind, Fs, LogFile, MemFs, Options, ReadFile, RecoveryMode, Write, WriteFile,
 };
-use parking_lot::Mutex;
+use level_party_locks::Mutex;
 
 use super::history::{History, last_batch, read_last_batch};
 use crate::support::contents;

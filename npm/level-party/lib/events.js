@@ -1,0 +1,37 @@
+'use strict'
+
+const { native, answer } = require('./native')
+const { report } = require('./report')
+
+/** The events of the native side, by the names they have here. */
+const NAMES = {
+  elected: 'leader',
+  attached: 'follower',
+  'leader-lost': 'leaderLost',
+  'stepped-down': 'steppedDown',
+  losses: 'losses',
+  trouble: 'trouble',
+  missed: 'missed'
+}
+
+/** Has a database emit what happens to its process's part in the party. */
+exports.emitEvents = function (level, id) {
+  const events = native.events(id)
+  // The election may have been before the events began.
+  const leads = native.role(id) === 'leader'
+  if (leads) level.once('open', function () { this.emit('leader', {}) })
+  emitAll(new WeakRef(level), events, leads)
+}
+
+/** It refers to the database weakly, which so can be lost. */
+const emitAll = async function (weak, events, leads) {
+  for (;;) {
+    const json = await answer(native.event(events))
+    if (json === undefined) break
+    const { event, ...what } = report(json)
+    const again = event === 'elected' && leads
+    leads = event === 'elected' || (leads && event !== 'stepped-down' && event !== 'attached')
+    if (!again) weak.deref()?.emit(NAMES[event] ?? event, what)
+  }
+  native.give(events)
+}
