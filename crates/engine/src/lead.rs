@@ -17,6 +17,7 @@ pub(crate) mod flush;
 pub(crate) mod foreign;
 pub(crate) mod founding;
 pub(crate) mod kept_logs;
+pub(crate) mod log_check;
 pub(crate) mod losses;
 pub(crate) mod manifest;
 pub(crate) mod obsolete;

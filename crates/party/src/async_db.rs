@@ -1,8 +1,8 @@
 //! The handle for tasks: the calls of [`Db`] as futures.
 //!
-//! They need no runtime. Reads are made where the task stands, and so are writes while nobody commits; the other writes are made
-//! by one thread a process and directory (`lane.rs`), and another one watches the deadlines (`timer.rs`). Both are started by the
-//! first task that needs them.
+//! They need no runtime. Reads of what is in memory are made by the polling thread, and so are writes while nobody commits. Reads
+//! that would wait for the disk are made by a few threads (`readers.rs`), the other writes by one thread a process and directory
+//! (`lane.rs`), and one more watches the deadlines (`timer.rs`). All are started by the first task that needs them.
 
 mod elsewhere;
 mod events;
@@ -53,7 +53,10 @@ pub use watch::AsyncWatch;
 ///   polled does nothing.
 /// - A future that is **dropped** before its end is taken back: a write that nobody has begun with never takes effect,
 ///   whatever happens; one that was begun may take effect, once.
-/// - Reads are made on the polling thread (microseconds, or a read of the disk), and so are writes while nobody else is writing.
+/// - Reads are made on the polling thread if all they need is in memory, the system's page cache included, and so are writes
+///   while nobody else is writing. A read that would wait for the disk is made by one of up to 16 threads. (Only Linux tells
+///   what is in its page cache, and not for tmpfs or network file systems: elsewhere a read that finds its block in no
+///   cache of this process goes to those threads. With [`Options::map_tables`] a read may wait for the disk in its poll.)
 ///   Other writes, and those with `sync`, are made by a thread of this process, in order; those that wait together are
 ///   committed together.
 /// - What has a **thread of its own** (`compact_range`, `verify`, `checkpoint`, `yield_leadership`, `close`, opening) is

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use level_party_engine::{ReadFile, StdFs};
+use level_party_os::positioned::read_cached_at;
 use level_party_os::{FileMap, longest_file};
 
 use crate::descriptors;
@@ -15,7 +16,8 @@ use crate::options::Options;
 pub(crate) fn open(path: &Path, options: &Options) -> StdFs {
     let files = StdFs::new(path)
         .keeping_open(descriptors::for_tables())
-        .limited_by(longest_file);
+        .limited_by(longest_file)
+        .cached_by(read_cached_at);
     match options.map_tables {
         true => files.mapping(|file| Ok(Arc::new(Mapped(FileMap::new(file)?)))),
         false => files,

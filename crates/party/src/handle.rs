@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use level_party_engine::{Entry, KeyRange, Write, WriteBatch};
+use level_party_engine::{Entry, KeyRange, Pin, Write, WriteBatch, nonblocking};
 use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
@@ -29,7 +29,8 @@ use crate::options::{Lead, Options, WhenFull};
 use crate::pins::Moment;
 use crate::place::Place;
 use crate::protocol::{Task, TaskResult};
-use crate::reads::Scan;
+use crate::readers::Readers;
+use crate::reads::{OwnedScan, Scan};
 use crate::registry;
 use crate::report::VerifyReport;
 use crate::report_status;
@@ -328,6 +329,36 @@ impl Handle {
         self.place().call(limits, make).await
     }
 
+    /// Makes a read by `read`. Where a task's read would wait for the disk, a thread that may wait makes it by what `owned` gives.
+    async fn read<T: Send + 'static, R>(
+        &self,
+        limits: &Limits,
+        read: impl Fn(&Member) -> std::result::Result<T, Stop>,
+        owned: impl FnOnce() -> R,
+    ) -> Result<T>
+    where
+        R: Fn(&Member) -> std::result::Result<T, Stop> + Send + 'static,
+    {
+        if limits.wait == Wait::Thread {
+            return self.call(limits, read).await;
+        }
+        let at_once = |member: &Member| match nonblocking(|| read(member)) {
+            Err(stop) if stop.would_block() => Ok(None),
+            read => read.map(Some),
+        };
+        if let Some(found) = self.call(limits, at_once).await? {
+            return Ok(found);
+        }
+        let read = owned();
+        let place = Arc::clone(self.place());
+        let by_thread = Limits {
+            wait: Wait::Thread,
+            ..*limits
+        };
+        let made = move || now(place.call(&by_thread, read));
+        Readers::run(self.place(), limits, made).await?
+    }
+
     pub fn queued_bytes(&self) -> usize {
         match self.node().is_forked() {
             true => 0,
@@ -343,15 +374,24 @@ impl Handle {
     ) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        let found = self.call(&limits, |member| member.get(key, moment(at)?));
-        Ok(found.await?.map(|entry| entry.value))
+        let read = |member: &Member| member.get(key, moment(at)?);
+        let owned = || {
+            let (key, at) = (key.to_vec(), at.map(Pinned::shared));
+            move |member: &Member| member.get(&key, sequence(at.as_ref())?)
+        };
+        let found = self.read(&limits, read, owned).await?;
+        Ok(found.map(|entry| entry.value))
     }
 
     pub async fn contains_by(&self, wait: Wait, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        self.call(&limits, |member| member.contains(key, moment(at)?))
-            .await
+        let read = |member: &Member| member.contains(key, moment(at)?);
+        let owned = || {
+            let (key, at) = (key.to_vec(), at.map(Pinned::shared));
+            move |member: &Member| member.contains(&key, sequence(at.as_ref())?)
+        };
+        self.read(&limits, read, owned).await
     }
 
     /// What `keys` held at one moment: each entry's sequence and value.
@@ -362,9 +402,15 @@ impl Handle {
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
         keys.iter().try_for_each(|key| check_key(key.as_ref()))?;
-        let found = self.call(&limits, |member| member.get_many(keys, moment(at)?));
-        let owned = |entry: Entry| (entry.sequence, entry.value);
-        Ok(found.await?.into_iter().map(|e| e.map(owned)).collect())
+        let read = |member: &Member| member.get_many(keys, moment(at)?);
+        let owned = || {
+            let keys: Vec<_> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+            let at = at.map(Pinned::shared);
+            move |member: &Member| member.get_many(&keys, sequence(at.as_ref())?)
+        };
+        let found = self.read(&limits, read, owned).await?;
+        let parts = |entry: Entry| (entry.sequence, entry.value);
+        Ok(found.into_iter().map(|e| e.map(parts)).collect())
     }
 
     /// Writes `batch` and says the sequence of its last entry.
@@ -427,12 +473,20 @@ impl Handle {
     ) -> Option<Result<u64>> {
         let member = self.place().member();
         let member = member.as_ref()?;
+        let write_at_once = |write| match conditions.is_empty() {
+            true => member.write_at_once(write),
+            // They are read, which this thread must not wait for either.
+            false => nonblocking(|| member.write_at_once(write)),
+        };
         // A sync waits for the disk, which the polling thread must not.
         if sync || member.engine().is_committing() {
             return None;
         }
         let write = conditions.of(Write::new(batch.clone()));
-        member.write_at_once(write).ok().map(answered)
+        match write_at_once(write) {
+            Ok(Err(stop)) if stop.would_block() => None,
+            made => made.ok().map(answered),
+        }
     }
 
     /// # Errors
@@ -458,31 +512,36 @@ impl Handle {
         // This may be one of many chunks without an entry, for a step that has one deadline.
         limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
-        let scanned = self.place().call(&limits, |member| {
-            let stay = member.stay();
-            if let Some(at) = moment(pin)? {
-                return Ok((member.scan(scan, at)?, None, stay));
+        let read = |member: &Member| scan_chunk(member, scan, moment(pin)?);
+        let owned = || {
+            let (scan, at) = (OwnedScan::of(scan), pin.map(Pinned::shared));
+            move |member: &Member| scan_chunk(member, &scan.as_scan(), sequence(at.as_ref())?)
+        };
+        loop {
+            let (entries, kept, stay) = self.read(&limits, read, owned).await?;
+            let Some(new) = kept else {
+                return Ok((entries, None, stay));
+            };
+            // Otherwise that stay is over, and the next one is asked.
+            if let Some(pinned) = self.hold(new, stay) {
+                return Ok((entries, Some(pinned), stay));
             }
-            let new = member.engine().pin();
-            let entries = member.scan(scan, new.sequence())?;
-            let kept = (entries.more() || scan.hold).then(|| self.hold(new));
-            Ok((entries, kept, stay))
-        });
-        scanned.await
+        }
     }
 
-    fn hold(self: &Arc<Self>, pin: level_party_engine::Pin) -> Pinned {
-        Pinned {
+    /// `None`: the stay is over in which the moment was pinned.
+    fn hold(self: &Arc<Self>, pin: Pin, stay: Stay) -> Option<Pinned> {
+        Some(Pinned {
             handle: self.clone(),
-            moment: self.place().pins.hold(pin),
-        }
+            moment: self.place().pins.hold(pin, stay)?,
+        })
     }
 
     pub async fn pin_by(self: &Arc<Self>, limits: Limits) -> Result<Pinned> {
         let pinned = self.call(&limits, |member| {
             let pin = member.engine().pin();
             match member.may_answer_read() {
-                true => Ok(self.hold(pin)),
+                true => self.hold(pin, member.stay()).ok_or(Stop::Over),
                 false => Err(Stop::Over),
             }
         });
@@ -497,7 +556,11 @@ impl Handle {
         };
         let limits = self.limits_by(wait)?;
         let size = |member: &Member| Ok(member.engine().approximate_size(&range)?);
-        self.call(&limits, size).await
+        let owned = || {
+            let range = range.clone();
+            move |member: &Member| Ok(member.engine().approximate_size(&range)?)
+        };
+        self.read(&limits, size, owned).await
     }
 
     pub async fn property_by(&self, wait: Wait, name: &str) -> Result<Option<String>> {
@@ -636,6 +699,28 @@ fn moment(at: Option<&Pinned>) -> std::result::Result<Option<u64>, Stop> {
     at.map(Pinned::checked).transpose().map_err(Stop::Failed)
 }
 
+/// The same of a moment that is kept by another thread's read.
+fn sequence(at: Option<&Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> {
+    let checked = |at: &Arc<Moment>| at.check().map(|()| at.sequence());
+    at.map(checked).transpose().map_err(Stop::Failed)
+}
+
+/// One chunk of a range at a moment; without one at the newest, which is pinned, and kept where more is left.
+fn scan_chunk(
+    member: &Member,
+    scan: &Scan<'_>,
+    at: Option<u64>,
+) -> std::result::Result<(Entries, Option<Pin>, Stay), Stop> {
+    let stay = member.stay();
+    if let Some(at) = at {
+        return Ok((member.scan(scan, at)?, None, stay));
+    }
+    let new = member.engine().pin();
+    let entries = member.scan(scan, new.sequence())?;
+    let kept = (entries.more() || scan.hold).then_some(new);
+    Ok((entries, kept, stay))
+}
+
 /// A moment that this handle holds; dropping it gives it back.
 pub(crate) struct Pinned {
     handle: Arc<Handle>,
@@ -649,6 +734,11 @@ impl Pinned {
 
     pub fn sequence(&self) -> u64 {
         self.moment.sequence()
+    }
+
+    /// The moment, for a read by another thread; it is this one that gives it back.
+    fn shared(&self) -> Arc<Moment> {
+        Arc::clone(&self.moment)
     }
 
     /// The moment, if it can still be read, as far as this process knows.

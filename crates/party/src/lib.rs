@@ -135,6 +135,7 @@ mod process;
 mod protocol;
 mod range;
 mod read;
+mod readers;
 mod reads;
 mod registry;
 mod repair;

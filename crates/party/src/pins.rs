@@ -12,6 +12,7 @@ use level_party_engine::{Engine, ErrorKind as EngineErrorKind, Pin};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Stay;
 
 /// The moments that this process's handles hold.
 #[derive(Default)]
@@ -21,6 +22,8 @@ pub(crate) struct Pins {
 
 #[derive(Default)]
 struct Held {
+    /// The stay in whose segment moments are pinned.
+    stay: Option<Stay>,
     next: u64,
     moments: BTreeMap<u64, Arc<Moment>>,
 }
@@ -60,9 +63,14 @@ impl Moment {
 }
 
 impl Pins {
-    /// Keeps a moment that was pinned just now.
-    pub fn hold(&self, pin: Pin) -> Arc<Moment> {
+    /// Keeps a moment that was pinned in a stay. `None`: that stay is over, so that nobody would pin it anew.
+    pub fn hold(&self, pin: Pin, stay: Stay) -> Option<Arc<Moment>> {
         let mut held = self.held.lock();
+        if held.stay != Some(stay) {
+            drop(held);
+            drop(pin); // It takes locks of the engine.
+            return None;
+        }
         held.next += 1;
         let moment = Arc::new(Moment {
             id: held.next,
@@ -70,7 +78,7 @@ impl Pins {
             state: Mutex::new(State::Pinned(pin)),
         });
         held.moments.insert(moment.id, moment.clone());
-        moment
+        Some(moment)
     }
 
     /// Gives a moment back.
@@ -83,7 +91,8 @@ impl Pins {
 
     /// A stay ends: its pins go, and the moments wait for the next one.
     pub fn loosen(&self) {
-        let held = self.held.lock();
+        let mut held = self.held.lock();
+        held.stay = None;
         for moment in held.moments.values() {
             let mut state = moment.state.lock();
             if let State::Pinned(_) = &*state {
@@ -94,8 +103,9 @@ impl Pins {
 
     /// A stay begins: the moments that wait are pinned there, if its sequences mean the same as theirs; else they are lost. One
     /// waits on where nobody says in time whether it can still be read: each read at it asks again.
-    pub fn move_to(&self, engine: &Engine, unbroken: bool) {
-        let held = self.held.lock();
+    pub fn move_to(&self, engine: &Engine, stay: Stay, unbroken: bool) {
+        let mut held = self.held.lock();
+        held.stay = Some(stay);
         for moment in held.moments.values() {
             let mut state = moment.state.lock();
             if let State::Loose = &*state {

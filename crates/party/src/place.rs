@@ -20,6 +20,7 @@ use crate::member::{Member, is_unbroken, line_after};
 use crate::news::News;
 use crate::pins::Pins;
 use crate::process::describe_process;
+use crate::readers::Readers;
 use crate::room::Room;
 use crate::status::Role;
 use crate::stop::{Stop, outcome_unknown_by};
@@ -36,6 +37,7 @@ pub(crate) struct Place {
     pub timer: Timer,
     pub room: Room,
     pub lane: Lane,
+    pub readers: Arc<Readers>,
     pub pins: Pins,
 }
 
@@ -94,6 +96,7 @@ impl Place {
             timer: Timer::default(),
             room: Room::default(),
             lane: Lane::default(),
+            readers: Arc::default(),
             pins: Pins::default(),
         }
     }
@@ -136,7 +139,7 @@ impl Place {
         self.line.store(line.0, Ordering::Release);
         // Before anybody can read there: what a moment's number means must be known first.
         self.pins
-            .move_to(member.engine(), is_unbroken(before, member));
+            .move_to(member.engine(), member.stay(), is_unbroken(before, member));
         inner.set_leader(leader);
         self.member.store(Some(Arc::clone(member)));
         drop(inner);
@@ -175,6 +178,7 @@ impl Place {
         self.leave();
         self.room.close();
         self.lane.close();
+        self.readers.close();
         self.timer.close();
     }
 

@@ -29,6 +29,36 @@ pub(crate) struct Scan<'a> {
     pub limit_entries: usize,
 }
 
+/// A chunk that is collected by another thread.
+pub(crate) struct OwnedScan {
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    /// The rest of it.
+    scan: Scan<'static>,
+}
+
+impl OwnedScan {
+    pub fn of(scan: &Scan<'_>) -> OwnedScan {
+        OwnedScan {
+            lower: scan.lower.map(<[u8]>::to_vec),
+            upper: scan.upper.map(<[u8]>::to_vec),
+            scan: Scan {
+                lower: Bound::Unbounded,
+                upper: Bound::Unbounded,
+                ..*scan
+            },
+        }
+    }
+
+    pub fn as_scan(&self) -> Scan<'_> {
+        Scan {
+            lower: self.lower.as_ref().map(Vec::as_slice),
+            upper: self.upper.as_ref().map(Vec::as_slice),
+            ..self.scan
+        }
+    }
+}
+
 /// One chunk: from the bound that the scan begins at until the chunk is full or the range ends. `cursor` makes a new
 /// cursor at the scan's moment, which passes so many removed keys.
 pub(crate) fn collect(

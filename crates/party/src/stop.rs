@@ -27,6 +27,18 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Whether a read that must not wait for the disk would have to.
+    pub fn would_block(&self) -> bool {
+        let Stop::Failed(error) = self else {
+            return false;
+        };
+        let source = std::error::Error::source(error);
+        let cause = source.and_then(|cause| cause.downcast_ref::<level_party_engine::Error>());
+        cause.is_some_and(|cause| cause.kind() == EngineErrorKind::WouldBlock)
+    }
+}
+
 impl From<level_party_engine::Error> for Stop {
     fn from(error: level_party_engine::Error) -> Self {
         match error.kind() {

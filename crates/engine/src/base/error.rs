@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Closed,
     /// The disk or the quota is full; the operation may be tried again.
     OutOfSpace,
+    /// Inside [`nonblocking`](crate::nonblocking): the read would have to wait for the disk. It had no effect.
+    WouldBlock,
     /// Any other failure of the operating system.
     Io,
     /// The caller withdrew its write before it was taken up; it has no effect.
@@ -225,7 +227,8 @@ impl Error {
     /// Whether it may be due to a view that is too old: its memory was used again, or a table of it was removed.
     pub(crate) fn may_be_stale(&self) -> bool {
         let file = self.file().and_then(filename::parse);
-        self.kind() == ErrorKind::Stale || matches!(file, Some((FileKind::Table, _)))
+        let is_of_table = matches!(file, Some((FileKind::Table, _)));
+        self.kind() == ErrorKind::Stale || (is_of_table && self.kind() != ErrorKind::WouldBlock)
     }
 
     /// What a caller can do about it.
@@ -276,6 +279,7 @@ pub fn classify(error: &io::Error) -> ErrorKind {
         }
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => ErrorKind::Corruption,
         io::ErrorKind::InvalidInput => ErrorKind::InvalidArgument,
+        io::ErrorKind::WouldBlock => ErrorKind::WouldBlock,
         _ => ErrorKind::Io,
     }
 }

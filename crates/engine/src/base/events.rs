@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::base::error::Error;
 use crate::base::peers::Incarnation;
@@ -48,6 +48,13 @@ pub(crate) fn flush_ended(dir: &str, log: u64, bytes: u64, elapsed: Duration) {
 
 pub(crate) fn flush_failed(dir: &str, error: &Error) {
     warn!(name: "flush_failed", target: TABLES, dir, %error, "a flush failed");
+}
+
+pub(crate) fn memtable_differs(dir: &str, log: u64) {
+    error!(
+        name: "memtable_differs", target: TABLES, dir, log,
+        "what is in shared memory is not what the log says: all members open the database anew, from the log"
+    );
 }
 
 pub(crate) fn compaction_begun(dir: &str, level: usize, tables: usize, bytes: u64) {

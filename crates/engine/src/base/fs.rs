@@ -15,6 +15,7 @@ use std::sync::Arc;
 mod descriptors;
 mod log_file;
 mod mem;
+mod nonblocking;
 mod pool;
 #[path = "fs/std.rs"]
 mod std_fs;
@@ -22,7 +23,8 @@ mod std_fs;
 pub use descriptors::with_descriptors;
 pub use log_file::LogFile;
 pub use mem::MemFs;
-pub use std_fs::{LongestFile, MapFile, StdFs};
+pub use nonblocking::nonblocking;
+pub use std_fs::{LongestFile, MapFile, ReadCached, StdFs};
 
 /// One directory of files. Names are plain: no separators, no `.` or `..`.
 pub trait Fs: Send + Sync {

@@ -81,6 +81,9 @@ pub struct Options {
     /// who is not far behind goes on in the next one. No recovery replays them, and C++ LevelDB removes them when it opens the
     /// directory. 0 keeps none, and gives no tails.
     pub tail_bytes: usize,
+    /// Bytes of edits that a manifest may have, or as many as its version takes if that is more, before the leader begins
+    /// another one. C++ LevelDB begins one with each opening only.
+    pub manifest_slack: u64,
     /// What the engine's `tracing` events call its directory, in their field `dir`.
     pub name: Arc<str>,
     /// Who is told of the engine's own events.
@@ -107,6 +110,7 @@ impl Default for Options {
             block_cache_bytes: 8 << 20,
             max_open_files: MAX_OPEN_FILES,
             tail_bytes: 0,
+            manifest_slack: 1 << 20,
             name: Arc::from(""),
             listener: None,
         }
@@ -159,6 +163,7 @@ impl fmt::Debug for Options {
             .field("block_cache_bytes", &self.block_cache_bytes)
             .field("max_open_files", &self.max_open_files)
             .field("tail_bytes", &self.tail_bytes)
+            .field("manifest_slack", &self.manifest_slack)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

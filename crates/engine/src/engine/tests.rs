@@ -13,6 +13,8 @@ use crate::base::waiting::Patience;
 use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
 
 mod deadlines;
+mod log_checks;
+mod manifests;
 pub(crate) mod members;
 mod membership;
 pub(crate) mod recycled;

@@ -48,6 +48,22 @@ pub(crate) struct Failing {
 }
 
 impl Lead {
+    /// Begins a new manifest of the version that is published. Whoever dies in it leaves what a succession that was not
+    /// finished leaves (L3 to L6).
+    fn renew_manifest(&mut self) -> Result<()> {
+        step!(self.shared.member.peers, WriteManifest);
+        let next_file = self.shared.next_file();
+        let Some(old) = self.manifest.renew(&next_file, &self.health)? else {
+            return Ok(());
+        };
+        step!(self.shared.member.peers, PublishVersion);
+        let version = Arc::clone(self.manifest.version());
+        let record = self.manifest.record(self.flushed);
+        self.shared.install(&self.leading, &version, record);
+        self.obsolete.add_manifest(old);
+        Ok(())
+    }
+
     /// Puts a change into the manifest, and then its version before the readers. Tables that go are removed as soon as
     /// nobody reads them; tables that came in vain too.
     pub(crate) fn apply(&mut self, change: Change) -> Result<()> {
@@ -75,6 +91,13 @@ impl Lead {
             if !added.contains(&number) {
                 self.obsolete.add_table(number);
             }
+        }
+        if self
+            .manifest
+            .is_outgrown(self.shared.options.manifest_slack)
+        {
+            // The change stands. An error has ended the leadership, as whoever looks at its health finds.
+            let _ = self.renew_manifest();
         }
         Ok(())
     }

@@ -10,10 +10,12 @@ use std::time::Instant;
 use level_party_format::Sequence;
 use level_party_memtable::MemTable;
 
+use crate::base::control::CondemnReason;
 use crate::base::error::{Error, Result};
 use crate::base::events;
 use crate::base::steps::step;
 use crate::lead::context::Lead;
+use crate::lead::log_check::{Entries, entries_of_log};
 use crate::lead::manifest::Change;
 use crate::lead::table_writer::TableWriting;
 use crate::read::files::FileMeta;
@@ -22,7 +24,8 @@ use crate::read::files::FileMeta;
 struct FrozenRegion {
     counter: u32,
     mem: MemTable,
-    /// The last sequence published in it.
+    /// The sequences published in it: those behind the first of these, up to the second.
+    before: Sequence,
     last: Sequence,
     /// The log that has its entries, the bytes of it that count, and the one that has what follows.
     log: u64,
@@ -68,11 +71,32 @@ impl Lead {
         Ok(mem.map(|(_, mem)| FrozenRegion {
             counter,
             mem: mem.clone(),
+            before: region.before(),
             last: region.published(),
             log: region.log(),
             log_bytes: region.committed_end(),
             next_log: control.region(counter.wrapping_add(1)).log(),
         }))
+    }
+
+    /// F2: what is in memory must be what the log says, if the log can say it. Otherwise a member's program has stored into the
+    /// memory by mistake, and all members found anew, from the log.
+    fn check_against_log(
+        &mut self,
+        region: &FrozenRegion,
+        written: Entries,
+        table: Option<&FileMeta>,
+    ) -> Result<()> {
+        let fs = self.shared.fs.as_ref();
+        let logged = entries_of_log(fs, region.log, region.before, region.last);
+        if logged.is_none_or(|logged| logged == written) || planted!(UnpublishedFlushed) {
+            return Ok(());
+        }
+        events::memtable_differs(&self.shared.options.name, region.log);
+        if let Some(table) = table {
+            self.obsolete.add_table(table.number);
+        }
+        Err(self.shared.condemn(CondemnReason::Damaged))
     }
 
     fn flush_oldest(&mut self) -> Result<()> {
@@ -86,7 +110,8 @@ impl Lead {
             true => Sequence::MAX,
             false => region.last,
         };
-        let table = write_memtable(&self.writing, &region.mem, up_to)?;
+        let (table, entries) = write_memtable(&self.writing, &region.mem, up_to)?;
+        self.check_against_log(&region, entries, table.as_deref())?;
         let written = table.as_ref().map_or(0, |table| table.size);
         let mut last = region.last;
         if planted!(ManifestAheadOfLog) {
@@ -122,25 +147,28 @@ impl Lead {
     }
 }
 
-/// Writes the entries of a memtable up to `last` into one table, dropping none; nothing for an empty memtable.
+/// Writes the entries of a memtable up to `last` into one table, dropping none; none for an empty memtable. Gives what it
+/// wrote, too.
 fn write_memtable(
     writing: &TableWriting,
     mem: &MemTable,
     last: Sequence,
-) -> Result<Option<Arc<FileMeta>>> {
+) -> Result<(Option<Arc<FileMeta>>, Entries)> {
+    let mut written = Entries::default();
     let mut entries = mem.iter_up_to(last);
     entries.seek_to_first();
     if !entries.valid() {
-        return Ok(None);
+        return Ok((None, written));
     }
     let mut table = writing.begin()?;
     while entries.valid() {
         entries.load_value();
         table.add(entries.key(), entries.value())?;
+        written.add(entries.key(), entries.value());
         entries.next();
     }
     entries
         .status()
         .map_err(|error| Error::corruption("a memtable", error))?;
-    table.finish().map(Some)
+    Ok((Some(table.finish()?), written))
 }

@@ -49,6 +49,8 @@ pub(crate) struct Manifest {
     buffer: Vec<u8>,
     /// Its bytes, all of them whole edits.
     len: u64,
+    /// Those of the records that it began with.
+    snapshot_len: u64,
     version: Arc<Version>,
     /// Rung when the last reader of a version is gone: its tables may be removed.
     bell: Arc<Bell>,
@@ -61,6 +63,21 @@ impl Manifest {
     /// Writes a new manifest with `contents` for `version`, and makes `CURRENT` name it. On return all of it is
     /// durable, and so are the bytes of `others` and the directory entries of every file made before.
     pub(crate) fn create(
+        fs: &Arc<dyn Fs>,
+        number: u64,
+        contents: &Contents,
+        version: Arc<Version>,
+        bell: &Arc<Bell>,
+        health: &Health,
+        others: &mut [Box<dyn WriteFile>],
+    ) -> Result<Manifest> {
+        let manifest = Manifest::begun(fs, number, contents, version, bell, health, others)?;
+        manifest.become_current(health)?;
+        Ok(manifest)
+    }
+
+    /// One that `CURRENT` does not name yet.
+    fn begun(
         fs: &Arc<dyn Fs>,
         number: u64,
         contents: &Contents,
@@ -82,28 +99,85 @@ impl Manifest {
             writer: LogWriter::new(),
             buffer: Vec::new(),
             len: 0,
+            snapshot_len: 0,
             version,
             bell: Arc::clone(bell),
             log_number: contents.log_number,
             last_sequence: contents.last_sequence,
             compact_pointers: contents.compact_pointers.clone(),
         };
-        if let Err(error) = manifest.begin(contents, health, others) {
-            // Nobody has been told of them, and a leader that tries again takes another number.
-            if health.check_owner(Before::Removal).is_ok() {
-                let _ = manifest.fs.remove(&filename::temp(number));
-                let _ = manifest.fs.remove(&manifest.name);
+        match manifest.begin(contents, others) {
+            Ok(()) => Ok(manifest),
+            Err(error) => {
+                manifest.remove(health);
+                Err(error)
             }
+        }
+    }
+
+    /// Nobody has been told of it, and a leader that tries again takes another number.
+    fn remove(&self, health: &Health) {
+        if health.check_owner(Before::Removal).is_ok() {
+            let _ = self.fs.remove(&filename::temp(self.number));
+            let _ = self.fs.remove(&self.name);
+        }
+    }
+
+    /// Makes `CURRENT` name it, durably.
+    fn become_current(&self, health: &Health) -> Result<()> {
+        if let Err(error) = health.names_manifest(self.number) {
+            self.remove(health);
             return Err(error);
         }
         health.check_owner(Before::Manifest)?;
-        let (temp, fs) = (filename::temp(number), &manifest.fs);
-        let renamed = fs.rename(&temp, CURRENT);
+        let renamed = self.fs.rename(&filename::temp(self.number), CURRENT);
         renamed.map_err(|error| Error::io("write", CURRENT, error))?;
-        if !planted!(CurrentNotSynced) {
-            manifest.sync_dir()?;
+        match planted!(CurrentNotSynced) {
+            true => Ok(()),
+            false => self.sync_dir(),
         }
-        Ok(manifest)
+    }
+
+    /// Whether its edits are many more bytes than its version is.
+    pub(crate) fn is_outgrown(&self, slack: u64) -> bool {
+        self.len - self.snapshot_len > self.snapshot_len.max(slack)
+    }
+
+    /// Begins another manifest of the same version, makes `CURRENT` name it, and goes on in that. Gives the number of the one
+    /// before, which is to be removed once the new one is published.
+    ///
+    /// # Errors
+    /// `Ok(None)`: it could not be written, and this one goes on. An error has ended writing for good: what `CURRENT` names
+    /// after a loss of power is not known.
+    pub(crate) fn renew(&mut self, next_file: &NextFile, health: &Health) -> Result<Option<u64>> {
+        health.check()?;
+        let number = next_file.next();
+        let contents = Contents {
+            log_number: self.log_number,
+            last_sequence: self.last_sequence,
+            next_file_number: next_file.peek(),
+            compact_pointers: self.compact_pointers.clone(),
+            ..Contents::of_new_database()
+        };
+        let version = Arc::clone(&self.version);
+        let begun = Manifest::begun(
+            &self.fs,
+            number,
+            &contents,
+            version,
+            &self.bell,
+            health,
+            &mut [],
+        );
+        let Ok(next) = begun else {
+            // Not again with each edit.
+            self.snapshot_len = self.len;
+            return Ok(None);
+        };
+        next.become_current(health)
+            .map_err(|error| health.poison(error))?;
+        let old = std::mem::replace(self, next);
+        Ok(Some(old.number))
     }
 
     /// The first record: all files and pointers.
@@ -125,12 +199,7 @@ impl Manifest {
 
     /// Makes all durable that `CURRENT` is to name, and what it relies on, under a temporary name. What comes after it is one
     /// step, which is durable itself before anything old may be removed.
-    fn begin(
-        &mut self,
-        contents: &Contents,
-        health: &Health,
-        others: &mut [Box<dyn WriteFile>],
-    ) -> Result<()> {
+    fn begin(&mut self, contents: &Contents, others: &mut [Box<dyn WriteFile>]) -> Result<()> {
         self.append(&self.snapshot())?;
         self.append(&VersionEdit {
             log_number: Some(contents.log_number),
@@ -139,6 +208,7 @@ impl Manifest {
             last_sequence: Some(contents.last_sequence),
             ..VersionEdit::default()
         })?;
+        self.snapshot_len = self.len;
         let fs = Arc::clone(&self.fs);
         let temp = filename::temp(self.number);
         let failed = |what| move |error| Error::io(what, CURRENT, error);
@@ -150,8 +220,7 @@ impl Manifest {
         files.push(self.file.as_mut());
         files.push(file.as_mut());
         let synced = fs.sync_together(&mut files);
-        synced.map_err(failed("sync what is to be named by"))?;
-        health.names_manifest(self.number)
+        synced.map_err(failed("sync what is to be named by"))
     }
 
     /// Appends a change, syncs it, and gives the version it makes, which nobody has seen yet.

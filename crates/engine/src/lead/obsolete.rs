@@ -88,6 +88,11 @@ impl Obsolete {
         self.tables.insert(number);
     }
 
+    /// A manifest that `CURRENT` does not name any more.
+    pub(crate) fn add_manifest(&mut self, number: u64) {
+        self.names.insert(filename::manifest(number));
+    }
+
     /// A log whose entries are all in tables.
     pub(crate) fn add_log(&mut self, number: u64) {
         self.names.insert(filename::log(number));

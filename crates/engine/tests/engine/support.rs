@@ -58,6 +58,7 @@ pub fn tiny() -> Options {
         write_buffer_size: 16 << 10,
         max_file_size: 4 << 10,
         block_size: 256,
+        manifest_slack: 1 << 10,
         ..Options::default()
     }
 }

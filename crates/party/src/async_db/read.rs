@@ -12,7 +12,8 @@ use crate::source::Sealed;
 /// [`AsyncSnapshot`](crate::AsyncSnapshot) and [`AsyncTransaction`](crate::AsyncTransaction); bring it into scope to read:
 /// `use level_party::{AsyncDb, AsyncReadable};`.
 ///
-/// Reads are made where the task stands: they take microseconds, or a read of the disk. At which moment each type reads is
+/// What is in memory is read in the poll; what has to come from the disk is read by another thread
+/// ([`AsyncDb`](crate::AsyncDb)). At which moment each type reads is
 /// told at [`Readable`](crate::Readable), and so are the errors of every read.
 ///
 /// ```

@@ -18,7 +18,8 @@ use std::time::SystemTime;
 
 use super::ReadFile;
 use super::descriptors::{register, with_descriptors};
-use super::std_fs::read_exact_at;
+use super::nonblocking::{is_nonblocking, would_block};
+use super::std_fs::{ReadCached, read_exact_at};
 use crate::base::clock::{Clock, Kept, Slot};
 
 /// No limit is lower: a table of each level and a few of level 0.
@@ -62,6 +63,7 @@ impl FilePool {
         path: PathBuf,
         file: File,
         metadata: &Metadata,
+        cached: Option<ReadCached>,
     ) -> PooledFile {
         let slot = Arc::default();
         self.keep(&slot, file);
@@ -69,6 +71,7 @@ impl FilePool {
             path,
             identity: Identity::of(metadata),
             slot,
+            cached,
             pool: Arc::clone(self),
         }
     }
@@ -138,10 +141,22 @@ pub(super) struct PooledFile {
     path: PathBuf,
     identity: Identity,
     slot: Arc<Slot<File>>,
+    cached: Option<ReadCached>,
     pool: Arc<FilePool>,
 }
 
 impl PooledFile {
+    /// Fills `buf` if the table has a descriptor and the system has all of it in memory.
+    fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let (Some(file), Some(cached)) = (self.slot.get(), self.cached) else {
+            return Err(would_block());
+        };
+        match cached(&file, buf, offset)? {
+            read if read == buf.len() => Ok(()),
+            _ => Err(would_block()),
+        }
+    }
+
     #[cold]
     fn open_again(&self) -> io::Result<Kept<File>> {
         let changed = |how: &str| {
@@ -167,6 +182,9 @@ impl ReadFile for PooledFile {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if is_nonblocking() {
+            return self.read_cached_at(buf, offset);
+        }
         match self.slot.get() {
             Some(file) => read_exact_at(&file, buf, offset),
             None => read_exact_at(&*self.open_again()?, buf, offset),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use level_party_format::filename::{self, FileKind};
 
 use super::descriptors::with_descriptors;
+use super::nonblocking::{is_nonblocking, would_block};
 use super::pool::FilePool;
 use super::{Fs, LogFile, ReadFile, WriteFile, copy};
 use crate::base::limits::MAX_OPEN_FILES;
@@ -22,6 +23,10 @@ pub type MapFile = fn(&File) -> io::Result<Arc<dyn ReadFile>>;
 
 /// Gives how long a file of this process may become, in bytes.
 pub type LongestFile = fn() -> u64;
+
+/// Reads what the system has in memory of a file at an offset, and gives how many bytes that were; if it has none,
+/// [`io::ErrorKind::WouldBlock`].
+pub type ReadCached = fn(&File, &mut [u8], u64) -> io::Result<usize>;
 
 /// Files that are mapped at once in this process; further ones are read by calls. A quarter of the mappings that Linux
 /// allows a process (`vm.max_map_count`, 65,530): the others are for its threads and its own memory.
@@ -55,6 +60,7 @@ pub struct StdFs {
     dir: Arc<OnceLock<File>>,
     map: Option<MapFile>,
     longest: Option<LongestFile>,
+    cached: Option<ReadCached>,
     pool: Arc<FilePool>,
 }
 
@@ -67,6 +73,7 @@ impl StdFs {
             dir: Arc::default(),
             map: None,
             longest: None,
+            cached: None,
             pool: FilePool::new(MAX_OPEN_FILES),
         }
     }
@@ -95,6 +102,14 @@ impl StdFs {
     pub fn limited_by(self, longest: LongestFile) -> StdFs {
         StdFs {
             longest: Some(longest),
+            ..self
+        }
+    }
+
+    /// Reads tables by `cached` inside [`nonblocking`](crate::nonblocking).
+    pub fn cached_by(self, cached: ReadCached) -> StdFs {
+        StdFs {
+            cached: Some(cached),
             ..self
         }
     }
@@ -150,14 +165,18 @@ impl Fs for StdFs {
 
     fn open_read(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
         let path = self.entry(name)?;
+        let is_table = matches!(filename::parse(name), Some((FileKind::Table, _)));
+        if is_table && is_nonblocking() {
+            return Err(would_block());
+        }
         let file = with_descriptors(|| File::open(&path))?;
         if let Some(mapped) = self.map.and_then(|map| Mapped::new(map, &file)) {
             return Ok(Arc::new(mapped));
         }
         let metadata = file.metadata()?;
-        Ok(match filename::parse(name) {
-            Some((FileKind::Table, _)) => Arc::new(self.pool.take_in(path, file, &metadata)),
-            _ => Arc::new(StdReadFile {
+        Ok(match is_table {
+            true => Arc::new(self.pool.take_in(path, file, &metadata, self.cached)),
+            false => Arc::new(StdReadFile {
                 file,
                 len: metadata.len(),
             }),
