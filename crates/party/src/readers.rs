@@ -228,7 +228,7 @@ mod tests {
                 drop(gate.lock());
             }
         };
-        let mut reads: Vec<_> = (0..MOST + 1)
+        let mut reads: Vec<_> = (0..=MOST)
             .map(|_| {
                 let (place, slow) = (Arc::clone(&place), slow());
                 Box::pin(async move { Readers::run(&place, &limits(), slow).await })

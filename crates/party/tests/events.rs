@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use level_party::{Db, Event, Lead, Readable};
+use level_party::{Db, Event, Lead, Readable, Role};
+use level_party_testkit::example;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
@@ -178,10 +181,7 @@ fn a_torn_log_is_told_as_left_out() {
     let db = Db::open(dir.path()).expect("opened");
     db.put("a", "1").expect("written");
     db.close().expect("closed");
-    let logs = std::fs::read_dir(dir.path()).expect("a directory");
-    let logs = logs.map(|entry| entry.expect("an entry").path());
-    let log = logs.filter(|path| path.extension().is_some_and(|e| e == "log"));
-    let log = log.max().expect("a log");
+    let log = newest(dir.path(), "log");
     let mut bytes = std::fs::read(&log).expect("a log");
     bytes.extend_from_slice(&[1, 2, 3, 4, 100, 0, 1, b'x']);
     std::fs::write(&log, bytes).expect("written");
@@ -245,6 +245,108 @@ fn recent_events_are_the_ones_that_receivers_got() {
     let dir = tempfile::tempdir().expect("a directory");
     let db = Db::open(dir.path()).expect("opened");
     assert_eq!(wait_for_event(&db), Event::Elected { epoch: 1 });
+}
+
+/// The newest file in the directory whose name ends so.
+fn newest(dir: &Path, extension: &str) -> PathBuf {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let found = paths.filter(|path| path.extension().is_some_and(|own| own == extension));
+    found.max().expect("such a file")
+}
+
+/// Changes a byte of a file.
+fn damage(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).expect("the file");
+    bytes[at] ^= 0xff;
+    std::fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn damaged_table_is_told_as_set_aside() {
+    listen();
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path()).expect("opened");
+    db.put("a", "1").expect("written");
+    db.close().expect("closed");
+    // An opening recovers the log into a table on level 0, which the next compaction takes.
+    let db = Db::open(dir.path()).expect("opened");
+    db.close().expect("closed");
+    damage(&newest(dir.path(), "ldb"), 3);
+    let small = Db::options().write_buffer_size(64 << 10);
+    let db = small.open(dir.path()).expect("opened");
+    let is_told = || names(&heard(dir.path())).contains(&"table_set_aside");
+    let mut puts = 0;
+    while !is_told() {
+        assert!(puts < 100_000, "no compaction has met the table");
+        db.put("a", [0; 1_000]).expect("written");
+        puts += 1;
+    }
+    db.close().expect("closed");
+    let told = heard(dir.path());
+    let aside = only(&told, "table_set_aside");
+    assert_eq!(
+        (aside.level, aside.target),
+        (Level::WARN, "level_party::tables")
+    );
+    assert!(!aside.fields["error"].is_empty());
+}
+
+#[test]
+fn lost_writes_are_told_when_recovered_and_at_each_opening() {
+    listen();
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path()).expect("opened");
+    db.put("a", "1").expect("written");
+    db.put("b", "2").expect("written");
+    db.close().expect("closed");
+    let log = newest(dir.path(), "log");
+    let end = std::fs::metadata(&log).expect("a log").len();
+    damage(&log, usize::try_from(end).expect("short") - 1);
+    // Without it nobody knows that the system was not restarted, and a bad record ends recovery.
+    std::fs::remove_file(dir.path().join("level-party.state")).expect("the state file");
+    for _ in 0..2 {
+        let db = Db::open(dir.path()).expect("opened");
+        db.close().expect("closed");
+    }
+    let told = heard(dir.path());
+    for name in ["lost", "log_set_aside"] {
+        assert_eq!(only(&told, name).target, "level_party::recovery");
+    }
+    let losses = told.iter().filter(|heard| heard.name == "losses");
+    let counts: Vec<_> = losses.map(|heard| &heard.fields["count"]).collect();
+    assert_eq!(counts.len(), 2, "once in each opening");
+    assert!(counts[0] == counts[1] && counts[0] != "0", "{counts:?}");
+}
+
+#[test]
+fn death_of_another_leader_is_told() {
+    listen();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut leader = Command::new(example("watch"))
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = [0; 8];
+    let mut output = leader.stdout.take().expect("a pipe");
+    output.read_exact(&mut said).expect("it has opened");
+    let db = Db::open(dir.path()).expect("opened");
+    let pid = leader.id();
+    leader.kill().expect("killed");
+    leader.wait().expect("ended");
+    while db.role() != Role::Leader {
+        std::thread::yield_now();
+    }
+    db.close().expect("closed");
+    let told = heard(dir.path());
+    for name in ["attached", "leader_lost"] {
+        assert_eq!(only(&told, name).fields["leader_pid"], pid.to_string());
+    }
+    let order = ["joined", "attached", "leader_lost", "elected"];
+    let found = names(&told);
+    let places = order.map(|name| found.iter().position(|own| *own == name));
+    assert!(places.is_sorted() && places[0].is_some(), "{found:?}");
 }
 
 /// Name, levels, target and fields of each row of the page.
