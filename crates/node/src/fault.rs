@@ -8,6 +8,8 @@ pub enum Fault {
     Party(Error),
     /// JavaScript called a function in a way that it must not; the package's own code does not.
     Misuse(&'static str),
+    /// What a caller asked for can't be; says what.
+    Refused(String),
     /// An object was closed or given back.
     Gone(&'static str),
 }
@@ -23,6 +25,7 @@ impl Fault {
         match self {
             Fault::Party(error) => error.message(),
             Fault::Misuse(what) | Fault::Gone(what) => what,
+            Fault::Refused(what) => what,
         }
     }
 
@@ -30,7 +33,7 @@ impl Fault {
     pub fn code(&self) -> &'static str {
         match self {
             Fault::Party(error) => code_of(error.kind()),
-            Fault::Misuse(_) => "LEVEL_INVALID_ARGUMENT",
+            Fault::Misuse(_) | Fault::Refused(_) => "LEVEL_INVALID_ARGUMENT",
             Fault::Gone(_) => "LEVEL_DATABASE_NOT_OPEN",
         }
     }
@@ -38,7 +41,7 @@ impl Fault {
     pub fn party(&self) -> Option<&Error> {
         match self {
             Fault::Party(error) => Some(error),
-            Fault::Misuse(_) | Fault::Gone(_) => None,
+            Fault::Misuse(_) | Fault::Refused(_) | Fault::Gone(_) => None,
         }
     }
 }

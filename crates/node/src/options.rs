@@ -61,9 +61,8 @@ enum Full {
 /// # Errors
 /// One has a value of another type, or is none.
 pub fn options(text: &str) -> Result<Options, Fault> {
-    const REFUSED: Fault =
-        Fault::Misuse("an option is not known, or has a value that it can't have");
-    let asked: Asked = serde_json::from_str(text).map_err(|_| REFUSED)?;
+    let asked: Asked = serde_json::from_str(text)
+        .map_err(|error| Fault::Refused(format!("an option can't be used: {error}")))?;
     let mut options = Db::options();
     /// Calls each setter whose option is there.
     macro_rules! set {

@@ -2,14 +2,14 @@
 
 // Figures beside classic-level (one process), and rave-level and level-party 5 (two processes): `node bench/run.js PEERS`, where
 // PEERS is a directory with these packages installed (`ci/node bench` makes one). All of them in turn, several rounds; the median
-// of each row.
+// of each row, as time that passed and as time of the processor that this process took. On a machine that has other work the
+// second tells more.
 
 const { fork } = require('child_process')
 const fs = require('fs')
 const os = require('os')
 const path = require('path')
 const { once } = require('events')
-const { monitorEventLoopDelay } = require('perf_hooks')
 const { open } = require('./contenders')
 
 const peers = process.argv[2]
@@ -25,15 +25,17 @@ const key = n => `key-${String(n).padStart(8, '0')}`
 const any = () => key(Math.floor(Math.random() * ENTRIES))
 const now = () => Number(process.hrtime.bigint()) / 1e6
 
-/** Has `step`, which does `count` operations, go on for a span; gives microseconds an operation. */
+/** Has `step`, which does `count` operations, go on for a span; gives microseconds an operation that passed, and of the processor. */
 const measure = async function (count, step) {
   const begun = now()
+  const before = process.cpuUsage()
   let done = 0
   do {
     await step()
     done += count
   } while (now() - begun < SPAN)
-  return (now() - begun) * 1000 / done
+  const { user, system } = process.cpuUsage(before)
+  return { wall: (now() - begun) * 1000 / done, cpu: (user + system) / done }
 }
 
 const flight = make => {
@@ -55,12 +57,24 @@ const ROWS = {
   }),
   'iterate, each': db => measure(ENTRIES, () => db.all()),
   'for await, each': db => measure(ENTRIES, () => db.each()),
-  'loop delay under await get, p99 in us': async db => {
-    const delay = monitorEventLoopDelay({ resolution: 1 })
-    delay.enable()
+  'between two turns of the loop, p99': async db => {
+    const turns = []
+    const times = () => {
+      const { user, system } = process.cpuUsage()
+      return { wall: now() * 1000, cpu: user + system }
+    }
+    let last = times()
+    const turn = function () {
+      const next = times()
+      turns.push({ wall: next.wall - last.wall, cpu: next.cpu - last.cpu })
+      last = next
+      immediate = setImmediate(turn)
+    }
+    let immediate = setImmediate(turn)
     await measure(1, () => db.get(any()))
-    delay.disable()
-    return Math.max(0, delay.percentile(99) / 1000 - 1000)
+    clearImmediate(immediate)
+    const p99 = values => values.sort((a, b) => a - b)[Math.floor(values.length * 0.99)]
+    return { wall: p99(turns.map(({ wall }) => wall)), cpu: p99(turns.map(({ cpu }) => cpu)) }
   }
 }
 
@@ -79,7 +93,9 @@ const contest = async function (contenders, rows) {
     }
   }
   return Object.entries(figures).map(([row, of]) => {
-    const medians = Object.entries(of).map(([name, values]) => [name, Number(median(values).toFixed(2))])
+    const medians = Object.entries(of).map(([name, all]) => {
+      return [name, { wall: median(all.map(({ wall }) => wall)), cpu: median(all.map(({ cpu }) => cpu)) }]
+    })
     return [row, Object.fromEntries(medians)]
   })
 }
@@ -93,13 +109,16 @@ const fill = async function (db) {
 }
 
 const show = function (title, names, rows) {
-  console.log(`\n${title}: microseconds an operation, and how many times as fast as each other`)
+  const one = ({ wall, cpu }) => `${wall.toFixed(2)}${cpu === undefined ? '' : ` (${cpu.toFixed(2)})`}`
+  console.log(`\n${title}: microseconds an operation (of the processor), and how many times as much another takes`)
   for (const [row, of] of rows) {
     const [ours, ...others] = names
-    const ratios = others.filter(name => of[name] !== undefined).map(name => {
-      return `${name} ${of[name]} (${(of[name] / of[ours]).toFixed(1)}x)`
+    const cells = others.filter(name => of[name] !== undefined).map(name => {
+      const times = (of[name].wall / of[ours].wall).toFixed(1)
+      const timesCpu = of[name].cpu === undefined ? '' : ` (${(of[name].cpu / of[ours].cpu).toFixed(1)}x)`
+      return `${name} ${one(of[name])} ${times}x${timesCpu}`
     })
-    console.log(`${row.padEnd(40)} ${String(of[ours]).padStart(9)}   ${ratios.join('   ')}`)
+    console.log(`${row.padEnd(38)} ${one(of[ours]).padStart(16)}   ${cells.join('   ')}`)
   }
 }
 
@@ -124,7 +143,7 @@ const main = async function () {
       beside[name] = await open(name, peers, location)
       await fill(beside[name])
     }
-    const rows = Object.keys(ROWS).filter(row => !row.startsWith('loop'))
+    const rows = Object.keys(ROWS).filter(row => !row.startsWith('between'))
     show('Beside a leader', Object.keys(beside), await contest(beside, rows))
     for (const db of Object.values(beside)) await db.close()
     for (const leader of leaders) leader.kill()

@@ -19,8 +19,22 @@ exports.emitEvents = function (level, id) {
   const events = native.events(id)
   // The election may have been before the events began.
   const leads = native.role(id) === 'leader'
-  if (leads) level.once('open', function () { this.emit('leader', {}) })
+  if (leads) {
+    level.once('open', async function () {
+      const epoch = await epochOf(id)
+      if (epoch !== undefined) this.emit('leader', { epoch })
+    })
+  }
   emitAll(new WeakRef(level), events, leads)
+}
+
+/** The number of the leadership there is; undefined if the database was closed meanwhile. */
+const epochOf = async function (id) {
+  try {
+    return report(await answer(native.status(id))).epoch
+  } catch (err) {
+    if (err.code !== 'LEVEL_DATABASE_NOT_OPEN') throw err
+  }
 }
 
 /** It refers to the database weakly, which so can be lost. */

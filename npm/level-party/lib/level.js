@@ -86,7 +86,11 @@ class Level extends AbstractLevel {
     if (options.createIfMissing) await fsp.mkdir(this.#location, { recursive: true })
     const asked = {}
     for (const name of OPTIONS) {
-      if (options[name] != null) asked[name] = options[name]
+      const value = options[name]
+      if (value == null) continue
+      // JSON has no such numbers.
+      if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`The option '${name}' must be a finite number`)
+      asked[name] = value
     }
     const { compression } = options
     if (compression != null) {

@@ -62,7 +62,7 @@ function answer (result) {
 // it goes. So after some work one answer waits until the loop was there.
 
 /** Work between two turns of the loop; a get counts 1 and takes about a microsecond. */
-const WORK = 256
+const WORK = 128
 let work = 0
 /** The turn that answers wait for, if they do. */
 let turn = null

@@ -4,8 +4,10 @@
 
 const { test } = require('node:test')
 const assert = require('assert')
+const fs = require('fs')
 const path = require('path')
-const { execFileSync } = require('child_process')
+const readline = require('readline')
+const { execFileSync, spawn } = require('child_process')
 const { once } = require('events')
 const { promisify } = require('util')
 const level = require('..')
@@ -120,4 +122,27 @@ test('an opening that fails is told the callback, or emitted', async function ()
   assert.deepEqual([err.name, err.kind], ['OpenError', 'NotFound'])
   const [emitted] = await once(level(temporary(), options), 'error').catch(err => [err])
   assert.equal(emitted.name, 'OpenError')
+})
+
+test("the README's two programs run as printed", async function () {
+  const readme = fs.readFileSync(path.join(__dirname, '..', 'README.md'), 'utf8')
+  const [get, put] = [...readme.matchAll(/```js\n([^]*?)```/g)].map(([, program]) => program)
+  const dir = temporary()
+  fs.mkdirSync(path.join(dir, 'node_modules'), { recursive: true })
+  fs.symlinkSync(path.join(__dirname, '..'), path.join(dir, 'node_modules', 'level-party'), 'junction')
+  fs.writeFileSync(path.join(dir, 'get.js'), get)
+  fs.writeFileSync(path.join(dir, 'put.js'), put)
+  const start = file => spawn(process.execPath, [path.join(dir, file)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const programs = ['put.js', 'get.js', 'put.js'].map(start)
+  const seen = new Set()
+  for await (const line of readline.createInterface({ input: programs[1].stdout })) {
+    assert.match(line, /^a= (\d+|undefined)$/)
+    seen.add(line)
+    if (seen.has('a= undefined') ? seen.size > 2 : seen.size > 1) break
+  }
+  for (const program of programs) {
+    assert.equal(program.exitCode, null)
+    program.kill()
+    await once(program, 'close')
+  }
 })

@@ -108,7 +108,7 @@ test('a watch tells the changes of all processes, and goes on from a position', 
 test('events and status tell who leads, and leadership can be yielded', async function () {
   const location = temporary()
   const db = new Level(location)
-  await once(db, 'leader')
+  assert.deepEqual(await once(db, 'leader'), [{ epoch: 1 }])
   assert.equal(db.role, 'leader')
   const { child, role } = await other(location)
   assert.equal(role, 'follower')
@@ -153,7 +153,10 @@ test('errors have codes and kinds', async function () {
   assert.deepEqual([missing.code, missing.kind], ['LEVEL_NOT_FOUND', 'NotFound'])
   const alone = await cause(temporary(), { lead: 'join', openTimeout: 2000 })
   assert.deepEqual([alone.code, alone.kind, alone.retryable], ['LEVEL_NO_LEADER', 'NoLeader', true])
-  assert.equal((await cause(temporary(), { cacheSize: 'large' })).code, 'LEVEL_INVALID_ARGUMENT')
+  const large = await cause(temporary(), { cacheSize: 'large' })
+  assert.equal(large.code, 'LEVEL_INVALID_ARGUMENT')
+  assert.match(large.message, /"large"/)
+  assert.match((await cause(temporary(), { timeout: Infinity })).message, /'timeout' must be a finite number/)
   assert.equal((await cause(path.join(file, 'below'))).code, 'ENOTDIR')
 
   const db = new Level(temporary())
