@@ -224,6 +224,8 @@ def one_process(args: argparse.Namespace, where: str) -> None:
             shutil.rmtree(self.path)
 
     rounds.row("put", classes, lambda place: place.inside.put(work.pairs), Place)
+    ascending = sorted(work.pairs)
+    rounds.row("put in order", classes, lambda place: place.inside.put(ascending), Place)
     rounds.row("batch of 100 puts, a put", classes, lambda place: place.inside.batches(work.pairs), Place)
     for state, pairs in (("in memory", work.pairs[:10_000]), ("compacted", work.pairs)):
         peers = [peer(os.path.join(where, f"{peer.name} {state}")) for peer in classes]
@@ -367,7 +369,7 @@ def two_processes(args: argparse.Namespace, where: str) -> None:
             mine = statistics.median(times[kind, name])
             rows.append([title, name, f"{mine:.2f}", "" if name == "level-party" else f"{mine / ours:.2f}"])
             title = ""
-    table("Two processes at it, a call (us)", ["", "", "mean", "ratio to level-party"], rows)
+    table("Two processes at it, a call (us)", ["", "", "mean", "x level-party"], rows)
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ pub struct RawMutex {
 }
 
 impl RawMutex {
+    #[inline]
     fn take(&self) -> bool {
         let taken = self
             .word
@@ -71,10 +72,6 @@ impl RawMutex {
 // SAFETY: the lock is held from the step of the word from `FREE` to another value, which one thread alone can make, until that
 // thread's `unlock` stores `FREE`: the former acquires what the latter released.
 unsafe impl lock_api::RawMutex for RawMutex {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "it is what a mutex begins as, as lock_api wants it"
-    )]
     const INIT: Self = RawMutex {
         word: AtomicU32::new(FREE),
         gate: Gate::new(()),

@@ -121,6 +121,18 @@ def test_children_have_event_loops(db, path, method):
     assert db[b"count"] == b"30"
 
 
+def test_forked_children_have_nothing_of_threads_that_waited(db, path):
+    """A child's threads take over the stacks of threads that it does not have: nothing may point there any more."""
+    context = multiprocessing.get_context("fork")
+    workers.opened_anew_by_tasks(path, 1)  # its threads wait from now on
+    for _ in range(8):
+        children = [context.Process(target=workers.opened_anew_by_threads, args=(path, 24, 2)) for _ in range(3)]
+        for child in children:
+            child.start()
+        join(children)
+    assert db[b"count"] == b"26"
+
+
 def test_handles_are_handed_to_spawned_processes(db):
     context = multiprocessing.get_context("spawn")
     db[b"a"] = b"1"

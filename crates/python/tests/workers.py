@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 
 import level_party
 
@@ -36,6 +37,22 @@ def count_up(db, times):
 def opened_anew(path, times):
     with level_party.open(path) as db:
         count_up(db, times)
+
+
+def opened_anew_by_threads(path, threads, times):
+    """Threads that wait for each other."""
+    with level_party.open(path) as db:
+        together = [threading.Thread(target=put_synced, args=(db, times)) for _ in range(threads)]
+        for thread in together:
+            thread.start()
+        for thread in together:
+            thread.join()
+        count_up(db, 1)
+
+
+def put_synced(db, times):
+    for _ in range(times):
+        db.put(b"synced", b"", sync=True)
 
 
 def opened_anew_by_tasks(path, times):
