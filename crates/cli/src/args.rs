@@ -27,8 +27,8 @@ const STYLES: Styles = Styles::styled()
 
 /// One LevelDB directory, shared by any number of processes.
 ///
-/// The first process on a directory leads and alone writes files; every other one works through it, and one of
-/// them takes over when it goes. Every command but `repair` and `destroy` may run while others have the directory open.
+/// Every process reads and writes by itself. One of them leads: it also writes tables and compacts. When it goes, another
+/// one leads. Every command but `repair` and `destroy` may run while others have the directory open.
 #[derive(Parser, Debug)]
 #[command(name = "level-party", version, max_term_width = 100, styles = STYLES)]
 #[command(after_help = "Examples:\n  \

@@ -128,7 +128,7 @@ macro_rules! store_methods {
             /// the key is removed). Gives what the key holds then.
             ///
             /// `change` runs again where another writer was faster, so it must do nothing else that can't be done twice.
-            /// Where it gives what was there nothing is written.
+            /// Where it gives what was there nothing is written, and nothing synced.
             ///
             /// ```
             /// # let dir = tempfile::tempdir().unwrap();

@@ -82,7 +82,7 @@ impl Transaction {
     }
 
     /// Whether what it writes is on stable storage before it is acknowledged, instead of what
-    /// [`Options::sync`](crate::Options::sync) says.
+    /// [`Options::sync`](crate::Options::sync) says. A transaction that writes nothing syncs nothing.
     pub fn sync(&self, yes: bool) {
         self.core.sync(yes);
     }

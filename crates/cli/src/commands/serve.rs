@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Stay in the party until Ctrl-C or SIGTERM, and lead it whenever nobody else does.
 ///
-/// No other command needs it. It spares short ones the opening of the database: they follow this process. It says what becomes of it on standard error, and hands over when it leaves. The exit code is then 130, as of every command that a signal ends.
+/// No other command needs it. It spares short ones the opening of the database: they follow this process. It reports changes of leader on standard error, and hands over when it leaves. The exit code is then 130, as of every command that a signal ends.
 #[derive(Args, Debug)]
 pub struct Serve {
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub struct WatchCommand {
     #[command(flatten)]
     within: Within,
 
-    /// Where to begin: `now`, `beginning` (the oldest change still kept), a sequence number or a position, both of the last change already known
+    /// Where to begin: `now`, `beginning` (the oldest change still kept), or the sequence number or position of the last change you know: it begins after that
     #[arg(long, value_name = "POSITION", default_value = "now", value_parser = since)]
     since: WatchFrom,
     /// Stop after so many changes

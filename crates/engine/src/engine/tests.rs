@@ -1,4 +1,4 @@
-//! Who waits for what, while a compaction is under way.
+//! Who waits for what, while a compaction is under way; and reads of tables that nobody has compacted.
 
 use std::io::{Error as IoError, ErrorKind as IoKind};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::Engine;
 use crate::MemFs;
 use crate::base::error::Result;
 use crate::base::waiting::Patience;
-use crate::support::{Call, Rng, SpyFs, put, sweep, tiny};
+use crate::support::{Call, Rng, SpyFs, get, put, sweep, tiny};
 
 mod deadlines;
 pub(crate) mod fronts;
@@ -129,4 +129,21 @@ fn a_flush_that_failed_is_tried_again_while_a_compaction_runs() {
     let edits = calls[..done].iter();
     let edits = edits.filter(|call| call.is_append("MANIFEST")).count();
     assert_eq!(edits, 1, "the flush's, before the compaction's: {calls:#?}");
+}
+
+#[test]
+fn newer_of_two_flushed_values_is_read_before_any_compaction() {
+    let engine = Engine::open(Arc::new(MemFs::new()), tiny()).unwrap();
+    for value in [b"old", b"new"] {
+        put(&engine, b"key", value).unwrap();
+        engine.flush().unwrap();
+    }
+    assert_eq!(
+        engine.stats().files_per_level[0],
+        2,
+        "nothing was compacted"
+    );
+    assert_eq!(get(&engine, b"key").as_deref(), Some(&b"new"[..]));
+    engine.compact_range(None, None).unwrap();
+    assert_eq!(get(&engine, b"key").as_deref(), Some(&b"new"[..]));
 }
