@@ -20,7 +20,7 @@ async fn from_rust() -> level_party::Result<()> {
         tx.put("visits", n.to_be_bytes())?;
         Ok(n)
     })?;
-    let watch = db.watch("a".."m", WatchFrom::Now)?;     // every process's changes, in order: `for change in watch`
+    let watch = db.watch("a".."m", WatchFrom::Now)?;     // every process's changes, in order: `for item in watch` gives a change, or a gap
     let users = db.sublevel("users")?;                   // abstract-level's layout: shared with Node's level
     let by_id = users.typed::<BigEndian<u64>, Utf8>();   // keys and values with types
     let value = db.to_async().get("a").await?;           // the same as futures, on any runtime or none
