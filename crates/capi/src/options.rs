@@ -100,8 +100,8 @@ pub(crate) unsafe fn set(
     // SAFETY: the caller's promise.
     unsafe {
         change(options, |options| {
-            options.settings = to(options.settings.clone())
-        })
+            options.settings = to(options.settings.clone());
+        });
     };
 }
 

@@ -24,7 +24,7 @@ pub unsafe extern "C" fn lp_options_set_open_timeout(options: *mut leveldb_optio
     unsafe {
         set(options, |settings| {
             settings.open_timeout(Duration::from_millis(ms))
-        })
+        });
     };
 }
 
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn lp_options_set_timeout(options: *mut leveldb_options_t,
     unsafe {
         set(options, |settings| {
             settings.timeout(Duration::from_millis(ms))
-        })
+        });
     };
 }
 
@@ -91,6 +91,6 @@ pub unsafe extern "C" fn lp_options_set_raise_descriptor_limit(
     unsafe {
         set(options, |settings| {
             settings.raise_descriptor_limit(yes != 0)
-        })
+        });
     };
 }

@@ -22,6 +22,10 @@ type Visit =
 
 /// # Safety
 /// `transaction` is null, or was given to the body that runs.
+#[expect(
+    clippy::cast_ptr_alignment,
+    reason = "the pointer was made of a `Transaction`'s address"
+)]
 unsafe fn given<'a>(transaction: *mut lp_transaction_t) -> Result<&'a Transaction, Failure> {
     // SAFETY: the caller's promise; the body was given a pointer to a `Transaction`.
     unsafe { reference(transaction.cast::<Transaction>(), "the transaction") }

@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         // SAFETY: the environment is that of this thread, in which this call runs, and the value is an argument of it; a
         // missing argument is `undefined`.
         let status =
-            unsafe { sys::napi_get_value_uint32(self.env, self.arguments[at], &mut number) };
+            unsafe { sys::napi_get_value_uint32(self.env, self.arguments[at], &raw mut number) };
         match status {
             sys::Status::napi_ok => Ok(number),
             _ => Err(REFUSED),
@@ -74,8 +74,9 @@ impl<'a> Call<'a> {
         let mut length = 0;
         let value = self.arguments[at];
         // SAFETY: as in `number`; without a buffer the length alone is written.
-        let status =
-            unsafe { sys::napi_get_value_string_utf8(self.env, value, null_mut(), 0, &mut length) };
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(self.env, value, null_mut(), 0, &raw mut length)
+        };
         if status != sys::Status::napi_ok {
             return Err(REFUSED);
         }
@@ -83,7 +84,7 @@ impl<'a> Call<'a> {
         // SAFETY: as in `number`; the buffer has the length that is told, and room for the zero at the end.
         let status = unsafe {
             let buffer = bytes.as_mut_ptr().cast();
-            sys::napi_get_value_string_utf8(self.env, value, buffer, bytes.len(), &mut length)
+            sys::napi_get_value_string_utf8(self.env, value, buffer, bytes.len(), &raw mut length)
         };
         bytes.truncate(length);
         match status {
@@ -177,7 +178,14 @@ fn define(
     // callback's data lives until `end`.
     unsafe {
         let length = name.as_bytes().len() as isize;
-        sys::napi_create_function(env, name.as_ptr(), length, callback, data, &mut function);
+        sys::napi_create_function(
+            env,
+            name.as_ptr(),
+            length,
+            callback,
+            data,
+            &raw mut function,
+        );
         sys::napi_set_named_property(env, exports, name.as_ptr(), function);
     }
 }
@@ -195,7 +203,7 @@ unsafe fn arguments(
     // SAFETY: the caller's promise; missing arguments become `undefined`.
     unsafe {
         let to = arguments.as_mut_ptr();
-        sys::napi_get_cb_info(env, info, &mut count, to, null_mut(), &mut data);
+        sys::napi_get_cb_info(env, info, &raw mut count, to, null_mut(), &raw mut data);
     }
     (arguments, data)
 }
@@ -243,8 +251,8 @@ unsafe extern "C" fn pack(env: sys::napi_env, info: sys::napi_callback_info) -> 
     let (mut start, mut length, mut kept) = (null_mut(), 0, null_mut());
     // SAFETY: the value is an argument of this call; the reference keeps the buffer until it is deleted.
     let status = unsafe {
-        match sys::napi_get_arraybuffer_info(env, arguments[0], &mut start, &mut length) {
-            sys::Status::napi_ok => sys::napi_create_reference(env, arguments[0], 1, &mut kept),
+        match sys::napi_get_arraybuffer_info(env, arguments[0], &raw mut start, &raw mut length) {
+            sys::Status::napi_ok => sys::napi_create_reference(env, arguments[0], 1, &raw mut kept),
             other => other,
         }
     };

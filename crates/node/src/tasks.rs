@@ -27,7 +27,7 @@ pub struct Tasks {
 
 #[derive(Default)]
 struct Slots {
-    slots: Vec<Option<Task>>,
+    entries: Vec<Option<Task>>,
     free: Vec<u32>,
     /// The waker for the next slot, if it was made already.
     spare: Option<(u32, Waker)>,
@@ -70,9 +70,9 @@ impl Tasks {
         }
         let mut slots = self.slots.borrow_mut();
         if slots.free.pop().is_none() {
-            slots.slots.push(None);
+            slots.entries.push(None);
         }
-        slots.slots[ticket as usize] = Some(Task {
+        slots.entries[ticket as usize] = Some(Task {
             future,
             holds,
             waker,
@@ -88,7 +88,7 @@ impl Tasks {
     fn next_slot(&self) -> (u32, Waker) {
         let mut slots = self.slots.borrow_mut();
         let next = slots.free.last().copied();
-        let next = next.unwrap_or(slots.slots.len() as u32);
+        let next = next.unwrap_or(slots.entries.len() as u32);
         match slots.spare.take() {
             Some((slot, waker)) if slot == next => (slot, waker),
             _ => {
@@ -111,7 +111,7 @@ impl Tasks {
             };
             let mut context = Context::from_waker(&task.waker);
             match task.future.as_mut().poll(&mut context) {
-                Poll::Pending => self.slots.borrow_mut().slots[ticket as usize] = Some(task),
+                Poll::Pending => self.slots.borrow_mut().entries[ticket as usize] = Some(task),
                 Poll::Ready(made) => {
                     self.slots.borrow_mut().free.push(ticket);
                     if task.holds {
@@ -131,7 +131,7 @@ impl Tasks {
     fn take(&self, ticket: u32) -> Option<Task> {
         self.slots
             .borrow_mut()
-            .slots
+            .entries
             .get_mut(ticket as usize)?
             .take()
     }

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     loop {
         // No two processes count from the same number.
         db.update("a", |json| {
-            let n: u64 = json.map_or(0, |json| serde_json::from_slice(&json).unwrap_or(0));
+            let n: u64 = json.map_or(0, |json| serde_json::from_slice(json).unwrap_or(0));
             Some((n + 1).to_string())
         })?;
         sleep(Duration::from_secs(1));

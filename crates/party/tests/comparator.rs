@@ -11,7 +11,7 @@ use level_party::{Comparator, Db, ErrorKind, Prefix, Readable, WatchFrom, WatchI
 struct LongFirst;
 
 impl Comparator for LongFirst {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.LongFirst"
     }
 
@@ -165,7 +165,7 @@ fn one_key_is_changed_and_a_watch_keeps_to_its_range() {
 fn keys_that_compare_equal_are_one_key() {
     struct IgnoresCase;
     impl Comparator for IgnoresCase {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.IgnoresCase"
         }
         fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
@@ -207,7 +207,7 @@ fn repair_takes_the_comparator() {
 fn closing_the_last_handle_drops_the_comparator() {
     struct Counted(Arc<AtomicBool>);
     impl Comparator for Counted {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "test.Counted"
         }
         fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {

@@ -22,12 +22,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    fn new<'py>(
-        py: Python<'py>,
+    fn new(
+        py: Python<'_>,
         db: Db,
         path: PathBuf,
         options: Py<PyDict>,
-    ) -> PyResult<Bound<'py, Self>> {
+    ) -> PyResult<Bound<'_, Self>> {
         let database = Database {
             path,
             db: db.clone(),

@@ -58,15 +58,12 @@ impl Readable {
 }
 
 /// The value as Python has it.
-pub(crate) fn bytes<'py>(py: Python<'py>, value: Option<Vec<u8>>) -> Option<Bound<'py, PyBytes>> {
+pub(crate) fn bytes(py: Python<'_>, value: Option<Vec<u8>>) -> Option<Bound<'_, PyBytes>> {
     value.map(|value| PyBytes::new(py, &value))
 }
 
 /// The values of several keys as Python has them.
-pub(crate) fn list<'py>(
-    py: Python<'py>,
-    values: Vec<Option<Vec<u8>>>,
-) -> PyResult<Bound<'py, PyList>> {
+pub(crate) fn list(py: Python<'_>, values: Vec<Option<Vec<u8>>>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, values.into_iter().map(|value| bytes(py, value)))
 }
 

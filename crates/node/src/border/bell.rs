@@ -99,7 +99,7 @@ impl Loop {
         let bell = Arc::into_raw(Arc::clone(&self.bell)).cast_mut();
         // SAFETY: the caller's promise. The finalizer gets the bell's reference, once.
         let status = unsafe {
-            sys::napi_create_string_utf8(self.env, c"level-party".as_ptr(), 11, &mut name);
+            sys::napi_create_string_utf8(self.env, c"level-party".as_ptr(), 11, &raw mut name);
             sys::napi_create_threadsafe_function(
                 self.env,
                 wake,
@@ -111,7 +111,7 @@ impl Loop {
                 Some(cut),
                 null_mut(),
                 None,
-                &mut made,
+                &raw mut made,
             )
         };
         if status != sys::Status::napi_ok {

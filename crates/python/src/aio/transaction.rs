@@ -116,7 +116,8 @@ impl AsyncBlock {
     }
 
     /// Takes back what the attempt under way did.
-    fn _abandon(&self) {
+    #[pyo3(name = "_abandon")]
+    fn abandon(&self) {
         self.attempts.lock().take();
     }
 
@@ -143,7 +144,7 @@ impl AsyncBlock {
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> Operation {
         if kind.is_some() {
-            self._abandon();
+            self.abandon();
             return operation(std::future::ready(Ok::<_, Failure>(())), nothing);
         }
         let (attempt, slot) = (self.attempt(), self.attempts.clone());

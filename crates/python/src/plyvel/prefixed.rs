@@ -102,7 +102,7 @@ impl PrefixedDB {
         PrefixedDB::behind(self.db.clone_ref(py), prefix)
     }
 
-    fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<String> {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let prefix = PyBytes::new(py, &self.prefix).repr()?.to_string();
         Ok(format!("<plyvel.PrefixedDB with prefix {prefix}>"))
     }

@@ -165,7 +165,7 @@ impl World {
             }
             96 if self.random.one_in(4) => self.engine().flush().unwrap(),
             97 if self.random.one_in(8) => {
-                self.members[0].engine.compact_range(None, None).unwrap()
+                self.members[0].engine.compact_range(None, None).unwrap();
             }
             98 if self.model.len() < 60 => self.fill(),
             _ => {}

@@ -50,8 +50,8 @@ fn ranges_never_hold_a_key_that_had_a_value() {
             } else {
                 // What a scan at this moment would find: keys that were put a while ago were removed since.
                 let start = random.below(KEYS);
-                let until = |at: &usize| *at < KEYS && model[*at] + 10 < now;
-                let row = (start..)
+                let until = |at: &usize| model[*at] + 10 < now;
+                let row = (start..KEYS)
                     .take_while(until)
                     .count()
                     .min(1 + random.below(30));
