@@ -126,6 +126,8 @@ fn read_given_up_or_closed_meanwhile_ends() {
         // It may be answered at once: another's read opened the table meanwhile.
         let _ = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
+    // The threads that read for the first one have its table open.
+    let dir = directory();
     let db = cold(&dir);
     let reads = (0..100).map(|n| (n, Box::pin(db.get(key(n)))));
     let mut begun: Vec<_> = reads.collect();
