@@ -1,5 +1,6 @@
 //! Each example does what its head says; `put` and `get` in any order, and killed at will.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,8 +17,13 @@ struct Program {
 
 impl Program {
     fn start(name: &str, dir: &Path) -> Self {
+        Program::start_with(name, dir, &[])
+    }
+
+    fn start_with(name: &str, dir: &Path, more: &[&OsStr]) -> Self {
         let mut child = Command::new(example(name))
             .arg(dir)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -199,6 +205,29 @@ fn watch_example_prints_changes_of_another_process() {
     db.delete("a").expect("deleted");
     assert_eq!(watch.line(), "a = 1");
     assert_eq!(watch.line(), "a was deleted");
+}
+
+#[test]
+fn watch_example_goes_on_after_its_kept_position() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kept = tempfile::NamedTempFile::new().expect("a file");
+    let more = [OsStr::new(""), kept.path().as_os_str()];
+    let db = Db::open(dir.path()).expect("opened");
+    let watch = Program::start_with("watch", dir.path(), &more);
+    assert_eq!(watch.line(), "watching");
+    db.put("a", "1").expect("put");
+    db.delete("a").expect("deleted");
+    assert_eq!(watch.line(), "a = 1");
+    assert_eq!(watch.line(), "a was deleted");
+    drop(watch);
+    db.put("b", "2").expect("put");
+    let watch = Program::start_with("watch", dir.path(), &more);
+    assert_eq!(watch.line(), "watching");
+    // It was killed before or after it kept the position of what it printed last.
+    match watch.line().as_str() {
+        "a was deleted" => assert_eq!(watch.line(), "b = 2"),
+        line => assert_eq!(line, "b = 2"),
+    }
 }
 
 #[test]

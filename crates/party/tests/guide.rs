@@ -167,10 +167,11 @@ fn shutdown_ends_the_watch_and_the_handle() {
 
 #[test]
 fn guide_shows_only_code_that_is_run() {
-    const RUN: [&str; 3] = [
+    const RUN: [&str; 4] = [
         include_str!("guide.rs"),
         include_str!("../examples/shared_cache.rs"),
         include_str!("../examples/transaction.rs"),
+        include_str!("../examples/watch.rs"),
     ];
     let page = include_str!("../../../docs/GUIDE.md");
     let blocks: Vec<_> = page
