@@ -40,7 +40,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             other => println!("{other:?}"),
         }
         if let Some(file) = &file {
-            std::fs::write(file, watch.position().to_string())?;
+            // In one step: a program that is killed in the middle keeps the position before.
+            let new = file.with_extension("new");
+            std::fs::write(&new, watch.position().to_string())?;
+            std::fs::rename(&new, file)?;
         }
     }
     Ok(())

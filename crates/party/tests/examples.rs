@@ -210,8 +210,9 @@ fn watch_example_prints_changes_of_another_process() {
 #[test]
 fn watch_example_goes_on_after_its_kept_position() {
     let dir = tempfile::tempdir().expect("a directory");
-    let kept = tempfile::NamedTempFile::new().expect("a file");
-    let more = [OsStr::new(""), kept.path().as_os_str()];
+    let kept = tempfile::tempdir().expect("a directory");
+    let file = kept.path().join("position");
+    let more = [OsStr::new(""), file.as_os_str()];
     let db = Db::open(dir.path()).expect("opened");
     let watch = Program::start_with("watch", dir.path(), &more);
     assert_eq!(watch.line(), "watching");
