@@ -11,6 +11,8 @@ mod read;
 mod snapshot;
 mod store;
 mod sublevel;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod typed;
 mod watch;

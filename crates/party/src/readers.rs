@@ -30,6 +30,9 @@ pub(crate) struct Readers {
     state: Mutex<State>,
     /// There is something to do.
     rung: Condvar,
+    /// Reads that were given to the threads.
+    #[cfg(test)]
+    given: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -128,8 +131,16 @@ impl Readers {
         }
         state.waiting.push_back(job);
         drop(state);
+        #[cfg(test)]
+        self.given.fetch_add(1, Ordering::SeqCst);
         self.rung.notify_one();
         Ok(())
+    }
+
+    /// How many reads were given to the threads.
+    #[cfg(test)]
+    pub fn given(&self) -> usize {
+        self.given.load(Ordering::SeqCst)
     }
 
     /// What one thread does.
