@@ -381,9 +381,10 @@ impl Handle {
     ) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        let read = |member: &Member| member.get(key, moment(at)?);
+        let at = at.map(|pinned| &pinned.moment);
+        let read = |member: &Member| member.get(key, sequence(at)?);
         let owned = || {
-            let (key, at) = (key.to_vec(), at.map(Pinned::shared));
+            let (key, at) = (key.to_vec(), at.map(Arc::clone));
             move |member: &Member| member.get(&key, sequence(at.as_ref())?)
         };
         let found = self.read(&limits, read, owned).await?;
@@ -393,9 +394,10 @@ impl Handle {
     pub async fn contains_by(&self, wait: Wait, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        let read = |member: &Member| member.contains(key, moment(at)?);
+        let at = at.map(|pinned| &pinned.moment);
+        let read = |member: &Member| member.contains(key, sequence(at)?);
         let owned = || {
-            let (key, at) = (key.to_vec(), at.map(Pinned::shared));
+            let (key, at) = (key.to_vec(), at.map(Arc::clone));
             move |member: &Member| member.contains(&key, sequence(at.as_ref())?)
         };
         self.read(&limits, read, owned).await
@@ -409,10 +411,11 @@ impl Handle {
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
         keys.iter().try_for_each(|key| check_key(key.as_ref()))?;
-        let read = |member: &Member| member.get_many(keys, moment(at)?);
+        let at = at.map(|pinned| &pinned.moment);
+        let read = |member: &Member| member.get_many(keys, sequence(at)?);
         let owned = || {
             let keys: Vec<_> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
-            let at = at.map(Pinned::shared);
+            let at = at.map(Arc::clone);
             move |member: &Member| member.get_many(&keys, sequence(at.as_ref())?)
         };
         let found = self.read(&limits, read, owned).await?;
@@ -519,9 +522,10 @@ impl Handle {
         // This may be one of many chunks without an entry, for a step that has one deadline.
         limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
-        let read = |member: &Member| scan_chunk(member, scan, moment(pin)?);
+        let at = pin.map(|pinned| &pinned.moment);
+        let read = |member: &Member| scan_chunk(member, scan, sequence(at)?);
         let owned = || {
-            let (scan, at) = (OwnedScan::of(scan), pin.map(Pinned::shared));
+            let (scan, at) = (OwnedScan::of(scan), at.map(Arc::clone));
             move |member: &Member| scan_chunk(member, &scan.as_scan(), sequence(at.as_ref())?)
         };
         loop {
@@ -703,11 +707,6 @@ fn unexpected_result(outcome: &TaskResult) -> Error {
 }
 
 /// The moment to read at, if it can still be read.
-fn moment(at: Option<&Pinned>) -> std::result::Result<Option<u64>, Stop> {
-    at.map(Pinned::checked).transpose().map_err(Stop::Failed)
-}
-
-/// The same of a moment that is kept by another thread's read.
 fn sequence(at: Option<&Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> {
     let checked = |at: &Arc<Moment>| at.check().map(|()| at.sequence());
     at.map(checked).transpose().map_err(Stop::Failed)
@@ -742,11 +741,6 @@ impl Pinned {
 
     pub fn sequence(&self) -> u64 {
         self.moment.sequence()
-    }
-
-    /// The moment, for a read by another thread; it is this one that gives it back.
-    fn shared(&self) -> Arc<Moment> {
-        Arc::clone(&self.moment)
     }
 
     /// The moment, if it can still be read, as far as this process knows.
