@@ -60,7 +60,7 @@ const HEAD: usize = 24;
 #[derive(Clone, Debug)]
 struct Calls {
     name: &'static str,
-    /// Who was measured, and the time as the run printed it.
+    /// The store that was measured, and the time as the run printed it.
     times: Vec<(&'static str, String)>,
 }
 

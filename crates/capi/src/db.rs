@@ -21,7 +21,7 @@ pub struct leveldb_t {
     pub(crate) sync: bool,
 }
 
-/// Whose keys a handle's calls are about.
+/// The keyspace that a handle's calls are about.
 pub(crate) enum Keys {
     Whole(Db),
     Part(Sublevel),

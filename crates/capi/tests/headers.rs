@@ -85,7 +85,7 @@ fn table() -> Vec<(String, bool)> {
 }
 
 #[test]
-fn every_option_is_in_the_table_and_those_without_effect_are_the_ignored_ones() {
+fn option_table_is_whole_and_names_the_ignored_ones() {
     let setters: BTreeSet<_> = functions(LEVELDB_H)
         .into_iter()
         .filter(|name| name.contains("options_set_"))

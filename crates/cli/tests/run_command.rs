@@ -64,7 +64,7 @@ fn program_gets_library_directories_arguments_and_its_exit_code() {
 }
 
 #[test]
-fn library_stands_before_others_and_every_directory_is_shared_by_default() {
+fn library_is_loaded_first_and_shares_every_directory() {
     let place = place();
     let mut command = Command::new(PROGRAM);
     command.args([

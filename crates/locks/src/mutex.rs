@@ -1,7 +1,7 @@
 //! The mutex: one word, and std's mutex and condition for those who wait.
 //!
-//! The word is free, locked, or locked with somebody who may wait. Who finds it locked makes it say that somebody waits, with
-//! the gate held; who unlocks a word that says so passes the gate before it wakes one. So no wake-up falls between the look at
+//! The word is free, locked, or locked with somebody who may wait. A thread that finds it locked
+//! makes it say that somebody waits, with the gate held. A thread that unlocks a word that says so passes the gate before it wakes one. So no wake-up falls between the look at
 //! the word and the sleep.
 
 use std::sync::atomic::{AtomicU32, Ordering};

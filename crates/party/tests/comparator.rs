@@ -86,7 +86,7 @@ fn between(all: &[Vec<u8>], lower: &str, upper: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn ranges_follow_the_comparator_in_memory_in_tables_and_after_reopening() {
+fn ranges_follow_the_comparator_wherever_entries_are() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);

@@ -18,7 +18,7 @@ pub(crate) fn record<'py>(py: Python<'py>, report: &impl Serialize) -> PyResult<
         .call1((text,))
 }
 
-/// Who leads then.
+/// The leader after that.
 pub(crate) fn yielded(py: Python<'_>, then: Yielded) -> PyResult<Bound<'_, PyAny>> {
     let class = YIELDED.import(py, "level_party._reports", "Yielded")?;
     class.call1((then.leader_pid, then.epoch, then.handed_over))

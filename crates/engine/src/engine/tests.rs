@@ -1,4 +1,4 @@
-//! Who waits for what, while a compaction is under way; and reads of tables that nobody has compacted.
+//! Waits while a compaction is under way; and reads of tables that nobody has compacted.
 
 use std::io::{Error as IoError, ErrorKind as IoKind};
 use std::sync::Arc;

@@ -285,7 +285,7 @@ fn generation_not_checked_is_caught() {
 }
 
 #[test]
-fn removed_keys_passed_without_a_look_at_what_was_written_are_caught() {
+fn dead_ranges_that_ignore_later_writes_are_caught() {
     is_caught(Bug::WrittenSinceUnchecked, || {
         fronts_agree_with_a_model(Memory::Own);
     });

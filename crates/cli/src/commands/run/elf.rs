@@ -1,4 +1,4 @@
-//! Who loads a program: what its file says of the dynamic linker.
+//! The loader of a program: what its file says of the dynamic linker.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Who loads a program.
+/// What loads a program.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Loader {
     /// The dynamic linker of the GNU C library.
@@ -28,7 +28,7 @@ const LONGEST_PATH: u64 = 4096;
 /// The type of the header that names the loader.
 const PT_INTERP: u32 = 3;
 
-/// Who loads the program in this file.
+/// The loader of the program in this file.
 ///
 /// # Errors
 /// The file can't be read.
