@@ -130,6 +130,10 @@ pub struct MigrationReport {
     pub progress: MigrationProgress,
     /// What both hold, where they were compared.
     pub contents: Option<Contents>,
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "unwritable_for_ms", with = "crate::status::milliseconds")
+    )]
     /// How long nobody could write: from the source's refusal to the target's being live.
     pub unwritable_for: Option<Duration>,
 }
@@ -512,10 +516,12 @@ impl<'a> Run<'a> {
             ..
         } = self;
         counts.phase = MigrationPhase::Comparing;
-        compare(moment, target, |so_far| {
+        let contents = compare(moment, target, |so_far| {
             counts.compared = so_far.entries;
             told(counts);
-        })
+        })?;
+        counts.compared = contents.entries;
+        Ok(contents)
     }
 
     /// The source takes no writes from here on. Gives its state.

@@ -190,7 +190,7 @@ pub struct MemberStatus {
 
 /// Spans of time as whole milliseconds.
 #[cfg(feature = "serde")]
-mod milliseconds {
+pub(crate) mod milliseconds {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
