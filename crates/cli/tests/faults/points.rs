@@ -47,7 +47,11 @@ fn visits(point: &str) -> &'static [u32] {
 
 #[test]
 fn a_death_at_any_point_loses_and_doubles_nothing() {
-    let apart = |point: &&&str| ![&LEAVING[..], &FOUNDING, &COPYING, &[WORK]].concat().contains(*point);
+    let apart = |point: &&&str| {
+        ![&LEAVING[..], &FOUNDING, &COPYING, &[WORK]]
+            .concat()
+            .contains(*point)
+    };
     for point in POINTS.iter().filter(apart) {
         for visit in visits(point) {
             die_at(&format!("{point}:{visit}"));
