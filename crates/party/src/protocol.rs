@@ -185,7 +185,7 @@ mod tests {
                 kinds += 1;
             }
         }
-        assert_eq!(kinds, 24);
+        assert_eq!(kinds, 25);
         let error = Error::new(ErrorKind::Busy, "why");
         assert_eq!(Error::from(Failure::from(&error)).kind(), ErrorKind::Busy);
     }

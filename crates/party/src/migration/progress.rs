@@ -70,11 +70,12 @@ fn parse(text: &str) -> Option<Progress> {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .map(|byte| byte.filter(|_| text.len().is_multiple_of(2)))
-        .collect()
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    let bytes = pairs
+        .iter()
+        .map(|&[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8));
+    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]
