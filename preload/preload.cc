@@ -24,6 +24,7 @@
 #include <leveldb/write_batch.h>
 
 #include "level_party/level_party.h"
+#include "timeout.h"
 
 #if _GLIBCXX_USE_CXX11_ABI
 #define STRING "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
@@ -326,9 +327,6 @@ int BloomBits(const FilterPolicy* policy) {
   return static_cast<int>((filter.size() - 1) * 8 / kKeys);
 }
 
-// Nobody who was not made for it expects a write that gives up: it waits an hour.
-constexpr uint64_t kTimeoutMs = 3600 * 1000;
-
 leveldb_options_t* Settings(const Options& options) {
   leveldb_options_t* settings = leveldb_options_create();
   leveldb_options_set_create_if_missing(settings, options.create_if_missing);
@@ -344,6 +342,8 @@ leveldb_options_t* Settings(const Options& options) {
     leveldb_filterpolicy_destroy(bloom);
   }
   lp_options_set_timeout(settings, kTimeoutMs);
+  // The program may call select, which takes no descriptors above the usual limit.
+  lp_options_set_raise_descriptor_limit(settings, 0);
   return settings;
 }
 
