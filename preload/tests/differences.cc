@@ -37,12 +37,14 @@
 
 using namespace leveldb;
 
-#define CHECK(condition)                                                                 \
-  do {                                                                                   \
-    if (!(condition)) {                                                                  \
-      std::fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                      \
-    }                                                                                    \
+static const char* row = "";  // whose check is running
+
+#define CHECK(condition)                                                                               \
+  do {                                                                                                 \
+    if (!(condition)) {                                                                                \
+      std::fprintf(stderr, "%s: %s:%d: %s does not hold\n", row, __FILE__, __LINE__, #condition);      \
+      std::abort();                                                                                    \
+    }                                                                                                  \
   } while (0)
 
 static const char* program;
@@ -51,7 +53,7 @@ static bool shared;
 
 static void Ok(const Status& status) {
   if (status.ok()) return;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  std::fprintf(stderr, "%s: %s\n", row, status.ToString().c_str());
   std::abort();
 }
 
@@ -535,7 +537,7 @@ int main(int argc, char** argv) {
   CHECK(named.size() == kChecks.size());
   for (const auto& check : kChecks) {
     CHECK(named.count(check.first) == 1);
-    std::fprintf(stderr, "%s\n", check.first.c_str());
+    row = check.first.c_str();
     check.second(dir + "/" + check.first);
   }
   std::printf("%zu rows of the page hold of %s\n", kChecks.size(), shared ? "shared databases" : "LevelDB alone");
