@@ -527,16 +527,16 @@ int main(int argc, char** argv) {
   const std::string dir = resolved.get();
   other_version = argv[3];
   const std::set<std::string> named = ChecksOf(argv[2]);
+  std::set<std::string> checks;
+  for (const auto& check : kChecks) checks.insert(check.first);
   for (const std::string& name : named) {
-    if (kChecks.count(name) == 0) std::printf("%s is in the page, and no check\n", name.c_str());
+    if (checks.count(name) == 0) std::fprintf(stderr, "%s is in the page, and no check\n", name.c_str());
   }
-  for (const auto& check : kChecks) {
-    if (named.count(check.first) == 0) std::printf("%s is a check, and not in the page\n", check.first.c_str());
+  for (const std::string& name : checks) {
+    if (named.count(name) == 0) std::fprintf(stderr, "%s is a check, and not in the page\n", name.c_str());
   }
-  std::fflush(stdout);
-  CHECK(named.size() == kChecks.size());
+  CHECK(named == checks);
   for (const auto& check : kChecks) {
-    CHECK(named.count(check.first) == 1);
     row = check.first.c_str();
     check.second(dir + "/" + check.first);
   }
