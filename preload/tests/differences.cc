@@ -498,20 +498,24 @@ static const std::map<std::string, Check> kChecks = {
     {"other_compressions_are_left_alone", OtherCompression},
 };
 
-// The checks that the page names in the rows of its parts about C++ programs.
+// The checks that the page names in its parts about C++ programs: one in the last cell of each row of a table whose last
+// column is "check".
 static std::set<std::string> ChecksOf(const char* page) {
   std::set<std::string> names;
   std::ifstream lines(page);
   CHECK(lines.good());
-  bool is_about_us = false;
+  bool is_about_us = false, has_checks = false;
   for (std::string line; std::getline(lines, line);) {
     if (line.compare(0, 3, "## ") == 0) {
       is_about_us = line == "## In both" || line == "## In a C++ program that `level-party run` starts";
     }
-    if (!is_about_us || line.compare(0, 2, "| ") != 0 || !Ends(line, "` |")) continue;
-    const size_t begin = line.rfind(" | `");
-    CHECK(begin != std::string::npos);
-    CHECK(names.insert(line.substr(begin + 4, line.size() - begin - 7)).second);
+    if (line.empty()) has_checks = false;
+    if (has_checks && line.compare(0, 3, "|--") != 0) {
+      const size_t begin = line.rfind(" | `");
+      CHECK(begin != std::string::npos && Ends(line, "` |"));
+      CHECK(names.insert(line.substr(begin + 4, line.size() - begin - 7)).second);
+    }
+    if (is_about_us && Ends(line, " | check |")) has_checks = true;
   }
   return names;
 }

@@ -93,7 +93,8 @@ const ROLES: [(&str, Check); 4] = [
     ("has_few_descriptors", options::has_few_descriptors),
 ];
 
-/// The names of the checks of the page's tables whose headings are `headings`: the last cell of each row that has one.
+/// The names of the checks in the parts of the page with these headings: one in the last cell of each row of a table whose
+/// last column is "check".
 fn checks_of_the_page(headings: &[&str]) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/DIFFERENCES.md");
     let page = std::fs::read_to_string(page).expect("the page is there");
@@ -103,14 +104,19 @@ fn checks_of_the_page(headings: &[&str]) -> Vec<String> {
             .split_once(&format!("\n## {heading}\n"))
             .expect("the page has this heading");
         let part = rest.split("\n## ").next().unwrap_or_default();
-        let last_cells = part
-            .lines()
-            .filter(|line| line.starts_with("| "))
-            .filter_map(|line| line.trim_end_matches(" |").rsplit(" | ").next());
-        let names = last_cells.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
-        checks.extend(names.map(str::to_owned));
+        for table in part.split(" | check |\n").skip(1) {
+            let rows = table.lines().skip(1).take_while(|line| !line.is_empty());
+            checks.extend(rows.map(check_of));
+        }
     }
     checks
+}
+
+fn check_of(row: &str) -> String {
+    let last_cell = row.trim_end_matches(" |").rsplit(" | ").next();
+    let name = last_cell.and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
+    name.unwrap_or_else(|| panic!("this row has no check: {row}"))
+        .to_owned()
 }
 
 #[test]
