@@ -175,6 +175,7 @@ class PartyDB final : public DB {
     return Told(lp_delete(db_, key.data(), key.size(), options.sync));
   }
   Status Write(const WriteOptions& options, WriteBatch* batch) override {
+    if (batch == nullptr) return Status::OK();  // in LevelDB it waits for earlier writes, which have returned here
     const std::string& contents = WriteBatchInternal::Contents(batch);
     leveldb_writebatch_t* operations = leveldb_writebatch_create();
     Status status = TakeOperations(Slice(contents.data(), contents.size()), operations)
@@ -354,9 +355,14 @@ Status OpenHere(const Options& options, const std::string& name, DB** db) {
   leveldb_options_destroy(settings);
   Trace(error == nullptr ? "opened" : lp_error_message(error), name);
   if (error == nullptr) *db = new PartyDB(opened);
+  if (lp_error_kind(error) == LP_NOT_FOUND && options.create_if_missing) {
+    const Status status = Status::NotFound(lp_error_message(error));
+    lp_error_destroy(error);
+    return status;
+  }
   // Two sentences that programs look for.
   const char* known = nullptr;
-  if (lp_error_kind(error) == LP_NOT_FOUND && !options.create_if_missing) {
+  if (lp_error_kind(error) == LP_NOT_FOUND) {
     known = "does not exist (create_if_missing is false)";
   } else if (lp_error_kind(error) == LP_ALREADY_EXISTS) {
     known = "exists (error_if_exists is true)";

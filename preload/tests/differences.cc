@@ -193,6 +193,18 @@ static void FailedOpen(const std::string& dir) {
   CHECK(Exists(dir) != shared);
 }
 
+static void LostCurrent(const std::string& dir) {
+  auto db = Open(dir);
+  Put(db.get(), "key", "value");
+  db->CompactRange(nullptr, nullptr);
+  db.reset();
+  CHECK(unlink((dir + "/CURRENT").c_str()) == 0);
+  const auto before = Files(dir);
+  CHECK(TryOpen(dir).IsCorruption() == shared);
+  CHECK((Files(dir) == before) == shared);
+  if (!shared) CHECK(Get(Open(dir).get(), "key") == "(none)");
+}
+
 static void FileNames(const std::string& dir) {
   auto db = Open(dir);
   CHECK(Exists(dir + "/LOG") != shared);
@@ -222,6 +234,24 @@ static void RepairOfOpen(const std::string& dir) {
   const auto before = Files(dir);
   CHECK(RepairDB(dir, Options()).IsIOError() == shared);
   CHECK((Files(dir) == before) == shared);
+}
+
+static void RepairOfNothing(const std::string& dir) {
+  CHECK(RepairDB(dir, Options()).IsIOError() == shared);
+  CHECK(Exists(dir) != shared);
+  CHECK(TryOpen(dir, Options()).ok() != shared);
+}
+
+static void DestroyOfEmpty(const std::string& dir) {
+  CHECK(mkdir(dir.c_str(), 0777) == 0);
+  Ok(DestroyDB(dir, Options()));
+  CHECK(Exists(dir) == shared);
+}
+
+static void DestroyOfFile(const std::string& dir) {
+  std::ofstream(dir) << "a file";
+  CHECK(DestroyDB(dir, Options()).IsIOError() == shared);
+  CHECK(Read(dir) == "a file");
 }
 
 static void RepairRenames(const std::string& dir) {
@@ -478,9 +508,13 @@ static const std::map<std::string, Check> kChecks = {
     {"second_open_is_the_same_database", SecondOpen},
     {"settings_are_the_first_openers", Settings},
     {"failed_open_makes_nothing", FailedOpen},
+    {"open_without_current_is_refused", LostCurrent},
     {"files_are_named_so", FileNames},
     {"oversized_writes_are_refused", Oversized},
     {"repair_of_an_open_database_is_refused", RepairOfOpen},
+    {"repair_makes_no_database", RepairOfNothing},
+    {"destroy_leaves_an_empty_directory", DestroyOfEmpty},
+    {"destroy_of_a_file_fails", DestroyOfFile},
     {"repair_renames_what_it_replaces", RepairRenames},
     {"damage_is_found_without_asking", Damage},
     {"own_filter_policy_is_not_asked", OwnFilter},

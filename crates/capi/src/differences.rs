@@ -12,7 +12,7 @@ use std::path::Path;
 /// A check, in an empty directory.
 type Check = fn(&Path);
 
-const CHECKS: [(&str, Check); 19] = [
+const CHECKS: [(&str, Check); 23] = [
     (
         "open_joins_another_process",
         calls::open_joins_another_process,
@@ -29,6 +29,16 @@ const CHECKS: [(&str, Check); 19] = [
         "failed_open_makes_nothing",
         calls::failed_open_makes_nothing,
     ),
+    (
+        "open_without_current_is_refused",
+        calls::open_without_current_is_refused,
+    ),
+    ("repair_makes_no_database", calls::repair_makes_no_database),
+    (
+        "destroy_leaves_an_empty_directory",
+        calls::destroy_leaves_an_empty_directory,
+    ),
+    ("destroy_of_a_file_fails", calls::destroy_of_a_file_fails),
     ("files_are_named_so", calls::files_are_named_so),
     (
         "oversized_writes_are_refused",

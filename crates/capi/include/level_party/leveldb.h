@@ -12,7 +12,8 @@
    Bytes      Keys and values are a pointer and a length; they may hold zeros. With the length 0 the pointer may be NULL.
    Booleans   0 is no, and everything else yes.
    Errors     `errptr` points to NULL, or to a string made by malloc. A call that fails frees that string and leaves a new one
-              there, which begins as LevelDB's do: "IO error: ", "Corruption: ", "Invalid argument: ", "Not implemented: ".
+              there, which begins as LevelDB's do: "IO error: ", "Corruption: ", "Invalid argument: ", "Not implemented: ",
+              and of `leveldb_open` "NotFound: ", if there is no directory to make the database in.
               A call that succeeds leaves it alone. `lp_last_kind` says what kind of error it was.
    Memory     Strings and values that are given out were made by malloc; free them with `leveldb_free` or free().
    NULL       Where this header allows no NULL, it is an error if the call can tell one, and nothing is done otherwise.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::program::{Database, Options, c_path, files, kind, run, told};
 use crate::batch::*;
-use crate::db::{leveldb_open, leveldb_repair_db};
+use crate::db::{leveldb_destroy_db, leveldb_open, leveldb_repair_db};
 use crate::failure::Kind;
 use crate::options::{leveldb_options_create, leveldb_options_destroy};
 
@@ -46,6 +46,18 @@ pub fn failed_open_makes_nothing(dir: &Path) {
         "{message}"
     );
     assert!(!dir.exists());
+}
+
+pub fn open_without_current_is_refused(dir: &Path) {
+    let db = Database::open(dir, &Options::new()).unwrap();
+    db.put(b"key", b"value").unwrap();
+    db.compact();
+    drop(db);
+    std::fs::remove_file(dir.join("CURRENT")).unwrap();
+    let before = files(dir);
+    let message = Database::open(dir, &Options::new()).err().unwrap();
+    assert!(message.starts_with("Corruption: "), "{message}");
+    assert_eq!(files(dir), before);
 }
 
 pub fn files_are_named_so(dir: &Path) {
@@ -107,6 +119,34 @@ pub fn repair_of_an_open_database_is_refused(dir: &Path) {
     let message = repair(dir).unwrap_err();
     assert!(message.starts_with("IO error: "), "{message}");
     assert_eq!(files(dir), before);
+}
+
+pub fn repair_makes_no_database(dir: &Path) {
+    let message = repair(dir).unwrap_err();
+    assert!(message.starts_with("IO error: "), "{message}");
+    assert!(!dir.exists());
+    std::fs::create_dir(dir).unwrap();
+    assert!(repair(dir).is_err());
+    assert_eq!(files(dir), Vec::<String>::new());
+}
+
+fn destroy(dir: &Path) -> Result<(), String> {
+    let name = c_path(dir);
+    // SAFETY: the name is a string; there may be no options.
+    told(|error| unsafe { leveldb_destroy_db(std::ptr::null(), name.as_ptr(), error) })
+}
+
+pub fn destroy_leaves_an_empty_directory(dir: &Path) {
+    std::fs::create_dir(dir).unwrap();
+    destroy(dir).unwrap();
+    assert!(dir.is_dir());
+}
+
+pub fn destroy_of_a_file_fails(dir: &Path) {
+    std::fs::write(dir, "").unwrap();
+    let message = destroy(dir).unwrap_err();
+    assert!(message.starts_with("IO error: "), "{message}");
+    assert!(dir.is_file());
 }
 
 pub fn repair_renames_what_it_replaces(dir: &Path) {
