@@ -81,7 +81,10 @@ impl Error {
 
     /// The remote was closed.
     pub fn closed() -> Self {
-        Error::new(ErrorKind::Closed, "this handle was closed; open the database again")
+        Error::new(
+            ErrorKind::Closed,
+            "this handle was closed; open the database again",
+        )
     }
 
     /// What kind of error it is.

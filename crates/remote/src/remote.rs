@@ -29,7 +29,12 @@ pub trait Remote: Send + Sync {
     fn warnings(&self) -> Vec<String>;
 
     /// What `key` holds, now or at a moment.
-    fn get<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, Option<Entry>>;
+    fn get<'a>(
+        &'a self,
+        call: &Call,
+        key: &'a [u8],
+        at: Option<Moment>,
+    ) -> Answer<'a, Option<Entry>>;
 
     /// Whether `key` holds anything.
     fn contains<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, bool>;

@@ -11,7 +11,10 @@ fn etcd_elects_another_leader_and_takes_the_killed_one_back() {
     assert_ne!(second, first);
     etcd.start_node(first);
     assert_ne!(etcd.leader(None), first);
-    etcd.put_base64("YQ==", "MQ==");
+    etcd.put("a", "1");
+    assert_eq!(etcd.count_prefix("a"), 1);
+    etcd.delete_prefix("a");
+    assert_eq!(etcd.count_prefix("a"), 0);
     let revision = etcd.revision();
     etcd.compact(revision);
     assert_eq!(etcd.revision(), revision);

@@ -1,12 +1,15 @@
 //! A cluster of etcd on loopback.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::process::Process;
+use super::process::{Process, run};
 use super::{Certificates, STARTS, free_ports, http};
 
 /// A cluster, whose nodes can be killed, stopped and started again. Dropping it ends all of them.
@@ -174,12 +177,105 @@ impl Etcd {
         );
     }
 
-    /// Puts a value by the gateway. Keys and values are base64.
+    /// Puts a value by the gateway.
     ///
     /// # Panics
     /// If node 0 does not.
-    pub fn put_base64(&self, key: &str, value: &str) {
-        self.ask(0, "/v3/kv/put", &json!({"key": key, "value": value}));
+    pub fn put(&self, key: &str, value: &str) {
+        self.ask(
+            0,
+            "/v3/kv/put",
+            &json!({"key": base64(key), "value": base64(value)}),
+        );
+    }
+
+    /// How many keys begin with `prefix`.
+    ///
+    /// # Panics
+    /// If node 0 does not tell.
+    pub fn count_prefix(&self, prefix: &str) -> usize {
+        let answer = self.ask(
+            0,
+            "/v3/kv/range",
+            &json!({"key": base64(prefix), "range_end": base64_end(prefix), "count_only": true}),
+        );
+        answer["count"]
+            .as_str()
+            .map_or(0, |count| count.parse().expect("a number"))
+    }
+
+    /// Removes all keys that begin with `prefix`.
+    ///
+    /// # Panics
+    /// If node 0 does not.
+    pub fn delete_prefix(&self, prefix: &str) {
+        self.ask(
+            0,
+            "/v3/kv/deleterange",
+            &json!({"key": base64(prefix), "range_end": base64_end(prefix)}),
+        );
+    }
+
+    /// Has the cluster let in a user by a password, and nobody without one. The user must be `root`.
+    ///
+    /// # Panics
+    /// If node 0 does not.
+    pub fn enable_users(&self, user: &str, password: &str) {
+        self.ask(
+            0,
+            "/v3/auth/user/add",
+            &json!({"name": user, "password": password}),
+        );
+        self.ask(0, "/v3/auth/role/add", &json!({"name": user}));
+        self.ask(
+            0,
+            "/v3/auth/user/grant",
+            &json!({"user": user, "role": user}),
+        );
+        self.ask(0, "/v3/auth/enable", &json!({}));
+    }
+
+    /// Saves a backup of node 0, by `etcdctl`.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn save_backup(&self) -> PathBuf {
+        let backup = self.dir.path().join(format!("backup.{}", self.revision()));
+        run(self.etcdctl().args(["snapshot", "save"]).arg(&backup));
+        backup
+    }
+
+    /// Kills a cluster of one node, and starts it anew with what is in a backup, on the same ports.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restore_backup(&mut self, backup: &Path) {
+        self.kill(0);
+        let data = self.dir.path().join("0");
+        std::fs::remove_dir_all(&data).expect("its data");
+        let peer = format!("http://127.0.0.1:{}", self.nodes[0].peer);
+        run(self
+            .etcdctl()
+            .args([
+                "snapshot",
+                "restore",
+                "--name",
+                "n0",
+                "--initial-advertise-peer-urls",
+                &peer,
+            ])
+            .args(["--initial-cluster", &format!("n0={peer}"), "--data-dir"])
+            .arg(&data)
+            .args(["--initial-cluster-token", "restored"])
+            .arg(backup));
+        self.start_node(0);
+    }
+
+    fn etcdctl(&self) -> Command {
+        let mut command = Command::new("etcdctl");
+        let endpoint = format!("--endpoints=http://127.0.0.1:{}", self.nodes[0].client);
+        command.env("ETCDCTL_API", "3").arg(endpoint);
+        command
     }
 
     fn process(&self, node: usize) -> &Process {
@@ -266,3 +362,14 @@ impl Etcd {
 
 /// Questions that wait at the server, until one is answered as it is waited for: a minute or more of them.
 const ASKED: usize = 60;
+
+fn base64(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
+}
+
+/// The end of the keys that begin with `prefix`, which ends with no byte 255.
+fn base64_end(prefix: &str) -> String {
+    let mut end = prefix.as_bytes().to_vec();
+    *end.last_mut().expect("a prefix") += 1;
+    BASE64_STANDARD.encode(end)
+}
