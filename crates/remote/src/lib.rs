@@ -7,9 +7,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod address;
 mod answer;
 mod call;
 mod error;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod remote;
 mod request;
 mod secret;
