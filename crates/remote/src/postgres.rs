@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::answer::{Chunk, Entry, Limits, Moment, Standby, Status};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, Standby, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::Result;
 use crate::remote::{Feed, Remote};
@@ -135,6 +135,10 @@ impl Remote for Postgres {
             batch_bytes: 64 << 20,
             batch_ops: 1 << 22,
         }
+    }
+
+    fn history(&self) -> History {
+        self.server.history()
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::config::Connector;
 use super::failure::{Failure, may_pass};
 use super::link::{Link, Seen, is_stale, pause};
 use super::schema::Sql;
-use crate::answer::{Moment, Trouble};
+use crate::answer::{History, Moment, Trouble};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Connections for reads at most.
@@ -159,6 +159,15 @@ impl Server {
         // What was connected before may be a server that was replaced.
         self.drop_idle();
         Ok(())
+    }
+
+    /// The newest history that this process knows of.
+    pub fn history(&self) -> History {
+        let none = History {
+            number: 0,
+            random: [0, 0],
+        };
+        self.seen.lock().moment.map_or(none, |moment| moment.history)
     }
 
     /// Whether a connection has the newest history that this process knows of.
