@@ -55,6 +55,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `json` | yes | the codec [`Json`] for [`Typed`] views; brings `serde_json` |
+//! | `postgres` | no | databases on PostgreSQL, by URL (`docs/REMOTE.md`); brings `tokio-postgres` and `rustls` |
 //! | `serde` | no | statuses, reports, events and [`Position`] implement serde's traits |
 //!
 //! # Platforms
@@ -145,6 +146,7 @@ mod report_status;
 mod room;
 mod segment;
 mod side;
+mod site;
 mod snapshot;
 mod source;
 mod space;
@@ -185,10 +187,10 @@ pub use read::Readable;
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, Status};
+pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, ServerStatus, Status};
 pub use sublevel::Sublevel;
 pub use transaction::Transaction;
 pub use typed::Typed;
 pub use view::View;
 pub use watch::{Change, Watch, WatchCloser, WatchFrom, WatchItem};
-pub use writes::WriteBatch;
+pub use writes::{WriteBatch, WriteLimits};

@@ -155,7 +155,11 @@ impl Member {
             false => Vec::new(),
         };
         left_out.retain(|sentence| !losses.contains(sentence));
-        Opening { losses, left_out }
+        Opening {
+            losses,
+            left_out,
+            warnings: Vec::new(),
+        }
     }
 
     /// Whether this stay can't go on.

@@ -27,6 +27,7 @@ use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
 use crate::state_file::{STATE_NAME, StateFile};
 use crate::tripwire;
+use crate::site::check_is_path;
 
 /// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.
 const ENGINES_OWN: [&str; 3] = [
@@ -69,6 +70,7 @@ impl Alone {
 }
 
 pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
+    check_is_path(path, "destroyed")?;
     let claim = registry::claim(path)?;
     // Before the lock, which makes a file.
     check_marked(&claim.dir)?;
@@ -203,6 +205,7 @@ impl RepairOptions {
 }
 
 fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
+    check_is_path(path, "repaired")?;
     crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
     let files = claim.dir.anchored_path();

@@ -13,6 +13,8 @@ mod call;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod remote;
 mod request;
 mod secret;

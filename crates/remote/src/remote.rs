@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{Chunk, Entry, Limits, Moment, Status, Told};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, Status, Told};
 use crate::call::{Answer, Call};
 use crate::error::Result;
 use crate::request::{KeyRange, Scan, Start, Write};
@@ -24,6 +24,9 @@ pub trait Remote: Send + Sync {
 
     /// What can be stored at most.
     fn limits(&self) -> Limits;
+
+    /// The newest history that this process knows of; nobody is asked. What is read after this is of this history or a later one.
+    fn history(&self) -> History;
 
     /// What somebody who opens it should know, a sentence each.
     fn warnings(&self) -> Vec<String>;
