@@ -56,6 +56,7 @@
 //! |---|---|---|
 //! | `json` | yes | the codec [`Json`] for [`Typed`] views; brings `serde_json` |
 //! | `postgres` | no | databases on PostgreSQL, by URL (`docs/REMOTE.md`); brings `tokio-postgres` and `rustls` |
+//! | `etcd` | no | databases on etcd 3.4 or later, by URL; brings `tonic` and `rustls`, and needs no `protoc` |
 //! | `serde` | no | statuses, reports, events and [`Position`] implement serde's traits |
 //!
 //! # Platforms

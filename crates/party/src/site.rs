@@ -420,11 +420,13 @@ fn check_known(scheme: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Unsupported, format!("{scheme}:// is not supported: {why}")))
 }
 
-#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "no server is built in"))]
+#[cfg_attr(not(any(feature = "etcd", feature = "postgres")), expect(unused_variables, reason = "no server is built in"))]
 fn open_remote(address: &Address, settings: &remote::Settings) -> Result<Arc<dyn Remote>> {
     match address.scheme.as_str() {
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => remote::postgres::open(address, settings).map_err(Error::remote),
+        #[cfg(feature = "etcd")]
+        "etcd" => remote::etcd::open(address, settings).map_err(Error::remote),
         scheme => {
             let feature = scheme.trim_end_matches("ql");
             Err(Error::new(
@@ -475,6 +477,14 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.message().contains("feature `postgres`"), "{error}");
         }
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    #[test]
+    fn etcd_that_is_not_built_in_names_its_feature() {
+        let error = refused("etcd://h", Options::default());
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("feature `etcd`"), "{error}");
     }
 
     #[test]

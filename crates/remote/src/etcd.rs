@@ -23,7 +23,7 @@ use level_party_locks::Mutex;
 use tokio::runtime::Handle;
 
 use crate::address::Address;
-use crate::answer::{Chunk, Entry, Limits, Moment, Status};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, Remote};
@@ -35,7 +35,6 @@ use feed::EtcdFeed;
 use history::{Cluster, Found};
 use reads::{EntrySize, How};
 use runtime::{Runtime, ask};
-use session::Session;
 use writer::Writer;
 
 /// How long leaving waits for etcd to forget this process.
@@ -160,6 +159,10 @@ impl Remote for EtcdRemote {
         writer::LIMITS
     }
 
+    fn history(&self) -> History {
+        self.cluster.known().history()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
@@ -272,20 +275,19 @@ impl Remote for EtcdRemote {
         let Some(runtime) = self.runtime.lock().take() else {
             return;
         };
-        if let Some(lease) = self.writer.close() {
-            let deadline = Instant::now() + LEAVE;
-            let call = Call {
-                wait: Wait::Thread,
-                deadline,
-                retry: true,
-            };
-            let cluster = Arc::clone(&self.cluster);
-            let left = ask(runtime.handle(), call, async move {
-                Session::end(lease, &cluster, deadline).await
-            });
-            // Where it cannot be told, etcd forgets this process by itself.
-            let _ = blocked_on(left, deadline);
-        }
+        self.writer.close();
+        let deadline = Instant::now() + LEAVE;
+        let call = Call {
+            wait: Wait::Thread,
+            deadline,
+            retry: true,
+        };
+        let writer = Arc::clone(&self.writer);
+        let left = ask(runtime.handle(), call, async move {
+            writer.leave(deadline).await
+        });
+        // Where it cannot be told, etcd forgets this process by itself.
+        let _ = blocked_on(left, deadline);
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Instant;
 use level_party_locks::Mutex;
 use prost::Message;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::client::{ATTEMPT, Attempts, Failure};
 use super::history::{Cluster, Known};
@@ -30,7 +30,7 @@ use super::layout::{PREFIX_BYTES, end_of, revision, sequence};
 use super::rpc::{
     self, Compare, DeleteRequest, PutRequest, Request, RequestOp, TxnRequest, TxnResponse,
 };
-use super::runtime::{late, told_by};
+use super::runtime::{late, told_by, until};
 use super::session::{Session, Told, revision_of, unknown};
 use crate::answer::{History, Limits};
 use crate::call::Call;
@@ -61,6 +61,8 @@ pub struct Writer {
     cluster: Arc<Cluster>,
     runtime: Handle,
     queue: Mutex<Queue>,
+    /// No transaction is under way any more.
+    done: Notify,
 }
 
 #[derive(Default)]
@@ -117,6 +119,7 @@ impl Writer {
             cluster,
             runtime,
             queue: Mutex::default(),
+            done: Notify::new(),
         }
     }
 
@@ -141,21 +144,38 @@ impl Writer {
         }
     }
 
-    /// Later writes, and those that were not sent, end with `Closed`. Gives the session, if there is one.
-    pub fn close(&self) -> Option<i64> {
+    /// Later writes, and those that were not sent, end with `Closed`.
+    pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
         let waiting = std::mem::take(&mut queue.waiting);
-        let lease = queue
-            .state
-            .as_ref()
-            .and_then(|state| state.session.as_ref())
-            .map(Session::lease);
         drop(queue);
         for pending in waiting {
             pending.answer(Err(Error::closed()));
         }
-        lease
+    }
+
+    /// Once closed: waits for what is under way, and ends the session, so that etcd forgets this process. Where that is not
+    /// done by the deadline, the session's lease ends by itself.
+    pub async fn leave(&self, deadline: Instant) -> Result<()> {
+        loop {
+            let done = self.done.notified();
+            let idle = {
+                let queue = self.queue.lock();
+                let session = queue
+                    .state
+                    .as_ref()
+                    .and_then(|state| state.session.as_ref());
+                (!queue.working).then(|| session.map(Session::lease))
+            };
+            match idle {
+                Some(Some(lease)) => return Session::end(lease, &self.cluster, deadline).await,
+                Some(None) => return Ok(()),
+                None => until(deadline, done)
+                    .await
+                    .map_err(|_| late("a write is under way"))?,
+            }
+        }
     }
 
     fn pending(
@@ -238,6 +258,7 @@ impl Writer {
                 if group.is_empty() {
                     queue.working = false;
                     queue.state = Some(state);
+                    self.done.notify_one();
                     return;
                 }
                 group

@@ -30,16 +30,27 @@ impl Failure {
             return match error.is_closed() || std::error::Error::source(&error).is_some_and(is_io) {
                 true => Failure::Lost(lost(error)),
                 // A value that can't be sent, an answer that can't be read: not for other connections.
-                false => Failure::Lost(Error::new(ErrorKind::Protocol, error.to_string()).with_source(error)),
+                false => Failure::Lost(
+                    Error::new(ErrorKind::Protocol, error.to_string()).with_source(error),
+                ),
             };
         };
-        let ends = matches!(told.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        let ends = matches!(
+            told.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        );
         let state = told.code();
-        if ends || is_class(state, "08") || is_class(state, "57P") || *state == SqlState::READ_ONLY_SQL_TRANSACTION {
+        if ends
+            || is_class(state, "08")
+            || is_class(state, "57P")
+            || *state == SqlState::READ_ONLY_SQL_TRANSACTION
+        {
             return Failure::Lost(lost(error));
         }
         // A serialization failure, a deadlock, a lock's timeout, a cancellation by an administrator.
-        let passes = is_class(state, "40") || *state == SqlState::LOCK_NOT_AVAILABLE || *state == SqlState::QUERY_CANCELED;
+        let passes = is_class(state, "40")
+            || *state == SqlState::LOCK_NOT_AVAILABLE
+            || *state == SqlState::QUERY_CANCELED;
         let told = refused(told).with_source(error);
         match passes {
             true => Failure::Again(told),
@@ -60,7 +71,9 @@ impl Failure {
 pub fn is_state(error: &Error, state: &str) -> bool {
     let source = std::error::Error::source(error);
     let source = source.and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
-    source.and_then(tokio_postgres::Error::code).is_some_and(|code| code.code() == state)
+    source
+        .and_then(tokio_postgres::Error::code)
+        .is_some_and(|code| code.code() == state)
 }
 
 fn is_io(source: &(dyn std::error::Error + 'static)) -> bool {
@@ -75,7 +88,10 @@ fn is_class(state: &SqlState, class: &str) -> bool {
 pub fn lost(error: tokio_postgres::Error) -> Error {
     let what = match error.as_db_error() {
         Some(told) => format!("the server ended the connection: {}", told.message()),
-        None => format!("the connection to the server ended: {}", with_source(&error)),
+        None => format!(
+            "the connection to the server ended: {}",
+            with_source(&error)
+        ),
     };
     Error::new(ErrorKind::Io, what).with_source(error)
 }
@@ -107,7 +123,10 @@ pub fn not_connected(error: tokio_postgres::Error) -> Error {
 
 /// Whether waiting may mend what kept us from connecting: a server that starts or has too many connections, a network.
 pub fn may_pass(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy | ErrorKind::Timeout)
+    matches!(
+        error.kind(),
+        ErrorKind::Io | ErrorKind::Busy | ErrorKind::Timeout
+    )
 }
 
 fn refused(told: &DbError) -> Error {
@@ -126,7 +145,8 @@ fn refused(told: &DbError) -> Error {
     };
     let message = match kind {
         ErrorKind::SnapshotLost => {
-            "the moment of this snapshot or iterator can no longer be read; take a new one".to_owned()
+            "the moment of this snapshot or iterator can no longer be read; take a new one"
+                .to_owned()
         }
         _ => format!("the server refused: {} ({state})", told.message()),
     };

@@ -27,12 +27,16 @@ pub fn open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
                 server.note(&error);
                 if Instant::now() + pause(attempt) >= deadline {
                     let what = format!("cannot open {}", server.connector.address);
-                    return Err(Error::new(ErrorKind::Timeout, error.message()).with_source(error).context(what));
+                    return Err(Error::new(ErrorKind::Timeout, error.message())
+                        .with_source(error)
+                        .context(what));
                 }
                 std::thread::sleep(pause(attempt));
                 attempt += 1;
             }
-            Err(error) => return Err(error.context(format_args!("cannot open {}", server.connector.address))),
+            Err(error) => {
+                return Err(error.context(format_args!("cannot open {}", server.connector.address)));
+            }
             opened => return opened,
         }
     }
@@ -48,7 +52,8 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
             return Err(Error::new(ErrorKind::NotFound, what));
         }
         None => {
-            let made = create(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
+            let made =
+                create(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
             if !made && settings.error_if_exists {
                 return Err(exists(server));
             }
@@ -58,11 +63,15 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
     }
     let layout = layout(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
     if layout != Some(LAYOUT) {
-        let what = format!("its tables have layout {}, and this release knows {LAYOUT}", layout.unwrap_or(0));
+        let what = format!(
+            "its tables have layout {}, and this release knows {LAYOUT}",
+            layout.unwrap_or(0)
+        );
         return Err(Error::new(ErrorKind::IncompatibleVersion, what));
     }
     server.greet(&mut link, deadline)?;
-    let asked = status(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
+    let asked =
+        status(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
     Ok(Opened {
         version: link.version.clone(),
         warnings: asked.warnings,
@@ -70,12 +79,19 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
 }
 
 fn exists(server: &Server) -> Error {
-    let what = format!("the schema {} holds a database already (error_if_exists is set)", server.sql.schema);
+    let what = format!(
+        "the schema {} holds a database already (error_if_exists is set)",
+        server.sql.schema
+    );
     Error::new(ErrorKind::AlreadyExists, what)
 }
 
 /// The layout of the tables, if there are any.
-fn layout(link: &mut Link, server: &Server, deadline: Instant) -> std::result::Result<Option<i32>, Failure> {
+fn layout(
+    link: &mut Link,
+    server: &Server,
+    deadline: Instant,
+) -> std::result::Result<Option<i32>, Failure> {
     let schema = server.connector.schema.as_str();
     let found = link.drive(deadline, |client, _| async move {
         let found = "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'meta'";
@@ -85,13 +101,23 @@ fn layout(link: &mut Link, server: &Server, deadline: Instant) -> std::result::R
         return Ok(None);
     }
     let ask = format!("SELECT layout FROM {}.meta", server.sql.schema);
-    let rows = link.drive(deadline, |client, _| async move { client.query(&ask, &[]).await })?;
-    let layout = rows.first().map(|row| row.try_get(0)).transpose().map_err(Failure::of)?;
+    let rows = link.drive(deadline, |client, _| async move {
+        client.query(&ask, &[]).await
+    })?;
+    let layout = rows
+        .first()
+        .map(|row| row.try_get(0))
+        .transpose()
+        .map_err(Failure::of)?;
     Ok(Some(layout.unwrap_or(0)))
 }
 
 /// Makes the tables. False: another process was faster.
-fn create(link: &mut Link, server: &Server, deadline: Instant) -> std::result::Result<bool, Failure> {
+fn create(
+    link: &mut Link,
+    server: &Server,
+    deadline: Instant,
+) -> std::result::Result<bool, Failure> {
     let random = random_words().map_err(Failure::Refused)?;
     // One process at a time: the lock lasts until the transaction's end.
     let begin = format!(
@@ -103,14 +129,20 @@ fn create(link: &mut Link, server: &Server, deadline: Instant) -> std::result::R
         let _ = link.drive(deadline, |client, _| client.batch_execute("ROLLBACK"));
         failure
     };
-    let begun = link.drive(deadline, |client, _| async move { client.batch_execute(&begin).await });
+    let begun = link.drive(deadline, |client, _| async move {
+        client.batch_execute(&begin).await
+    });
     begun.map_err(|failure| undo(link, failure))?;
-    let is_there = layout(link, server, deadline).map_err(|failure| undo(link, failure))?.is_some();
+    let is_there = layout(link, server, deadline)
+        .map_err(|failure| undo(link, failure))?
+        .is_some();
     let text = match is_there {
         true => String::new(),
         false => server.sql.creation(bytes_of(random)),
     };
-    let made = link.drive(deadline, |client, _| async move { client.batch_execute(&text).await });
+    let made = link.drive(deadline, |client, _| async move {
+        client.batch_execute(&text).await
+    });
     made.map_err(|failure| undo(link, failure))?;
     link.drive(deadline, |client, _| client.batch_execute("COMMIT"))?;
     Ok(!is_there)
@@ -125,7 +157,11 @@ pub struct Asked {
     pub warnings: Vec<String>,
 }
 
-pub fn status(link: &mut Link, sql: &Sql, deadline: Instant) -> std::result::Result<Asked, Failure> {
+pub fn status(
+    link: &mut Link,
+    sql: &Sql,
+    deadline: Instant,
+) -> std::result::Result<Asked, Failure> {
     let rows = link.query(sql, Sql::STATUS, &[], deadline)?;
     let row = rows.first().ok_or_else(|| Failure::Refused(misread()))?;
     let number = |at: usize| row.try_get::<_, i64>(at).map_err(Failure::of);

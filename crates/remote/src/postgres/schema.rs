@@ -56,7 +56,9 @@ impl Sql {
             format!("SELECT * FROM {s}.scan_down($1, $2, $3, $4, $5)"),
             format!("SELECT * FROM {s}.scan_at_up($1, $2, $3, $4, $5, $6)"),
             format!("SELECT * FROM {s}.scan_at_down($1, $2, $3, $4, $5, $6)"),
-            format!("SELECT {s}.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"),
+            format!(
+                "SELECT {s}.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+            ),
             format!("INSERT INTO {s}.session (id) VALUES ($1) ON CONFLICT DO NOTHING"),
             format!(
                 "INSERT INTO {s}.session AS s (id, pin) VALUES ($1, $2) \
@@ -80,7 +82,10 @@ impl Sql {
                  (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication) \
                  FROM {s}.meta m, {s}.pruned p"
             ),
-            format!("SELECT 'level_party_' || '{}.kv'::regclass::oid", s.replace('\'', "''")),
+            format!(
+                "SELECT 'level_party_' || '{}.kv'::regclass::oid",
+                s.replace('\'', "''")
+            ),
         ];
         Sql { texts, schema: s }
     }

@@ -211,7 +211,11 @@ impl Writer {
         let Some((first, last)) = self.awaited(core) else {
             return Ok(());
         };
-        if core.link.as_ref().is_some_and(|link| !self.server.is_current(link)) {
+        if core
+            .link
+            .as_ref()
+            .is_some_and(|link| !self.server.is_current(link))
+        {
             core.link = None;
         }
         if core.link.is_none() {
@@ -274,7 +278,11 @@ impl Writer {
         for group in core.groups.drain(..) {
             let open = group.open;
             for member in &group.members {
-                let told = if open { unknown(error.message()) } else { error.clone() };
+                let told = if open {
+                    unknown(error.message())
+                } else {
+                    error.clone()
+                };
                 member.ticket.answer(Err(told));
             }
         }
@@ -308,8 +316,16 @@ impl Writer {
 
     /// Sends the first group and tells its members what became of them.
     fn send(&self, core: &mut Core, until: Instant) -> Result<()> {
-        let Core { link, session, groups, known, .. } = core;
-        let (Some(connected), Some(session), Some(group)) = (link.as_mut(), *session, groups.front()) else {
+        let Core {
+            link,
+            session,
+            groups,
+            known,
+            ..
+        } = core;
+        let (Some(connected), Some(session), Some(group)) =
+            (link.as_mut(), *session, groups.front())
+        else {
             return Ok(());
         };
         connected.warned = false;
@@ -320,7 +336,10 @@ impl Writer {
             Ok(_) if warned => {
                 // It is committed there, and perhaps not on the standby: the next call of this number waits for that.
                 groups[0].open = true;
-                Err(Error::new(ErrorKind::Io, "the server warned when it committed, and is asked again"))
+                Err(Error::new(
+                    ErrorKind::Io,
+                    "the server warned when it committed, and is asked again",
+                ))
             }
             Ok(outcomes) => {
                 *known = group.number;
@@ -379,7 +398,11 @@ impl Writer {
             return Ok(());
         }
         // One of them is the cause; the others are made.
-        let groups = core.groups.pop_front().map(|group| group.split(core.number)).unwrap_or_default();
+        let groups = core
+            .groups
+            .pop_front()
+            .map(|group| group.split(core.number))
+            .unwrap_or_default();
         core.number += groups.len() as u64;
         for group in groups.into_iter().rev() {
             core.groups.push_front(group);
