@@ -95,6 +95,7 @@ impl Site {
             open_timeout: options.open_timeout,
             create_if_missing: options.create_if_missing,
             error_if_exists: options.error_if_exists,
+            fills: false,
         };
         let opened = open_remote(&address, &settings)?;
         Ok(Site {

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Protocol,
     /// The server has as many connections or requests as it can serve.
     Busy,
+    /// The database is elsewhere now; nothing was written.
+    Moved,
     /// This kind of server, or this build, cannot do it.
     Unsupported,
     /// Anything else; the message and the source tell.

@@ -28,6 +28,7 @@ use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, Remote};
 use crate::request::{KeyRange, Scan, Settings, Start, Write};
+use crate::service::ServiceState;
 
 use client::Client;
 use config::Config;
@@ -68,11 +69,19 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         );
         return Err(Error::new(ErrorKind::AlreadyExists, what));
     }
+    let service = &cluster.known().service;
+    if matches!(service, ServiceState::Filling { .. }) && !settings.fills {
+        return Err(service.refusal());
+    }
     let cluster = Arc::new(cluster);
     let mut remote = EtcdRemote {
         shown: config.shown,
         warnings: config.warnings,
-        writer: Arc::new(Writer::new(Arc::clone(&cluster), runtime.handle().clone())),
+        writer: Arc::new(Writer::new(
+            Arc::clone(&cluster),
+            runtime.handle().clone(),
+            settings.fills,
+        )),
         cluster,
         runtime: Mutex::new(Some(runtime)),
         entry_size: Arc::default(),
@@ -250,6 +259,25 @@ impl Remote for EtcdRemote {
     fn approximate_size(&self, call: &Call, range: KeyRange) -> Answer<'_, u64> {
         self.read(call, move |cluster, how| async move {
             reads::approximate_size(&cluster, how, &range).await
+        })
+    }
+
+    fn service_state(&self, call: &Call) -> Answer<'_, ServiceState> {
+        self.read(call, |cluster, how| async move {
+            Ok(cluster.look_again(how.deadline).await?.service.clone())
+        })
+    }
+
+    fn set_service_state(
+        &self,
+        call: &Call,
+        expected: ServiceState,
+        new: ServiceState,
+    ) -> Answer<'_, bool> {
+        self.read(call, move |cluster, how| async move {
+            cluster
+                .set_service_state(how.deadline, &expected, &new)
+                .await
         })
     }
 

@@ -18,6 +18,7 @@ pub mod postgres;
 mod remote;
 mod request;
 mod secret;
+mod service;
 mod workers;
 
 pub use answer::{
@@ -28,4 +29,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use remote::{Feed, FeedWaker, Remote};
 pub use request::{Conditions, KeyRange, Op, Scan, Settings, Start, Write};
 pub use secret::Secret;
+pub use service::ServiceState;
 pub use workers::Workers;

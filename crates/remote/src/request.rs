@@ -116,4 +116,7 @@ pub struct Settings {
     pub create_if_missing: bool,
     /// Whether it is an error that there is one.
     pub error_if_exists: bool,
+    /// Whether a copy is made into it: it may write only while the database is [`Filling`](crate::ServiceState::Filling), every
+    /// other one only while it is live.
+    pub fills: bool,
 }

@@ -29,10 +29,10 @@ pub const CONNECT: Duration = Duration::from_secs(1);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long it may take to answer that.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a node may take for a short question before the next one is asked. The wait doubles with each attempt: a
+/// How long a node may take for a short question before the next one is asked. The time grows with each attempt in vain: a
 /// cluster that elects, or a disk that is slow, is not asked ever more.
 pub const ATTEMPT: Duration = Duration::from_secs(1);
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(16);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
 /// How long is waited when no node could be reached; doubled each time.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -67,7 +67,9 @@ pub struct Attempts {
     deadline: Instant,
     limit: Duration,
     pause: Duration,
-    failed: usize,
+    /// When the attempt under way began, and how many in a row have failed at once.
+    begun: Instant,
+    quick: usize,
 }
 
 impl Attempts {
@@ -76,27 +78,31 @@ impl Attempts {
             deadline,
             limit: first,
             pause: PAUSE,
-            failed: 0,
+            begun: Instant::now(),
+            quick: 0,
         }
     }
 
-    /// How long the next attempt may take; `None`: the deadline has come.
-    pub fn limit(&self) -> Option<Duration> {
-        let left = self.deadline.checked_duration_since(Instant::now())?;
+    /// Begins an attempt: how long it may take. `None`: the deadline has come.
+    pub fn limit(&mut self) -> Option<Duration> {
+        self.begun = Instant::now();
+        let left = self.deadline.checked_duration_since(self.begun)?;
         (!left.is_zero()).then(|| left.min(self.limit))
     }
 
-    /// After an attempt in vain: waits a little where every node of `nodes` refused at once.
-    pub async fn failed(&mut self, sent: bool, nodes: usize) {
-        self.failed += 1;
-        match sent {
-            true => self.limit = (self.limit * 2).min(LONGEST_ATTEMPT),
-            false if self.failed.is_multiple_of(nodes) => {
-                let until = (Instant::now() + self.pause).min(self.deadline);
-                tokio::time::sleep_until(until.into()).await;
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            }
-            false => {}
+    /// After an attempt in vain. One that took its time has the next one take more; where every node of `nodes` failed at once,
+    /// there is a pause.
+    pub async fn failed(&mut self, nodes: usize) {
+        if self.begun.elapsed() >= self.limit {
+            self.limit = (self.limit * 3 / 2).min(LONGEST_ATTEMPT);
+            self.quick = 0;
+            return;
+        }
+        self.quick += 1;
+        if self.quick.is_multiple_of(nodes) {
+            let until = (Instant::now() + self.pause).min(self.deadline);
+            tokio::time::sleep_until(until.into()).await;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
@@ -223,7 +229,7 @@ impl Client {
                             format!("the connection was lost in the middle of this call: {what}");
                         return Err(Error::new(ErrorKind::ConnectionLost, what));
                     }
-                    attempts.failed(sent, self.nodes.len()).await;
+                    attempts.failed(self.nodes.len()).await;
                     why = what;
                 }
             }

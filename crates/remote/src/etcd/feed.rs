@@ -241,7 +241,7 @@ async fn follow(
             }
             Ok(()) => attempts = Attempts::new(Instant::now() + ROUND, ATTEMPT),
             Err(Failure::Refused(_) | Failure::Lost { .. }) => {
-                attempts.failed(false, cluster.client.node_count()).await;
+                attempts.failed(cluster.client.node_count()).await;
                 if attempts.limit().is_none() {
                     attempts = Attempts::new(Instant::now() + ROUND, ATTEMPT);
                 }

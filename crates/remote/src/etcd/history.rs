@@ -1,10 +1,11 @@
-//! Which history the database is in, and what a read or write must compare to be of it.
+//! Which history the database is in, whether it is in service, and what a read or write must compare to be of it.
 //!
 //! A cluster that was restored from a backup has lost writes: its revisions begin again at an older one. It is known by another
 //! cluster id, or by a revision below one that was answered before. Then the first process that notices begins the next history,
 //! by one transaction on `PREFIX/meta`. Each read, and each write with conditions, compares the revision of that key, so that it
 //! is answered in the history that it means or not at all.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use level_party_locks::Mutex;
@@ -12,18 +13,21 @@ use level_party_locks::Mutex;
 use super::client::{ATTEMPT, Attempts, Client};
 use super::layout::{Layout, Meta};
 use super::rpc::{
-    self, Compare, Header, PutRequest, RangeRequest, RangeResponse, Request, TxnRequest,
-    TxnResponse,
+    self, Compare, Header, KeyValue, PutRequest, RangeRequest, Request, TxnRequest, TxnResponse,
 };
 use crate::answer::History;
 use crate::error::{Error, ErrorKind, Result};
+use crate::service::ServiceState;
 
-/// The history as this process knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The history and the service state, as this process knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub meta: Meta,
     /// The revision at which `PREFIX/meta` was put.
     pub revision: i64,
+    pub service: ServiceState,
+    /// The revision at which `PREFIX/service` was put; 0: it is not there.
+    pub service_revision: i64,
 }
 
 impl Known {
@@ -43,7 +47,13 @@ pub enum Found {
 pub struct Cluster {
     pub client: Client,
     pub layout: Layout,
-    known: Mutex<Known>,
+    known: Mutex<Looked>,
+}
+
+/// What was known at a revision.
+struct Looked {
+    known: Arc<Known>,
+    at: i64,
 }
 
 impl Cluster {
@@ -57,8 +67,8 @@ impl Cluster {
         deadline: Instant,
         create: bool,
     ) -> Result<(Self, Found)> {
-        let (known, found) = find(&client, &layout, None, deadline, create).await?;
-        let known = Mutex::new(known);
+        let (looked, found) = find(&client, &layout, None, deadline, create).await?;
+        let known = Mutex::new(looked);
         Ok((
             Cluster {
                 client,
@@ -69,26 +79,60 @@ impl Cluster {
         ))
     }
 
-    pub fn known(&self) -> Known {
-        *self.known.lock()
+    pub fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.lock().known)
     }
 
-    /// Looks whether the history is still the same, and begins the next one where writes were lost.
-    pub async fn look_again(&self, deadline: Instant) -> Result<Known> {
-        let before = self.known();
-        let (known, _) = find(
-            &self.client,
-            &self.layout,
-            Some(before.meta),
-            deadline,
-            true,
-        )
-        .await?;
+    /// Looks whether history and service state are still the same, and begins the next history where writes were lost.
+    pub async fn look_again(&self, deadline: Instant) -> Result<Arc<Known>> {
+        let before = Some(self.known().meta);
+        let (looked, _) = find(&self.client, &self.layout, before, deadline, true).await?;
         let mut current = self.known.lock();
-        if current.history().number <= known.history().number {
-            *current = known;
+        // Another task may have looked later.
+        let order = |looked: &Looked| (looked.known.history().number, looked.at);
+        if order(&current) <= order(&looked) {
+            *current = looked;
         }
-        Ok(*current)
+        Ok(Arc::clone(&current.known))
+    }
+
+    /// Changes the service state; `false`: it is another one than `expected`.
+    pub async fn set_service_state(
+        &self,
+        deadline: Instant,
+        expected: &ServiceState,
+        new: &ServiceState,
+    ) -> Result<bool> {
+        loop {
+            let known = self.look_again(deadline).await?;
+            if known.service == *new {
+                return Ok(true);
+            }
+            if known.service != *expected {
+                return Ok(false);
+            }
+            let put = PutRequest {
+                key: self.layout.service(),
+                value: new.to_text().into_bytes(),
+                lease: 0,
+            };
+            let change = TxnRequest {
+                compare: vec![self.is_current(&known), self.is_in_service(&known)],
+                success: vec![Request::Put(put).into()],
+                failure: Vec::new(),
+            };
+            let mut attempts = Attempts::new(deadline, ATTEMPT);
+            // Whoever changed it, the next round sees what it is.
+            let _: TxnResponse = self
+                .client
+                .ask_until(rpc::TXN, &change, &mut attempts, true)
+                .await?;
+        }
+    }
+
+    /// What holds only as long as the service state of `known` does.
+    pub fn is_in_service(&self, known: &Known) -> Compare {
+        Compare::put_at(self.layout.service(), known.service_revision)
     }
 
     /// What holds only as long as `known` does.
@@ -121,20 +165,32 @@ async fn find(
     before: Option<Meta>,
     deadline: Instant,
     create: bool,
-) -> Result<(Known, Found)> {
+) -> Result<(Looked, Found)> {
     let mut made = None;
     loop {
         let mut attempts = Attempts::new(deadline, ATTEMPT);
         let seen = client.seen();
-        let question = RangeRequest {
-            key: layout.meta(),
-            ..RangeRequest::default()
+        let range = |key| {
+            let range = RangeRequest {
+                key,
+                ..RangeRequest::default()
+            };
+            Request::Range(range).into()
         };
-        let answer: RangeResponse = client
-            .ask_until(rpc::RANGE, &question, &mut attempts, true)
+        let question = TxnRequest {
+            compare: Vec::new(),
+            success: vec![range(layout.meta()), range(layout.service())],
+            failure: Vec::new(),
+        };
+        let answer: TxnResponse = client
+            .ask_until(rpc::TXN, &question, &mut attempts, true)
             .await?;
         let header = headed(answer.header)?;
-        let stored = answer.kvs.into_iter().next();
+        let mut keys = answer.responses.into_iter().map(|answer| {
+            let range = answer.range.unwrap_or_default();
+            range.kvs.into_iter().next()
+        });
+        let (stored, service) = (keys.next().flatten(), keys.next().flatten());
         let meta = stored
             .as_ref()
             .map(|kv| Meta::from_bytes(&kv.value))
@@ -149,8 +205,15 @@ async fn find(
             } else {
                 Found::There
             };
-            let revision = kv.mod_revision;
-            return Ok((Known { meta, revision }, found));
+            let (service, service_revision) = service_state(service)?;
+            let known = Arc::new(Known {
+                meta,
+                revision: kv.mod_revision,
+                service,
+                service_revision,
+            });
+            let at = header.revision;
+            return Ok((Looked { known, at }, found));
         }
         if stored.is_none() && !create {
             return Err(Error::new(
@@ -186,6 +249,17 @@ async fn find(
             .await?;
         client.forget_seen();
         made = stored.is_none().then_some(next);
+    }
+}
+
+/// What `PREFIX/service` says, and the revision at which it was put.
+fn service_state(stored: Option<KeyValue>) -> Result<(ServiceState, i64)> {
+    match stored {
+        None => Ok((ServiceState::Live, 0)),
+        Some(kv) => {
+            let text = String::from_utf8_lossy(&kv.value);
+            Ok((ServiceState::from_text(&text)?, kv.mod_revision))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `PREFIX/k/` + key | an entry: its value, as it is |
 //! | `PREFIX/meta` | the layout's version and the history, as words |
+//! | `PREFIX/service` | the service state; not there while the database has always been live |
 //! | `PREFIX/s/` + id | a process's session: the number of its last write (8 bytes, big-endian), under its lease |
 
 use std::ops::Bound;
@@ -65,6 +66,10 @@ impl Layout {
 
     pub fn meta(&self) -> Vec<u8> {
         [&self.prefix, &b"/meta"[..]].concat()
+    }
+
+    pub fn service(&self) -> Vec<u8> {
+        [&self.prefix, &b"/service"[..]].concat()
     }
 
     pub fn session(&self, id: [u64; 2]) -> Vec<u8> {
@@ -196,7 +201,7 @@ mod tests {
         assert_eq!(layout.key(b"party/k/").unwrap(), b"");
         let (from, to) = layout.range(&everything()).unwrap();
         assert!(from <= layout.entry(b"") && layout.entry(&[255; 9]) < to);
-        let outside = [layout.meta(), layout.session([1, 2])];
+        let outside = [layout.meta(), layout.service(), layout.session([1, 2])];
         assert!(outside.iter().all(|key| *key < from || *key >= to));
         assert!(layout.key(b"other/k/a").is_err());
         let none = KeyRange {

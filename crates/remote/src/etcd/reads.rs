@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::{ATTEMPT, Attempts};
-use super::history::{Cluster, Known, headed};
+use super::history::{Cluster, headed};
 use super::layout::{Layout, end_of, everything, revision, sequence};
 use super::rpc::{
     self, KeyValue, RangeRequest, RangeResponse, Request, RequestOp, SortOrder, TxnRequest,
     TxnResponse,
 };
-use crate::answer::{Chunk, Entry, Item, Moment};
+use crate::answer::{Chunk, Entry, History, Item, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{KeyRange, Scan};
 
@@ -57,7 +57,7 @@ impl EntrySize {
 
 /// What ranges held at one revision.
 struct Read {
-    known: Known,
+    history: History,
     revision: i64,
     answers: Vec<RangeResponse>,
 }
@@ -110,7 +110,7 @@ async fn read(
             }
             let revision = header.revision;
             return Ok(Some(Read {
-                known,
+                history: known.history(),
                 revision,
                 answers,
             }));
@@ -139,7 +139,7 @@ pub async fn newest(cluster: &Cluster, how: How) -> Result<Moment> {
         .ok_or_else(too_large)?;
     Ok(Moment {
         sequence: end_of(read.revision),
-        history: read.known.history(),
+        history: read.history,
     })
 }
 
@@ -181,7 +181,7 @@ pub async fn get_many(
             };
             at_moment = at_moment.or(Some(Moment {
                 sequence: end_of(read.revision),
-                history: read.known.history(),
+                history: read.history,
             }));
             let entry = |kv: KeyValue| Entry {
                 sequence: sequence(kv.mod_revision, 1),
@@ -236,7 +236,7 @@ pub async fn scan(
     };
     let moment = at.unwrap_or(Moment {
         sequence: end_of(read.revision),
-        history: read.known.history(),
+        history: read.history,
     });
     let answer = read.answers.into_iter().next().unwrap_or_default();
     let chunk = match range {

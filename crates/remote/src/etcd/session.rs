@@ -165,8 +165,8 @@ impl Session {
                     Told::Behind | Told::Refused => {}
                     told => return Ok(told),
                 },
-                Err(Failure::Lost { sent, .. }) => {
-                    attempts.failed(sent, cluster.client.node_count()).await;
+                Err(Failure::Lost { .. }) => {
+                    attempts.failed(cluster.client.node_count()).await;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -182,7 +182,7 @@ impl Session {
                 match renew_once(lease, cluster, limit).await {
                     Ok(true) => break,
                     Ok(false) => return,
-                    Err(_) => attempts.failed(false, cluster.client.node_count()).await,
+                    Err(_) => attempts.failed(cluster.client.node_count()).await,
                 }
             }
         }

@@ -39,8 +39,8 @@ use crate::request::{Conditions, Write};
 
 /// etcd's `--max-txn-ops` is 128, and the session's key is one.
 const OPS: usize = 127;
-/// etcd's `--max-txn-ops` again: comparisons, of which two are the session's and the history's.
-const CONDITIONS: usize = 126;
+/// etcd's `--max-txn-ops` again: comparisons, of which three are the session's, the service state's and the history's.
+const CONDITIONS: usize = 125;
 /// etcd's `--max-request-bytes`, less what etcd itself adds.
 const REQUEST_BYTES: usize = (3 << 19) - 1024;
 /// What an operation takes beside key and value: the prefix, and heads of messages.
@@ -60,6 +60,8 @@ pub const LIMITS: Limits = Limits {
 pub struct Writer {
     cluster: Arc<Cluster>,
     runtime: Handle,
+    /// Whether a copy is made into the database.
+    fills: bool,
     queue: Mutex<Queue>,
     /// No transaction is under way any more.
     done: Notify,
@@ -114,10 +116,11 @@ fn take_back(progress: &AtomicU8) -> bool {
 }
 
 impl Writer {
-    pub fn new(cluster: Arc<Cluster>, runtime: Handle) -> Self {
+    pub fn new(cluster: Arc<Cluster>, runtime: Handle, fills: bool) -> Self {
         Writer {
             cluster,
             runtime,
+            fills,
             queue: Mutex::default(),
             done: Notify::new(),
         }
@@ -315,7 +318,17 @@ impl Writer {
         state.number += 1;
         let number = state.number;
         while let Some(limit) = attempts.limit() {
-            let known = self.cluster.known();
+            let mut known = self.cluster.known();
+            if !known.service.permits(self.fills) {
+                // It may have changed meanwhile.
+                known = self.look_again(deadline, sent_before).await?;
+                if !known.service.permits(self.fills) {
+                    let refusal = known.service.refusal();
+                    return self
+                        .settle(state, number, sent_before, deadline, Err(refusal))
+                        .await;
+                }
+            }
             if other_history(group, known.history()) {
                 return self
                     .settle(state, number, sent_before, deadline, Ok(None))
@@ -352,16 +365,8 @@ impl Writer {
                     Told::Done(revision) => return Ok(Some(revision)),
                     Told::Behind => {}
                     Told::Refused => {
-                        // Unless it is the history that has changed: then the next round finds it.
-                        let current = self.cluster.look_again(deadline).await;
-                        let unsettled = |error: Error| {
-                            if sent_before {
-                                unknown(error.message())
-                            } else {
-                                error
-                            }
-                        };
-                        if current.map_err(unsettled)? == known {
+                        // Unless history or service state have changed: then the next round judges.
+                        if self.look_again(deadline, sent_before).await? == known {
                             return self
                                 .settle(state, number, sent_before, deadline, Ok(None))
                                 .await;
@@ -377,9 +382,7 @@ impl Writer {
                 Err(Failure::Lost { what, sent }) => {
                     sent_before |= sent;
                     why = what;
-                    attempts
-                        .failed(sent, self.cluster.client.node_count())
-                        .await;
+                    attempts.failed(self.cluster.client.node_count()).await;
                 }
                 Err(Failure::Refused(error)) => {
                     return self
@@ -392,6 +395,14 @@ impl Writer {
             }
         }
         Err(if sent_before { unknown(why) } else { late(why) })
+    }
+
+    async fn look_again(&self, deadline: Instant, sent_before: bool) -> Result<Arc<Known>> {
+        let unsettled = |error: Error| match sent_before {
+            true => unknown(error.message()),
+            false => error,
+        };
+        self.cluster.look_again(deadline).await.map_err(unsettled)
     }
 
     async fn begin_session(&self, deadline: Instant, number: u64) -> Result<Session> {
@@ -438,7 +449,7 @@ impl Writer {
         group: &[Pending],
         known: &Known,
     ) -> TxnRequest {
-        let mut compare = vec![session.is_next()];
+        let mut compare = vec![session.is_next(), self.cluster.is_in_service(known)];
         for pending in group {
             let conditions = &pending.conditions;
             if !conditions.is_empty() {

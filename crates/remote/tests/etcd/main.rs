@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use level_party_remote::address::Address;
-use level_party_remote::{ErrorKind, Remote, Settings, Start, etcd};
+use level_party_remote::{ErrorKind, Remote, ServiceState, Settings, Start, etcd};
 use level_party_testkit::Etcd;
 
 use suite::{batch, call, changes, everything, get, now, op, range, scan_of, walk, write};
@@ -20,6 +20,7 @@ fn settings() -> Settings {
         open_timeout: Duration::from_secs(30),
         create_if_missing: true,
         error_if_exists: false,
+        fills: false,
     }
 }
 
@@ -175,11 +176,11 @@ fn writes_over_a_limit_are_refused_and_name_it() {
     assert!(refused(batch(&large)).contains("bytes"));
     let moment = now(remote.newest(&call())).expect("a moment");
     let mut conditional = batch(&[op("a", Some("1"))]);
-    conditional.conditions.keys = (0..127)
+    conditional.conditions.keys = (0..126)
         .map(|n| (n.to_string().into_bytes(), None))
         .collect();
     conditional.conditions.history = Some(moment.history);
-    assert!(refused(conditional.clone()).contains("126"));
+    assert!(refused(conditional.clone()).contains("125"));
     conditional.conditions.keys.pop();
     assert!(
         now(remote.write(&call(), conditional))
@@ -190,6 +191,55 @@ fn writes_over_a_limit_are_refused_and_name_it() {
     let same: Vec<_> = (0..500).map(|n| op("same", Some(&n.to_string()))).collect();
     write(&*remote, &same);
     assert_eq!(get(&*remote, "same", None).as_deref(), Some("499"));
+}
+
+#[test]
+fn moved_and_filled_databases_take_only_whose_writes_they_may() {
+    let etcd = Etcd::start(1);
+    let state = |remote: &dyn Remote| now(remote.service_state(&call())).expect("a state");
+    let set = |remote: &dyn Remote, expected: &ServiceState, new: &ServiceState| {
+        now(remote.set_service_state(&call(), expected.clone(), new.clone())).expect("answered")
+    };
+    let kind = |remote: &dyn Remote| {
+        let written = now(remote.write(&call(), batch(&[op("a", Some("2"))])));
+        written.map_err(|error| error.kind())
+    };
+    let filling = ServiceState::Filling {
+        progress: "{\"n\":1}".into(),
+    };
+    let moved = ServiceState::Moved {
+        to: "postgres://elsewhere".into(),
+        by: "word".into(),
+    };
+    let live = ServiceState::Live;
+    let (user, other) = (open(&etcd.url()), open(&etcd.url()));
+    write(&*user, &[op("a", Some("1"))]);
+    assert_eq!(state(&*user), live);
+    assert!(!set(&*other, &moved, &filling), "it is another one");
+    assert!(set(&*other, &live, &moved));
+    assert_eq!(kind(&*user), Err(ErrorKind::Moved));
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("1"));
+    assert_eq!(
+        state(&*open(&etcd.url())),
+        moved,
+        "it can be opened and read"
+    );
+    assert!(set(&*other, &moved, &filling));
+    assert_eq!(kind(&*user), Err(ErrorKind::Busy));
+    let error = try_open(&etcd.url(), &settings())
+        .err()
+        .expect("a copy is made");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    let fills = Settings {
+        fills: true,
+        ..settings()
+    };
+    let copier = try_open(&etcd.url(), &fills).expect("the copier's");
+    assert!(kind(&*copier).is_ok());
+    assert!(set(&*copier, &filling, &live));
+    assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "the copy has ended");
+    assert!(kind(&*user).is_ok());
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("2"));
 }
 
 #[test]
