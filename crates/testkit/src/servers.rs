@@ -1,7 +1,7 @@
 //! Servers of other projects, each in a directory of its own on loopback: started, killed and stopped by tests.
 //!
 //! What it promises: a start returns when the server has answered a question; nothing waits by sleeping; each server ends with
-//! the thread that started it, also where that one was killed (`PR_SET_PDEATHSIG`), and its directory goes with it.
+//! this process, also where that was killed (`PR_SET_PDEATHSIG`), and its directory goes when it is dropped.
 //! What it must not know: the clients under test. It asks PostgreSQL by `psql`, and etcd by its HTTP gateway.
 //!
 //! Debian's packages `postgresql-15`, `etcd-server`, `openssl` and `util-linux` are needed; `ci/remote` installs them.

@@ -416,7 +416,10 @@ impl Client {
 
 /// The token is of a server that has forgotten it, or it is too old. etcd says so before it looks at the question.
 fn is_stale_token(status: &Status) -> bool {
-    status.code() == Code::Unauthenticated || status.message().contains("invalid auth token")
+    let message = status.message();
+    status.code() == Code::Unauthenticated
+        || message.contains("invalid auth token")
+        || message.contains("revision of auth store is old")
 }
 
 /// Whether the connection was never made.

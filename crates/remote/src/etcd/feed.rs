@@ -17,7 +17,7 @@ use tonic::Streaming;
 
 use super::client::{ATTEMPT, Attempts, Failure};
 use super::history::{Cluster, Known};
-use super::layout::{end_of, passed, revision, sequence};
+use super::layout::Sequences;
 use super::reads::{How, newest};
 use super::rpc::{
     self, Event, EventType, WatchAsked, WatchCreateRequest, WatchProgressRequest, WatchRequest,
@@ -117,10 +117,16 @@ impl EtcdFeed {
         let now = newest(&cluster, how).await?;
         let history = now.history;
         let at = |sequence| Moment { sequence, history };
+        let first = cluster.known().sequences().of(1, 0);
         let (through, gap) = match from {
             Start::Now => (now, None),
             Start::Beginning => (at(0), None),
-            Start::Sequence(sequence) if sequence <= now.sequence => (at(sequence), None),
+            // Of this history: those of others lie apart.
+            Start::Sequence(sequence)
+                if sequence <= now.sequence && (sequence >= first || history.number == 1) =>
+            {
+                (at(sequence), None)
+            }
             Start::Moment(moment)
                 if moment.history == history && moment.sequence <= now.sequence =>
             {
@@ -278,12 +284,9 @@ async fn watch(
         return Ok(());
     }
     let at = position.through.sequence;
-    let first = match passed(at) {
-        Some(_) => revision(at),
-        None => revision(at) + 1,
-    };
+    let first = known.sequences().next_revision(at);
     let (ask, asked) = mpsc::channel(4);
-    for question in questions(cluster, &known, key, range_end, first.max(1)) {
+    for question in questions(cluster, &known, key, range_end, first) {
         // There is room for both.
         let _ = ask.try_send(question);
     }
@@ -295,6 +298,7 @@ async fn watch(
         cluster,
         shared,
         position,
+        sequences: known.sequences(),
         answers: stream,
         ask,
         pending: Vec::new(),
@@ -333,6 +337,7 @@ struct Stream<'a> {
     cluster: &'a Cluster,
     shared: &'a Shared,
     position: &'a mut Position,
+    sequences: Sequences,
     answers: Streaming<WatchResponse>,
     ask: mpsc::Sender<WatchRequest>,
     /// Events of an answer of which more follows.
@@ -410,7 +415,7 @@ impl Stream<'_> {
     async fn forgotten(&mut self, compacted: i64) {
         let before = self.position.through;
         let through = Moment {
-            sequence: end_of(compacted).max(before.sequence),
+            sequence: self.sequences.end_of(compacted).max(before.sequence),
             ..before
         };
         if !self.position.from_beginning {
@@ -431,7 +436,7 @@ impl Stream<'_> {
             let at = event_revision(&event);
             number = if at == last { number + 1 } else { 1 };
             last = at;
-            let sequence = sequence(at, number);
+            let sequence = self.sequences.of(at, number);
             // A position within a batch: its first changes were told.
             if sequence <= before.sequence {
                 continue;
@@ -445,7 +450,7 @@ impl Stream<'_> {
             });
         }
         let through = Moment {
-            sequence: end_of(last).max(before.sequence),
+            sequence: self.sequences.end_of(last).max(before.sequence),
             ..before
         };
         *self.position = Position {

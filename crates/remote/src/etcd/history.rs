@@ -11,11 +11,11 @@ use std::time::Instant;
 use level_party_locks::Mutex;
 
 use super::client::{ATTEMPT, Attempts, Client};
-use super::layout::{Layout, Meta};
+use super::layout::{Layout, Meta, Sequences};
 use super::rpc::{
     self, Compare, Header, KeyValue, PutRequest, RangeRequest, Request, TxnRequest, TxnResponse,
 };
-use crate::answer::History;
+use crate::answer::{History, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::ServiceState;
 
@@ -33,6 +33,18 @@ pub struct Known {
 impl Known {
     pub fn history(&self) -> History {
         self.meta.history
+    }
+
+    pub fn sequences(&self) -> Sequences {
+        self.meta.sequences
+    }
+
+    /// The moment at the end of a revision.
+    pub fn moment(&self, revision: i64) -> Moment {
+        Moment {
+            sequence: self.sequences().end_of(revision),
+            history: self.history(),
+        }
     }
 }
 
@@ -94,6 +106,18 @@ impl Cluster {
             *current = looked;
         }
         Ok(Arc::clone(&current.known))
+    }
+
+    /// Begins the history after `lost`, of which writes are gone, if nobody has yet.
+    pub async fn begin_next(&self, lost: History, deadline: Instant) -> Result<()> {
+        loop {
+            let known = self.look_again(deadline).await?;
+            if known.history() != lost {
+                return Ok(());
+            }
+            let next = next_meta(Some(known.meta), known.meta.cluster)?;
+            begin(&self.client, &self.layout, known.revision, next, deadline).await?;
+        }
     }
 
     /// Changes the service state; `false`: it is another one than `expected`.
@@ -221,35 +245,50 @@ async fn find(
                 "there is no database on etcd under this prefix, and none was to be made",
             ));
         }
-        let last = meta.or(before).map_or(0, |meta| meta.history.number);
-        let next = Meta {
-            history: History {
-                number: last + 1,
-                random: random()?,
-            },
-            cluster: header.cluster_id,
-        };
-        let unchanged = match &stored {
-            Some(kv) => Compare::put_at(layout.meta(), kv.mod_revision),
-            None => Compare::absent(layout.meta()),
-        };
-        let put = PutRequest {
-            key: layout.meta(),
-            value: next.to_bytes(),
-            lease: 0,
-        };
-        let begin = TxnRequest {
-            compare: vec![unchanged],
-            success: vec![Request::Put(put).into()],
-            failure: Vec::new(),
-        };
-        // Whoever did it, the next round reads what came of it.
-        let _: TxnResponse = client
-            .ask_until(rpc::TXN, &begin, &mut attempts, true)
-            .await?;
-        client.forget_seen();
+        let next = next_meta(meta.or(before), header.cluster_id)?;
+        let revision = stored.as_ref().map_or(0, |kv| kv.mod_revision);
+        begin(client, layout, revision, next, deadline).await?;
         made = stored.is_none().then_some(next);
     }
+}
+
+fn next_meta(last: Option<Meta>, cluster: u64) -> Result<Meta> {
+    let history = History {
+        number: last.map_or(0, |meta| meta.history.number) + 1,
+        random: random()?,
+    };
+    Ok(Meta {
+        history,
+        sequences: last.map_or(Sequences::default(), |meta| meta.sequences.next()),
+        cluster,
+    })
+}
+
+/// Begins the history of `next`, unless somebody has begun one since `revision` (0: since there was none). What came of it is
+/// for the caller to look at.
+async fn begin(
+    client: &Client,
+    layout: &Layout,
+    revision: i64,
+    next: Meta,
+    deadline: Instant,
+) -> Result<()> {
+    let put = PutRequest {
+        key: layout.meta(),
+        value: next.to_bytes(),
+        lease: 0,
+    };
+    let begin = TxnRequest {
+        compare: vec![Compare::put_at(layout.meta(), revision)],
+        success: vec![Request::Put(put).into()],
+        failure: Vec::new(),
+    };
+    let mut attempts = Attempts::new(deadline, ATTEMPT);
+    let _: TxnResponse = client
+        .ask_until(rpc::TXN, &begin, &mut attempts, true)
+        .await?;
+    client.forget_seen();
+    Ok(())
 }
 
 /// What `PREFIX/service` says, and the revision at which it was put.

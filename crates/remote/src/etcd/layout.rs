@@ -19,28 +19,56 @@ const NUMBER_BITS: u32 = 7;
 const LAST: u64 = (1 << NUMBER_BITS) - 1;
 /// The longest prefix: it travels with each operation.
 pub const PREFIX_BYTES: usize = 128;
+/// What follows a prefix in our keys. As no part of a prefix is one of these, no database lies within another.
+const OWN: [&str; 4] = ["k", "s", "meta", "service"];
 /// The version of this layout.
 const LAYOUT: u64 = 1;
 
-/// The sequence of a revision's change of this number (from 1 on; 0 stands for "some change of it").
-pub fn sequence(revision: i64, number: usize) -> u64 {
-    (revision.max(0) as u64) << NUMBER_BITS | (number as u64).min(LAST)
+/// How far the sequences of a history lie beyond those of the one before it, in revisions: farther than writes can have been
+/// lost, so that a position of a lost write is known to be one.
+const APART: u64 = 1_000_000_000;
+
+/// Which sequence a change of a revision has, in one history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequences {
+    /// Added to each revision.
+    base: u64,
 }
 
-/// The sequence of a revision's end: no change of it has a higher one.
-pub fn end_of(revision: i64) -> u64 {
-    sequence(revision, LAST as usize)
-}
+impl Sequences {
+    /// Those of the next history.
+    pub fn next(self) -> Self {
+        Sequences {
+            base: self.base + APART,
+        }
+    }
 
-/// The revision that a sequence is in.
-pub fn revision(sequence: u64) -> i64 {
-    (sequence >> NUMBER_BITS) as i64
-}
+    /// The sequence of a revision's change of this number (from 1 on).
+    pub fn of(self, revision: i64, number: usize) -> u64 {
+        (self.base + revision.max(0) as u64) << NUMBER_BITS | (number as u64).min(LAST)
+    }
 
-/// How many changes of its revision a position has passed; `None`: all.
-pub fn passed(sequence: u64) -> Option<usize> {
-    let number = sequence & LAST;
-    (number < LAST).then_some(number as usize)
+    /// The sequence of a revision's end: no change of it has a higher one.
+    pub fn end_of(self, revision: i64) -> u64 {
+        self.of(revision, LAST as usize)
+    }
+
+    /// The revision that a sequence is in; `None`: it is of a history before, or none.
+    pub fn revision(self, sequence: u64) -> Option<i64> {
+        let revision = (sequence >> NUMBER_BITS).checked_sub(self.base)?;
+        i64::try_from(revision)
+            .ok()
+            .filter(|revision| *revision > 0)
+    }
+
+    /// The first revision of which a position has not passed every change.
+    pub fn next_revision(self, position: u64) -> i64 {
+        match self.revision(position) {
+            None => 1,
+            Some(revision) if position & LAST == LAST => revision + 1,
+            Some(revision) => revision,
+        }
+    }
 }
 
 /// The keys of one database.
@@ -53,10 +81,17 @@ impl Layout {
     /// A database behind `prefix`.
     ///
     /// # Errors
-    /// `InvalidArgument`: it is too long.
+    /// `InvalidArgument`: it is too long, or would lie within the keys of a database whose prefix is its beginning.
     pub fn new(prefix: &str) -> Result<Self> {
         if prefix.len() > PREFIX_BYTES {
             let what = format!("a database's prefix on etcd has at most {PREFIX_BYTES} bytes");
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        }
+        if let Some(name) = prefix.split('/').find(|name| OWN.contains(name)) {
+            let what = format!(
+                "no part of a database's prefix on etcd may be {name:?}: {}",
+                OWN.join(", ")
+            );
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         Ok(Layout {
@@ -110,6 +145,8 @@ impl Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     pub history: History,
+    /// Which sequences its changes have.
+    pub sequences: Sequences,
     /// The cluster that the history is of.
     pub cluster: u64,
 }
@@ -117,9 +154,9 @@ pub struct Meta {
 impl Meta {
     pub fn to_bytes(self) -> Vec<u8> {
         let (number, [first, second]) = (self.history.number, self.history.random);
-        let cluster = self.cluster;
+        let (cluster, base) = (self.cluster, self.sequences.base);
         format!(
-            "level-party {LAYOUT} history {number} {first:016x} {second:016x} cluster {cluster:016x}"
+            "level-party {LAYOUT} history {number} {first:016x} {second:016x} base {base} cluster {cluster:016x}"
         )
         .into_bytes()
     }
@@ -149,6 +186,8 @@ impl Meta {
                 number,
                 first,
                 second,
+                "base",
+                base,
                 "cluster",
                 cluster,
             ] => {
@@ -157,6 +196,9 @@ impl Meta {
                     history: History {
                         number: number.parse().map_err(|_| foreign())?,
                         random: [hex(first)?, hex(second)?],
+                    },
+                    sequences: Sequences {
+                        base: base.parse().map_err(|_| foreign())?,
                     },
                     cluster: hex(cluster)?,
                 })
@@ -179,19 +221,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequences_grow_over_changes_and_revisions() {
+    fn sequences_grow_over_changes_revisions_and_histories() {
+        let (first, next) = (Sequences::default(), Sequences::default().next());
         let ordered = [
-            sequence(6, 127),
-            sequence(7, 0),
-            sequence(7, 1),
-            sequence(7, 126),
-            end_of(7),
-            sequence(8, 1),
+            first.of(6, 127),
+            first.of(7, 1),
+            first.of(7, 126),
+            first.end_of(7),
+            first.of(8, 1),
+            first.of(900_000_000, 1),
+            next.of(1, 1),
         ];
         assert!(ordered.is_sorted());
-        assert!(ordered.iter().skip(1).take(4).all(|s| revision(*s) == 7));
-        assert_eq!(passed(sequence(7, 3)), Some(3));
-        assert_eq!(passed(end_of(7)), None);
+        assert!(
+            ordered[1..4]
+                .iter()
+                .all(|sequence| first.revision(*sequence) == Some(7))
+        );
+        assert_eq!(next.revision(first.of(900_000_000, 1)), None);
+        assert_eq!(next.revision(next.of(3, 9)), Some(3));
+        assert_eq!(first.next_revision(first.of(7, 3)), 7);
+        assert_eq!(first.next_revision(first.end_of(7)), 8);
+        assert_eq!((first.next_revision(0), first.revision(0)), (1, None));
     }
 
     #[test]
@@ -210,6 +261,12 @@ mod tests {
         };
         assert_eq!(layout.range(&none), None);
         assert!(Layout::new(&"p".repeat(PREFIX_BYTES + 1)).is_err());
+        assert!(Layout::new("party/k").is_err() && Layout::new("party/k/x").is_err());
+        let within = Layout::new("party/k2")
+            .unwrap()
+            .range(&everything())
+            .unwrap();
+        assert!(within.0 >= to || within.1 <= from);
     }
 
     #[test]
@@ -219,6 +276,7 @@ mod tests {
                 number: 3,
                 random: [1, u64::MAX],
             },
+            sequences: Sequences::default().next(),
             cluster: 77,
         };
         assert_eq!(Meta::from_bytes(&meta.to_bytes()).unwrap(), meta);
@@ -230,7 +288,7 @@ mod tests {
         for bytes in [
             &b""[..],
             b"\xff",
-            b"level-party 1 history x 0 0 cluster 0",
+            b"level-party 1 history x 0 0 base 0 cluster 0",
             b"value",
         ] {
             assert_eq!(kind(bytes), ErrorKind::Corruption);

@@ -2,17 +2,18 @@
 //!
 //! It is linearizable: etcd answers a transaction of reads when its leader has confirmed that it leads.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::{ATTEMPT, Attempts};
-use super::history::{Cluster, headed};
-use super::layout::{Layout, end_of, everything, revision, sequence};
+use super::history::{Cluster, Known, headed};
+use super::layout::{Layout, Sequences, everything};
 use super::rpc::{
     self, KeyValue, RangeRequest, RangeResponse, Request, RequestOp, SortOrder, TxnRequest,
     TxnResponse,
 };
-use crate::answer::{Chunk, Entry, History, Item, Moment};
+use crate::answer::{Chunk, Entry, Item, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{KeyRange, Scan};
 
@@ -57,7 +58,7 @@ impl EntrySize {
 
 /// What ranges held at one revision.
 struct Read {
-    history: History,
+    known: Arc<Known>,
     revision: i64,
     answers: Vec<RangeResponse>,
 }
@@ -75,8 +76,15 @@ async fn read(
         if at.is_some_and(|at| at.history != known.history()) {
             return Err(other_history());
         }
+        let revision = match at {
+            None => 0, // the newest
+            Some(at) => known
+                .sequences()
+                .revision(at.sequence)
+                .ok_or_else(other_history)?,
+        };
         let at_revision = |range: &RangeRequest| RangeRequest {
-            revision: at.map_or(0, |at| revision(at.sequence)),
+            revision,
             ..range.clone()
         };
         let question = TxnRequest {
@@ -110,7 +118,7 @@ async fn read(
             }
             let revision = header.revision;
             return Ok(Some(Read {
-                history: known.history(),
+                known,
                 revision,
                 answers,
             }));
@@ -137,10 +145,7 @@ pub async fn newest(cluster: &Cluster, how: How) -> Result<Moment> {
     let read = read(cluster, how, &mut attempts, &[meta], None)
         .await?
         .ok_or_else(too_large)?;
-    Ok(Moment {
-        sequence: end_of(read.revision),
-        history: read.history,
-    })
+    Ok(read.known.moment(read.revision))
 }
 
 /// What keys held, all at one moment; without `values` every value is empty.
@@ -179,12 +184,9 @@ pub async fn get_many(
                 most /= 2;
                 continue;
             };
-            at_moment = at_moment.or(Some(Moment {
-                sequence: end_of(read.revision),
-                history: read.history,
-            }));
+            at_moment = at_moment.or(Some(read.known.moment(read.revision)));
             let entry = |kv: KeyValue| Entry {
-                sequence: sequence(kv.mod_revision, 1),
+                sequence: read.known.sequences().of(kv.mod_revision, 1),
                 value: kv.value,
             };
             found.extend(
@@ -234,13 +236,10 @@ pub async fn scan(
             None => entries = entries.div_ceil(8),
         }
     };
-    let moment = at.unwrap_or(Moment {
-        sequence: end_of(read.revision),
-        history: read.history,
-    });
+    let moment = at.unwrap_or(read.known.moment(read.revision));
     let answer = read.answers.into_iter().next().unwrap_or_default();
     let chunk = match range {
-        Some(_) => chunk(&cluster.layout, size, scan, answer)?,
+        Some(_) => chunk(&cluster.layout, read.known.sequences(), size, scan, answer)?,
         None => Chunk {
             items: Vec::new(),
             more: false,
@@ -252,14 +251,20 @@ pub async fn scan(
 }
 
 /// The part of an answer that is within the chunk's bytes.
-fn chunk(layout: &Layout, size: &EntrySize, scan: &Scan, answer: RangeResponse) -> Result<Chunk> {
+fn chunk(
+    layout: &Layout,
+    sequences: Sequences,
+    size: &EntrySize,
+    scan: &Scan,
+    answer: RangeResponse,
+) -> Result<Chunk> {
     let (total, mut bytes, mut items) = (answer.kvs.len(), 0, Vec::new());
     for kv in answer.kvs {
         let key = layout.key(&kv.key)?;
         bytes += key.len() + kv.value.len();
         items.push(Item {
             key,
-            sequence: sequence(kv.mod_revision, 1),
+            sequence: sequences.of(kv.mod_revision, 1),
             value: kv.value,
         });
         if bytes >= scan.limit_bytes {
@@ -322,7 +327,7 @@ mod tests {
 
     #[test]
     fn chunk_ends_with_the_entry_that_reaches_its_bytes() {
-        let layout = Layout::new("p").unwrap();
+        let (layout, sequences) = (Layout::new("p").unwrap(), Sequences::default());
         let answer = |sizes: &[usize]| RangeResponse {
             kvs: sizes
                 .iter()
@@ -345,14 +350,14 @@ mod tests {
             hold: false,
         };
         let size = EntrySize::default();
-        let part = chunk(&layout, &size, &scan, answer(&[49, 49, 1])).unwrap();
+        let part = chunk(&layout, sequences, &size, &scan, answer(&[49, 49, 1])).unwrap();
         assert_eq!((part.items.len(), part.more), (2, true));
-        assert_eq!(part.items[1].sequence, sequence(9, 1));
+        assert_eq!(part.items[1].sequence, sequences.of(9, 1));
         assert_eq!(size.entries(1000), 21);
-        let whole = chunk(&layout, &size, &scan, answer(&[1, 1])).unwrap();
+        let whole = chunk(&layout, sequences, &size, &scan, answer(&[1, 1])).unwrap();
         assert_eq!((whole.items.len(), whole.more), (2, false));
         assert!(
-            chunk(&layout, &size, &scan, RangeResponse::default())
+            chunk(&layout, sequences, &size, &scan, RangeResponse::default())
                 .unwrap()
                 .items
                 .is_empty()

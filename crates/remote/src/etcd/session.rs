@@ -1,9 +1,10 @@
 //! A process's session: the key by which each of its writes takes effect once.
 //!
-//! The session's key holds the number of the process's last write that took effect. A write is a transaction that compares this
-//! number with the one before, and puts its own; so of a write that is sent twice one takes effect, and a write that is late,
-//! behind a later one, takes none. The key lies under a lease, so that etcd removes it some time after its process has gone.
-//! Numbers are never used again.
+//! The session's key holds the *mark* of the process's last write that took effect: a number, and random bits that tell it from
+//! every other write, also of a copy of this process (a virtual machine that was restored). A write is a transaction that
+//! compares the key with the mark before, and puts its own; so of a write that is sent twice one takes effect, and a write that
+//! is late, behind a later one, takes none. The key is made before the first write and never by one, and lies under a lease, so
+//! that etcd removes it some time after its process has gone. No mark is used again.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::rpc::{
     self, Compare, KeyValue, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
     LeaseRequest, Nothing, PutRequest, RangeRequest, Request, RequestOp, TxnRequest, TxnResponse,
 };
+use crate::answer::History;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long etcd keeps a session that it does not hear of. A process that is stopped or cut off for longer in the middle of a
@@ -21,13 +23,46 @@ const TTL: Duration = Duration::from_secs(3600);
 /// How often it is told that the process lives.
 const RENEWAL: Duration = Duration::from_secs(600);
 
+/// What tells a write from every other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// It grows from write to write.
+    number: u64,
+    random: u64,
+}
+
+impl Mark {
+    /// The mark of the write of this number.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn new(number: u64) -> Result<Self> {
+        let [random, _] = random()?;
+        Ok(Mark { number, random })
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        [self.number.to_be_bytes(), self.random.to_be_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (number, random) = bytes.split_first_chunk()?;
+        Some(Mark {
+            number: u64::from_be_bytes(*number),
+            random: u64::from_be_bytes(random.try_into().ok()?),
+        })
+    }
+}
+
 /// A session that etcd knows, or knew.
 #[derive(Clone, Debug)]
 pub struct Session {
     key: Vec<u8>,
     lease: i64,
-    /// The number that the key holds, as far as is known.
-    last: u64,
+    /// The mark that the key holds, as far as is known.
+    last: Mark,
+    /// The history in which it was last known.
+    history: History,
 }
 
 /// What the session's key told about a write that did not take effect just now.
@@ -41,6 +76,8 @@ pub enum Told {
     Behind,
     /// etcd has no such session.
     Gone,
+    /// The key holds a mark of before one that was acknowledged: etcd was restored from a backup.
+    WentBack,
 }
 
 impl Session {
@@ -48,7 +85,7 @@ impl Session {
     ///
     /// # Errors
     /// `Timeout`; what etcd refuses.
-    pub async fn begin(cluster: &Cluster, deadline: Instant, number: u64) -> Result<Self> {
+    pub async fn begin(cluster: &Cluster, deadline: Instant, first: Mark) -> Result<Self> {
         let mut attempts = Attempts::new(deadline, ATTEMPT);
         loop {
             let grant = LeaseGrantRequest {
@@ -62,11 +99,12 @@ impl Session {
             let session = Session {
                 key: cluster.layout.session(random()?),
                 lease: granted.id,
-                last: number,
+                last: first,
+                history: cluster.known().history(),
             };
             let begin = TxnRequest {
                 compare: vec![Compare::absent(session.key.clone())],
-                success: vec![session.put(number)],
+                success: vec![session.put(first)],
                 failure: vec![session.look()],
             };
             let answer: Result<TxnResponse> = cluster
@@ -76,7 +114,7 @@ impl Session {
             match answer {
                 Ok(answer) if answer.succeeded => return Ok(session),
                 // An earlier attempt had made it.
-                Ok(answer) if holds(&answer) == Some(number) => return Ok(session),
+                Ok(answer) if holds(&answer) == Some(first) => return Ok(session),
                 // Another one's: of 128 random bits. Another id is tried.
                 Ok(_) => {}
                 // The lease was lost with the leader that gave it.
@@ -88,14 +126,14 @@ impl Session {
 
     /// That the last write is the one that is known to be.
     pub fn is_next(&self) -> Compare {
-        Compare::holds(self.key.clone(), self.last.to_be_bytes().to_vec())
+        Compare::holds(self.key.clone(), self.last.to_bytes())
     }
 
-    /// Records a write's number.
-    pub fn put(&self, number: u64) -> RequestOp {
+    /// Records a write's mark.
+    pub fn put(&self, mark: Mark) -> RequestOp {
         let put = PutRequest {
             key: self.key.clone(),
-            value: number.to_be_bytes().to_vec(),
+            value: mark.to_bytes(),
             lease: self.lease,
         };
         Request::Put(put).into()
@@ -110,35 +148,44 @@ impl Session {
         Request::Range(range).into()
     }
 
-    /// A write of this number took effect.
-    pub fn made(&mut self, number: u64) {
-        self.last = number;
+    /// The write of this mark took effect, in this history.
+    pub fn made(&mut self, mark: Mark, history: History) {
+        self.last = mark;
+        self.history = history;
     }
 
-    /// What an answer that did not succeed tells about the write of this number.
-    pub fn told(&mut self, number: u64, answer: &TxnResponse) -> Told {
-        let Some((kv, held)) = session_key(answer).and_then(|kv| Some((kv, number_of(&kv.value)?)))
-        else {
+    /// The history in which it was last known.
+    pub fn history(&self) -> History {
+        self.history
+    }
+
+    /// What an answer that did not succeed tells about the write of this mark.
+    pub fn told(&mut self, mark: Mark, answer: &TxnResponse) -> Told {
+        let held = session_key(answer).and_then(|kv| Some((kv, Mark::from_bytes(&kv.value)?)));
+        let Some((kv, held)) = held else {
             return Told::Gone;
         };
         if held == self.last {
             return Told::Refused;
         }
+        if held.number < self.last.number {
+            return Told::WentBack;
+        }
         self.last = held;
-        match held == number {
+        match held == mark {
             true => Told::Done(kv.mod_revision),
             false => Told::Behind,
         }
     }
 
-    /// Takes from a write that may be on its way whatever effect it could still have, by recording another number, `fence`.
+    /// Takes from a write that may be on its way whatever effect it could still have, by recording another mark, `fence`.
     /// Gives what became of the write: `Refused` is that it has no effect and never will.
     pub async fn fence(
         &mut self,
         cluster: &Cluster,
         deadline: Instant,
-        number: u64,
-        fence: u64,
+        mark: Mark,
+        fence: Mark,
     ) -> std::result::Result<Told, Failure> {
         let mut attempts = Attempts::new(deadline, ATTEMPT);
         loop {
@@ -157,10 +204,10 @@ impl Session {
                 .await
             {
                 Ok(answer) if answer.succeeded => {
-                    self.made(fence);
+                    self.last = fence;
                     return Ok(Told::Refused);
                 }
-                Ok(answer) => match self.told(number, &answer) {
+                Ok(answer) => match self.told(mark, &answer) {
                     Told::Behind if self.last == fence => return Ok(Told::Refused),
                     Told::Behind | Told::Refused => {}
                     told => return Ok(told),
@@ -226,12 +273,8 @@ fn session_key(answer: &TxnResponse) -> Option<&KeyValue> {
     answer.responses.first()?.range.as_ref()?.kvs.first()
 }
 
-fn holds(answer: &TxnResponse) -> Option<u64> {
-    number_of(&session_key(answer)?.value)
-}
-
-fn number_of(value: &[u8]) -> Option<u64> {
-    value.try_into().ok().map(u64::from_be_bytes)
+fn holds(answer: &TxnResponse) -> Option<Mark> {
+    Mark::from_bytes(&session_key(answer)?.value)
 }
 
 /// The revision of an answer to a write.
@@ -257,18 +300,14 @@ mod tests {
     use super::*;
     use crate::etcd::rpc::{Header, RangeResponse, ResponseOp};
 
-    fn session(last: u64) -> Session {
-        Session {
-            key: b"p/s/1".to_vec(),
-            lease: 7,
-            last,
-        }
+    fn mark(number: u64) -> Mark {
+        Mark { number, random: 1 }
     }
 
-    fn answer(held: Option<u64>) -> TxnResponse {
-        let kv = held.map(|number| KeyValue {
-            value: number.to_be_bytes().to_vec(),
-            mod_revision: 40 + number as i64,
+    fn answer(held: Option<Mark>) -> TxnResponse {
+        let kv = held.map(|mark| KeyValue {
+            value: mark.to_bytes(),
+            mod_revision: 40 + mark.number as i64,
             ..KeyValue::default()
         });
         TxnResponse {
@@ -285,15 +324,30 @@ mod tests {
 
     #[test]
     fn session_key_tells_each_outcome_apart() {
-        let told = |held| {
-            let mut session = session(5);
-            let told = session.told(7, &answer(held));
+        let told = |held: Option<Mark>| {
+            let mut session = Session {
+                key: b"p/s/1".to_vec(),
+                lease: 7,
+                last: mark(5),
+                history: History {
+                    number: 1,
+                    random: [0, 0],
+                },
+            };
+            let told = session.told(mark(7), &answer(held));
             (told, session.last)
         };
-        assert_eq!(told(Some(7)), (Told::Done(47), 7));
-        assert_eq!(told(Some(5)), (Told::Refused, 5));
+        assert_eq!(told(Some(mark(7))), (Told::Done(47), mark(7)));
+        assert_eq!(told(Some(mark(5))), (Told::Refused, mark(5)));
         // The write before, whose outcome was unknown.
-        assert_eq!(told(Some(6)), (Told::Behind, 6));
-        assert_eq!(told(None), (Told::Gone, 5));
+        assert_eq!(told(Some(mark(6))), (Told::Behind, mark(6)));
+        // A write of a copy of this process.
+        let other = Mark {
+            number: 7,
+            random: 2,
+        };
+        assert_eq!(told(Some(other)), (Told::Behind, other));
+        assert_eq!(told(Some(mark(4))), (Told::WentBack, mark(5)));
+        assert_eq!(told(None), (Told::Gone, mark(5)));
     }
 }

@@ -5,13 +5,16 @@ use super::history::Cluster;
 use super::reads::{How, newest};
 use super::rpc::{self, AlarmResponse, MemberListResponse, Nothing, StatusResponse};
 use crate::answer::{Standby, Status};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// etcd's kinds of alarm.
 const NO_SPACE: i32 = 1;
 const CORRUPT: i32 = 2;
 
 /// Asks for it.
+///
+/// # Errors
+/// `IncompatibleVersion`: a database must not lie on this version ([`check_version`]).
 pub async fn status(cluster: &Cluster, shown: &str, how: How) -> Result<Status> {
     let last = newest(cluster, how).await?;
     let mut attempts = Attempts::new(how.deadline, ATTEMPT);
@@ -26,6 +29,7 @@ pub async fn status(cluster: &Cluster, shown: &str, how: How) -> Result<Status> 
     let alarms: AlarmResponse = client
         .ask_until(rpc::ALARM, &nothing, &mut attempts, true)
         .await?;
+    let version_warning = check_version(&node.version)?;
     let voting = members
         .members
         .iter()
@@ -37,8 +41,36 @@ pub async fn status(cluster: &Cluster, shown: &str, how: How) -> Result<Status> 
         _ => Standby::Synchronous,
     };
     status.warnings = warnings(voting, &alarms);
+    status
+        .warnings
+        .extend(version_warning.filter(|_| voting == 1));
     status.trouble = client.trouble();
     Ok(status)
+}
+
+/// What a version cannot do: a warning for a cluster of one node.
+///
+/// # Errors
+/// `IncompatibleVersion`: it is older than 3.4, or can lose data when it is killed (3.5.0 to 3.5.2,
+/// <https://github.com/etcd-io/etcd/issues/13766>).
+fn check_version(version: &str) -> Result<Option<String>> {
+    let mut numbers = version
+        .split(['.', '-', '+'])
+        .map(|part| part.parse::<u32>().ok());
+    let mut next = || numbers.next().flatten().unwrap_or(0);
+    let (major, minor, patch) = (next(), next(), next());
+    let refused = |why: &str| {
+        let what = format!("etcd {version} can't be used: {why}");
+        Err(Error::new(ErrorKind::IncompatibleVersion, what))
+    };
+    match (major, minor, patch) {
+        (..3, ..) | (3, ..4, _) => refused("it is older than 3.4"),
+        (3, 5, ..3) => refused("it can lose data when it is killed; 3.5.3 does not"),
+        (3, 4, ..21) | (3, 5, ..5) => Ok(Some(format!(
+            "etcd {version} on one node acknowledges writes before they are on its disk; 3.4.21 and 3.5.5 do not"
+        ))),
+        _ => Ok(None),
+    }
 }
 
 /// What an operator should know of a cluster.
@@ -65,6 +97,26 @@ pub fn warnings(voting: usize, alarms: &AlarmResponse) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::etcd::rpc::AlarmMember;
+
+    #[test]
+    fn versions_that_lose_data_are_refused() {
+        let refused = |version| {
+            check_version(version).is_err_and(|e| e.kind() == ErrorKind::IncompatibleVersion)
+        };
+        assert!(
+            ["3.3.27", "3.5.0", "3.5.2", "2.3.8", "", "x"]
+                .into_iter()
+                .all(refused)
+        );
+        let warned = |version| check_version(version).is_ok_and(|warning| warning.is_some());
+        assert!(["3.4.0", "3.4.20", "3.5.4"].into_iter().all(warned));
+        let good = |version| check_version(version).is_ok_and(|warning| warning.is_none());
+        assert!(
+            ["3.4.23", "3.5.5", "3.6.1-rc.0", "4.0.0"]
+                .into_iter()
+                .all(good)
+        );
+    }
 
     #[test]
     fn few_nodes_and_alarms_are_told() {

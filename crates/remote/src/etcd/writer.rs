@@ -1,15 +1,16 @@
 //! Writes: in order, one transaction of etcd at a time, each exactly once.
 //!
 //! What waits while a transaction is under way goes into the next one together, as far as keys and limits allow: a *group*.
-//! A write with conditions has a transaction of its own. The group of number `n` compares the session's last number with the
-//! one that is known, and puts `n`, so that sending it again is also looking at what became of it ([`Session`]):
+//! A write with conditions has a transaction of its own. The group of mark `n` compares the session's last mark with the one
+//! that is known, and puts `n`, so that sending it again is also looking at what became of it ([`Session`]):
 //!
 //! | the answer to a sending | so |
 //! |---|---|
 //! | succeeded | the group is made, at the answer's revision |
 //! | the session holds `n` | an earlier sending had made it, at the revision of the session's key |
-//! | the session holds the number before | conditions do not hold. An earlier sending that may be on its way is fenced first |
-//! | the session holds another number | an earlier group of unknown outcome was made; it is sent again behind that |
+//! | the session holds the mark before | conditions do not hold. An earlier sending that may be on its way is fenced first |
+//! | the session holds a later mark | an earlier group of unknown outcome was made; it is sent again behind that |
+//! | the session holds an older mark than one that was acknowledged | etcd was restored: the next history begins, and it is sent in a new session |
 //! | no session | etcd has lost it: `OutcomeUnknown`, if it was sent before; else it is sent in a new session |
 //! | refused | nothing was written; an earlier sending is fenced first |
 //! | none | it is sent again, to the next node, until the deadline: then `OutcomeUnknown` |
@@ -26,12 +27,12 @@ use tokio::sync::{Notify, oneshot};
 
 use super::client::{ATTEMPT, Attempts, Failure};
 use super::history::{Cluster, Known};
-use super::layout::{PREFIX_BYTES, end_of, revision, sequence};
+use super::layout::{PREFIX_BYTES, Sequences};
 use super::rpc::{
     self, Compare, DeleteRequest, PutRequest, Request, RequestOp, TxnRequest, TxnResponse,
 };
 use super::runtime::{late, told_by, until};
-use super::session::{Session, Told, revision_of, unknown};
+use super::session::{Mark, Session, Told, revision_of, unknown};
 use crate::answer::{History, Limits};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
@@ -80,8 +81,15 @@ struct Queue {
 #[derive(Default)]
 struct State {
     session: Option<Session>,
-    /// The last number that was used.
+    /// The number of the last mark.
     number: u64,
+}
+
+impl State {
+    fn next_mark(&mut self) -> Result<Mark> {
+        self.number += 1;
+        Mark::new(self.number)
+    }
 }
 
 /// A write that waits for its turn, or for its answer.
@@ -94,6 +102,9 @@ struct Pending {
     progress: Arc<AtomicU8>,
     tell: oneshot::Sender<Result<Option<u64>>>,
 }
+
+/// The revision at which a group was made, and which sequences there are in its history.
+type Made = (Sequences, i64);
 
 /// How far a write is.
 const WAITS: u8 = 0;
@@ -285,14 +296,14 @@ impl Writer {
                     let alone = [pending];
                     let outcome = self.outcome(state, &alone, alone[0].deadline).await;
                     let [pending] = alone;
-                    let last = outcome.map(|made| made.map(|revision| pending.last(revision, 0)));
+                    let last = outcome.map(|made| made.map(|made| pending.last(made, 0)));
                     pending.answer(last);
                 }
             }
-            Ok(Some(revision)) => {
+            Ok(Some(made)) => {
                 let mut before = 0;
                 for pending in group {
-                    let last = pending.last(revision, before);
+                    let last = pending.last(made, before);
                     before += pending.ops.len();
                     pending.answer(Ok(Some(last)));
                 }
@@ -312,11 +323,10 @@ impl Writer {
         state: &mut State,
         group: &[Pending],
         deadline: Instant,
-    ) -> Result<Option<i64>> {
+    ) -> Result<Option<Made>> {
         let mut attempts = Attempts::new(deadline, ATTEMPT);
         let (mut sent_before, mut why) = (false, "no node was asked".to_owned());
-        state.number += 1;
-        let number = state.number;
+        let mark = state.next_mark()?;
         while let Some(limit) = attempts.limit() {
             let mut known = self.cluster.known();
             if !known.service.permits(self.fills) {
@@ -325,22 +335,22 @@ impl Writer {
                 if !known.service.permits(self.fills) {
                     let refusal = known.service.refusal();
                     return self
-                        .settle(state, number, sent_before, deadline, Err(refusal))
+                        .settle(state, mark, sent_before, deadline, Err(refusal))
                         .await;
                 }
             }
             if other_history(group, known.history()) {
                 return self
-                    .settle(state, number, sent_before, deadline, Ok(None))
+                    .settle(state, mark, sent_before, deadline, Ok(None))
                     .await;
             }
             let session = match &mut state.session {
                 Some(session) => session,
                 None => state
                     .session
-                    .insert(self.begin_session(deadline, number - 1).await?),
+                    .insert(self.begin_session(deadline, state.number - 1).await?),
             };
-            let question = self.question(session, number, group, &known);
+            let question = self.question(session, mark, group, &known);
             if question.encoded_len() > REQUEST_BYTES {
                 let what = format!(
                     "a write with what it rests on has {} bytes, and etcd takes {REQUEST_BYTES}",
@@ -355,22 +365,29 @@ impl Writer {
                 .await
             {
                 Ok(answer) if answer.succeeded => {
-                    session.made(number);
+                    session.made(mark, known.history());
                     let revision =
                         revision_of(&answer).map_err(|error| unknown(error.message()))?;
                     self.cluster.client.saw(revision);
-                    return Ok(Some(revision));
+                    return Ok(Some((known.sequences(), revision)));
                 }
-                Ok(answer) => match session.told(number, &answer) {
-                    Told::Done(revision) => return Ok(Some(revision)),
+                Ok(answer) => match session.told(mark, &answer) {
+                    Told::Done(revision) => return Ok(Some((known.sequences(), revision))),
                     Told::Behind => {}
                     Told::Refused => {
                         // Unless history or service state have changed: then the next round judges.
                         if self.look_again(deadline, sent_before).await? == known {
                             return self
-                                .settle(state, number, sent_before, deadline, Ok(None))
+                                .settle(state, mark, sent_before, deadline, Ok(None))
                                 .await;
                         }
+                    }
+                    Told::WentBack => {
+                        let lost = session.history();
+                        state.session = None;
+                        let unsettled = |error: Error| unknown(error.message());
+                        let begun = self.cluster.begin_next(lost, deadline).await;
+                        begun.map_err(unsettled)?;
                     }
                     Told::Gone => {
                         state.session = None;
@@ -386,7 +403,7 @@ impl Writer {
                 }
                 Err(Failure::Refused(error)) => {
                     return self
-                        .settle(state, number, sent_before, deadline, Err(error))
+                        .settle(state, mark, sent_before, deadline, Err(error))
                         .await;
                 }
                 Err(Failure::TooLarge) => {
@@ -406,7 +423,8 @@ impl Writer {
     }
 
     async fn begin_session(&self, deadline: Instant, number: u64) -> Result<Session> {
-        let session = Session::begin(&self.cluster, deadline, number).await?;
+        let first = Mark::new(number)?;
+        let session = Session::begin(&self.cluster, deadline, first).await?;
         let (lease, cluster) = (session.lease(), Arc::clone(&self.cluster));
         self.runtime
             .spawn(async move { Session::renew(lease, &cluster).await });
@@ -417,21 +435,26 @@ impl Writer {
     async fn settle(
         &self,
         state: &mut State,
-        number: u64,
+        mark: Mark,
         sent_before: bool,
         deadline: Instant,
-        found: Result<Option<i64>>,
-    ) -> Result<Option<i64>> {
-        let Some(session) = state.session.as_mut().filter(|_| sent_before) else {
+        found: Result<Option<Made>>,
+    ) -> Result<Option<Made>> {
+        if !sent_before || state.session.is_none() {
+            return found;
+        }
+        let fence = state.next_mark()?;
+        let Some(session) = state.session.as_mut() else {
             return found;
         };
-        state.number += 1;
-        match session
-            .fence(&self.cluster, deadline, number, state.number)
-            .await
-        {
-            Ok(Told::Done(revision)) => Ok(Some(revision)),
+        match session.fence(&self.cluster, deadline, mark, fence).await {
+            Ok(Told::Done(revision)) => Ok(Some((self.cluster.known().sequences(), revision))),
             Ok(Told::Refused | Told::Behind) => found,
+            // An older mark: etcd was restored, and nothing of before it can come any more.
+            Ok(Told::WentBack) => {
+                state.session = None;
+                found
+            }
             Ok(Told::Gone) => {
                 state.session = None;
                 Err(unknown("etcd has no record of this process any more"))
@@ -445,23 +468,23 @@ impl Writer {
     fn question(
         &self,
         session: &Session,
-        number: u64,
+        mark: Mark,
         group: &[Pending],
         known: &Known,
     ) -> TxnRequest {
-        let mut compare = vec![session.is_next(), self.cluster.is_in_service(known)];
+        let mut compare = vec![
+            session.is_next(),
+            self.cluster.is_current(known),
+            self.cluster.is_in_service(known),
+        ];
         for pending in group {
-            let conditions = &pending.conditions;
-            if !conditions.is_empty() {
-                compare.push(self.cluster.is_current(known));
-            }
-            compare.extend(self.comparisons(conditions));
+            compare.extend(self.comparisons(&pending.conditions, known.sequences()));
         }
         let mut success: Vec<RequestOp> = group
             .iter()
             .flat_map(|pending| pending.ops.iter().cloned())
             .collect();
-        success.push(session.put(number));
+        success.push(session.put(mark));
         TxnRequest {
             compare,
             success,
@@ -469,17 +492,24 @@ impl Writer {
         }
     }
 
-    fn comparisons(&self, conditions: &Conditions) -> impl Iterator<Item = Compare> {
+    fn comparisons(
+        &self,
+        conditions: &Conditions,
+        sequences: Sequences,
+    ) -> impl Iterator<Item = Compare> {
         let layout = &self.cluster.layout;
-        let keys = conditions.keys.iter().map(|(key, held)| match held {
-            // Revision 0 stands for an absent key there.
-            Some(held) if revision(*held) == 0 => Compare::never(layout.entry(key)),
-            Some(held) => Compare::put_at(layout.entry(key), revision(*held)),
-            None => Compare::absent(layout.entry(key)),
+        let keys = conditions.keys.iter().map(move |(key, held)| {
+            let key = layout.entry(key);
+            match held.map(|held| sequences.revision(held)) {
+                None => Compare::absent(key),
+                Some(Some(revision)) => Compare::put_at(key, revision),
+                Some(None) => Compare::never(key),
+            }
         });
-        let ranges = conditions.ranges.iter().filter_map(|(range, since)| {
+        let ranges = conditions.ranges.iter().filter_map(move |(range, since)| {
             let (key, range_end) = layout.range(range)?;
-            Some(Compare::unchanged_since(key, range_end, revision(*since)))
+            let since = sequences.revision(*since).unwrap_or(0);
+            Some(Compare::unchanged_since(key, range_end, since))
         });
         keys.chain(ranges)
     }
@@ -487,10 +517,10 @@ impl Writer {
 
 impl Pending {
     /// The sequence of its last operation, behind so many of its group.
-    fn last(&self, revision: i64, before: usize) -> u64 {
+    fn last(&self, (sequences, revision): Made, before: usize) -> u64 {
         match self.ops.len() {
-            0 => end_of(revision),
-            own => sequence(revision, before + own),
+            0 => sequences.end_of(revision),
+            own => sequences.of(revision, before + own),
         }
     }
 

@@ -198,6 +198,33 @@ fn restored_backup_begins_another_history() {
     assert_eq!(now(remote.write(&call(), stale)).expect("answered"), None);
     let told = feed.next(call().deadline).expect("told").expect("a gap");
     assert_eq!(told.gap.map(|gap| gap.from), Some(position.sequence + 1));
+    // A position without its history is known to be of another one, however much is written.
+    let bare = Start::Sequence(position.sequence);
+    let mut again = now(remote.feed(&call(), bare, everything())).expect("a feed");
+    let told = again.next(call().deadline).expect("told").expect("a gap");
+    assert!(
+        told.gap.is_some_and(|gap| gap.resume > position.sequence),
+        "{told:?}"
+    );
     write(&*remote, &[op("a", Some("4"))]);
     assert_eq!(changes(&mut *feed, 1)[0].2.as_deref(), Some("4"));
+}
+
+#[test]
+fn restored_backup_is_found_by_the_session_alone() {
+    let mut etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    write(&*remote, &[op("a", Some("1"))]);
+    let backup = etcd.save_backup();
+    let moment = now(remote.pin(&call())).expect("pinned");
+    write(&*remote, &[op("a", Some("2"))]);
+    etcd.restore_backup_of_the_same_name(&backup);
+    // Others have written meanwhile: the revision is no lower than before.
+    for n in 0..5 {
+        etcd.put("other", &n.to_string());
+    }
+    write(&*remote, &[op("b", Some("3"))]);
+    assert_eq!(get(&*remote, "a", None).as_deref(), Some("1"));
+    let error = now(remote.get(&call(), b"a", Some(moment))).expect_err("of another history");
+    assert_eq!(error.kind(), ErrorKind::SnapshotLost);
 }

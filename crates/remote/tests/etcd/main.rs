@@ -71,14 +71,20 @@ fn databases_of_two_prefixes_do_not_meet() {
     let etcd = Etcd::start(1);
     let (one, two) = (
         open(&format!("{}/one", etcd.url())),
-        open(&format!("{}/one/k", etcd.url())),
+        open(&format!("{}/one/two", etcd.url())),
     );
     assert_eq!(one.warnings().len(), 1, "one node is told");
     write(&*one, &[op("a", Some("1"))]);
     write(&*two, &[op("a", Some("2"))]);
     assert_eq!(get(&*one, "a", None).as_deref(), Some("1"));
     assert_eq!(get(&*two, "a", None).as_deref(), Some("2"));
-    assert_eq!(walk(&*two, scan_of(everything(), 9), None).len(), 1);
+    for remote in [one, two] {
+        assert_eq!(walk(&*remote, scan_of(everything(), 9), None).len(), 1);
+    }
+    let error = try_open(&format!("{}/one/k", etcd.url()), &settings())
+        .err()
+        .expect("within the first");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }
 
 #[test]

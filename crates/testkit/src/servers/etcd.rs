@@ -245,11 +245,23 @@ impl Etcd {
         backup
     }
 
-    /// Kills a cluster of one node, and starts it anew with what is in a backup, on the same ports.
+    /// Kills a cluster of one node, and starts it anew with what is in a backup, on the same ports, as another cluster.
     ///
     /// # Panics
     /// If it does not start.
     pub fn restore_backup(&mut self, backup: &Path) {
+        self.restore(backup, "restored");
+    }
+
+    /// The same with the token of the first cluster, on which etcd gives the cluster the same id.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restore_backup_of_the_same_name(&mut self, backup: &Path) {
+        self.restore(backup, &self.token());
+    }
+
+    fn restore(&mut self, backup: &Path, token: &str) {
         self.kill(0);
         let data = self.dir.path().join("0");
         std::fs::remove_dir_all(&data).expect("its data");
@@ -266,9 +278,14 @@ impl Etcd {
             ])
             .args(["--initial-cluster", &format!("n0={peer}"), "--data-dir"])
             .arg(&data)
-            .args(["--initial-cluster-token", "restored"])
+            .args(["--initial-cluster-token", token])
             .arg(backup));
         self.start_node(0);
+    }
+
+    /// What tells this cluster from others of the same nodes.
+    fn token(&self) -> String {
+        self.dir.path().display().to_string()
     }
 
     fn etcdctl(&self) -> Command {
@@ -320,10 +337,7 @@ impl Etcd {
                 format!("http://127.0.0.1:{}", node.metrics),
             ),
             ("--initial-cluster", cluster.join(",")),
-            (
-                "--initial-cluster-token",
-                self.dir.path().display().to_string(),
-            ),
+            ("--initial-cluster-token", self.token()),
             ("--logger", "zap".into()),
             ("--log-outputs", "stderr".into()),
         ]

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,7 +69,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` for as long as the calling thread lives, as the user `user` where that is given.
+    /// Starts `program` for as long as this process lives, as the user `user` where that is given.
     pub fn start(name: &str, user: Option<&str>, program: &str, args: &[String]) -> Self {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
@@ -83,10 +84,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(input.try_clone().expect("a second end"))
             .stderr(input);
-        let child = command
-            .spawn()
+        let child = spawn(command)
             .unwrap_or_else(|error| panic!("setpriv could not start {name}: {error}"));
-        drop(command); // with this process's ends for writing
         let log = Arc::new(Log::default());
         let reader = Arc::clone(&log);
         std::thread::spawn(move || reader.read(output));
@@ -173,6 +172,29 @@ fn words_of(name: &str, said: &Said) -> String {
         write!(words, "\n  {line}").expect("a string");
     }
     words
+}
+
+/// Starts a process by one thread that never ends: `PR_SET_PDEATHSIG` is about the thread that started it. The command is dropped
+/// then, with this process's ends of its pipes.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, Sender<io::Result<Child>>);
+    static THREAD: LazyLock<Sender<Order>> = LazyLock::new(|| {
+        let (order, orders) = channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in orders {
+                let started = command.spawn();
+                drop(command);
+                // Whoever ordered it waits.
+                let _ = reply.send(started);
+            }
+        });
+        order
+    });
+    let (reply, started) = channel();
+    THREAD
+        .send((command, reply))
+        .expect("the thread never ends");
+    started.recv().expect("the thread answers")
 }
 
 /// Sends a signal to a process that may have ended.
