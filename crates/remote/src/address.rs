@@ -28,7 +28,9 @@ pub struct Address {
 pub fn scheme(text: &str) -> Option<String> {
     let (scheme, _) = text.split_once("://")?;
     let mut letters = scheme.bytes();
-    let begins = letters.next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    let begins = letters
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic());
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     (begins && scheme.len() > 1 && letters.all(rest)).then(|| scheme.to_ascii_lowercase())
 }
@@ -55,12 +57,17 @@ impl Address {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decoded(name)?, decoded(value)?))
         };
-        let parameters = query.split('&').filter(|pair| !pair.is_empty()).map(parameter);
+        let parameters = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(parameter);
         let hosts = hosts.split(',').filter(|host| !host.is_empty()).map(host);
         Ok(Address {
             scheme,
             user: user.filter(|user| !user.is_empty()),
-            password: password.filter(|password| !password.is_empty()).map(Secret::new),
+            password: password
+                .filter(|password| !password.is_empty())
+                .map(Secret::new),
             hosts: hosts.collect::<Result<_>>()?,
             path: decoded(path)?,
             parameters: parameters.collect::<Result<_>>()?,
@@ -97,7 +104,9 @@ fn host(text: &str) -> Result<(String, Option<u16>)> {
         parsed.ok_or_else(|| invalid("a port is no number from 0 to 65535"))
     };
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, port) = rest.split_once(']').ok_or_else(|| invalid("a [ has no ]"))?;
+        let (host, port) = rest
+            .split_once(']')
+            .ok_or_else(|| invalid("a [ has no ]"))?;
         return match port.strip_prefix(':') {
             Some(port) => Ok((host.to_owned(), Some(number(port)?))),
             None if port.is_empty() => Ok((host.to_owned(), None)),
@@ -122,14 +131,21 @@ fn decoded(text: &str) -> Result<String> {
         let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
         match (digit(), digit()) {
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => return Err(invalid("a % is not followed by two hexadecimal digits (%25 stands for %)")),
+            _ => {
+                return Err(invalid(
+                    "a % is not followed by two hexadecimal digits (%25 stands for %)",
+                ));
+            }
         }
     }
     String::from_utf8(bytes).map_err(|_| invalid("a part of it is not UTF-8"))
 }
 
 fn invalid(why: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("this URL can't be read: {why}"))
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("this URL can't be read: {why}"),
+    )
 }
 
 /// Parameters whose values are shown.
@@ -155,7 +171,10 @@ impl fmt::Display for Address {
         if !self.path.is_empty() {
             write!(f, "/{}", self.path)?;
         }
-        let shown = self.parameters.iter().filter(|(name, _)| SHOWN.contains(&name.as_str()));
+        let shown = self
+            .parameters
+            .iter()
+            .filter(|(name, _)| SHOWN.contains(&name.as_str()));
         for (at, (name, value)) in shown.enumerate() {
             write!(f, "{}{name}={value}", if at > 0 { '&' } else { '?' })?;
         }
@@ -173,23 +192,47 @@ mod tests {
         let address = Address::parse(url).unwrap();
         assert_eq!(address.user.as_deref(), Some("ada"));
         assert_eq!(address.password.as_ref().unwrap().reveal(), "sw@rd");
-        let hosts = [("h1".into(), Some(5433)), ("::1".into(), None), ("h3".into(), None)];
+        let hosts = [
+            ("h1".into(), Some(5433)),
+            ("::1".into(), None),
+            ("h3".into(), None),
+        ];
         assert_eq!(address.hosts, hosts);
-        assert_eq!((address.path.as_str(), address.parameter("schema")), ("data", Some("s t")));
+        assert_eq!(
+            (address.path.as_str(), address.parameter("schema")),
+            ("data", Some("s t"))
+        );
         let shown = format!("{address}");
-        assert_eq!(shown, "postgres://ada@h1:5433,[::1],h3/data?schema=s t&sslmode=disable");
+        assert_eq!(
+            shown,
+            "postgres://ada@h1:5433,[::1],h3/data?schema=s t&sslmode=disable"
+        );
         assert!(!format!("{:?}", address.password).contains("rd"));
-        let error = address.check_parameters(&["schema", "sslmode"]).unwrap_err();
+        let error = address
+            .check_parameters(&["schema", "sslmode"])
+            .unwrap_err();
         assert!(error.message().contains("\"password\"") && !error.message().contains("sword"));
     }
 
     #[test]
     fn paths_are_no_urls_and_bad_urls_are_refused_without_the_password() {
-        for path in ["a", "/a://b", "C://x", "1a://b", "a b://c", "./postgres://h"] {
+        for path in [
+            "a",
+            "/a://b",
+            "C://x",
+            "1a://b",
+            "a b://c",
+            "./postgres://h",
+        ] {
             assert_eq!(scheme(path), None, "{path}");
         }
         assert_eq!(scheme("PostgreSQL://h").as_deref(), Some("postgresql"));
-        for url in ["etcd://u:swordfish@[::1", "etcd://u:swordfish@h:99999", "etcd://u:swordfish%@h", "etcd://u:swordfish@h%ff"] {
+        for url in [
+            "etcd://u:swordfish@[::1",
+            "etcd://u:swordfish@h:99999",
+            "etcd://u:swordfish%@h",
+            "etcd://u:swordfish@h%ff",
+        ] {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(!error.message().contains("sword"), "{error}");

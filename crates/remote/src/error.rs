@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Protocol,
     /// The server has as many connections or requests as it can serve.
     Busy,
+    /// The database was moved; the message says where to.
+    Moved,
     /// This kind of server, or this build, cannot do it.
     Unsupported,
     /// Anything else; the message and the source tell.
@@ -81,7 +83,10 @@ impl Error {
 
     /// The remote was closed.
     pub fn closed() -> Self {
-        Error::new(ErrorKind::Closed, "this handle was closed; open the database again")
+        Error::new(
+            ErrorKind::Closed,
+            "this handle was closed; open the database again",
+        )
     }
 
     /// What kind of error it is.

@@ -19,7 +19,8 @@ mod secret;
 mod workers;
 
 pub use answer::{
-    Change, Chunk, Entry, Gap, History, Item, Limits, Moment, Standby, Status, Told, Trouble,
+    Change, Chunk, Entry, Gap, History, Item, Limits, Moment, ServiceState, Standby, Status, Told,
+    Trouble,
 };
 pub use call::{Answer, Call, Wait, blocked_on};
 pub use error::{Error, ErrorKind, Result};

@@ -9,6 +9,7 @@
 //! | `ticket`, `group`, `writer` | a write and who waits for it; writes of one call; their order, and exactly once |
 //! | `pins`, `keeper` | moments that are held; what is done now and then |
 //! | `feed` | watches |
+//! | `service` | whether the database is in use, as text |
 //! | `opening` | the first connection, and the tables of a new database |
 
 mod config;
@@ -22,6 +23,7 @@ mod pins;
 mod pool;
 mod reads;
 mod schema;
+mod service;
 mod ticket;
 mod writer;
 
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::answer::{Chunk, Entry, History, Limits, Moment, Standby, Status};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Standby, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::Result;
 use crate::remote::{Feed, Remote};
@@ -61,13 +63,16 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let deadline = deadline(settings.open_timeout);
     let server = Arc::new(Server::new(connector));
     let workers = Workers::new(MOST);
+    let fills = settings.fills;
     let (opened_server, settings) = (Arc::clone(&server), settings.clone());
-    let opened = by(&workers, Wait::Thread, deadline, move || opening::open(&opened_server, &settings, deadline));
+    let opened = by(&workers, Wait::Thread, deadline, move || {
+        opening::open(&opened_server, &settings, deadline)
+    });
     let opened = blocked_on(opened, deadline + CLOSE).unwrap_or_else(|| Err(server.late()))?;
     let mut warnings = server.connector.warnings.clone();
     warnings.extend(opened.warnings);
     Ok(Arc::new(Postgres {
-        writer: Writer::new(Arc::clone(&server)),
+        writer: Writer::new(Arc::clone(&server), fills),
         keeper: Keeper::new(Arc::clone(&server))?,
         hub: Hub::new(Arc::clone(&server)),
         version: opened.version,
@@ -95,7 +100,12 @@ fn by<'a, T: Send + 'static>(
     }
     let made = workers.call(Wait::Task, call);
     Box::pin(async move {
-        let late = || Err(crate::Error::new(crate::ErrorKind::Timeout, "no thread made this call in time"));
+        let late = || {
+            Err(crate::Error::new(
+                crate::ErrorKind::Timeout,
+                "no thread made this call in time",
+            ))
+        };
         blocked_on(made, deadline + CLOSE).unwrap_or_else(late)
     })
 }
@@ -115,9 +125,18 @@ impl Postgres {
     fn read<T: Send + 'static>(
         &self,
         call: &Call,
-        make: impl Fn(&mut Link, &Sql, Instant) -> std::result::Result<T, failure::Failure> + Send + 'static,
+        make: impl Fn(&mut Link, &Sql, Instant) -> std::result::Result<T, failure::Failure>
+        + Send
+        + 'static,
     ) -> Answer<'_, T> {
-        let (server, Call { wait, deadline, retry }) = (Arc::clone(&self.server), *call);
+        let (
+            server,
+            Call {
+                wait,
+                deadline,
+                retry,
+            },
+        ) = (Arc::clone(&self.server), *call);
         by(&self.workers, wait, deadline, move || {
             server.read(deadline, retry, |link| make(link, &server.sql, deadline))
         })
@@ -145,23 +164,43 @@ impl Remote for Postgres {
         self.warnings.clone()
     }
 
-    fn get<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, Option<Entry>> {
+    fn get<'a>(
+        &'a self,
+        call: &Call,
+        key: &'a [u8],
+        at: Option<Moment>,
+    ) -> Answer<'a, Option<Entry>> {
         let key = key.to_vec();
-        self.read(call, move |link, sql, deadline| reads::get(link, sql, &key, at, deadline))
+        self.read(call, move |link, sql, deadline| {
+            reads::get(link, sql, &key, at, deadline)
+        })
     }
 
     fn contains<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, bool> {
         let key = key.to_vec();
-        self.read(call, move |link, sql, deadline| reads::contains(link, sql, &key, at, deadline))
+        self.read(call, move |link, sql, deadline| {
+            reads::contains(link, sql, &key, at, deadline)
+        })
     }
 
-    fn get_many(&self, call: &Call, keys: Vec<Vec<u8>>, at: Option<Moment>) -> Answer<'_, Vec<Option<Entry>>> {
-        self.read(call, move |link, sql, deadline| reads::get_many(link, sql, &keys, at, deadline))
+    fn get_many(
+        &self,
+        call: &Call,
+        keys: Vec<Vec<u8>>,
+        at: Option<Moment>,
+    ) -> Answer<'_, Vec<Option<Entry>>> {
+        self.read(call, move |link, sql, deadline| {
+            reads::get_many(link, sql, &keys, at, deadline)
+        })
     }
 
     fn scan(&self, call: &Call, scan: Scan, at: Option<Moment>) -> Answer<'_, Chunk> {
         let (server, keeper) = (Arc::clone(&self.server), Arc::clone(&self.keeper));
-        let Call { wait, deadline, retry } = *call;
+        let Call {
+            wait,
+            deadline,
+            retry,
+        } = *call;
         by(&self.workers, wait, deadline, move || {
             let read = server.read(deadline, retry, |link| {
                 let read = reads::scan(link, &server.sql, &scan, at, deadline)?;
@@ -208,7 +247,14 @@ impl Remote for Postgres {
     }
 
     fn newest(&self, call: &Call) -> Answer<'_, Moment> {
-        let (server, Call { wait, deadline, retry }) = (Arc::clone(&self.server), *call);
+        let (
+            server,
+            Call {
+                wait,
+                deadline,
+                retry,
+            },
+        ) = (Arc::clone(&self.server), *call);
         by(&self.workers, wait, deadline, move || {
             server.read(deadline, retry, |link| {
                 let newest = reads::newest(link, &server.sql, deadline)?;
@@ -250,6 +296,25 @@ impl Remote for Postgres {
         })
     }
 
+    fn service_state(&self, call: &Call) -> Answer<'_, ServiceState> {
+        self.read(call, |link, sql, deadline| {
+            opening::service(link, sql, deadline)
+        })
+    }
+
+    fn set_service_state(
+        &self,
+        call: &Call,
+        expected: ServiceState,
+        new: ServiceState,
+    ) -> Answer<'_, bool> {
+        let (expected, new) = (service::encode(&expected), service::encode(&new));
+        let (server, Call { wait, deadline, .. }) = (Arc::clone(&self.server), *call);
+        by(&self.workers, wait, deadline, move || {
+            opening::set_service(&server, &expected, &new, deadline)
+        })
+    }
+
     fn close(&self) {
         if self.server.is_closed() {
             return;
@@ -263,7 +328,10 @@ impl Remote for Postgres {
             let server = Arc::clone(&self.server);
             let left = by(&self.workers, Wait::Thread, until, move || {
                 let ids: Vec<&[u8]> = sessions.iter().map(<[u8; 16]>::as_slice).collect();
-                server.read(until, false, |link| link.query(&server.sql, Sql::END_SESSION, &[&ids], until).map(drop))
+                server.read(until, false, |link| {
+                    link.query(&server.sql, Sql::END_SESSION, &[&ids], until)
+                        .map(drop)
+                })
             });
             let _ = blocked_on(left, until);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{Chunk, Entry, History, Limits, Moment, Status, Told};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Status, Told};
 use crate::call::{Answer, Call};
 use crate::error::Result;
 use crate::request::{KeyRange, Scan, Start, Write};
@@ -32,7 +32,12 @@ pub trait Remote: Send + Sync {
     fn warnings(&self) -> Vec<String>;
 
     /// What `key` holds, now or at a moment.
-    fn get<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, Option<Entry>>;
+    fn get<'a>(
+        &'a self,
+        call: &Call,
+        key: &'a [u8],
+        at: Option<Moment>,
+    ) -> Answer<'a, Option<Entry>>;
 
     /// Whether `key` holds anything.
     fn contains<'a>(&'a self, call: &Call, key: &'a [u8], at: Option<Moment>) -> Answer<'a, bool>;
@@ -69,6 +74,18 @@ pub trait Remote: Send + Sync {
 
     /// How the server is.
     fn status(&self, call: &Call) -> Answer<'_, Status>;
+
+    /// Whether the database is in use.
+    fn service_state(&self, call: &Call) -> Answer<'_, ServiceState>;
+
+    /// Changes that, if it is the expected one; false: it was another one, and nothing changed. When this has returned, no write that
+    /// was judged by the former state commits.
+    fn set_service_state(
+        &self,
+        call: &Call,
+        expected: ServiceState,
+        new: ServiceState,
+    ) -> Answer<'_, bool>;
 
     /// Leaves: later calls end with `Closed`, and so do writes that were not sent. Blocks no longer than about a second.
     fn close(&self);

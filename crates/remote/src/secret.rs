@@ -30,7 +30,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let shown = format!("{:?} {:#?}", Secret::new("swordfish"), Some(Secret::new("swordfish")));
+        let shown = format!(
+            "{:?} {:#?}",
+            Secret::new("swordfish"),
+            Some(Secret::new("swordfish"))
+        );
         assert!(!shown.contains("sword"), "{shown}");
     }
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustls::{ClientConfig, RootCertStore};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -64,7 +64,10 @@ impl Connector {
         for (host, port) in &hosts {
             config.host(host).port(*port);
         }
-        let given = address.user.clone().or_else(|| address.parameter("user").map(Into::into));
+        let given = address
+            .user
+            .clone()
+            .or_else(|| address.parameter("user").map(Into::into));
         let user = given
             .or_else(|| environment.get("PGUSER"))
             .or_else(|| environment.get("USER"))
@@ -93,15 +96,26 @@ impl Connector {
         config
             .user(&user)
             .dbname(database)
-            .application_name(address.parameter("application_name").unwrap_or("level-party"))
+            .application_name(
+                address
+                    .parameter("application_name")
+                    .unwrap_or("level-party"),
+            )
             .connect_timeout(connect)
             .tcp_user_timeout(SILENCE)
             .keepalives_idle(SILENCE)
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .ssl_mode(ssl_mode(address, &hosts)?);
-        let schema = address.parameter("schema").unwrap_or("level_party").to_owned();
+        let schema = address
+            .parameter("schema")
+            .unwrap_or("level_party")
+            .to_owned();
         let is_plain = |sign: char| sign.is_alphanumeric() || "_-. ".contains(sign);
-        if schema.is_empty() || schema.len() > 63 || !schema.chars().all(is_plain) || schema.starts_with("pg_") {
+        if schema.is_empty()
+            || schema.len() > 63
+            || !schema.chars().all(is_plain)
+            || schema.starts_with("pg_")
+        {
             return Err(invalid(
                 "a schema's name has 1 to 63 bytes, letters, digits, '_', '-', '.' and ' ', and does not begin with pg_",
             ));
@@ -117,12 +131,19 @@ impl Connector {
 }
 
 fn invalid(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("this URL can't be used: {why}"))
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("this URL can't be used: {why}"),
+    )
 }
 
 /// Hosts (or directories of sockets) and their ports.
 fn hosts(address: &Address, environment: &Environment<'_>) -> Result<Vec<(String, u16)>> {
-    let default = match address.parameter("port").map(str::to_owned).or_else(|| environment.get("PGPORT")) {
+    let default = match address
+        .parameter("port")
+        .map(str::to_owned)
+        .or_else(|| environment.get("PGPORT"))
+    {
         None => 5432,
         Some(port) => port.parse().map_err(|_| invalid("its port is no number"))?,
     };
@@ -130,14 +151,22 @@ fn hosts(address: &Address, environment: &Environment<'_>) -> Result<Vec<(String
         let port = |(host, port): &(String, Option<u16>)| (host.clone(), port.unwrap_or(default));
         return Ok(address.hosts.iter().map(port).collect());
     }
-    let named = address.parameter("host").map(str::to_owned).or_else(|| environment.get("PGHOST"));
+    let named = address
+        .parameter("host")
+        .map(str::to_owned)
+        .or_else(|| environment.get("PGHOST"));
     let named = named.unwrap_or_else(|| "localhost".into());
-    Ok(named.split(',').map(|host| (host.to_owned(), default)).collect())
+    Ok(named
+        .split(',')
+        .map(|host| (host.to_owned(), default))
+        .collect())
 }
 
 fn is_here(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
-    host.starts_with('/') || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Encrypted and checked, unless that is said to be unwanted, or nothing leaves this host.
@@ -160,12 +189,15 @@ fn tls(root: Option<&str>, mode: SslMode) -> Result<MakeRustlsConnect> {
         _ if mode == SslMode::Disable => {}
         Some(path) => {
             let certificates = CertificateDer::pem_file_iter(path);
-            let certificates = certificates.map_err(|e| io(format!("cannot read sslrootcert {path}: {e}")))?;
+            let certificates =
+                certificates.map_err(|e| io(format!("cannot read sslrootcert {path}: {e}")))?;
             for certificate in certificates {
                 let added = certificate.map(|certificate| roots.add(certificate));
                 match added {
                     Ok(Ok(())) => {}
-                    Ok(Err(e)) => return Err(io(format!("sslrootcert {path} has a bad certificate: {e}"))),
+                    Ok(Err(e)) => {
+                        return Err(io(format!("sslrootcert {path} has a bad certificate: {e}")));
+                    }
                     Err(e) => return Err(io(format!("sslrootcert {path} can't be read: {e}"))),
                 }
             }
@@ -174,7 +206,10 @@ fn tls(root: Option<&str>, mode: SslMode) -> Result<MakeRustlsConnect> {
             let found = rustls_native_certs::load_native_certs();
             let (added, _) = roots.add_parsable_certificates(found.certs);
             if added == 0 {
-                return Err(io("this system has no certificates to trust; name a file with sslrootcert=".into()));
+                return Err(io(
+                    "this system has no certificates to trust; name a file with sslrootcert="
+                        .into(),
+                ));
             }
         }
     }
@@ -199,7 +234,10 @@ fn found_password(
     if let Some(password) = environment.get("PGPASSWORD") {
         return Ok(Some(Secret::new(password)));
     }
-    let named = address.parameter("passfile").map(str::to_owned).or_else(|| environment.get("PGPASSFILE"));
+    let named = address
+        .parameter("passfile")
+        .map(str::to_owned)
+        .or_else(|| environment.get("PGPASSFILE"));
     let (path, must_exist) = match (named, &environment.home) {
         (Some(path), _) => (PathBuf::from(path), address.parameter("passfile").is_some()),
         (None, Some(home)) => (home.join(".pgpass"), false),
@@ -207,7 +245,9 @@ fn found_password(
     };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+            return Ok(None);
+        }
         Err(error) => {
             let what = format!("cannot read the password file {}: {error}", path.display());
             return Err(Error::new(ErrorKind::Io, what));
@@ -219,7 +259,11 @@ fn found_password(
         return Ok(None);
     }
     let line = |(host, port): &(String, u16)| {
-        let host = if host.starts_with('/') { "localhost" } else { host };
+        let host = if host.starts_with('/') {
+            "localhost"
+        } else {
+            host
+        };
         password_of(&text, [host, &port.to_string(), database, user])
     };
     Ok(hosts.iter().find_map(line))
@@ -242,7 +286,8 @@ fn password_of(text: &str, wanted: [&str; 4]) -> Option<Secret> {
     lines.map(fields).find_map(|fields| {
         let (password, names) = fields.split_last()?;
         let fits = |(name, wanted): (&String, &str)| name == "*" || name == wanted;
-        (names.len() == 4 && names.iter().zip(wanted).all(fits)).then(|| Secret::new(password.clone()))
+        (names.len() == 4 && names.iter().zip(wanted).all(fits))
+            .then(|| Secret::new(password.clone()))
     })
 }
 
@@ -279,10 +324,18 @@ mod tests {
     #[test]
     fn tls_is_on_unless_nothing_leaves_this_host() {
         let mode = |url: &str| connector(url, &[("USER", "u")]).map(|c| c.config.get_ssl_mode());
-        for here in ["postgres://localhost/d", "postgres://127.0.0.1/d", "postgres://[::1]", "postgres:///d?host=/run/pg"] {
+        for here in [
+            "postgres://localhost/d",
+            "postgres://127.0.0.1/d",
+            "postgres://[::1]",
+            "postgres:///d?host=/run/pg",
+        ] {
             assert_eq!(mode(here).unwrap(), SslMode::Disable, "{here}");
         }
-        assert_eq!(mode("postgres://h?sslmode=disable").unwrap(), SslMode::Disable);
+        assert_eq!(
+            mode("postgres://h?sslmode=disable").unwrap(),
+            SslMode::Disable
+        );
         let refused = mode("postgres://h?sslmode=prefer").unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
         let missing = mode("postgres://h?sslrootcert=/none/there").unwrap_err();
@@ -296,7 +349,10 @@ mod tests {
         let file = [("PGPASSFILE", dir.to_str().unwrap())];
         let of = |url: &str, variables: &[(&str, &str)]| {
             let made = connector(url, variables).unwrap();
-            let password = made.config.get_password().map(|p| String::from_utf8(p.to_vec()).unwrap());
+            let password = made
+                .config
+                .get_password()
+                .map(|p| String::from_utf8(p.to_vec()).unwrap());
             (password, made.warnings.len())
         };
         #[cfg(unix)]
@@ -306,11 +362,20 @@ mod tests {
             assert_eq!(of("postgres://u@localhost/d%3ab", &file), (None, 1));
             std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        assert_eq!(of("postgres://u@localhost/d%3ab", &file), (Some("pass:word".into()), 0));
+        assert_eq!(
+            of("postgres://u@localhost/d%3ab", &file),
+            (Some("pass:word".into()), 0)
+        );
         assert_eq!(of("postgres://u@localhost/d", &file), (None, 0));
         let both = [file[0], ("PGPASSWORD", "var")];
-        assert_eq!(of("postgres://u@localhost/d%3ab", &both).0.as_deref(), Some("var"));
-        assert_eq!(of("postgres://u:url@localhost/d", &both).0.as_deref(), Some("url"));
+        assert_eq!(
+            of("postgres://u@localhost/d%3ab", &both).0.as_deref(),
+            Some("var")
+        );
+        assert_eq!(
+            of("postgres://u:url@localhost/d", &both).0.as_deref(),
+            Some("url")
+        );
         std::fs::remove_file(&dir).unwrap();
     }
 }

@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::reads::misread;
+use super::service::decode;
 use crate::error::{Error, ErrorKind};
 
 /// Why a statement has no answer.
@@ -21,6 +23,7 @@ pub enum Failure {
 pub const NO_SESSION: &str = "LP002";
 pub const SUPERSEDED: &str = "LP003";
 pub const WENT_BACK: &str = "LP005";
+pub const NOT_SERVED: &str = "LP007";
 const MOMENT_LOST: &str = "LP010";
 
 impl Failure {
@@ -30,16 +33,27 @@ impl Failure {
             return match error.is_closed() || std::error::Error::source(&error).is_some_and(is_io) {
                 true => Failure::Lost(lost(error)),
                 // A value that can't be sent, an answer that can't be read: not for other connections.
-                false => Failure::Lost(Error::new(ErrorKind::Protocol, error.to_string()).with_source(error)),
+                false => Failure::Lost(
+                    Error::new(ErrorKind::Protocol, error.to_string()).with_source(error),
+                ),
             };
         };
-        let ends = matches!(told.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        let ends = matches!(
+            told.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        );
         let state = told.code();
-        if ends || is_class(state, "08") || is_class(state, "57P") || *state == SqlState::READ_ONLY_SQL_TRANSACTION {
+        if ends
+            || is_class(state, "08")
+            || is_class(state, "57P")
+            || *state == SqlState::READ_ONLY_SQL_TRANSACTION
+        {
             return Failure::Lost(lost(error));
         }
         // A serialization failure, a deadlock, a lock's timeout, a cancellation by an administrator.
-        let passes = is_class(state, "40") || *state == SqlState::LOCK_NOT_AVAILABLE || *state == SqlState::QUERY_CANCELED;
+        let passes = is_class(state, "40")
+            || *state == SqlState::LOCK_NOT_AVAILABLE
+            || *state == SqlState::QUERY_CANCELED;
         let told = refused(told).with_source(error);
         match passes {
             true => Failure::Again(told),
@@ -60,7 +74,9 @@ impl Failure {
 pub fn is_state(error: &Error, state: &str) -> bool {
     let source = std::error::Error::source(error);
     let source = source.and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
-    source.and_then(tokio_postgres::Error::code).is_some_and(|code| code.code() == state)
+    source
+        .and_then(tokio_postgres::Error::code)
+        .is_some_and(|code| code.code() == state)
 }
 
 fn is_io(source: &(dyn std::error::Error + 'static)) -> bool {
@@ -75,7 +91,10 @@ fn is_class(state: &SqlState, class: &str) -> bool {
 pub fn lost(error: tokio_postgres::Error) -> Error {
     let what = match error.as_db_error() {
         Some(told) => format!("the server ended the connection: {}", told.message()),
-        None => format!("the connection to the server ended: {}", with_source(&error)),
+        None => format!(
+            "the connection to the server ended: {}",
+            with_source(&error)
+        ),
     };
     Error::new(ErrorKind::Io, what).with_source(error)
 }
@@ -107,13 +126,25 @@ pub fn not_connected(error: tokio_postgres::Error) -> Error {
 
 /// Whether waiting may mend what kept us from connecting: a server that starts or has too many connections, a network.
 pub fn may_pass(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Busy | ErrorKind::Timeout)
+    matches!(
+        error.kind(),
+        ErrorKind::Io | ErrorKind::Busy | ErrorKind::Timeout
+    )
+}
+
+/// The service state forbids a write; the message ends with it.
+fn not_served(message: &str) -> Error {
+    let state = message
+        .strip_prefix("level_party: ")
+        .and_then(|text| decode(text).ok());
+    state.map_or_else(misread, |state| state.refusal())
 }
 
 fn refused(told: &DbError) -> Error {
     let state = told.code().code();
     let kind = match state {
         MOMENT_LOST => ErrorKind::SnapshotLost,
+        NOT_SERVED => return not_served(told.message()),
         "42501" | "28000" | "28P01" => ErrorKind::PermissionDenied,
         "53100" => ErrorKind::OutOfSpace,
         "53200" | "53300" | "53400" => ErrorKind::Busy,
@@ -126,7 +157,8 @@ fn refused(told: &DbError) -> Error {
     };
     let message = match kind {
         ErrorKind::SnapshotLost => {
-            "the moment of this snapshot or iterator can no longer be read; take a new one".to_owned()
+            "the moment of this snapshot or iterator can no longer be read; take a new one"
+                .to_owned()
         }
         _ => format!("the server refused: {} ({state})", told.message()),
     };

@@ -104,7 +104,10 @@ impl Hub {
             let heard = match &mut link {
                 None => self.connect().map(|connected| link = Some(connected)),
                 // So often it looks whether there is any feed left.
-                Some(link) => link.wait_notified(Instant::now() + LOOK).map_err(|failure| failure.into_error(|| self.server.late())).map(|_| ()),
+                Some(link) => link
+                    .wait_notified(Instant::now() + LOOK)
+                    .map_err(|failure| failure.into_error(|| self.server.late()))
+                    .map(|_| ()),
             };
             match heard {
                 Ok(()) => failed = 0,
@@ -124,10 +127,17 @@ impl Hub {
         let deadline = Instant::now() + ANSWER;
         let mut link = self.server.connect(deadline)?;
         let late = || self.server.late();
-        let rows = link.query(&self.server.sql, Sql::CHANNEL, &[], deadline).map_err(|failure| failure.into_error(late))?;
-        let channel: String = rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(misread)?;
+        let rows = link
+            .query(&self.server.sql, Sql::CHANNEL, &[], deadline)
+            .map_err(|failure| failure.into_error(late))?;
+        let channel: String = rows
+            .first()
+            .and_then(|row| row.try_get(0).ok())
+            .ok_or_else(misread)?;
         let listen = format!("LISTEN {channel}");
-        let listened = link.drive(deadline, |client, _| async move { client.batch_execute(&listen).await });
+        let listened = link.drive(deadline, |client, _| async move {
+            client.batch_execute(&listen).await
+        });
         listened.map_err(|failure| failure.into_error(late))?;
         Ok(link)
     }
@@ -154,11 +164,19 @@ struct Look {
 }
 
 impl LogFeed {
-    pub fn begin(hub: &Arc<Hub>, keeper: &Arc<Keeper>, start: Start, range: &KeyRange, deadline: Instant) -> Result<Self> {
+    pub fn begin(
+        hub: &Arc<Hub>,
+        keeper: &Arc<Keeper>,
+        start: Start,
+        range: &KeyRange,
+        deadline: Instant,
+    ) -> Result<Self> {
         let server = &hub.server;
         // Before it is known where it begins: what is written after that is notified.
         keeper.watched(deadline)?;
-        let (through, gap) = server.read(deadline, true, |link| begin_at(link, &server.sql, start, deadline))?;
+        let (through, gap) = server.read(deadline, true, |link| {
+            begin_at(link, &server.sql, start, deadline)
+        })?;
         hub.begin()?;
         keeper.feeds(true);
         Ok(LogFeed {
@@ -183,8 +201,17 @@ impl LogFeed {
             }
             let since = self.through.sequence as i64;
             // Of an empty range nothing but progress is told.
-            let high = if self.empty { Some(&self.low) } else { self.high.as_ref() };
-            let rows = link.query(sql, Sql::CHANGES, &[&since, &self.low, &high, &PIECE_BYTES, &PIECE_ROWS], deadline)?;
+            let high = if self.empty {
+                Some(&self.low)
+            } else {
+                self.high.as_ref()
+            };
+            let rows = link.query(
+                sql,
+                Sql::CHANGES,
+                &[&since, &self.low, &high, &PIECE_BYTES, &PIECE_ROWS],
+                deadline,
+            )?;
             look_of(&rows, self.through.sequence, link)
         })
     }
@@ -216,7 +243,9 @@ impl Feed for LogFeed {
                 return Err(Error::closed());
             }
             // A server that can't be reached is waited for; a look that has begun is not broken off at once.
-            let deadline = until.max(Instant::now() + LOOK).min(Instant::now() + ANSWER);
+            let deadline = until
+                .max(Instant::now() + LOOK)
+                .min(Instant::now() + ANSWER);
             match self.look(deadline) {
                 Ok(look) => {
                     self.heard = Instant::now();
@@ -260,7 +289,10 @@ impl Feed for LogFeed {
 }
 
 fn waits_on(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Busy | ErrorKind::ConnectionLost)
+    matches!(
+        error.kind(),
+        ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Busy | ErrorKind::ConnectionLost
+    )
 }
 
 /// Where a feed begins, and what is missing before that.
@@ -281,13 +313,22 @@ fn begin_at(
         Start::Beginning => {
             let none: Option<&Vec<u8>> = None;
             let nothing: &[u8] = &[];
-            let rows = link.query(sql, Sql::CHANGES, &[&0_i64, &nothing, &none, &1_i64, &1_i32], deadline)?;
+            let rows = link.query(
+                sql,
+                Sql::CHANGES,
+                &[&0_i64, &nothing, &none, &1_i64, &1_i32],
+                deadline,
+            )?;
             let look = look_of(&rows, 0, link)?;
             (at(look.gap.map_or(0, |gap| gap.resume - 1)), None)
         }
-        Start::Sequence(after) if after <= last.sequence => (at(after), None),
+        Start::Sequence(after) if after <= last.sequence && !link.histories.is_lost(after) => {
+            (at(after), None)
+        }
         Start::Sequence(after) => (last, Some(missing(after))),
-        Start::Moment(moment) if is_known(&link.histories, moment, last) => (at(moment.sequence), None),
+        Start::Moment(moment) if is_known(&link.histories, moment, last) => {
+            (at(moment.sequence), None)
+        }
         Start::Moment(moment) => (last, Some(missing(moment.sequence))),
     })
 }
@@ -316,9 +357,15 @@ fn replaced(
 
 /// What the rows of `changes` say.
 fn look_of(rows: &[Row], since: u64, link: &Link) -> std::result::Result<Look, Failure> {
-    let sequence = |row: &Row| row.try_get::<_, i64>(0).map(|sequence| sequence as u64).map_err(Failure::of);
+    let sequence = |row: &Row| {
+        row.try_get::<_, i64>(0)
+            .map(|sequence| sequence as u64)
+            .map_err(Failure::of)
+    };
     let key = |row: &Row| row.try_get::<_, Option<Vec<u8>>>(1).map_err(Failure::of);
-    let (last, rows) = rows.split_last().ok_or_else(|| Failure::Refused(misread()))?;
+    let (last, rows) = rows
+        .split_last()
+        .ok_or_else(|| Failure::Refused(misread()))?;
     let mut gap = None;
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows {

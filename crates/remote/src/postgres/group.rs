@@ -54,7 +54,11 @@ impl Group {
             members: vec![member],
             open: false,
         };
-        self.members.into_iter().zip(number + 1..).map(alone).collect()
+        self.members
+            .into_iter()
+            .zip(number + 1..)
+            .map(alone)
+            .collect()
     }
 
     /// Those for whom somebody waits.
@@ -68,7 +72,7 @@ impl Group {
         &self,
         link: &mut Link,
         sql: &Sql,
-        (session, known): ([u8; 16], u64),
+        (session, known, fills): ([u8; 16], u64, bool),
         deadline: Instant,
         next: impl FnMut() -> Option<Instant>,
     ) -> Result<Outcomes, Failure> {
@@ -81,11 +85,16 @@ impl Group {
                 &(self.number as i64),
                 &(self.mark as i64),
                 &(known as i64),
+                &fills,
                 &batches.keys,
                 &batches.values,
                 &batches.ends,
                 &batches.twice,
-                &batches.histories.iter().map(|random| random.as_ref().map(<[u8; 16]>::as_slice)).collect::<Vec<_>>(),
+                &batches
+                    .histories
+                    .iter()
+                    .map(|random| random.as_ref().map(<[u8; 16]>::as_slice))
+                    .collect::<Vec<_>>(),
                 &batches.key_names,
                 &batches.key_sequences,
                 &batches.key_ends,
@@ -99,7 +108,9 @@ impl Group {
         )?;
         let row = rows.first().ok_or_else(|| Failure::Refused(misread()))?;
         let outcomes: Vec<i64> = row.try_get(0).map_err(Failure::of)?;
-        batches.outcomes(&self.members, &outcomes).ok_or_else(|| Failure::Refused(misread()))
+        batches
+            .outcomes(&self.members, &outcomes)
+            .ok_or_else(|| Failure::Refused(misread()))
     }
 }
 
@@ -147,7 +158,8 @@ impl<'a> Batches<'a> {
         }
         for (key, sequence) in &write.conditions.keys {
             self.key_names.push(key);
-            self.key_sequences.push(sequence.map(|sequence| sequence as i64));
+            self.key_sequences
+                .push(sequence.map(|sequence| sequence as i64));
         }
         for (range, since) in &write.conditions.ranges {
             // A range without keys holds always.
@@ -172,7 +184,8 @@ impl<'a> Batches<'a> {
         let begin = self.ends.last().map_or(0, |end| *end as usize);
         let keys = &self.keys[begin..];
         let mut seen = HashSet::with_capacity(if keys.len() > 1 { keys.len() } else { 0 });
-        self.twice.push(keys.len() > 1 && !keys.iter().all(|key| seen.insert(*key)));
+        self.twice
+            .push(keys.len() > 1 && !keys.iter().all(|key| seen.insert(*key)));
         self.ends.push(self.keys.len() as i32);
         self.key_ends.push(self.key_names.len() as i32);
         self.range_ends.push(self.range_lows.len() as i32);
@@ -231,15 +244,41 @@ mod tests {
     fn writes_without_conditions_are_joined_and_each_has_its_outcome() {
         let conditions = Conditions {
             keys: vec![(b"k".to_vec(), None)],
-            ranges: vec![(KeyRange { lower: Bound::Unbounded, upper: Bound::Excluded(Vec::new()) }, 7)],
-            history: Some(History { number: 1, random: [0, 5] }),
+            ranges: vec![(
+                KeyRange {
+                    lower: Bound::Unbounded,
+                    upper: Bound::Excluded(Vec::new()),
+                },
+                7,
+            )],
+            history: Some(History {
+                number: 1,
+                random: [0, 5],
+            }),
         };
-        let if_absent = Write { conditions, ..put(&["k"]) };
-        let members: Vec<Member> = [put(&["a", "b"]), put(&["a"]), if_absent, put(&["c"]), put(&[])].map(member).into();
+        let if_absent = Write {
+            conditions,
+            ..put(&["k"])
+        };
+        let members: Vec<Member> = [
+            put(&["a", "b"]),
+            put(&["a"]),
+            if_absent,
+            put(&["c"]),
+            put(&[]),
+        ]
+        .map(member)
+        .into();
         let batches = Batches::of(&members);
-        assert_eq!((&batches.counts, &batches.ends), (&vec![2, 1, 2], &vec![3, 4, 5]));
+        assert_eq!(
+            (&batches.counts, &batches.ends),
+            (&vec![2, 1, 2], &vec![3, 4, 5])
+        );
         assert_eq!(batches.twice, [true, false, false]);
-        assert_eq!((&batches.key_ends, &batches.range_ends), (&vec![0, 1, 1], &vec![0, 0, 0]));
+        assert_eq!(
+            (&batches.key_ends, &batches.range_ends),
+            (&vec![0, 1, 1], &vec![0, 0, 0])
+        );
         let histories: Vec<bool> = batches.histories.iter().map(Option::is_some).collect();
         assert_eq!(histories, [false, true, false]);
         let outcomes = batches.outcomes(&members, &[13, -1, 14]).unwrap();

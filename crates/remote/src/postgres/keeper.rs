@@ -84,7 +84,8 @@ impl Keeper {
             match started {
                 Ok(_) => state.running = true,
                 Err(error) => {
-                    let what = format!("cannot start a thread, so moments are not written down: {error}");
+                    let what =
+                        format!("cannot start a thread, so moments are not written down: {error}");
                     self.server.note(&Error::new(ErrorKind::Io, what));
                 }
             }
@@ -107,7 +108,9 @@ impl Keeper {
         let mut ticks = 0;
         loop {
             let mut state = self.state.lock();
-            let is_idle = |state: &State| !state.wrote && state.feeds == 0 && !state.written && self.pins.is_empty();
+            let is_idle = |state: &State| {
+                !state.wrote && state.feeds == 0 && !state.written && self.pins.is_empty()
+            };
             while !state.closed && is_idle(&state) {
                 self.rung.wait(&mut state);
             }
@@ -138,7 +141,8 @@ impl Keeper {
     /// Says that somebody watches, so that writes notify.
     pub fn watched(&self, deadline: Instant) -> Result<()> {
         self.server.read(deadline, true, |link| {
-            link.query(&self.server.sql, Sql::WATCHED, &[], deadline).map(drop)
+            link.query(&self.server.sql, Sql::WATCHED, &[], deadline)
+                .map(drop)
         })
     }
 
@@ -157,7 +161,8 @@ impl Keeper {
         let pin = oldest.map(|sequence| sequence as i64);
         self.server.read(deadline, true, |link| {
             let session = self.session.as_slice();
-            link.query(&self.server.sql, Sql::PIN, &[&session, &pin], deadline).map(drop)
+            link.query(&self.server.sql, Sql::PIN, &[&session, &pin], deadline)
+                .map(drop)
         })?;
         if oldest.is_none() {
             self.state.lock().written = false;

@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::Connector;
 use super::failure::{Failure, lost, not_connected};
-use super::schema::Sql;
+use super::schema::{APART, LAYOUT, Sql};
 use crate::answer::{History, Moment};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +31,8 @@ const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SE
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET bytea_output = 'hex'; \
     SET client_min_messages = warning; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; SET client_connection_check_interval = 1000; \
+    SET standard_conforming_strings = on";
 
 /// One history, and the sequence after which it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,10 @@ impl Histories {
     pub fn new(newest_first: Vec<Begun>) -> Result<Self> {
         match newest_first.is_empty() {
             false => Ok(Histories(newest_first)),
-            true => Err(Error::new(ErrorKind::Protocol, "the database knows of no history of its own")),
+            true => Err(Error::new(
+                ErrorKind::Protocol,
+                "the database knows of no history of its own",
+            )),
         }
     }
 
@@ -62,6 +66,13 @@ impl Histories {
         // What later histories began after may be less than the next one did.
         let later = self.0[..at].iter().map(|begun| begun.after);
         Some(later.min().unwrap_or(u64::MAX))
+    }
+
+    /// Whether a bare sequence is one that a replaced history may have had, and lost.
+    pub fn is_lost(&self, sequence: u64) -> bool {
+        self.0.iter().any(|begun| {
+            begun.after < sequence && sequence <= begun.after + APART && begun.after > 0
+        }) && self.0.len() > 1
     }
 
     /// Whether a moment means what it meant.
@@ -110,19 +121,26 @@ impl Drop for Link {
 impl Link {
     /// A connection to a server that takes writes. Its tables were not looked at.
     pub fn connect(connector: &Connector, deadline: Instant) -> Result<Link> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build();
         let runtime = runtime.map_err(|error| {
             let what = format!("cannot set a connection up: {error}");
             Error::new(ErrorKind::Io, what).with_source(error)
         })?;
         let connecting = connector.config.connect(connector.tls.clone());
-        let connected = runtime.block_on(async {
-            tokio::time::timeout_at(deadline.into(), connecting).await
-        });
+        let connected =
+            runtime.block_on(async { tokio::time::timeout_at(deadline.into(), connecting).await });
         let (client, connection) = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return Err(not_connected(error)),
-            Err(_) => return Err(Error::new(ErrorKind::Timeout, "cannot connect: no host answered in time")),
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "cannot connect: no host answered in time",
+                ));
+            }
         };
         let mut link = Link {
             runtime: Some(runtime),
@@ -148,8 +166,13 @@ impl Link {
             tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        let version = row.and_then(|row| row.get(0)).unwrap_or_default().to_owned();
-        let number = row.and_then(|row| row.get(1)).and_then(|number| number.parse().ok());
+        let version = row
+            .and_then(|row| row.get(0))
+            .unwrap_or_default()
+            .to_owned();
+        let number = row
+            .and_then(|row| row.get(1))
+            .and_then(|number| number.parse().ok());
         check_product(&version, number.unwrap_or(0))?;
         let set = self.drive(deadline, |client, _| client.batch_execute(SETTINGS));
         set.map_err(|failure| failure.into_error(no_greeting))?;
@@ -205,7 +228,10 @@ impl Link {
                         Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => *notified = true,
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Ready(Some(Err(error))) => ended = Some(lost(error)),
-                        Poll::Ready(None) => ended = Some(Error::new(ErrorKind::Io, "the server ended the connection")),
+                        Poll::Ready(None) => {
+                            ended =
+                                Some(Error::new(ErrorKind::Io, "the server ended the connection"))
+                        }
                         Poll::Pending => break,
                     }
                 }
@@ -278,11 +304,16 @@ impl Link {
             poll_fn(|context| {
                 loop {
                     match connection.poll_message(context) {
-                        Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => return Poll::Ready(Ok(true)),
+                        Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => {
+                            return Poll::Ready(Ok(true));
+                        }
                         Poll::Ready(Some(Ok(_))) => {}
-                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Lost(lost(error)))),
+                        Poll::Ready(Some(Err(error))) => {
+                            return Poll::Ready(Err(Failure::Lost(lost(error))));
+                        }
                         Poll::Ready(None) => {
-                            let error = Error::new(ErrorKind::Io, "the server ended the connection");
+                            let error =
+                                Error::new(ErrorKind::Io, "the server ended the connection");
                             return Poll::Ready(Err(Failure::Lost(error)));
                         }
                         Poll::Pending => break,
@@ -295,12 +326,22 @@ impl Link {
     }
 
     /// Asks for the histories; begins another one where the server is another, or has lost what was seen.
-    pub fn hello(&mut self, sql: &Sql, seen: &Seen, deadline: Instant) -> std::result::Result<(), Failure> {
+    pub fn hello(
+        &mut self,
+        sql: &Sql,
+        seen: &Seen,
+        deadline: Instant,
+    ) -> std::result::Result<(), Failure> {
         let random = bytes_of(random_words().map_err(Failure::Refused)?);
         let history = seen.moment.map(|moment| bytes_of(moment.history.random));
         let history = history.as_ref().map(<[u8; 16]>::as_slice);
         let sequence = seen.moment.map_or(0, |moment| moment.sequence) as i64;
-        let rows = self.query(sql, Sql::HELLO, &[&random.as_slice(), &history, &sequence, &seen.went_back], deadline)?;
+        let rows = self.query(
+            sql,
+            Sql::HELLO,
+            &[&random.as_slice(), &history, &sequence, &seen.went_back],
+            deadline,
+        )?;
         let begun = |row: &Row| {
             let random: &[u8] = row.try_get(1)?;
             Ok(Begun {
@@ -311,9 +352,15 @@ impl Link {
                 after: row.try_get::<_, i64>(3)? as u64,
             })
         };
-        let histories = rows.iter().map(begun).collect::<std::result::Result<_, _>>();
-        self.histories = Histories::new(histories.map_err(Failure::of)?).map_err(Failure::Refused)?;
+        let histories = rows
+            .iter()
+            .map(begun)
+            .collect::<std::result::Result<_, _>>();
+        self.histories =
+            Histories::new(histories.map_err(Failure::of)?).map_err(Failure::Refused)?;
         self.place = rows[0].try_get(2).map_err(Failure::of)?;
+        let layout: i32 = rows[0].try_get(4).map_err(Failure::of)?;
+        check_layout(layout).map_err(Failure::Refused)?;
         Ok(())
     }
 }
@@ -333,32 +380,67 @@ pub fn is_stale(place: &str, known: &str) -> bool {
     }
 }
 
+/// # Errors
+/// `IncompatibleVersion`.
+pub fn check_layout(layout: i32) -> Result<()> {
+    match layout == LAYOUT {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::IncompatibleVersion,
+            format!("its tables have layout {layout}, and this release knows {LAYOUT}"),
+        )),
+    }
+}
+
 fn no_greeting() -> Error {
-    Error::new(ErrorKind::Timeout, "cannot connect: the server did not greet in time")
+    Error::new(
+        ErrorKind::Timeout,
+        "cannot connect: the server did not greet in time",
+    )
 }
 
 /// # Errors
 /// `Unsupported`: it is another product; `IncompatibleVersion`: it is too old.
 fn check_product(version: &str, number: u32) -> Result<()> {
     const OTHERS: [(&str, &str); 5] = [
-        ("CockroachDB", "a lock there does not order commits for readers of other nodes, and it has no NOTIFY"),
-        ("-YB-", "(YugabyteDB) a lock there does not order commits for readers of other nodes"),
-        ("Redshift", "it keeps no key unique and has no triggers of time such as NOTIFY"),
-        ("Greenplum", "it spreads a table over servers, and what is told here rests on one"),
-        ("Materialize", "it has no functions on the server that lock and write"),
+        (
+            "CockroachDB",
+            "a lock there does not order commits for readers of other nodes, and it has no NOTIFY",
+        ),
+        (
+            "-YB-",
+            "(YugabyteDB) a lock there does not order commits for readers of other nodes",
+        ),
+        (
+            "Redshift",
+            "it keeps no key unique and has no triggers of time such as NOTIFY",
+        ),
+        (
+            "Greenplum",
+            "it spreads a table over servers, and what is told here rests on one",
+        ),
+        (
+            "Materialize",
+            "it has no functions on the server that lock and write",
+        ),
     ];
     for (name, why) in OTHERS {
         if version.contains(name) {
-            let what = format!("this server is {}, which is not supported: {why}", version.split(" on ").next().unwrap_or(name));
+            let what = format!(
+                "this server is {}, which is not supported: {why}",
+                version.split(" on ").next().unwrap_or(name)
+            );
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
     }
     if !version.starts_with("PostgreSQL ") {
-        let what = format!("this server says that it is {version:?}, which is not PostgreSQL and not supported");
+        let what = format!(
+            "this server says that it is {version:?}, which is not PostgreSQL and not supported"
+        );
         return Err(Error::new(ErrorKind::Unsupported, what));
     }
-    if number < 130_000 {
-        let what = format!("this server is {version}; PostgreSQL 13 or newer is needed");
+    if number < 140_000 {
+        let what = format!("this server is {version}; PostgreSQL 14 or newer is needed");
         return Err(Error::new(ErrorKind::IncompatibleVersion, what));
     }
     Ok(())
@@ -368,7 +450,10 @@ fn check_product(version: &str, number: u32) -> Result<()> {
 pub fn random_words() -> Result<[u64; 2]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Io, format!("the system gives no random bits: {error}"))
+        Error::new(
+            ErrorKind::Io,
+            format!("the system gives no random bits: {error}"),
+        )
     })?;
     Ok(words_of(&bytes))
 }
@@ -397,14 +482,28 @@ mod tests {
 
     #[test]
     fn a_moment_of_an_older_history_holds_up_to_where_each_later_one_began() {
-        let history = |number| History { number, random: [number, 0] };
-        let begun = |number, after| Begun { history: history(number), after };
+        let history = |number| History {
+            number,
+            random: [number, 0],
+        };
+        let begun = |number, after| Begun {
+            history: history(number),
+            after,
+        };
         // The third began from a copy that had less than the second had begun with.
         let histories = Histories::new(vec![begun(3, 50), begun(2, 100), begun(1, 0)]).unwrap();
-        let holds = |number, sequence| histories.holds(Moment { sequence, history: history(number) });
+        let holds = |number, sequence| {
+            histories.holds(Moment {
+                sequence,
+                history: history(number),
+            })
+        };
         assert!(holds(3, 1000) && holds(2, 50) && !holds(2, 51) && holds(1, 50) && !holds(1, 51));
         assert!(!holds(4, 0));
-        let other = History { number: 3, random: [9, 9] };
+        let other = History {
+            number: 3,
+            random: [9, 9],
+        };
         assert_eq!(histories.holds_up_to(other), None);
         assert!(Histories::new(Vec::new()).is_err());
     }
@@ -421,12 +520,22 @@ mod tests {
     fn other_products_are_refused_by_name() {
         for (version, kind) in [
             ("CockroachDB CCL v23.1", ErrorKind::Unsupported),
-            ("PostgreSQL 11.2-YB-2.18.0.0-b0 on x86", ErrorKind::Unsupported),
-            ("PostgreSQL 8.0.2 on i686, compiled by GCC, Redshift 1.0.5", ErrorKind::Unsupported),
+            (
+                "PostgreSQL 11.2-YB-2.18.0.0-b0 on x86",
+                ErrorKind::Unsupported,
+            ),
+            (
+                "PostgreSQL 8.0.2 on i686, compiled by GCC, Redshift 1.0.5",
+                ErrorKind::Unsupported,
+            ),
             ("MySQL", ErrorKind::Unsupported),
-            ("PostgreSQL 12.9 on x86", ErrorKind::IncompatibleVersion),
+            ("PostgreSQL 13.9 on x86", ErrorKind::IncompatibleVersion),
         ] {
-            assert_eq!(check_product(version, 120_009).unwrap_err().kind(), kind, "{version}");
+            assert_eq!(
+                check_product(version, 130_009).unwrap_err().kind(),
+                kind,
+                "{version}"
+            );
         }
         check_product("PostgreSQL 15.18 (Debian) on x86", 150_018).unwrap();
     }

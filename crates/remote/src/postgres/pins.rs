@@ -74,7 +74,10 @@ mod tests {
         let pins = Pins::default();
         let moment = |sequence| Moment {
             sequence,
-            history: History { number: 1, random: [0, 0] },
+            history: History {
+                number: 1,
+                random: [0, 0],
+            },
         };
         pins.hold(moment(7));
         pins.hold(moment(7));

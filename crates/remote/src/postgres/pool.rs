@@ -50,7 +50,9 @@ impl Drop for Lent<'_> {
         let link = self.link.take();
         let mut links = self.server.links.lock();
         match link {
-            Some(link) if !self.server.is_closed() && self.server.is_current(&link) => links.idle.push(link),
+            Some(link) if !self.server.is_closed() && self.server.is_current(&link) => {
+                links.idle.push(link)
+            }
             unused => {
                 links.count -= 1;
                 drop(links);
@@ -138,7 +140,10 @@ impl Server {
         let mut seen = self.seen.lock();
         let Some(moment) = seen.moment.filter(|moment| moment.history != newest) else {
             if seen.moment.is_none() {
-                seen.moment = Some(Moment { sequence: 0, history: newest });
+                seen.moment = Some(Moment {
+                    sequence: 0,
+                    history: newest,
+                });
                 seen.place.clone_from(&link.place);
             }
             return Ok(());
@@ -151,7 +156,10 @@ impl Server {
             ));
         }
         *seen = Seen {
-            moment: Some(Moment { sequence: 0, history: newest }),
+            moment: Some(Moment {
+                sequence: 0,
+                history: newest,
+            }),
             place: link.place.clone(),
             went_back: false,
         };
@@ -167,7 +175,10 @@ impl Server {
             number: 0,
             random: [0, 0],
         };
-        self.seen.lock().moment.map_or(none, |moment| moment.history)
+        self.seen
+            .lock()
+            .moment
+            .map_or(none, |moment| moment.history)
     }
 
     /// Whether a connection has the newest history that this process knows of.
@@ -180,7 +191,11 @@ impl Server {
     pub fn seen(&self, link: &Link, sequence: u64) {
         let mut seen = self.seen.lock();
         let history = link.histories.current();
-        if let Some(moment) = seen.moment.as_mut().filter(|moment| moment.history == history) {
+        if let Some(moment) = seen
+            .moment
+            .as_mut()
+            .filter(|moment| moment.history == history)
+        {
             moment.sequence = moment.sequence.max(sequence);
         }
     }
@@ -257,10 +272,12 @@ impl Server {
                     // Only what is given back below is used again.
                     let mut link = lent.link.take().expect("it was just lent");
                     match make(&mut link) {
-                        Ok(made) => {
+                        Ok(made) if self.is_current(&link) => {
                             lent.link = Some(link);
                             return Ok(made);
                         }
+                        // Meanwhile this process learned of a newer history: this answer may be of a replaced primary.
+                        Ok(_) => Error::new(ErrorKind::Io, "the server was replaced"),
                         Err(Failure::Refused(error)) => {
                             lent.link = Some(link);
                             return Err(error);
@@ -281,7 +298,9 @@ impl Server {
             };
             self.note(&failed);
             if !may_retry {
-                let what = format!("{failed} in the middle of this call; make it again (or open with retry)");
+                let what = format!(
+                    "{failed} in the middle of this call; make it again (or open with retry)"
+                );
                 return Err(Error::new(ErrorKind::ConnectionLost, what).with_source(failed));
             }
             self.rest(pause(attempt), deadline);

@@ -41,22 +41,44 @@ fn entry(row: &Row, at: usize) -> Read<Entry> {
     })
 }
 
-pub fn get(link: &mut Link, sql: &Sql, key: &[u8], at: Option<Moment>, deadline: Instant) -> Read<Option<Entry>> {
+pub fn get(
+    link: &mut Link,
+    sql: &Sql,
+    key: &[u8],
+    at: Option<Moment>,
+    deadline: Instant,
+) -> Read<Option<Entry>> {
     let Some(at) = at else {
         let rows = link.query(sql, Sql::GET, &[&key], deadline)?;
         return rows.first().map(|row| entry(row, 0)).transpose();
     };
     check(link, at)?;
-    let rows = link.query(sql, Sql::GET_AT, &[&[key].as_slice(), &(at.sequence as i64), &true], deadline)?;
+    let rows = link.query(
+        sql,
+        Sql::GET_AT,
+        &[&[key].as_slice(), &(at.sequence as i64), &true],
+        deadline,
+    )?;
     rows.first().map(|row| entry(row, 1)).transpose()
 }
 
-pub fn contains(link: &mut Link, sql: &Sql, key: &[u8], at: Option<Moment>, deadline: Instant) -> Read<bool> {
+pub fn contains(
+    link: &mut Link,
+    sql: &Sql,
+    key: &[u8],
+    at: Option<Moment>,
+    deadline: Instant,
+) -> Read<bool> {
     let rows = match at {
         None => link.query(sql, Sql::CONTAINS, &[&key], deadline)?,
         Some(at) => {
             check(link, at)?;
-            link.query(sql, Sql::GET_AT, &[&[key].as_slice(), &(at.sequence as i64), &false], deadline)?
+            link.query(
+                sql,
+                Sql::GET_AT,
+                &[&[key].as_slice(), &(at.sequence as i64), &false],
+                deadline,
+            )?
         }
     };
     Ok(!rows.is_empty())
@@ -74,7 +96,12 @@ pub fn get_many(
         None => link.query(sql, Sql::GET_MANY, &[&slices], deadline)?,
         Some(at) => {
             check(link, at)?;
-            link.query(sql, Sql::GET_AT, &[&slices, &(at.sequence as i64), &true], deadline)?
+            link.query(
+                sql,
+                Sql::GET_AT,
+                &[&slices, &(at.sequence as i64), &true],
+                deadline,
+            )?
         }
     };
     let mut entries = vec![None; keys.len()];
@@ -96,23 +123,49 @@ pub fn newest(link: &mut Link, sql: &Sql, deadline: Instant) -> Read<Moment> {
 }
 
 /// A chunk, and the newest moment, which it shows where `at` is none.
-pub fn scan(link: &mut Link, sql: &Sql, scan: &Scan, at: Option<Moment>, deadline: Instant) -> Read<(Chunk, Moment)> {
+pub fn scan(
+    link: &mut Link,
+    sql: &Sql,
+    scan: &Scan,
+    at: Option<Moment>,
+    deadline: Instant,
+) -> Read<(Chunk, Moment)> {
     let (low, high) = (scan.range.start(), scan.range.end());
     let bytes = i64::try_from(scan.limit_bytes.max(1)).unwrap_or(i64::MAX);
     let rows = i32::try_from(scan.limit_entries.max(1)).unwrap_or(i32::MAX);
     let rows = match at {
         None => {
-            let which = if scan.reverse { Sql::SCAN_DOWN } else { Sql::SCAN_UP };
-            link.query(sql, which, &[&low, &high, &scan.keys_only, &bytes, &rows], deadline)?
+            let which = if scan.reverse {
+                Sql::SCAN_DOWN
+            } else {
+                Sql::SCAN_UP
+            };
+            link.query(
+                sql,
+                which,
+                &[&low, &high, &scan.keys_only, &bytes, &rows],
+                deadline,
+            )?
         }
         Some(at) => {
             check(link, at)?;
-            let which = if scan.reverse { Sql::SCAN_AT_DOWN } else { Sql::SCAN_AT_UP };
+            let which = if scan.reverse {
+                Sql::SCAN_AT_DOWN
+            } else {
+                Sql::SCAN_AT_UP
+            };
             let sequence = at.sequence as i64;
-            link.query(sql, which, &[&low, &high, &sequence, &scan.keys_only, &bytes, &rows], deadline)?
+            link.query(
+                sql,
+                which,
+                &[&low, &high, &sequence, &scan.keys_only, &bytes, &rows],
+                deadline,
+            )?
         }
     };
-    let (last, rows) = rows.split_last().ok_or_else(|| Failure::Refused(misread()))?;
+    let (last, rows) = rows
+        .split_last()
+        .ok_or_else(|| Failure::Refused(misread()))?;
     let item = |row: &Row| {
         Ok(Item {
             key: column(row, 0)?,
@@ -140,7 +193,13 @@ pub fn scan(link: &mut Link, sql: &Sql, scan: &Scan, at: Option<Moment>, deadlin
     Ok((chunk, newest))
 }
 
-pub fn size(link: &mut Link, sql: &Sql, low: &[u8], high: Option<&[u8]>, deadline: Instant) -> Read<u64> {
+pub fn size(
+    link: &mut Link,
+    sql: &Sql,
+    low: &[u8],
+    high: Option<&[u8]>,
+    deadline: Instant,
+) -> Read<u64> {
     let rows = link.query(sql, Sql::SIZE, &[&low, &high], deadline)?;
     let row = rows.first().ok_or_else(|| Failure::Refused(misread()))?;
     sequence(row, 0)
@@ -148,5 +207,8 @@ pub fn size(link: &mut Link, sql: &Sql, low: &[u8], high: Option<&[u8]>, deadlin
 
 /// The server answered what our functions never do.
 pub fn misread() -> Error {
-    Error::new(ErrorKind::Protocol, "the server's answer is not what our functions give")
+    Error::new(
+        ErrorKind::Protocol,
+        "the server's answer is not what our functions give",
+    )
 }

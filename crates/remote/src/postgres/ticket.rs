@@ -39,7 +39,9 @@ struct Answer {
 
 impl Ticket {
     pub fn new(write: Write, deadline: Instant) -> Arc<Ticket> {
-        let op = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len) + 64;
+        let op = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            key.len() + value.as_ref().map_or(0, Vec::len) + 64
+        };
         let conditions = write.conditions.keys.len() + write.conditions.ranges.len();
         Arc::new(Ticket {
             step: AtomicU8::new(WAITS),
@@ -52,13 +54,17 @@ impl Ticket {
 
     /// It is about to be sent. `None`: it was given up.
     pub fn send(&self) -> Option<Write> {
-        let sent = self.step.compare_exchange(WAITS, SENT, Ordering::AcqRel, Ordering::Acquire);
+        let sent = self
+            .step
+            .compare_exchange(WAITS, SENT, Ordering::AcqRel, Ordering::Acquire);
         sent.ok().and_then(|_| self.write.lock().take())
     }
 
     /// It is not wanted any more. False: it was sent, or given up before.
     pub fn give_up(&self) -> bool {
-        let up = self.step.compare_exchange(WAITS, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+        let up = self
+            .step
+            .compare_exchange(WAITS, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
         if up.is_ok() {
             drop(self.write.lock().take());
         }
