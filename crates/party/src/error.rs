@@ -364,6 +364,7 @@ impl Error {
             R::Closed => ErrorKind::Closed,
             R::Protocol => ErrorKind::Protocol,
             R::Busy => ErrorKind::Busy,
+            R::Moved => ErrorKind::ReadOnly,
             R::Unsupported => ErrorKind::Unsupported,
             _ => ErrorKind::Io,
         };

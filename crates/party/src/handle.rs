@@ -932,7 +932,9 @@ impl Drop for Pinned {
             return;
         }
         match (&self.handle.home, &self.moment) {
-            (Home::Directory(elector), Moment::Segment(moment)) => elector.node().place.pins.give_back(moment),
+            (Home::Directory(elector), Moment::Segment(moment)) => {
+                elector.node().place.pins.give_back(moment)
+            }
             (Home::Server(site), Moment::Server(moment)) => site.unpin(*moment),
             _ => {}
         }

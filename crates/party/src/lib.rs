@@ -188,7 +188,9 @@ pub use read::Readable;
 pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, ServerStatus, Status};
+pub use status::{
+    LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, ServerStatus, Status,
+};
 pub use sublevel::Sublevel;
 pub use transaction::Transaction;
 pub use typed::Typed;

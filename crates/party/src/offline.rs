@@ -25,9 +25,9 @@ use crate::options::{Options, into_engine_options};
 use crate::registry::{self, Claim};
 use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
+use crate::site::check_is_path;
 use crate::state_file::{STATE_NAME, StateFile};
 use crate::tripwire;
-use crate::site::check_is_path;
 
 /// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.
 const ENGINES_OWN: [&str; 3] = [

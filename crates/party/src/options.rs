@@ -453,16 +453,32 @@ impl Options {
         let differs = [
             ("comparator", !self.order.is_bytewise()),
             ("lead", self.lead != default.lead),
-            ("block_cache_bytes", self.block_cache_bytes != default.block_cache_bytes),
+            (
+                "block_cache_bytes",
+                self.block_cache_bytes != default.block_cache_bytes,
+            ),
             ("map_tables", self.map_tables != default.map_tables),
             ("compression", self.compression != default.compression),
-            ("write_buffer_size", ours.write_buffer_size != theirs.write_buffer_size),
+            (
+                "write_buffer_size",
+                ours.write_buffer_size != theirs.write_buffer_size,
+            ),
             ("block_size", ours.block_size != theirs.block_size),
             ("max_file_size", ours.max_file_size != theirs.max_file_size),
-            ("bloom_bits_per_key", ours.bloom_bits_per_key != theirs.bloom_bits_per_key),
-            ("watch_history_bytes", ours.watch_history_bytes != theirs.watch_history_bytes),
+            (
+                "bloom_bits_per_key",
+                ours.bloom_bits_per_key != theirs.bloom_bits_per_key,
+            ),
+            (
+                "watch_history_bytes",
+                ours.watch_history_bytes != theirs.watch_history_bytes,
+            ),
         ];
-        differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 

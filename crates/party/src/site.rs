@@ -138,7 +138,11 @@ impl Site {
 
     /// What a call that waited until its deadline is told.
     pub fn timeout_error(&self, limits: &Limits) -> Error {
-        let what = format!("{} did not answer within {:?}", self.address(), limits.timeout);
+        let what = format!(
+            "{} did not answer within {:?}",
+            self.address(),
+            limits.timeout
+        );
         Error::new(ErrorKind::Timeout, what)
     }
 
@@ -180,15 +184,26 @@ impl Site {
         let most = self.remote.limits().key_bytes;
         match key.len() <= most {
             true => Ok(()),
-            false => Err(self.over(format_args!("a key of {} bytes is over its limit of {most}", key.len()))),
+            false => Err(self.over(format_args!(
+                "a key of {} bytes is over its limit of {most}",
+                key.len()
+            ))),
         }
     }
 
     fn over(&self, what: std::fmt::Arguments<'_>) -> Error {
-        Error::new(ErrorKind::InvalidArgument, format!("{}: {what}", self.address()))
+        Error::new(
+            ErrorKind::InvalidArgument,
+            format!("{}: {what}", self.address()),
+        )
     }
 
-    pub async fn get(&self, limits: &Limits, key: &[u8], at: Option<Moment>) -> Result<Option<Vec<u8>>> {
+    pub async fn get(
+        &self,
+        limits: &Limits,
+        key: &[u8],
+        at: Option<Moment>,
+    ) -> Result<Option<Vec<u8>>> {
         self.check_key(key)?;
         let read = self.read(limits, |remote, call| remote.get(call, key, at));
         Ok(read.await?.map(|entry| entry.value))
@@ -196,7 +211,8 @@ impl Site {
 
     pub async fn contains(&self, limits: &Limits, key: &[u8], at: Option<Moment>) -> Result<bool> {
         self.check_key(key)?;
-        self.read(limits, |remote, call| remote.contains(call, key, at)).await
+        self.read(limits, |remote, call| remote.contains(call, key, at))
+            .await
     }
 
     pub async fn get_many(
@@ -205,7 +221,8 @@ impl Site {
         keys: &[impl AsRef<[u8]>],
         at: Option<Moment>,
     ) -> Result<Vec<Found>> {
-        keys.iter().try_for_each(|key| self.check_key(key.as_ref()))?;
+        keys.iter()
+            .try_for_each(|key| self.check_key(key.as_ref()))?;
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
         let read = self.read(limits, |remote, call| remote.get_many(call, keys, at));
         let found = |entry: Option<remote::Entry>| entry.map(|entry| (entry.sequence, entry.value));
@@ -230,7 +247,9 @@ impl Site {
             limit_entries: scan.limit_entries,
             hold: scan.hold,
         };
-        let chunk = self.read(limits, |remote, call| remote.scan(call, request, at)).await?;
+        let chunk = self
+            .read(limits, |remote, call| remote.scan(call, request, at))
+            .await?;
         let mut entries = EntriesBuilder::new(usize::MAX, usize::MAX);
         for item in &chunk.items {
             let sequence = item.sequence.to_le_bytes();
@@ -253,7 +272,8 @@ impl Site {
 
     pub async fn approximate_size(&self, limits: &Limits, bounds: &Bounds) -> Result<u64> {
         let range = range(&bounds.lower, &bounds.upper);
-        self.read(limits, |remote, call| remote.approximate_size(call, range)).await
+        self.read(limits, |remote, call| remote.approximate_size(call, range))
+            .await
     }
 
     /// Makes a write under conditions. `None`: they do not hold.
@@ -267,7 +287,9 @@ impl Site {
         let write = self.checked(batch, sync, conditions.on_server(limits.history))?;
         let charge = batch.byte_size() + conditions.bytes();
         let room = self.room.wait_for(charge, limits, &self.timer).await?;
-        let written = self.ask(limits, |remote, call| remote.write(call, write)).await?;
+        let written = self
+            .ask(limits, |remote, call| remote.write(call, write))
+            .await?;
         drop(room);
         written.ok_or_else(|| {
             let why = format!("it was under way when its {:?} were over", limits.timeout);
@@ -275,12 +297,19 @@ impl Site {
         })
     }
 
-    fn checked(&self, batch: &EngineBatch, sync: bool, conditions: remote::Conditions) -> Result<remote::Write> {
+    fn checked(
+        &self,
+        batch: &EngineBatch,
+        sync: bool,
+        conditions: remote::Conditions,
+    ) -> Result<remote::Write> {
         let limits = self.remote.limits();
         let count = batch.count() as usize;
         if count > limits.batch_ops {
             let most = limits.batch_ops;
-            return Err(self.over(format_args!("a write of {count} operations is over its limit of {most}; split it")));
+            return Err(self.over(format_args!(
+                "a write of {count} operations is over its limit of {most}; split it"
+            )));
         }
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(count);
@@ -295,12 +324,18 @@ impl Site {
         }
         if bytes > limits.batch_bytes {
             let most = limits.batch_bytes;
-            return Err(self.over(format_args!("a write of {bytes} bytes is over its limit of {most}; split it")));
+            return Err(self.over(format_args!(
+                "a write of {bytes} bytes is over its limit of {most}; split it"
+            )));
         }
         for (key, _) in &conditions.keys {
             self.check_key(key)?;
         }
-        Ok(remote::Write { ops, conditions, sync })
+        Ok(remote::Write {
+            ops,
+            conditions,
+            sync,
+        })
     }
 
     /// Begins to follow the changes of a range.
@@ -314,8 +349,14 @@ impl Site {
         let start = match start {
             Start::Now => remote::Start::Now,
             Start::Beginning => remote::Start::Beginning,
-            Start::After { sequence, epoch: None } => remote::Start::Sequence(sequence),
-            Start::After { sequence, epoch: Some(epoch) } => remote::Start::Moment(Moment {
+            Start::After {
+                sequence,
+                epoch: None,
+            } => remote::Start::Sequence(sequence),
+            Start::After {
+                sequence,
+                epoch: Some(epoch),
+            } => remote::Start::Moment(Moment {
                 sequence,
                 history: remote::History {
                     number: epoch.number,
@@ -328,7 +369,9 @@ impl Site {
     }
 
     pub async fn status(&self, limits: &Limits) -> Result<Status> {
-        let told = self.read(limits, |remote, call| remote.status(call)).await?;
+        let told = self
+            .read(limits, |remote, call| remote.status(call))
+            .await?;
         let trouble = |trouble: remote::Trouble| LastTrouble {
             what: trouble.what,
             ago: trouble.ago,
@@ -336,7 +379,12 @@ impl Site {
         Ok(Status {
             role: Role::Remote,
             pid: std::process::id(),
-            leader: LeaderStatus::of_server(told.last.sequence, told.last.history.number, told.pins, told.oldest_pin),
+            leader: LeaderStatus::of_server(
+                told.last.sequence,
+                told.last.history.number,
+                told.pins,
+                told.oldest_pin,
+            ),
             queued_calls: self.room.calls() as u64,
             queued_bytes: self.room.bytes() as u64,
             last_trouble: told.trouble.map(trouble),
@@ -391,7 +439,9 @@ pub(crate) fn check_is_path(path: &Path, what: &str) -> Result<()> {
         None => Ok(()),
         Some(scheme) => Err(Error::new(
             ErrorKind::Unsupported,
-            format!("a database on a server ({scheme}://) can't be {what}: it has no files of ours, and is looked after by the server's own means"),
+            format!(
+                "a database on a server ({scheme}://) can't be {what}: it has no files of ours, and is looked after by the server's own means"
+            ),
         )),
     }
 }
@@ -404,10 +454,18 @@ fn check_known(scheme: &str) -> Result<()> {
         "postgres" | "postgresql" | "etcd" => return Ok(()),
         "cockroach" | "cockroachdb" | "crdb" | "yugabyte" | "yugabytedb" | "ysql" => no_order,
         "tikv" => "it has no watch of a range",
-        "fdb" | "foundationdb" => "its transactions end after five seconds, and it has no watch of a range",
-        "mysql" | "mariadb" | "sqlite" | "mssql" | "oracle" => "of SQL servers only PostgreSQL is supported",
-        "redis" | "rediss" | "valkey" => "it acknowledges writes that a fail-over loses, and its watch forgets",
-        "mongodb" | "cassandra" | "dynamodb" | "consul" | "zookeeper" | "s3" => "it was not looked into",
+        "fdb" | "foundationdb" => {
+            "its transactions end after five seconds, and it has no watch of a range"
+        }
+        "mysql" | "mariadb" | "sqlite" | "mssql" | "oracle" => {
+            "of SQL servers only PostgreSQL is supported"
+        }
+        "redis" | "rediss" | "valkey" => {
+            "it acknowledges writes that a fail-over loses, and its watch forgets"
+        }
+        "mongodb" | "cassandra" | "dynamodb" | "consul" | "zookeeper" | "s3" => {
+            "it was not looked into"
+        }
         _ => {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -418,21 +476,31 @@ fn check_known(scheme: &str) -> Result<()> {
             ));
         }
     };
-    Err(Error::new(ErrorKind::Unsupported, format!("{scheme}:// is not supported: {why}")))
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("{scheme}:// is not supported: {why}"),
+    ))
 }
 
-#[cfg_attr(not(any(feature = "etcd", feature = "postgres")), expect(unused_variables, reason = "no server is built in"))]
+#[cfg_attr(
+    not(any(feature = "etcd", feature = "postgres")),
+    expect(unused_variables, reason = "no server is built in")
+)]
 fn open_remote(address: &Address, settings: &remote::Settings) -> Result<Arc<dyn Remote>> {
     match address.scheme.as_str() {
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => remote::postgres::open(address, settings).map_err(Error::remote),
+        "postgres" | "postgresql" => {
+            remote::postgres::open(address, settings).map_err(Error::remote)
+        }
         #[cfg(feature = "etcd")]
         "etcd" => remote::etcd::open(address, settings).map_err(Error::remote),
         scheme => {
             let feature = scheme.trim_end_matches("ql");
             Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{scheme}:// needs level-party's feature `{feature}`, without which this program was built"),
+                format!(
+                    "{scheme}:// needs level-party's feature `{feature}`, without which this program was built"
+                ),
             ))
         }
     }
@@ -450,7 +518,13 @@ mod tests {
 
     #[test]
     fn urls_of_other_servers_are_refused_by_name() {
-        for url in ["cockroachdb://h/d", "tikv://h", "fdb://h", "redis://h", "MySQL://h"] {
+        for url in [
+            "cockroachdb://h/d",
+            "tikv://h",
+            "fdb://h",
+            "redis://h",
+            "MySQL://h",
+        ] {
             let error = refused(url, Options::default());
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
             let scheme = url.split(':').next().unwrap().to_lowercase();
@@ -463,10 +537,16 @@ mod tests {
 
     #[test]
     fn options_of_files_are_refused_by_name() {
-        let options = Db::options().block_size(1 << 10).lead(Lead::Join).map_tables(true);
+        let options = Db::options()
+            .block_size(1 << 10)
+            .lead(Lead::Join)
+            .map_tables(true);
         let error = refused("postgres://u:swordfish@localhost:1/d", options);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        assert!(error.message().contains("lead, map_tables, block_size"), "{error}");
+        assert!(
+            error.message().contains("lead, map_tables, block_size"),
+            "{error}"
+        );
         assert!(!error.message().contains("sword"), "{error}");
     }
 
@@ -493,6 +573,9 @@ mod tests {
         let url = "postgres://localhost/d";
         let destroyed = Db::destroy(url).unwrap_err();
         let repaired = Db::repair(url).unwrap_err();
-        assert_eq!((destroyed.kind(), repaired.kind()), (ErrorKind::Unsupported, ErrorKind::Unsupported));
+        assert_eq!(
+            (destroyed.kind(), repaired.kind()),
+            (ErrorKind::Unsupported, ErrorKind::Unsupported)
+        );
     }
 }

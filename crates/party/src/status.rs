@@ -190,7 +190,12 @@ pub struct LeaderStatus {
 
 impl LeaderStatus {
     /// Where no process of ours leads, and the database is on a server.
-    pub(crate) fn of_server(last_sequence: u64, history: u64, pins: u64, oldest_pin: Option<u64>) -> Self {
+    pub(crate) fn of_server(
+        last_sequence: u64,
+        history: u64,
+        pins: u64,
+        oldest_pin: Option<u64>,
+    ) -> Self {
         LeaderStatus {
             leader_pid: 0,
             leader_program: None,

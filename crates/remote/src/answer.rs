@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, ErrorKind};
+
 /// One unbroken history of a database, in which a sequence number means one and the same write. The server begins another one
 /// where writes may have been lost: by a fail-over, or a restored copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +108,47 @@ pub enum Standby {
     Asynchronous,
     /// None is connected.
     None,
+}
+
+/// Whether a database is in use. It is kept with the database, and is the same for every process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServiceState {
+    /// It is read and written.
+    #[default]
+    Live,
+    /// A copy is being made into it.
+    Filling {
+        /// How far the copy has come, as the one who makes it knows it.
+        progress: String,
+    },
+    /// It is elsewhere now: it is read, and not written.
+    Moved {
+        /// Where: a URL without its password, or a path.
+        to: String,
+        /// A random word of whoever moved it.
+        by: String,
+    },
+}
+
+impl ServiceState {
+    /// What whoever writes, or opens what is being filled, is told.
+    pub fn refusal(&self) -> Error {
+        match self {
+            ServiceState::Live => Error::new(
+                ErrorKind::Busy,
+                "the database is in use, and is no longer being filled; nothing was written",
+            ),
+            ServiceState::Filling { .. } => Error::new(
+                ErrorKind::Busy,
+                "a copy is being made into this database; it can be used when that is done; nothing was written",
+            ),
+            ServiceState::Moved { to, .. } => Error::new(
+                ErrorKind::Moved,
+                format!("the database was moved to {to}; open it there. Nothing was written"),
+            ),
+        }
+    }
 }
 
 /// What went wrong last, although calls went on.

@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Protocol,
     /// The server has as many connections or requests as it can serve.
     Busy,
-    /// The database is elsewhere now; nothing was written.
+    /// The database was moved; the message says where to.
     Moved,
     /// This kind of server, or this build, cannot do it.
     Unsupported,

@@ -23,12 +23,11 @@ use level_party_locks::Mutex;
 use tokio::runtime::Handle;
 
 use crate::address::Address;
-use crate::answer::{Chunk, Entry, History, Limits, Moment, Status};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, Remote};
 use crate::request::{KeyRange, Scan, Settings, Start, Write};
-use crate::service::ServiceState;
 
 use client::Client;
 use config::Config;
@@ -70,7 +69,12 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         return Err(Error::new(ErrorKind::AlreadyExists, what));
     }
     let service = &cluster.known().service;
-    if matches!(service, ServiceState::Filling { .. }) && !settings.fills {
+    let may_open = match service {
+        ServiceState::Live => !settings.fills || found == Found::Made,
+        ServiceState::Filling { .. } => settings.fills,
+        ServiceState::Moved { .. } => true,
+    };
+    if !may_open {
         return Err(service.refusal());
     }
     let cluster = Arc::new(cluster);

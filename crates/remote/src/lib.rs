@@ -18,16 +18,17 @@ pub mod postgres;
 mod remote;
 mod request;
 mod secret;
+#[cfg(any(feature = "etcd", feature = "postgres"))]
 mod service;
 mod workers;
 
 pub use answer::{
-    Change, Chunk, Entry, Gap, History, Item, Limits, Moment, Standby, Status, Told, Trouble,
+    Change, Chunk, Entry, Gap, History, Item, Limits, Moment, ServiceState, Standby, Status, Told,
+    Trouble,
 };
 pub use call::{Answer, Call, Wait, blocked_on};
 pub use error::{Error, ErrorKind, Result};
 pub use remote::{Feed, FeedWaker, Remote};
 pub use request::{Conditions, KeyRange, Op, Scan, Settings, Start, Write};
 pub use secret::Secret;
-pub use service::ServiceState;
 pub use workers::Workers;

@@ -9,6 +9,7 @@
 //! | `ticket`, `group`, `writer` | a write and who waits for it; writes of one call; their order, and exactly once |
 //! | `pins`, `keeper` | moments that are held; what is done now and then |
 //! | `feed` | watches |
+//! | `service` | whether the database is in use, as text |
 //! | `opening` | the first connection, and the tables of a new database |
 
 mod config;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::answer::{Chunk, Entry, History, Limits, Moment, Standby, Status};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Standby, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
 use crate::error::Result;
 use crate::remote::{Feed, Remote};
@@ -61,6 +62,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let deadline = deadline(settings.open_timeout);
     let server = Arc::new(Server::new(connector));
     let workers = Workers::new(MOST);
+    let fills = settings.fills;
     let (opened_server, settings) = (Arc::clone(&server), settings.clone());
     let opened = by(&workers, Wait::Thread, deadline, move || {
         opening::open(&opened_server, &settings, deadline)
@@ -69,7 +71,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let mut warnings = server.connector.warnings.clone();
     warnings.extend(opened.warnings);
     Ok(Arc::new(Postgres {
-        writer: Writer::new(Arc::clone(&server)),
+        writer: Writer::new(Arc::clone(&server), fills),
         keeper: Keeper::new(Arc::clone(&server))?,
         hub: Hub::new(Arc::clone(&server)),
         version: opened.version,
@@ -290,6 +292,25 @@ impl Remote for Postgres {
             status.warnings.extend(asked.warnings);
             status.trouble = self.server.trouble();
             Ok(status)
+        })
+    }
+
+    fn service_state(&self, call: &Call) -> Answer<'_, ServiceState> {
+        self.read(call, |link, sql, deadline| {
+            opening::service(link, sql, deadline)
+        })
+    }
+
+    fn set_service_state(
+        &self,
+        call: &Call,
+        expected: ServiceState,
+        new: ServiceState,
+    ) -> Answer<'_, bool> {
+        let (expected, new) = (crate::service::encode(&expected), crate::service::encode(&new));
+        let (server, Call { wait, deadline, .. }) = (Arc::clone(&self.server), *call);
+        by(&self.workers, wait, deadline, move || {
+            opening::set_service(&server, &expected, &new, deadline)
         })
     }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{Chunk, Entry, History, Limits, Moment, Status, Told};
+use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Status, Told};
 use crate::call::{Answer, Call};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::request::{KeyRange, Scan, Start, Write};
-use crate::service::ServiceState;
 
 /// A database on a server, as one process has it open.
 ///
@@ -73,34 +72,23 @@ pub trait Remote: Send + Sync {
     /// About how many bytes the server stores of a range.
     fn approximate_size(&self, call: &Call, range: KeyRange) -> Answer<'_, u64>;
 
-    /// Whether the database is in use.
-    fn service_state(&self, _call: &Call) -> Answer<'_, ServiceState> {
-        Box::pin(async { Err(no_service_state()) })
-    }
-
-    /// Changes that from `expected` to `new`. `false`: it is another one, and nothing was changed. Once it was answered, no write
-    /// takes effect that was judged before.
-    fn set_service_state(
-        &self,
-        _call: &Call,
-        _expected: ServiceState,
-        _new: ServiceState,
-    ) -> Answer<'_, bool> {
-        Box::pin(async { Err(no_service_state()) })
-    }
-
     /// How the server is.
     fn status(&self, call: &Call) -> Answer<'_, Status>;
 
+    /// Whether the database is in use.
+    fn service_state(&self, call: &Call) -> Answer<'_, ServiceState>;
+
+    /// Changes that, if it is the expected one; false: it was another one, and nothing changed. When this has returned, no write that
+    /// was judged by the former state commits.
+    fn set_service_state(
+        &self,
+        call: &Call,
+        expected: ServiceState,
+        new: ServiceState,
+    ) -> Answer<'_, bool>;
+
     /// Leaves: later calls end with `Closed`, and so do writes that were not sent. Blocks no longer than about a second.
     fn close(&self);
-}
-
-fn no_service_state() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "a database on this kind of server is always in use",
-    )
 }
 
 /// What ends the wait of a [`Feed`], from any thread.

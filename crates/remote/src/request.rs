@@ -116,7 +116,7 @@ pub struct Settings {
     pub create_if_missing: bool,
     /// Whether it is an error that there is one.
     pub error_if_exists: bool,
-    /// Whether a copy is made into it: it may write only while the database is [`Filling`](crate::ServiceState::Filling), every
-    /// other one only while it is live.
+    /// It is opened to be filled by a copy: it may be written while it is `Filling`, and only then. Any other opening of such a
+    /// database is refused.
     pub fills: bool,
 }

@@ -15,9 +15,9 @@ use super::layout::{Layout, Meta, Sequences};
 use super::rpc::{
     self, Compare, Header, KeyValue, PutRequest, RangeRequest, Request, TxnRequest, TxnResponse,
 };
-use crate::answer::{History, Moment};
+use crate::answer::{History, Moment, ServiceState};
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::ServiceState;
+use crate::service::{decode, encode};
 
 /// The history and the service state, as this process knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Cluster {
             }
             let put = PutRequest {
                 key: self.layout.service(),
-                value: new.to_text().into_bytes(),
+                value: encode(new).into_bytes(),
                 lease: 0,
             };
             let change = TxnRequest {
@@ -297,7 +297,7 @@ fn service_state(stored: Option<KeyValue>) -> Result<(ServiceState, i64)> {
         None => Ok((ServiceState::Live, 0)),
         Some(kv) => {
             let text = String::from_utf8_lossy(&kv.value);
-            Ok((ServiceState::from_text(&text)?, kv.mod_revision))
+            Ok((decode(&text)?, kv.mod_revision))
         }
     }
 }

@@ -33,7 +33,7 @@ use super::rpc::{
 };
 use super::runtime::{late, told_by, until};
 use super::session::{Mark, Session, Told, revision_of, unknown};
-use crate::answer::{History, Limits};
+use crate::answer::{History, Limits, ServiceState};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{Conditions, Write};
@@ -329,10 +329,10 @@ impl Writer {
         let mark = state.next_mark()?;
         while let Some(limit) = attempts.limit() {
             let mut known = self.cluster.known();
-            if !known.service.permits(self.fills) {
+            if !self.may_write(&known) {
                 // It may have changed meanwhile.
                 known = self.look_again(deadline, sent_before).await?;
-                if !known.service.permits(self.fills) {
+                if !self.may_write(&known) {
                     let refusal = known.service.refusal();
                     return self
                         .settle(state, mark, sent_before, deadline, Err(refusal))
@@ -412,6 +412,15 @@ impl Writer {
             }
         }
         Err(if sent_before { unknown(why) } else { late(why) })
+    }
+
+    /// Whether this handle may write: one that fills only while the database is filled, every other only while it is live.
+    fn may_write(&self, known: &Known) -> bool {
+        match (&known.service, self.fills) {
+            (ServiceState::Live, fills) => !fills,
+            (ServiceState::Filling { .. }, fills) => fills,
+            (ServiceState::Moved { .. }, _) => false,
+        }
     }
 
     async fn look_again(&self, deadline: Instant, sent_before: bool) -> Result<Arc<Known>> {

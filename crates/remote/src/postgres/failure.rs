@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::reads::misread;
+use crate::service::decode;
 use crate::error::{Error, ErrorKind};
 
 /// Why a statement has no answer.
@@ -21,6 +23,7 @@ pub enum Failure {
 pub const NO_SESSION: &str = "LP002";
 pub const SUPERSEDED: &str = "LP003";
 pub const WENT_BACK: &str = "LP005";
+pub const NOT_SERVED: &str = "LP007";
 const MOMENT_LOST: &str = "LP010";
 
 impl Failure {
@@ -129,10 +132,19 @@ pub fn may_pass(error: &Error) -> bool {
     )
 }
 
+/// The service state forbids a write; the message ends with it.
+fn not_served(message: &str) -> Error {
+    let state = message
+        .strip_prefix("level_party: ")
+        .and_then(|text| decode(text).ok());
+    state.map_or_else(misread, |state| state.refusal())
+}
+
 fn refused(told: &DbError) -> Error {
     let state = told.code().code();
     let kind = match state {
         MOMENT_LOST => ErrorKind::SnapshotLost,
+        NOT_SERVED => return not_served(told.message()),
         "42501" | "28000" | "28P01" => ErrorKind::PermissionDenied,
         "53100" => ErrorKind::OutOfSpace,
         "53200" | "53300" | "53400" => ErrorKind::Busy,

@@ -322,7 +322,9 @@ fn begin_at(
             let look = look_of(&rows, 0, link)?;
             (at(look.gap.map_or(0, |gap| gap.resume - 1)), None)
         }
-        Start::Sequence(after) if after <= last.sequence => (at(after), None),
+        Start::Sequence(after) if after <= last.sequence && !link.histories.is_lost(after) => {
+            (at(after), None)
+        }
         Start::Sequence(after) => (last, Some(missing(after))),
         Start::Moment(moment) if is_known(&link.histories, moment, last) => {
             (at(moment.sequence), None)

@@ -72,7 +72,7 @@ impl Group {
         &self,
         link: &mut Link,
         sql: &Sql,
-        (session, known): ([u8; 16], u64),
+        (session, known, fills): ([u8; 16], u64, bool),
         deadline: Instant,
         next: impl FnMut() -> Option<Instant>,
     ) -> Result<Outcomes, Failure> {
@@ -85,6 +85,7 @@ impl Group {
                 &(self.number as i64),
                 &(self.mark as i64),
                 &(known as i64),
+                &fills,
                 &batches.keys,
                 &batches.values,
                 &batches.ends,

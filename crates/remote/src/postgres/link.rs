@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::Connector;
 use super::failure::{Failure, lost, not_connected};
-use super::schema::Sql;
+use super::schema::{APART, LAYOUT, Sql};
 use crate::answer::{History, Moment};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +31,8 @@ const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SE
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET bytea_output = 'hex'; \
     SET client_min_messages = warning; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; SET client_connection_check_interval = 1000; \
+    SET standard_conforming_strings = on";
 
 /// One history, and the sequence after which it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,13 @@ impl Histories {
         // What later histories began after may be less than the next one did.
         let later = self.0[..at].iter().map(|begun| begun.after);
         Some(later.min().unwrap_or(u64::MAX))
+    }
+
+    /// Whether a bare sequence is one that a replaced history may have had, and lost.
+    pub fn is_lost(&self, sequence: u64) -> bool {
+        self.0.iter().any(|begun| {
+            begun.after < sequence && sequence <= begun.after + APART && begun.after > 0
+        }) && self.0.len() > 1
     }
 
     /// Whether a moment means what it meant.
@@ -351,6 +359,8 @@ impl Link {
         self.histories =
             Histories::new(histories.map_err(Failure::of)?).map_err(Failure::Refused)?;
         self.place = rows[0].try_get(2).map_err(Failure::of)?;
+        let layout: i32 = rows[0].try_get(4).map_err(Failure::of)?;
+        check_layout(layout).map_err(Failure::Refused)?;
         Ok(())
     }
 }
@@ -367,6 +377,18 @@ pub fn is_stale(place: &str, known: &str) -> bool {
             system == known_system && timeline < known_timeline
         }
         _ => false,
+    }
+}
+
+/// # Errors
+/// `IncompatibleVersion`.
+pub fn check_layout(layout: i32) -> Result<()> {
+    match layout == LAYOUT {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::IncompatibleVersion,
+            format!("its tables have layout {layout}, and this release knows {LAYOUT}"),
+        )),
     }
 }
 
@@ -417,8 +439,8 @@ fn check_product(version: &str, number: u32) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::Unsupported, what));
     }
-    if number < 130_000 {
-        let what = format!("this server is {version}; PostgreSQL 13 or newer is needed");
+    if number < 140_000 {
+        let what = format!("this server is {version}; PostgreSQL 14 or newer is needed");
         return Err(Error::new(ErrorKind::IncompatibleVersion, what));
     }
     Ok(())
@@ -507,10 +529,10 @@ mod tests {
                 ErrorKind::Unsupported,
             ),
             ("MySQL", ErrorKind::Unsupported),
-            ("PostgreSQL 12.9 on x86", ErrorKind::IncompatibleVersion),
+            ("PostgreSQL 13.9 on x86", ErrorKind::IncompatibleVersion),
         ] {
             assert_eq!(
-                check_product(version, 120_009).unwrap_err().kind(),
+                check_product(version, 130_009).unwrap_err().kind(),
                 kind,
                 "{version}"
             );

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use super::failure::{Failure, may_pass};
-use super::link::{Link, bytes_of, pause, random_words};
+use super::link::{Link, bytes_of, check_layout, pause, random_words};
 use super::pool::Server;
 use super::reads::misread;
-use super::schema::{LAYOUT, Sql};
+use super::schema::Sql;
+use crate::service::{decode, encode};
 use super::standby_of;
-use crate::answer::{Moment, Standby};
+use crate::answer::{Moment, ServiceState, Standby};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Settings;
 
@@ -62,19 +63,82 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
         Some(_) => {}
     }
     let layout = layout(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
-    if layout != Some(LAYOUT) {
-        let what = format!(
-            "its tables have layout {}, and this release knows {LAYOUT}",
-            layout.unwrap_or(0)
-        );
-        return Err(Error::new(ErrorKind::IncompatibleVersion, what));
-    }
+    check_layout(layout.unwrap_or(0))?;
+    check_owner(&mut link, server, deadline)?;
     server.greet(&mut link, deadline)?;
+    let state =
+        service(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
+    if settings.fills != matches!(state, ServiceState::Filling { .. })
+        && !matches!(state, ServiceState::Moved { .. })
+    {
+        let is_new = settings.fills && known.is_none();
+        if !is_new {
+            return Err(state.refusal());
+        }
+    }
     let asked =
         status(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
     Ok(Opened {
         version: link.version.clone(),
         warnings: asked.warnings,
+    })
+}
+
+/// The schema may have been made by somebody else, whose functions would run as this user.
+///
+/// # Errors
+/// `PermissionDenied`.
+fn check_owner(link: &mut Link, server: &Server, deadline: Instant) -> Result<()> {
+    let schema = server.connector.schema.as_str();
+    let asked = link.drive(deadline, |client, _| async move {
+        let ask = "SELECT pg_has_role(current_user, n.nspowner, 'MEMBER') OR r.rolsuper OR n.nspowner = d.datdba, r.rolname::text \
+            FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner, pg_database d \
+            WHERE n.nspname = $1 AND d.datname = current_database()";
+        client.query(ask, &[&schema]).await
+    });
+    let rows = asked.map_err(|failure| failure.into_error(|| server.late()))?;
+    let row = rows.first().ok_or_else(misread)?;
+    match (row.try_get(0), row.try_get::<_, String>(1)) {
+        (Ok(true), _) => Ok(()),
+        (Ok(false), Ok(owner)) => Err(Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "the schema {} belongs to {owner}, whose functions would run as this user; have the database's owner make it \
+                 his own, or name another one with ?schema=",
+                server.sql.schema
+            ),
+        )),
+        _ => Err(misread()),
+    }
+}
+
+pub fn service(
+    link: &mut Link,
+    sql: &Sql,
+    deadline: Instant,
+) -> std::result::Result<ServiceState, Failure> {
+    let rows = link.query(sql, Sql::SERVICE, &[], deadline)?;
+    let row = rows.first().ok_or_else(|| Failure::Refused(misread()))?;
+    let text: String = row.try_get(0).map_err(Failure::of)?;
+    decode(&text).map_err(Failure::Refused)
+}
+
+/// Changes the service state from one text to another. Where the connection is lost, what is there tells whether it was done: each
+/// change is to a text of its own, but for one back to `live`, after which another's answer would be the same.
+pub fn set_service(server: &Server, expected: &str, new: &str, deadline: Instant) -> Result<bool> {
+    let mut sent = false;
+    server.read(deadline, true, |link| {
+        let asked = std::mem::replace(&mut sent, true);
+        let rows = link.query(&server.sql, Sql::SET_SERVICE, &[&expected, &new], deadline)?;
+        let changed: bool = match rows.first().map(|row| row.try_get(0)) {
+            Some(Ok(changed)) => changed,
+            _ => return Err(Failure::Refused(misread())),
+        };
+        if changed || !asked {
+            return Ok(changed);
+        }
+        let state = service(link, &server.sql, deadline)?;
+        Ok(encode(&state) == new)
     })
 }
 

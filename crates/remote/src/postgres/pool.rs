@@ -272,10 +272,12 @@ impl Server {
                     // Only what is given back below is used again.
                     let mut link = lent.link.take().expect("it was just lent");
                     match make(&mut link) {
-                        Ok(made) => {
+                        Ok(made) if self.is_current(&link) => {
                             lent.link = Some(link);
                             return Ok(made);
                         }
+                        // Meanwhile this process learned of a newer history: this answer may be of a replaced primary.
+                        Ok(_) => Error::new(ErrorKind::Io, "the server was replaced"),
                         Err(Failure::Refused(error)) => {
                             lent.link = Some(link);
                             return Err(error);

@@ -11,6 +11,9 @@ pub const MAX_KEY_BYTES: usize = 2600;
 /// Rows that one chunk at a moment passes at most without showing them.
 const PASSES: u32 = 1 << 16;
 
+/// So far above the last sequence of a history the next one's begin: more than can have been lost.
+pub const APART: u64 = 1_000_000_000;
+
 /// The statements, by number.
 pub struct Sql {
     texts: [String; Sql::COUNT],
@@ -19,7 +22,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 22;
     pub const HELLO: usize = 0;
     pub const GET: usize = 1;
     pub const CONTAINS: usize = 2;
@@ -39,7 +42,9 @@ impl Sql {
     pub const PRUNE: usize = 16;
     pub const SIZE: usize = 17;
     pub const STATUS: usize = 18;
-    pub const CHANNEL: usize = 19;
+    pub const SERVICE: usize = 19;
+    pub const SET_SERVICE: usize = 20;
+    pub const CHANNEL: usize = 21;
 
     pub fn new(schema: &str) -> Self {
         let s = quoted(schema);
@@ -57,19 +62,13 @@ impl Sql {
             format!("SELECT * FROM {s}.scan_at_up($1, $2, $3, $4, $5, $6)"),
             format!("SELECT * FROM {s}.scan_at_down($1, $2, $3, $4, $5, $6)"),
             format!(
-                "SELECT {s}.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+                "SELECT {s}.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
             ),
             format!("INSERT INTO {s}.session (id) VALUES ($1) ON CONFLICT DO NOTHING"),
-            format!(
-                "INSERT INTO {s}.session AS s (id, pin) VALUES ($1, $2) \
-                 ON CONFLICT (id) DO UPDATE SET pin = excluded.pin, seen = clock_timestamp()"
-            ),
+            format!("SELECT {s}.pin($1, $2)"),
             format!("DELETE FROM {s}.session WHERE id = ANY ($1)"),
             format!("SELECT * FROM {s}.changes($1, $2, $3, $4, $5)"),
-            format!(
-                "UPDATE {s}.meta SET watched_until = clock_timestamp() + interval '60 s' \
-                 WHERE watched_until < clock_timestamp() + interval '30 s'"
-            ),
+            format!("SELECT {s}.watch()"),
             format!("SELECT {s}.prune($1)"),
             format!(
                 "SELECT coalesce(sum(pg_column_size(k)::bigint + pg_column_size(v)), 0)::bigint FROM {s}.kv \
@@ -82,6 +81,8 @@ impl Sql {
                  (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication) \
                  FROM {s}.meta m, {s}.pruned p"
             ),
+            format!("SELECT service FROM {s}.meta"),
+            format!("SELECT {s}.set_service($1, $2)"),
             format!(
                 "SELECT 'level_party_' || '{}.kv'::regclass::oid",
                 s.replace('\'', "''")
@@ -109,6 +110,7 @@ impl Sql {
         text = text.replace("'{s}.", &format!("'{}.", self.schema.replace('\'', "''")));
         text.replace("{s}", &self.schema)
             .replace("{layout}", &LAYOUT.to_string())
+            .replace("{apart}", &APART.to_string())
             .replace("{passes}", &PASSES.to_string())
             .replace("{beyond}", &beyond())
     }

@@ -8,7 +8,7 @@ CREATE TABLE {s}.meta (
     history bytea NOT NULL,
     log_bytes bigint NOT NULL DEFAULT 0,
     history_bytes bigint NOT NULL DEFAULT 67108864,
-    watched_until timestamptz NOT NULL DEFAULT '-infinity'
+    service text NOT NULL DEFAULT 'live'
 ) WITH (fillfactor = 50);
 
 CREATE TABLE {s}.kv (
@@ -49,6 +49,11 @@ CREATE TABLE {s}.pruned (
     at timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 50);
 
+CREATE TABLE {s}.watched (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    until timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 50);
+
 CREATE TABLE {s}.mark (at timestamptz PRIMARY KEY, seq bigint NOT NULL);
 
 -- What this database is on: another server, timeline or table is another one, on which writes may be missing.
@@ -60,17 +65,21 @@ $$;
 
 INSERT INTO {s}.meta (layout, history) VALUES ({layout}, '{id}'::bytea);
 INSERT INTO {s}.pruned DEFAULT VALUES;
+INSERT INTO {s}.watched DEFAULT VALUES;
 INSERT INTO {s}.history VALUES (1, '{id}'::bytea, {s}.server(), 0);
 
 -- The first call on each connection: begins another history where the server is another one, or has lost what the caller has
--- seen: a sequence of this history above its last, or (went_back) a group that was recorded.
+-- seen: a sequence of this history above its last, or (went_back) a group that was recorded. The new one's sequences begin far
+-- above those that may be lost, so that none of them comes again.
 CREATE FUNCTION {s}.hello(new_random bytea, seen_history bytea, seen_seq bigint, went_back boolean)
-RETURNS TABLE (number bigint, random bytea, server text, began bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (number bigint, random bytea, server text, began bigint, layout integer) LANGUAGE plpgsql AS $$
 DECLARE
     here text := {s}.server();
     last bigint;
     replaced boolean;
 BEGIN
+    -- If it is lost, the next hello begins another one.
+    PERFORM set_config('synchronous_commit', 'local', true);
     FOR attempt IN 1 .. 2 LOOP
         SELECT h.server <> here OR (h.random = seen_history AND (went_back OR m.last_seq < seen_seq))
             INTO replaced FROM {s}.history h, {s}.meta m ORDER BY h.number DESC LIMIT 1;
@@ -80,10 +89,11 @@ BEGIN
             SELECT m.last_seq INTO last FROM {s}.meta m FOR UPDATE;
         ELSE
             INSERT INTO {s}.history SELECT max(h.number) + 1, new_random, here, last FROM {s}.history h;
-            UPDATE {s}.meta SET history = new_random;
+            UPDATE {s}.meta SET history = new_random, last_seq = last + {apart};
         END IF;
     END LOOP;
-    RETURN QUERY SELECT h.number, h.random, h.server, h.began FROM {s}.history h ORDER BY h.number DESC LIMIT 100;
+    RETURN QUERY SELECT h.number, h.random, h.server, h.began, m.layout
+        FROM {s}.history h, {s}.meta m ORDER BY h.number DESC LIMIT 100;
 END
 $$;
 
@@ -179,7 +189,7 @@ $$;
 -- `known` is the last number that the caller was answered. Batch i has the operations up to ends[i], the conditions on keys up to key_ends[i] and on ranges up to
 -- range_ends[i], which are of the history histories[i]. Gives each batch's last sequence, or -1: its conditions do not hold.
 CREATE FUNCTION {s}.write(
-    session_id bytea, number bigint, mark bigint, known bigint,
+    session_id bytea, number bigint, mark bigint, known bigint, fills boolean,
     keys bytea[], vals bytea[], ends integer[], twice boolean[],
     histories bytea[],
     key_names bytea[], key_seqs bigint[], key_ends integer[],
@@ -189,7 +199,7 @@ DECLARE
     now_history bytea;
     began bigint;
     last bigint;
-    watched timestamptz;
+    service text;
     recorded bigint;
     recorded_mark bigint;
     outcomes bigint[];
@@ -205,7 +215,7 @@ BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    SELECT m.last_seq, m.history, m.watched_until INTO STRICT last, now_history, watched FROM {s}.meta m FOR UPDATE;
+    SELECT m.last_seq, m.history, m.service INTO STRICT last, now_history, service FROM {s}.meta m FOR UPDATE;
     SELECT s.n, s.nonce, s.outcome INTO recorded, recorded_mark, outcomes FROM {s}.session s WHERE s.id = session_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'level_party: no such session' USING ERRCODE = 'LP002';
@@ -219,6 +229,9 @@ BEGIN
     END IF;
     IF recorded >= number THEN
         RAISE EXCEPTION 'level_party: superseded' USING ERRCODE = 'LP003';
+    END IF;
+    IF fills <> (service LIKE 'filling%') OR service LIKE 'moved%' THEN
+        RAISE EXCEPTION 'level_party: %', service USING ERRCODE = 'LP007';
     END IF;
     outcomes := '{}';
     began := last;
@@ -253,7 +266,8 @@ BEGIN
     UPDATE {s}.session SET n = number, nonce = mark, outcome = outcomes, seen = clock_timestamp() WHERE id = session_id;
     IF last > began THEN
         UPDATE {s}.meta SET last_seq = last, log_bytes = log_bytes + grown;
-        IF watched > clock_timestamp() THEN
+        -- A full queue of notifications would fail the commit; whoever watches looks once a second in any case.
+        IF (SELECT w.until > clock_timestamp() FROM {s}.watched w) AND pg_notification_queue_usage() < 0.5 THEN
             PERFORM pg_notify('level_party_' || '{s}.kv'::regclass::oid, '');
         END IF;
     END IF;
@@ -333,6 +347,35 @@ BEGIN
 END
 $$;
 
+-- The oldest moment of a process. (If it is lost the moment may be, and is told so.)
+CREATE FUNCTION {s}.pin(session_id bytea, moment bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    INSERT INTO {s}.session AS s (id, pin) VALUES (session_id, moment)
+        ON CONFLICT (id) DO UPDATE SET pin = excluded.pin, seen = clock_timestamp();
+END
+$$;
+
+-- Somebody watches for the next minute.
+CREATE FUNCTION {s}.watch() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    UPDATE {s}.watched SET until = clock_timestamp() + interval '60 s'
+        WHERE until < clock_timestamp() + interval '30 s';
+END
+$$;
+
+-- Changes the service state if it is the expected one. What was judged before has committed by then.
+CREATE FUNCTION {s}.set_service(expected text, new text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    UPDATE {s}.meta SET service = new WHERE service = expected;
+    RETURN FOUND;
+END
+$$;
+
 -- Removes what no moment and no watch needs; gives the rows that it removed. One process at a time.
 CREATE FUNCTION {s}.prune(max_rows integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -343,24 +386,32 @@ DECLARE
     excess bigint;
     removed record;
 BEGIN
+    -- If it is lost it is done again.
+    PERFORM set_config('synchronous_commit', 'local', true);
     SELECT * INTO p FROM {s}.pruned FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
     SELECT last_seq, log_bytes, history_bytes INTO m FROM {s}.meta;
-    IF p.at < clock_timestamp() - interval '5 s' THEN
+    -- A clock may have been set back.
+    IF p.at < clock_timestamp() - interval '5 s' OR p.at > clock_timestamp() + interval '5 s' THEN
         INSERT INTO {s}.mark VALUES (clock_timestamp(), m.last_seq) ON CONFLICT DO NOTHING;
-        DELETE FROM {s}.session WHERE seen < clock_timestamp() - interval '1 day';
+        DELETE FROM {s}.session WHERE id IN (
+            SELECT id FROM {s}.session WHERE seen < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED
+        );
         DELETE FROM {s}.mark WHERE at < (SELECT max(at) FROM {s}.mark WHERE at <= clock_timestamp() - interval '60 s');
         UPDATE {s}.pruned SET at = clock_timestamp();
     END IF;
     SELECT max(seq) INTO horizon FROM {s}.mark WHERE at <= clock_timestamp() - interval '60 s';
     excess := m.log_bytes - p.bytes - m.history_bytes;
+    IF excess > 15 * m.history_bytes THEN
+        horizon := m.last_seq;
+    END IF;
     IF horizon IS NULL OR excess <= 0 THEN
         RETURN 0;
     END IF;
     SELECT min(pin) INTO oldest_pin FROM {s}.session WHERE seen > clock_timestamp() - interval '60 s';
-    IF oldest_pin IS NOT NULL AND m.log_bytes - p.bytes <= 16 * m.history_bytes THEN
+    IF oldest_pin IS NOT NULL AND excess <= 15 * m.history_bytes THEN
         horizon := least(horizon, oldest_pin);
     END IF;
     WITH old AS (

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use level_party_locks::{Condvar, Mutex};
 
-use super::failure::{Failure, NO_SESSION, SUPERSEDED, WENT_BACK, is_state, may_pass};
+use super::failure::{Failure, NO_SESSION, NOT_SERVED, SUPERSEDED, WENT_BACK, is_state, may_pass};
 use super::group::Group;
 use super::link::{Link, bytes_of, pause, random_words};
 use super::pool::Server;
@@ -33,6 +33,8 @@ const GROUP_BYTES: usize = 4 << 20;
 /// The writes of a process.
 pub struct Writer {
     server: Arc<Server>,
+    /// It writes while the database is being filled, and only then.
+    fills: bool,
     queue: Mutex<Queue>,
     /// There is something to do for the thread.
     rung: Condvar,
@@ -62,9 +64,10 @@ struct Core {
 }
 
 impl Writer {
-    pub fn new(server: Arc<Server>) -> Arc<Self> {
+    pub fn new(server: Arc<Server>, fills: bool) -> Arc<Self> {
         Arc::new(Writer {
             server,
+            fills,
             queue: Mutex::default(),
             rung: Condvar::new(),
             core: Mutex::default(),
@@ -148,10 +151,9 @@ impl Writer {
         }
     }
 
-    /// The session, if nothing is under way: it is over.
+    /// The session, which is over: what is under way has no effect once the server has forgotten it.
     pub fn take_session(&self, until: Instant) -> Option<[u8; 16]> {
-        let mut core = self.core.try_lock_until(until)?;
-        core.groups.is_empty().then(|| core.session.take())?
+        self.core.try_lock_until(until)?.session.take()
     }
 
     /// What the thread does.
@@ -330,7 +332,13 @@ impl Writer {
         };
         connected.warned = false;
         let next = || self.tell_late(groups, true);
-        let called = group.call(connected, &self.server.sql, (session, *known), until, next);
+        let called = group.call(
+            connected,
+            &self.server.sql,
+            (session, *known, self.fills),
+            until,
+            next,
+        );
         let warned = connected.warned;
         match called {
             Ok(_) if warned => {
@@ -370,6 +378,11 @@ impl Writer {
             core.link = None;
             core.known = 0;
             return Err(error);
+        }
+        if is_state(&error, NOT_SERVED) && !core.groups.front().is_some_and(|group| group.open) {
+            // All that wait are refused alike.
+            self.refuse_all(core, &error);
+            return Ok(());
         }
         let is_unknown = is_state(&error, NO_SESSION) || is_state(&error, SUPERSEDED);
         if is_unknown {
