@@ -32,7 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::status::{Opening, Role, Status};
 use crate::watch::{Watch, WatchFrom};
-use crate::writes::WriteBatch;
+use crate::writes::{WriteBatch, WriteLimits};
 
 use elsewhere::Elsewhere;
 use store::async_store_methods;
@@ -127,6 +127,11 @@ impl AsyncDb {
     /// [Those of every read](crate::Readable#errors).
     pub async fn property(&self, name: &str) -> Result<Option<String>> {
         self.blocking.handle().property_by(Wait::Task, name).await
+    }
+
+    /// What one write may have.
+    pub fn limits(&self) -> WriteLimits {
+        self.blocking.limits()
     }
 
     /// The bytes of this process's calls on the directory that are not answered yet, as [`Options::queue_bytes`] counts them.

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use level_party_engine::{Expect, KeyRange, Write};
+use level_party_remote::History;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -60,6 +61,26 @@ impl Conditions {
             ErrorKind::InvalidArgument,
             format!("a write has more than {MAX_CONDITIONS} conditions"),
         ))
+    }
+
+    /// The same, as a server is asked for them.
+    pub fn on_server(&self, history: Option<History>) -> level_party_remote::Conditions {
+        let key = |(key, expect): &(Vec<u8>, Expect)| match expect {
+            Expect::Absent => (key.clone(), None),
+            Expect::Sequence(sequence) => (key.clone(), Some(*sequence)),
+        };
+        let range = |(range, since): &(KeyRange, u64)| {
+            let range = level_party_remote::KeyRange {
+                lower: range.start.clone(),
+                upper: range.end.clone(),
+            };
+            (range, *since)
+        };
+        level_party_remote::Conditions {
+            keys: self.keys.iter().map(key).collect(),
+            ranges: self.ranges.iter().map(range).collect(),
+            history: history.filter(|_| !self.is_empty()),
+        }
     }
 
     /// `write` under these conditions.

@@ -26,7 +26,7 @@ use crate::sublevel::Sublevel;
 use crate::transaction::{self, Transaction};
 use crate::typed::Typed;
 use crate::watch::{Watch, WatchFrom};
-use crate::writes::WriteBatch;
+use crate::writes::{WriteBatch, WriteLimits};
 
 /// One LevelDB directory, shared with every other process that opens it.
 ///
@@ -301,6 +301,18 @@ impl Db {
     /// [Those of every read](Readable#errors).
     pub fn property(&self, name: &str) -> Result<Option<String>> {
         self.handle.property(name)
+    }
+
+    /// What one write may have.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// assert_eq!(db.limits().key_bytes, level_party::WriteBatch::MAX_KEY_BYTES);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn limits(&self) -> WriteLimits {
+        self.handle.write_limits()
     }
 
     /// The bytes of this process's calls on the directory that are not answered yet, as

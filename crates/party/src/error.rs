@@ -90,7 +90,8 @@ pub enum ErrorKind {
     /// The directory's files are sound, and another product's: a RocksDB or Riak database, files that Git LFS has not
     /// fetched, a block compressed in a way that is not known here, or a Minecraft Bedrock world opened for writing
     /// without [`Compression::ZlibRaw`](crate::Compression::ZlibRaw). Nothing was changed. Or the memory that the processes
-    /// share can't be mapped here; the message names the limit.
+    /// share can't be mapped here; the message names the limit. Or a URL names a server that is not supported, or was not built in;
+    /// or the call is of files, and the database is on a server.
     Unsupported,
 }
 
@@ -349,6 +350,31 @@ impl From<Error> for std::io::Error {
 }
 
 impl Error {
+    /// An error of a server's. No `From`, as below.
+    pub(crate) fn remote(error: level_party_remote::Error) -> Self {
+        use level_party_remote::ErrorKind as R;
+        let kind = match error.kind() {
+            R::NotFound => ErrorKind::NotFound,
+            R::AlreadyExists => ErrorKind::AlreadyExists,
+            R::PermissionDenied => ErrorKind::PermissionDenied,
+            R::IncompatibleVersion => ErrorKind::IncompatibleVersion,
+            R::Timeout => ErrorKind::Timeout,
+            R::ConnectionLost => ErrorKind::ConnectionLost,
+            R::OutcomeUnknown => ErrorKind::OutcomeUnknown,
+            R::SnapshotLost => ErrorKind::SnapshotLost,
+            R::Corruption => ErrorKind::Corruption,
+            R::InvalidArgument => ErrorKind::InvalidArgument,
+            R::OutOfSpace => ErrorKind::OutOfSpace,
+            R::Closed => ErrorKind::Closed,
+            R::Protocol => ErrorKind::Protocol,
+            R::Busy => ErrorKind::Busy,
+            R::Moved => ErrorKind::ReadOnly,
+            R::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, error.to_string()).with_source(error)
+    }
+
     /// An error of the engine. No `From`: it would be part of the public API.
     pub(crate) fn engine(error: level_party_engine::Error) -> Self {
         use level_party_engine::ErrorKind as E;

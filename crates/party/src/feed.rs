@@ -56,6 +56,15 @@ impl Changes {
         self.changes.push_back(change);
     }
 
+    /// Those that a server has told.
+    pub fn of(told: Vec<level_party_remote::Change>) -> Changes {
+        let raw = |change: level_party_remote::Change| (change.sequence, change.key, change.value);
+        Changes {
+            changes: told.into_iter().map(raw).collect(),
+            bytes: 0, // Counted while a piece is gathered.
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use level_party_engine::{Entry, KeyRange, Pin, Write, WriteBatch, nonblocking};
 use level_party_locks::Mutex;
+use level_party_os::process::fork_generation;
+use level_party_remote::Moment as ServerMoment;
+use level_party_remote::address::scheme;
 use serde_bytes::ByteBuf;
 
 use crate::bounds::Bounds;
@@ -26,7 +29,7 @@ use crate::member::Member;
 use crate::node::Node;
 use crate::options::{Lead, Options, WhenFull};
 use crate::order::Order;
-use crate::pins::Moment;
+use crate::pins::Moment as SegmentMoment;
 use crate::place::Place;
 use crate::protocol::{Task, TaskResult};
 use crate::readers::Readers;
@@ -34,11 +37,12 @@ use crate::reads::{OwnedScan, Scan};
 use crate::registry;
 use crate::report::VerifyReport;
 use crate::report_status;
-use crate::service::{ServiceState, ServiceWord};
+use crate::service::{self, ServiceState, ServiceWord};
 use crate::side::{Ender, Work};
+use crate::site::Site;
 use crate::status::{Opening, Role, Status};
 use crate::stop::Stop;
-use crate::writes::{check_batch, check_key};
+use crate::writes::{WriteLimits, check_batch, check_key};
 
 mod at_once;
 
@@ -62,7 +66,9 @@ pub struct Yielded {
 
 /// What one `open` returned.
 pub(crate) struct Handle {
-    elector: Arc<Elector>,
+    home: Home,
+    /// That of the process that opened it.
+    fork_generation: u64,
     timeout: Duration,
     retry: bool,
     reject_writes: bool,
@@ -80,46 +86,66 @@ pub(crate) struct Handle {
     queues: Mutex<Vec<Weak<Queue>>>,
 }
 
+/// Where a handle's database lies.
+enum Home {
+    Directory(Arc<Elector>),
+    Server(Site),
+}
+
 /// How long a status waits for who succeeds a dead leader. It takes some milliseconds.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
 impl Handle {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let (timeout, retry) = (options.timeout, options.retry);
-        let (reject_writes, sync) = (options.reject_writes, options.sync);
-        let (queue_bytes, when_full) = (options.queue_bytes, options.when_full);
-        let limits = Limits::new(options.open_timeout, true);
-        let error_if_exists = options.error_if_exists;
-        let compression = options.compression;
-        let elector = registry::join(path, options)?;
-        // From here on an error drops the handle, which leaves the node.
-        let handle = Handle {
-            elector,
-            timeout,
-            retry,
-            reject_writes,
-            sync,
+        match path.to_str().filter(|path| scheme(path).is_some()) {
+            Some(url) => Handle::open_url(url, &options),
+            None => Handle::open_directory(path, options),
+        }
+    }
+
+    /// A handle on `home`, by whose calls these settings count.
+    fn on(home: Home, options: &Options) -> Self {
+        Handle {
+            home,
+            fork_generation: fork_generation(),
+            timeout: options.timeout,
+            retry: options.retry,
+            reject_writes: options.reject_writes,
+            sync: options.sync,
             no_prefix: Arc::from(&[][..]),
-            queue_bytes,
-            when_full,
+            queue_bytes: options.queue_bytes,
+            when_full: options.when_full,
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             enders: Mutex::default(),
             queues: Mutex::default(),
-        };
-        let node = handle.node();
+        }
+    }
+
+    fn open_url(url: &str, options: &Options) -> Result<Self> {
+        let site = Site::open(url, options)?;
+        Ok(Handle::on(Home::Server(site), options))
+    }
+
+    fn open_directory(path: &Path, options: Options) -> Result<Self> {
+        let limits = Limits::new(options.open_timeout, true);
+        let (asked, reject_writes) = (options.clone(), options.reject_writes);
+        let elector = registry::join(path, options)?;
+        // From here on an error drops the handle, which leaves the node.
+        let handle = Handle::on(Home::Directory(Arc::clone(&elector)), &asked);
+        let node = elector.node();
         let member = now(node.place.wait_for(&limits, |_| true, || node.failure()))?;
         handle.opened.store(true, Ordering::Release);
         if !reject_writes {
-            node.check_compression(&member, compression)?;
+            node.check_compression(&member, asked.compression)?;
         }
         if member.state().service() == ServiceWord::Filling && !node.options.fills {
             let state = member.service_state()?;
-            return Err(state.refusal().cannot_open(&node.path));
+            return Err(service::refusal(&state).cannot_open(&node.path));
         }
         drop(member);
-        let created = handle.elector.created_here();
-        if error_if_exists && !created {
+        let created = elector.created_here();
+        if asked.error_if_exists && !created {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!(
@@ -155,7 +181,7 @@ impl Handle {
     fn with_work<T>(&self, run: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
         let limits = self.limits()?;
         run(&Work {
-            node: self.node(),
+            node: self.directory()?,
             ender: &*self.ender()?,
             timeout: limits.timeout,
             retry: limits.retry,
@@ -184,7 +210,7 @@ impl Handle {
     /// Makes a copy at `path`; gives the sequence that it shows.
     pub fn checkpoint(&self, path: &Path) -> Result<u64> {
         self.limits()?;
-        let target = CopyTarget::find(path, &self.node().dir)?;
+        let target = CopyTarget::find(path, &self.directory()?.dir)?;
         let task = Task::Checkpoint(target.task()?);
         let done = self.work(&task, &|_| target.take());
         // Also where the leader died, or was given up.
@@ -198,7 +224,10 @@ impl Handle {
     /// What happens to this process's part from here on, until this handle is closed.
     pub fn events(&self) -> Result<Events> {
         self.limits()?;
-        let events = self.node().events.receive();
+        let events = match &self.home {
+            Home::Directory(elector) => elector.node().events.receive(),
+            Home::Server(site) => site.events.receive(),
+        };
         let mut queues = self.queues.lock();
         queues.retain(|queue| queue.strong_count() > 0);
         queues.push(Arc::downgrade(events.queue()));
@@ -241,9 +270,10 @@ impl Handle {
 
     /// What this process found when it became a member.
     pub fn opening(&self) -> Opening {
-        match self.node().is_forked() {
-            true => Opening::default(),
-            false => match &*self.place().member() {
+        match &self.home {
+            _ if self.is_forked() => Opening::default(),
+            Home::Server(site) => site.opening(),
+            Home::Directory(elector) => match &*elector.node().place.member() {
                 Some(member) => member.opening(),
                 None => Opening::default(),
             },
@@ -252,49 +282,120 @@ impl Handle {
 
     /// The order of the keys.
     pub fn order(&self) -> &Order {
-        &self.node().options.order
+        match &self.home {
+            Home::Directory(elector) => &elector.node().options.order,
+            Home::Server(_) => &Order::BYTEWISE,
+        }
     }
 
-    pub fn node(&self) -> &Node {
-        self.elector.node()
+    /// Where the database lies, if it is on a server.
+    pub fn site(&self) -> Option<&Site> {
+        match &self.home {
+            Home::Directory(_) => None,
+            Home::Server(site) => Some(site),
+        }
+    }
+
+    /// This process's part in the directory, where the database is in one.
+    #[inline]
+    pub fn node(&self) -> Option<&Node> {
+        match &self.home {
+            Home::Directory(elector) => Some(elector.node()),
+            Home::Server(_) => None,
+        }
+    }
+
+    /// The same, for what only a directory has.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    fn directory(&self) -> Result<&Node> {
+        self.node().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "this database is on a server, which has no files of ours: it is looked after there, by the server's own means",
+            )
+        })
     }
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn place(&self) -> &Arc<Place> {
-        &self.node().place
+    /// Whether this is a forked child's copy of its parent's handle.
+    #[inline]
+    pub fn is_forked(&self) -> bool {
+        fork_generation() != self.fork_generation
+    }
+
+    /// Whoever waits for a change of this process's part looks again.
+    pub fn tell(&self) {
+        if let Some(node) = self.node() {
+            node.place.tell();
+        }
+    }
+
+    /// What a call that waited until its deadline is told.
+    pub fn timeout_error(&self, limits: &Limits) -> Error {
+        match &self.home {
+            Home::Directory(elector) => elector.node().place.timeout_error(limits),
+            Home::Server(site) => site.timeout_error(limits),
+        }
+    }
+
+    /// The place of a database in a directory.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    fn place(&self) -> Result<&Arc<Place>> {
+        self.directory().map(|node| &node.place)
+    }
+
+    /// What one write may have.
+    pub fn write_limits(&self) -> WriteLimits {
+        match &self.home {
+            Home::Directory(_) => WriteLimits::DIRECTORY,
+            Home::Server(site) => site.limits(),
+        }
     }
 
     pub fn path(&self) -> &Path {
-        &self.node().path
+        match &self.home {
+            Home::Directory(elector) => &elector.node().path,
+            Home::Server(site) => Path::new(site.address()),
+        }
     }
 
     pub fn role(&self) -> Role {
-        match self.node().is_forked() {
-            true => Role::Electing,
-            false => self.place().role(),
+        match &self.home {
+            Home::Server(_) => Role::Remote,
+            _ if self.is_forked() => Role::Electing,
+            Home::Directory(elector) => elector.node().place.role(),
         }
     }
 
     pub fn close(&self) {
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            if !self.node().is_forked() {
-                for ender in self.enders.lock().drain(..) {
-                    if let Some(ender) = ender.upgrade() {
-                        ender.end();
-                    }
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let is_forked = self.is_forked();
+        if !is_forked {
+            for ender in self.enders.lock().drain(..) {
+                if let Some(ender) = ender.upgrade() {
+                    ender.end();
                 }
-                self.place().tell();
             }
-            self.elector
-                .handle_closed(self.opened.load(Ordering::Acquire));
-            if !self.node().is_forked() {
-                for queue in self.queues.lock().drain(..) {
-                    if let Some(queue) = queue.upgrade() {
-                        queue.close();
-                    }
+            self.tell();
+        }
+        match &self.home {
+            Home::Directory(elector) => elector.handle_closed(self.opened.load(Ordering::Acquire)),
+            Home::Server(site) if !is_forked => site.close(),
+            Home::Server(_) => {}
+        }
+        if !is_forked {
+            for queue in self.queues.lock().drain(..) {
+                if let Some(queue) = queue.upgrade() {
+                    queue.close();
                 }
             }
         }
@@ -305,7 +406,7 @@ impl Handle {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
-        if self.node().is_forked() {
+        if self.is_forked() {
             return Err(Error::forked());
         }
         Ok(())
@@ -328,9 +429,15 @@ impl Handle {
     /// Ties what is written with `limits` to what is read from now on: a condition names an entry by its sequence, which
     /// means that entry only as long as no other program has had the directory.
     pub fn tie(&self, limits: Limits) -> Limits {
-        Limits {
-            since: Some(self.place().line()),
-            ..limits
+        match &self.home {
+            Home::Directory(elector) => Limits {
+                since: Some(elector.node().place.line()),
+                ..limits
+            },
+            Home::Server(site) => Limits {
+                history: Some(site.history()),
+                ..limits
+            },
         }
     }
 
@@ -341,7 +448,7 @@ impl Handle {
     ) -> Result<T> {
         // Of a call whose future is polled late.
         limits.check_time()?;
-        self.place().call(limits, make).await
+        self.place()?.call(limits, make).await
     }
 
     /// Makes a read by `read`. Where a task's read would wait for the disk, a thread that may wait makes it by what `owned` gives.
@@ -365,19 +472,20 @@ impl Handle {
             return Ok(found);
         }
         let read = owned();
-        let place = Arc::clone(self.place());
+        let place = Arc::clone(self.place()?);
         let by_thread = Limits {
             wait: Wait::Thread,
             ..*limits
         };
         let made = move || now(place.call(&by_thread, read));
-        Readers::run(self.place(), limits, made).await?
+        Readers::run(self.place()?, limits, made).await?
     }
 
     pub fn queued_bytes(&self) -> usize {
-        match self.node().is_forked() {
-            true => 0,
-            false => self.place().room.bytes(),
+        match &self.home {
+            _ if self.is_forked() => 0,
+            Home::Directory(elector) => elector.node().place.room.bytes(),
+            Home::Server(site) => site.room.bytes(),
         }
     }
 
@@ -389,7 +497,10 @@ impl Handle {
     ) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        let at = at.map(|pinned| &pinned.moment);
+        if let Home::Server(site) = &self.home {
+            return site.get(&limits, key, site_moment(at)).await;
+        }
+        let at = at.map(Pinned::in_segment);
         let read = |member: &Member| member.get(key, sequence(at)?);
         let owned = || {
             let (key, at) = (key.to_vec(), at.map(Arc::clone));
@@ -402,7 +513,10 @@ impl Handle {
     pub async fn contains_by(&self, wait: Wait, key: &[u8], at: Option<&Pinned>) -> Result<bool> {
         check_key(key)?;
         let limits = self.limits_by(wait)?;
-        let at = at.map(|pinned| &pinned.moment);
+        if let Home::Server(site) = &self.home {
+            return site.contains(&limits, key, site_moment(at)).await;
+        }
+        let at = at.map(Pinned::in_segment);
         let read = |member: &Member| member.contains(key, sequence(at)?);
         let owned = || {
             let (key, at) = (key.to_vec(), at.map(Arc::clone));
@@ -419,7 +533,10 @@ impl Handle {
         at: Option<&Pinned>,
     ) -> Result<Vec<Found>> {
         keys.iter().try_for_each(|key| check_key(key.as_ref()))?;
-        let at = at.map(|pinned| &pinned.moment);
+        if let Home::Server(site) = &self.home {
+            return site.get_many(&limits, keys, site_moment(at)).await;
+        }
+        let at = at.map(Pinned::in_segment);
         let read = |member: &Member| member.get_many(keys, sequence(at)?);
         let owned = || {
             let keys: Vec<_> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
@@ -452,7 +569,10 @@ impl Handle {
         self.check_writable()?;
         check_batch(batch, conditions)?;
         limits.check_time()?;
-        let place = self.place();
+        if let Home::Server(site) = &self.home {
+            return site.write(&limits, batch, sync, conditions).await;
+        }
+        let place = self.place()?;
         let charge = batch.byte_size() + conditions.bytes();
         let room = place.room.wait_for(charge, &limits, &place.timer).await?;
         let is_alone = place.lane.is_empty();
@@ -461,8 +581,8 @@ impl Handle {
             let written = place.call(&limits, |member| member.write(write(), &limits));
             written.await
         } else {
-            match is_alone && self.may_write_at_once(&limits) {
-                true => match self.try_write(batch, sync, conditions) {
+            match is_alone && may_write_at_once(place, &limits) {
+                true => match try_write(place, batch, sync, conditions) {
                     Some(made) => made,
                     None => Lane::write(place, batch.clone(), sync, conditions, &limits).await,
                 },
@@ -474,36 +594,6 @@ impl Handle {
             Ok(sequence) => Ok(Some(sequence)),
             Err(error) if error.kind() == ErrorKind::Conflict && !conditions.is_empty() => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    /// What a write rests on is still there.
-    fn may_write_at_once(&self, limits: &Limits) -> bool {
-        limits.since.is_none_or(|line| line == self.place().line())
-    }
-
-    /// A task's write, if nobody is writing at this moment.
-    fn try_write(
-        &self,
-        batch: &WriteBatch,
-        sync: bool,
-        conditions: &Conditions,
-    ) -> Option<Result<u64>> {
-        let member = self.place().member();
-        let member = member.as_ref()?;
-        let write_at_once = |write| match conditions.is_empty() {
-            true => member.write_at_once(write),
-            // They are read, which this thread must not wait for either.
-            false => nonblocking(|| member.write_at_once(write)),
-        };
-        // A sync waits for the disk, which the polling thread must not.
-        if sync || member.engine().is_committing() {
-            return None;
-        }
-        let write = conditions.of(Write::new(batch.clone()));
-        match write_at_once(write) {
-            Ok(Err(stop)) if stop.would_block() => None,
-            made => made.ok().map(answered),
         }
     }
 
@@ -530,7 +620,12 @@ impl Handle {
         // This may be one of many chunks without an entry, for a step that has one deadline.
         limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
-        let at = pin.map(|pinned| &pinned.moment);
+        if let Home::Server(site) = &self.home {
+            let (entries, new) = site.scan(&limits, scan, site_moment(pin)).await?;
+            let pinned = new.map(|moment| self.held(Moment::Server(moment)));
+            return Ok((entries, pinned, Stay::default()));
+        }
+        let at = pin.map(Pinned::in_segment);
         let read = |member: &Member| scan_chunk(member, scan, sequence(at)?);
         let owned = || {
             let (scan, at) = (OwnedScan::of(scan), at.map(Arc::clone));
@@ -550,13 +645,21 @@ impl Handle {
 
     /// `None`: the stay is over in which the moment was pinned.
     fn hold(self: &Arc<Self>, pin: Pin, stay: Stay) -> Option<Pinned> {
-        Some(Pinned {
+        let moment = self.node()?.place.pins.hold(pin, stay)?;
+        Some(self.held(Moment::Segment(moment)))
+    }
+
+    fn held(self: &Arc<Self>, moment: Moment) -> Pinned {
+        Pinned {
             handle: self.clone(),
-            moment: self.place().pins.hold(pin, stay)?,
-        })
+            moment,
+        }
     }
 
     pub async fn pin_by(self: &Arc<Self>, limits: Limits) -> Result<Pinned> {
+        if let Home::Server(site) = &self.home {
+            return Ok(self.held(Moment::Server(site.pin(&limits).await?)));
+        }
         self.call(&limits, |member| self.pin_in(member)).await
     }
 
@@ -577,6 +680,9 @@ impl Handle {
             end: bounds.upper.clone(),
         };
         let limits = self.limits_by(wait)?;
+        if let Home::Server(site) = &self.home {
+            return site.approximate_size(&limits, bounds).await;
+        }
         let size = |member: &Member| Ok(member.engine().approximate_size(&range)?);
         let owned = || {
             let range = range.clone();
@@ -588,6 +694,9 @@ impl Handle {
     /// Whether the database is in use, being filled, or moved.
     pub fn service_state(&self) -> Result<ServiceState> {
         let limits = self.limits()?;
+        if let Some(site) = self.site() {
+            return now(site.service_state(&limits));
+        }
         let state = |member: &Member| member.service_state().map_err(Stop::Failed);
         now(self.call(&limits, state))
     }
@@ -600,12 +709,18 @@ impl Handle {
     ) -> Result<bool> {
         self.check_writable()?;
         let limits = self.limits()?;
+        if let Some(site) = self.site() {
+            return now(site.change_service_state(&limits, expected, new));
+        }
         let change = |member: &Member| member.change_service_state(expected, new, &limits);
         now(self.call(&limits, change))
     }
 
     pub async fn property_by(&self, wait: Wait, name: &str) -> Result<Option<String>> {
         let limits = self.limits_by(wait)?;
+        if self.site().is_some() {
+            return Ok(None);
+        }
         self.call(&limits, |member| Ok(member.engine().property(name)))
             .await
     }
@@ -613,8 +728,12 @@ impl Handle {
     /// Where the leader has just died this waits a moment for its successor, unless this process never leads.
     pub async fn status_by(&self, wait: Wait) -> Result<Status> {
         let limits = self.limits_by(wait)?;
-        let place = self.place();
-        if self.node().options.lead == Lead::Auto {
+        let node = match &self.home {
+            Home::Directory(elector) => elector.node(),
+            Home::Server(site) => return site.status(&limits).await,
+        };
+        let place = &node.place;
+        if node.options.lead == Lead::Auto {
             let is_led = || place.is_led().then_some(());
             let deadline = limits.deadline.min(Instant::now() + SUCCESSION);
             let led = place.changed.wait(wait, deadline, &place.timer, is_led);
@@ -623,7 +742,7 @@ impl Handle {
         }
         let Node {
             options, events, ..
-        } = self.node();
+        } = node;
         let status = |member: &Member| {
             report_status::of(place, events, member, &options.engine).map_err(Stop::Failed)
         };
@@ -656,13 +775,43 @@ impl Drop for Handle {
     }
 }
 
+/// What a write rests on is still there.
+fn may_write_at_once(place: &Place, limits: &Limits) -> bool {
+    limits.since.is_none_or(|line| line == place.line())
+}
+
+/// A task's write, if nobody is writing at this moment.
+fn try_write(
+    place: &Place,
+    batch: &WriteBatch,
+    sync: bool,
+    conditions: &Conditions,
+) -> Option<Result<u64>> {
+    let member = place.member();
+    let member = member.as_ref()?;
+    let write_at_once = |write| match conditions.is_empty() {
+        true => member.write_at_once(write),
+        // They are read, which this thread must not wait for either.
+        false => nonblocking(|| member.write_at_once(write)),
+    };
+    // A sync waits for the disk, which the polling thread must not.
+    if sync || member.engine().is_committing() {
+        return None;
+    }
+    let write = conditions.of(Write::new(batch.clone()));
+    match write_at_once(write) {
+        Ok(Err(stop)) if stop.would_block() => None,
+        made => made.ok().map(answered),
+    }
+}
+
 fn unexpected_result(outcome: &TaskResult) -> Error {
     Error::protocol(format!("the leader did another piece of work: {outcome:?}"))
 }
 
 /// The moment to read at, if it can still be read.
-fn sequence(at: Option<&Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> {
-    let checked = |at: &Arc<Moment>| at.check().map(|()| at.sequence());
+fn sequence(at: Option<&Arc<SegmentMoment>>) -> std::result::Result<Option<u64>, Stop> {
+    let checked = |at: &Arc<SegmentMoment>| at.check().map(|()| at.sequence());
     at.map(checked).transpose().map_err(Stop::Failed)
 }
 
@@ -689,7 +838,21 @@ fn scan_chunk(
 /// A moment that this handle holds; dropping it gives it back.
 pub(crate) struct Pinned {
     handle: Arc<Handle>,
-    moment: Arc<Moment>,
+    moment: Moment,
+}
+
+enum Moment {
+    /// Of a database in a directory.
+    Segment(Arc<SegmentMoment>),
+    Server(ServerMoment),
+}
+
+/// The moment on a server that is held.
+fn site_moment(at: Option<&Pinned>) -> Option<ServerMoment> {
+    match at?.moment {
+        Moment::Segment(_) => None,
+        Moment::Server(moment) => Some(moment),
+    }
 }
 
 impl Pinned {
@@ -698,12 +861,25 @@ impl Pinned {
     }
 
     pub fn sequence(&self) -> u64 {
-        self.moment.sequence()
+        match &self.moment {
+            Moment::Segment(moment) => moment.sequence(),
+            Moment::Server(moment) => moment.sequence,
+        }
+    }
+
+    /// Of a handle on a directory.
+    fn in_segment(&self) -> &Arc<SegmentMoment> {
+        match &self.moment {
+            Moment::Segment(moment) => moment,
+            Moment::Server(_) => unreachable!("a moment is of its handle's database"),
+        }
     }
 
     /// The moment, if it can still be read, as far as this process knows.
     fn checked(&self) -> Result<u64> {
-        self.moment.check()?;
+        if let Moment::Segment(moment) = &self.moment {
+            moment.check()?;
+        }
         Ok(self.sequence())
     }
 }
@@ -711,8 +887,15 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         // In a forked child it is the parent's to give back.
-        if !self.handle.node().is_forked() {
-            self.handle.place().pins.give_back(&self.moment);
+        if self.handle.is_forked() {
+            return;
+        }
+        match (&self.handle.home, &self.moment) {
+            (Home::Directory(elector), Moment::Segment(moment)) => {
+                elector.node().place.pins.give_back(moment)
+            }
+            (Home::Server(site), Moment::Server(moment)) => site.unpin(*moment),
+            _ => {}
         }
     }
 }

@@ -55,6 +55,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `json` | yes | the codec [`Json`] for [`Typed`] views; brings `serde_json` |
+//! | `postgres` | no | databases on PostgreSQL, by URL (`docs/REMOTE.md`); brings `tokio-postgres` and `rustls` |
+//! | `etcd` | no | databases on etcd 3.4 or later, by URL; brings `tonic` and `rustls`, and needs no `protoc` |
 //! | `serde` | no | statuses, reports, events and [`Position`] implement serde's traits |
 //!
 //! # Platforms
@@ -147,6 +149,7 @@ mod room;
 mod segment;
 mod service;
 mod side;
+mod site;
 mod snapshot;
 mod source;
 mod space;
@@ -189,10 +192,12 @@ pub use repair::RepairOptions;
 pub use report::{Destroyed, Problem, RepairReport, VerifyReport};
 pub use service::ServiceState;
 pub use snapshot::Snapshot;
-pub use status::{LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, Status};
+pub use status::{
+    LastTrouble, LeaderStatus, MemberStatus, Opening, PastEvent, Role, ServerStatus, Status,
+};
 pub use sublevel::Sublevel;
 pub use transaction::Transaction;
 pub use typed::Typed;
 pub use view::View;
 pub use watch::{Change, Watch, WatchCloser, WatchFrom, WatchItem};
-pub use writes::WriteBatch;
+pub use writes::{WriteBatch, WriteLimits};

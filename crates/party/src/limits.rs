@@ -3,6 +3,8 @@
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use level_party_remote::History;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, WhenFull};
 
@@ -41,6 +43,8 @@ pub(crate) struct Limits {
     pub only: Option<Stay>,
     /// Since when only members must have had the directory, for a write whose conditions rest on what was read.
     pub since: Option<Line>,
+    /// The same of a database on a server: since which history.
+    pub history: Option<History>,
     pub wait: Wait,
     /// Bytes of writes beside which it may begin.
     pub queue_bytes: usize,
@@ -59,6 +63,7 @@ impl Limits {
             retry,
             only: None,
             since: None,
+            history: None,
             wait: Wait::Thread,
             queue_bytes: Options::DEFAULT_QUEUE_BYTES,
             when_full: WhenFull::Wait,
@@ -92,6 +97,7 @@ impl Limits {
     pub fn untied(self) -> Self {
         Limits {
             since: None,
+            history: None,
             ..self
         }
     }

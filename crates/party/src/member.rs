@@ -28,7 +28,7 @@ use crate::options::EngineOptions;
 use crate::process::describe_process;
 use crate::reads::{Scan, collect};
 use crate::segment::Memory;
-use crate::service::{ServiceState, ServiceWord};
+use crate::service::{self, ServiceState, ServiceWord};
 use crate::state_file::{LeadershipRecord, RecoveredThrough, StateFile, leader_byte};
 use crate::status::{Opening, first_of};
 use crate::stop::Stop;
@@ -156,7 +156,11 @@ impl Member {
             false => Vec::new(),
         };
         left_out.retain(|sentence| !losses.contains(sentence));
-        Opening { losses, left_out }
+        Opening {
+            losses,
+            left_out,
+            warnings: Vec::new(),
+        }
     }
 
     /// Whether this stay can't go on.
@@ -299,7 +303,7 @@ impl Member {
     pub fn stop_of_write(&self, error: level_party_engine::Error, assigned: bool) -> Stop {
         match error.kind() {
             EngineErrorKind::Refused => Stop::Failed(match self.service_state() {
-                Ok(state) => state.refusal(),
+                Ok(state) => service::refusal(&state),
                 Err(error) => error,
             }),
             _ => Stop::of_write(error, assigned),
@@ -313,7 +317,7 @@ impl Member {
     pub fn service_state(&self) -> Result<ServiceState> {
         match self.state.service() {
             ServiceWord::Live => Ok(ServiceState::Live),
-            _ => ServiceState::read(self.files.as_ref()),
+            _ => service::read(self.files.as_ref()),
         }
     }
 
@@ -333,9 +337,9 @@ impl Member {
             return Ok(false);
         }
         // The file first: whoever is refused finds why. A crash in between changes nothing before the next founding.
-        new.write(self.files.as_ref()).map_err(Stop::Failed)?;
+        service::write(self.files.as_ref(), new).map_err(Stop::Failed)?;
         crate::faults::point("service-file");
-        self.state.set_service(new.word());
+        self.state.set_service(ServiceWord::from(new));
         crate::faults::point("service-word");
         drop(changing);
         self.drain(limits).map(|()| true)

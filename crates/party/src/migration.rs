@@ -35,7 +35,7 @@ use crate::epoch::random_words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::read::Readable;
-use crate::service::ServiceState;
+use crate::service::{self, ServiceState};
 use crate::snapshot::Snapshot;
 use crate::watch::WatchFrom;
 
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
     fn begin(migration: Migration<'a>) -> Result<Run<'a>> {
         match migration.source.service_state()? {
             ServiceState::Live => Run::with_target(migration),
-            state => Err(state.refusal()),
+            state => Err(service::refusal(&state)),
         }
     }
 
@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
         };
         let target = open_target(migration.options.clone(), &migration.target)?;
         if name(&target) != *to {
-            return Err(state.refusal());
+            return Err(service::refusal(&state));
         }
         match target.service_state()? {
             ServiceState::Live => Ok(None),
@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
             state => (state, false),
         };
         let ServiceState::Filling { progress: text } = &kept else {
-            return Err(kept.refusal());
+            return Err(service::refusal(&kept));
         };
         let begun = match text.is_empty() {
             true => None,

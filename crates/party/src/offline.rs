@@ -25,6 +25,7 @@ use crate::options::{Options, into_engine_options};
 use crate::registry::{self, Claim};
 use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport};
+use crate::site::check_is_path;
 use crate::state_file::{STATE_NAME, StateFile};
 use crate::tripwire;
 
@@ -70,6 +71,7 @@ impl Alone {
 }
 
 pub(crate) fn destroy(path: &Path) -> Result<Destroyed> {
+    check_is_path(path, "destroyed")?;
     let claim = registry::claim(path)?;
     // Before the lock, which makes a file.
     check_marked(&claim.dir)?;
@@ -204,6 +206,7 @@ impl RepairOptions {
 }
 
 fn repair(path: &Path, options: RepairOptions) -> Result<RepairReport> {
+    check_is_path(path, "repaired")?;
     crate::descriptors::raise_limit();
     let claim = registry::claim(path)?;
     let files = claim.dir.anchored_path();

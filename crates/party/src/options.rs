@@ -448,6 +448,43 @@ impl Options {
     }
 }
 
+impl Options {
+    /// The settings that differ from the defaults and mean something for files alone.
+    pub(crate) fn of_files(&self) -> Vec<&'static str> {
+        let default = Options::default();
+        let (ours, theirs) = (&self.engine, &default.engine);
+        let differs = [
+            ("comparator", !self.order.is_bytewise()),
+            ("lead", self.lead != default.lead),
+            (
+                "block_cache_bytes",
+                self.block_cache_bytes != default.block_cache_bytes,
+            ),
+            ("map_tables", self.map_tables != default.map_tables),
+            ("compression", self.compression != default.compression),
+            (
+                "write_buffer_size",
+                ours.write_buffer_size != theirs.write_buffer_size,
+            ),
+            ("block_size", ours.block_size != theirs.block_size),
+            ("max_file_size", ours.max_file_size != theirs.max_file_size),
+            (
+                "bloom_bits_per_key",
+                ours.bloom_bits_per_key != theirs.bloom_bits_per_key,
+            ),
+            (
+                "watch_history_bytes",
+                ours.watch_history_bytes != theirs.watch_history_bytes,
+            ),
+        ];
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
 /// How an engine is opened, with the segment's settings.
 pub(crate) fn into_engine_options(
     options: &Options,

@@ -67,6 +67,7 @@ pub(crate) fn of(
         last_trouble: events.last_trouble(),
         recent_events: events.last(),
         differing_options: asked.differences(member.options()),
+        server: None,
     })
 }
 

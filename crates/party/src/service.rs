@@ -13,6 +13,7 @@
 use std::io;
 
 use level_party_engine::Fs;
+pub use level_party_remote::ServiceState;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -21,32 +22,6 @@ const NAME: &str = "level-party.service";
 const NEW_NAME: &str = "level-party.service-new";
 /// A file that is longer is none of ours.
 const MAX_BYTES: usize = 1 << 20;
-
-/// Whether a database is in use. It is kept with the database, and is the same for every process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "lowercase")
-)]
-#[non_exhaustive]
-pub enum ServiceState {
-    /// It is read and written.
-    #[default]
-    Live,
-    /// A copy is being made into it ([`Migration`](crate::Migration)): opening it fails with [`Busy`](ErrorKind::Busy).
-    Filling {
-        /// How far the copy has come, as the one who makes it knows it.
-        progress: String,
-    },
-    /// It is elsewhere now: every write fails with [`Moved`](ErrorKind::Moved). Reads show what it was.
-    Moved {
-        /// Where: a URL without its password, or a path.
-        to: String,
-        /// A random word of whoever moved it.
-        by: String,
-    },
-}
 
 /// The service state as a word of `level-party.state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,89 +42,57 @@ impl ServiceWord {
     }
 }
 
-impl ServiceState {
-    pub(crate) fn word(&self) -> ServiceWord {
-        match self {
+impl From<&ServiceState> for ServiceWord {
+    fn from(state: &ServiceState) -> ServiceWord {
+        match state {
             ServiceState::Live => ServiceWord::Live,
             ServiceState::Filling { .. } => ServiceWord::Filling,
-            ServiceState::Moved { .. } => ServiceWord::Moved,
+            _ => ServiceWord::Moved,
         }
     }
+}
 
-    /// What whoever opens or writes such a database is told.
-    pub(crate) fn refusal(&self) -> Error {
-        match self {
-            ServiceState::Live => Error::new(
-                ErrorKind::Busy,
-                "the database was not in use just now; try again: nothing was written",
-            ),
-            ServiceState::Filling { .. } => Error::new(
-                ErrorKind::Busy,
-                "a copy is being made into this database; it can be opened when that is done (`level-party copy`)",
-            ),
-            ServiceState::Moved { to, .. } => Error::new(
-                ErrorKind::Moved,
-                format!("the database was moved to {to}; open that instead: nothing was written"),
-            ),
-        }
-    }
+/// What whoever opens or writes a database in this state is told.
+pub(crate) fn refusal(state: &ServiceState) -> Error {
+    Error::remote(state.refusal())
+}
 
-    /// What the directory's file says.
-    ///
-    /// # Errors
-    /// `Corruption`: the file says something else; the system's.
-    pub(crate) fn read(files: &dyn Fs) -> Result<ServiceState> {
-        let content = match files.read(NAME) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ServiceState::Live),
-            content => {
-                content.map_err(|error| Error::io(format_args!("cannot read {NAME}"), error))?
-            }
-        };
-        let damaged = || {
+/// What the directory's file says.
+///
+/// # Errors
+/// `Corruption`: the file says something else; the system's.
+pub(crate) fn read(files: &dyn Fs) -> Result<ServiceState> {
+    let content = match files.read(NAME) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ServiceState::Live),
+        content => content.map_err(|error| Error::io(format_args!("cannot read {NAME}"), error))?,
+    };
+    let text = std::str::from_utf8(&content).ok();
+    let state = text.and_then(|text| ServiceState::parse(text).ok());
+    state
+        .filter(|state| *state != ServiceState::Live)
+        .ok_or_else(|| {
             let what = format!(
                 "{NAME} is damaged; remove it if nobody makes a copy of this database, or into it"
             );
             Error::new(ErrorKind::Corruption, what)
-        };
-        let text = String::from_utf8(content).map_err(|_| damaged())?;
-        match text.split_once('\n') {
-            Some(("filling", progress)) => Ok(ServiceState::Filling {
-                progress: progress.to_owned(),
-            }),
-            Some(("moved", rest)) => {
-                let (by, to) = rest.split_once('\n').ok_or_else(damaged)?;
-                Ok(ServiceState::Moved {
-                    to: to.to_owned(),
-                    by: by.to_owned(),
-                })
-            }
-            _ => Err(damaged()),
-        }
-    }
+        })
+}
 
-    /// Makes the directory's file say it, durably.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: its text is too long; the system's.
-    pub(crate) fn write(&self, files: &dyn Fs) -> Result<()> {
-        let content = match self {
-            ServiceState::Live => None,
-            ServiceState::Filling { progress } => Some(format!("filling\n{progress}")),
-            ServiceState::Moved { to, by } => Some(format!("moved\n{by}\n{to}")),
-        };
-        if content
-            .as_ref()
-            .is_some_and(|content| content.len() > MAX_BYTES)
-        {
-            let what = format!("a service state has at most {MAX_BYTES} bytes");
-            return Err(Error::new(ErrorKind::InvalidArgument, what));
-        }
-        let written = match content {
-            Some(content) => replace(files, content.as_bytes()),
-            None => remove(files),
-        };
-        written.map_err(|error| Error::io(format_args!("cannot write {NAME}"), error))
+/// Makes the directory's file say it, durably.
+///
+/// # Errors
+/// `InvalidArgument`: its text is too long; the system's.
+pub(crate) fn write(files: &dyn Fs, state: &ServiceState) -> Result<()> {
+    let content = state.to_text();
+    if content.len() > MAX_BYTES {
+        let what = format!("a service state has at most {MAX_BYTES} bytes");
+        return Err(Error::new(ErrorKind::InvalidArgument, what));
     }
+    let written = match state {
+        ServiceState::Live => remove(files),
+        _ => replace(files, content.as_bytes()),
+    };
+    written.map_err(|error| Error::io(format_args!("cannot write {NAME}"), error))
 }
 
 fn replace(files: &dyn Fs, content: &[u8]) -> io::Result<()> {
@@ -191,8 +134,8 @@ mod tests {
             ServiceState::Live,
         ];
         for state in states {
-            state.write(&files).unwrap();
-            assert_eq!(ServiceState::read(&files).unwrap(), state);
+            write(&files, &state).unwrap();
+            assert_eq!(read(&files).unwrap(), state);
         }
         assert!(!dir.path().join(NAME).exists());
     }
@@ -210,7 +153,7 @@ mod tests {
             b"filled\n",
         ] {
             std::fs::write(dir.path().join(NAME), content).unwrap();
-            let error = ServiceState::read(&files).unwrap_err();
+            let error = read(&files).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corruption);
         }
     }

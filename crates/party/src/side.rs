@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use level_party_engine::TailWaker;
 use level_party_locks::Mutex;
 use level_party_os::Stream;
+use level_party_remote::FeedWaker;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
@@ -41,6 +42,8 @@ pub(crate) enum Waits {
     Nothing,
     Link(Arc<Stream>),
     Tail(TailWaker),
+    /// A feed of a server.
+    Feed(FeedWaker),
 }
 
 impl Ender {
@@ -71,6 +74,7 @@ fn wake(waits: &Waits) {
         // Where it ended already there is nothing to do.
         Waits::Link(stream) => drop(stream.shutdown()),
         Waits::Tail(waker) => waker.wake(),
+        Waits::Feed(wake) => wake(),
     }
 }
 

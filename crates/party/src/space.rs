@@ -230,6 +230,9 @@ impl<'a> Space<'a> {
     async fn clear_in_batches(&self, wait: Wait, bounds: Bounds, cleared: &mut u64) -> Result<()> {
         self.handle.check_writable()?;
         let sync = self.handle.sync;
+        let limits = self.handle.write_limits();
+        let most_bytes = CLEAR_BATCH_BYTES.min(limits.batch_bytes / 4);
+        let most_entries = CLEAR_BATCH_ENTRIES.min(limits.batch_len as u64);
         // Whole keys are seen here, so that they need not be put together again.
         let mut keys = Stored::new(
             self.handle.clone(),
@@ -250,7 +253,7 @@ impl<'a> Space<'a> {
             };
             batch.delete(&entry?.0);
             entries += 1;
-            if batch.byte_size() >= CLEAR_BATCH_BYTES || entries >= CLEAR_BATCH_ENTRIES {
+            if batch.byte_size() >= most_bytes || entries >= most_entries {
                 self.handle.write_by(wait, &batch, sync).await?;
                 *cleared += entries;
                 entries = 0;

@@ -21,15 +21,18 @@ pub enum Role {
     /// It knows of no leader: it is looking for one, trying to become it, or opening the database. Reads and writes go on
     /// where the database is open.
     Electing,
+    /// The database is on a server: no process of ours leads.
+    Remote,
 }
 
 impl Role {
-    /// `"leader"`, `"follower"` or `"electing"`.
+    /// `"leader"`, `"follower"`, `"electing"` or `"remote"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Leader => "leader",
             Role::Follower => "follower",
             Role::Electing => "electing",
+            Role::Remote => "remote",
         }
     }
 }
@@ -59,6 +62,29 @@ pub struct Status {
     /// Settings asked for here that differ from those in force, which are those of the process that opened the database first: a
     /// sentence each.
     pub differing_options: Vec<String>,
+    /// The server, where the database is on one: [`leader`](Status::leader) then has only the last sequence, the history's number as
+    /// epoch, and this process's pins.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub server: Option<ServerStatus>,
+}
+
+/// The server that a database is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct ServerStatus {
+    /// The product and its version.
+    pub product: String,
+    /// Where it is, without a password.
+    pub address: String,
+    /// Whether an acknowledged write is on a second server, so that a fail-over loses none.
+    pub synchronous_standby: bool,
+    /// How far the furthest standby is behind, in bytes of its log, if there is one and the server says so.
+    pub standby_lag_bytes: Option<u64>,
+    /// Moments before this sequence may not be readable any more.
+    pub oldest_readable: u64,
+    /// What somebody should know, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// What went wrong last in a process's part in the party: its connection ended, it could not connect or lead, its
@@ -114,6 +140,9 @@ pub struct Opening {
     pub losses: Vec<String>,
     /// What else recovery left out, if this process made it, a sentence each: nobody had been promised it.
     pub left_out: Vec<String>,
+    /// What somebody should know of the server that the database is on, a sentence each: that a fail-over can lose
+    /// acknowledged writes, say.
+    pub warnings: Vec<String>,
 }
 
 /// The part of a [`Status`] that is the same in all processes. Nobody is asked for it.
@@ -160,6 +189,35 @@ pub struct LeaderStatus {
     pub losses: Vec<String>,
     /// What went wrong last in background work, if anything.
     pub background_error: Option<String>,
+}
+
+impl LeaderStatus {
+    /// Where no process of ours leads, and the database is on a server.
+    pub(crate) fn of_server(
+        last_sequence: u64,
+        history: u64,
+        pins: u64,
+        oldest_pin: Option<u64>,
+    ) -> Self {
+        LeaderStatus {
+            leader_pid: 0,
+            leader_program: None,
+            epoch: history,
+            leading_for: Duration::ZERO,
+            last_sequence,
+            followers: Vec::new(),
+            members: Vec::new(),
+            pins,
+            oldest_pin,
+            oldest_pin_held_for: None,
+            files_per_level: Vec::new(),
+            bytes_per_level: Vec::new(),
+            memtable_bytes: 0,
+            dropped: Vec::new(),
+            losses: Vec::new(),
+            background_error: None,
+        }
+    }
 }
 
 /// A process that has the database open.

@@ -10,6 +10,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use level_party_remote::Feed as ServerFeed;
+
 use crate::bounds::Bounds;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,10 +19,10 @@ use crate::feed::{Changes, Feed, Missing, Start, Told};
 use crate::handle::Handle;
 use crate::limits::{Limits, Stay, now};
 use crate::member::Member;
-use crate::node::Node;
 use crate::place::connection_lost;
 use crate::position::Position;
 use crate::side::{Ender, Waits};
+use crate::site::{self, Site};
 use crate::space::Space;
 use crate::stop::Stop;
 
@@ -127,6 +129,7 @@ enum Source {
         /// Whether the stay goes on is asked of it; not held, or it could not end.
         member: Weak<Member>,
     },
+    Server(Box<dyn ServerFeed>),
 }
 
 /// What one look at the source brought.
@@ -174,8 +177,11 @@ impl Watch {
             heard: Instant::now(),
             over: None,
         };
+        if let Some(site) = handle.site() {
+            watch.begin_on(site, &limits)?;
+        }
         // It is known where the watch begins: what is acknowledged after this call is seen.
-        let mut begun = false;
+        let mut begun = watch.has_begun();
         while !begun {
             begun = watch.look(limits.deadline)? == Look::News && watch.has_begun();
             if !begun && Instant::now() >= limits.deadline {
@@ -246,7 +252,7 @@ impl Watch {
             if self.ender.is_ended() {
                 return Err(Trouble::Over(self.ended()));
             }
-            check_process(self.handle.node()).map_err(Trouble::Over)?;
+            check_process(&self.handle).map_err(Trouble::Over)?;
             if let Some(item) = self.give() {
                 return Ok(Some(item));
             }
@@ -263,10 +269,16 @@ impl Watch {
                 // What came last may be progress alone.
                 return Ok(self.give());
             }
-            // A feed in which nothing changes has heard all there is.
-            if self.has_begun() {
-                self.heard = Instant::now();
-            } else if self.heard.max(asked).elapsed() >= self.timeout {
+            match &self.source {
+                // A feed of this process in which nothing changes has heard all there is.
+                Source::Feed { .. } => {
+                    self.heard = Instant::now();
+                    continue;
+                }
+                Source::Server(feed) => self.heard = feed.heard(),
+                Source::Nobody { .. } => {}
+            }
+            if self.heard.max(asked).elapsed() >= self.timeout {
                 return Err(Trouble::Late(self.late()));
             }
         }
@@ -305,6 +317,14 @@ impl Watch {
             Source::Nobody { lost } => {
                 let lost = *lost;
                 self.find_source(lost, deadline)
+            }
+            Source::Server(feed) => {
+                let told = feed.next(deadline).map_err(Error::remote)?;
+                let through = feed.through();
+                let look = told.as_ref().map_or(Look::Late, |_| Look::News);
+                let (epoch, told) = site::told(through, told);
+                self.came(epoch, told);
+                Ok(look)
             }
             Source::Feed {
                 feed,
@@ -345,12 +365,25 @@ impl Watch {
 
     /// Whether it is known where the watch begins.
     fn has_begun(&self) -> bool {
-        matches!(self.source, Source::Feed { .. })
+        matches!(self.source, Source::Feed { .. } | Source::Server(_))
+    }
+
+    /// Begins on a server.
+    fn begin_on(&mut self, site: &Site, limits: &Limits) -> Result<()> {
+        let feed = site.feed(limits, self.start, &self.lower, &self.upper)?;
+        self.ender.wait_for(Waits::Feed(feed.waker()));
+        let (epoch, told) = site::told(feed.through(), None);
+        self.source = Source::Server(feed);
+        self.came(epoch, told);
+        Ok(())
     }
 
     fn find_source(&mut self, lost: Option<Stay>, deadline: Instant) -> Result<Look> {
         let handle = self.handle.clone();
-        let place = &handle.node().place;
+        let Some(node) = handle.node() else {
+            return Err(Error::protocol("a watch of a server has no feed"));
+        };
+        let place = &node.place;
         let limits = Limits {
             deadline,
             ..Limits::new(self.timeout, self.retry)
@@ -410,7 +443,7 @@ impl Watch {
     /// What is said where this process is not a member for too long.
     fn late(&self) -> Error {
         let limits = Limits::new(self.timeout, self.retry);
-        self.handle.node().place.timeout_error(&limits)
+        self.handle.timeout_error(&limits)
     }
 }
 
@@ -436,8 +469,8 @@ fn after(position: Position) -> Start {
     }
 }
 
-fn check_process(node: &Node) -> Result<()> {
-    if !node.is_forked() {
+fn check_process(handle: &Handle) -> Result<()> {
+    if !handle.is_forked() {
         return Ok(());
     }
     Err(Error::new(
@@ -484,7 +517,7 @@ impl WatchCloser {
     pub fn close(&self) {
         self.ender.end();
         if let Some(handle) = self.handle.upgrade() {
-            handle.node().place.tell();
+            handle.tell();
         }
     }
 }

@@ -8,6 +8,27 @@ use crate::conditions::Conditions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::view::{TakesEntry, TakesKey, View};
 
+/// What one write may have, as [`Db::limits`](crate::Db::limits) gives it. More is refused with `InvalidArgument`, never split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteLimits {
+    /// The longest key, in bytes.
+    pub key_bytes: usize,
+    /// The largest batch, in bytes of keys and values.
+    pub batch_bytes: usize,
+    /// The most operations of a batch.
+    pub batch_len: usize,
+}
+
+impl WriteLimits {
+    /// Those of a directory.
+    pub(crate) const DIRECTORY: WriteLimits = WriteLimits {
+        key_bytes: WriteBatch::MAX_KEY_BYTES,
+        batch_bytes: WriteBatch::MAX_BYTES,
+        batch_len: WriteBatch::MAX_LEN,
+    };
+}
+
 /// Several writes that take effect together, as [`Db::write`](crate::Db::write) makes them: all or none, in their order.
 ///
 /// It belongs to no database before it is written. Its keys are those of what it is written to: of a

@@ -25,6 +25,7 @@ pub struct Target {
     pub flags: Vec<String>,
     start: Instant,
     doom: Arc<Mutex<Doom>>,
+    may_lose_snapshots: bool,
 }
 
 /// What one process gets that the others do not.
@@ -45,6 +46,15 @@ impl Target {
             flags: Vec::new(),
             start: Instant::now(),
             doom: Arc::default(),
+            may_lose_snapshots: false,
+        }
+    }
+
+    /// The same place, where reads of a moment may end with `SnapshotLost`.
+    pub fn that_may_lose_snapshots(self) -> Self {
+        Target {
+            may_lose_snapshots: true,
+            ..self
         }
     }
 
@@ -187,6 +197,7 @@ impl Client {
             Some(answer) if answer["ok"] == true => Reply::Ok(answer),
             Some(answer) => match answer["error"]["kind"].as_str() {
                 Some("OutcomeUnknown" | "ConnectionLost") => Reply::Unknown,
+                Some("SnapshotLost") if self.target.may_lose_snapshots => Reply::Unknown,
                 Some("Conflict") => Reply::Conflict,
                 Some("Timeout") => Reply::Timeout(
                     answer["error"]["message"]

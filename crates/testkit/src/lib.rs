@@ -37,8 +37,11 @@ mod many_tables;
 mod model;
 mod peer;
 mod program;
+mod proxy;
 mod reading;
 mod script;
+#[cfg(target_os = "linux")]
+mod servers;
 
 pub use client::{Asked, Client, Reply, Target};
 pub use exec_child::{ExecChild, find_leader};
@@ -56,8 +59,11 @@ pub use peer::{Peer, PeerChild, PeerOptions};
 #[cfg(unix)]
 pub use program::script;
 pub use program::{Finished, example, run, run_with_input};
+pub use proxy::{Proxy, Wire};
 pub use reading::{Readable, read_everything};
 pub use script::Script;
+#[cfg(target_os = "linux")]
+pub use servers::{Certificates, Etcd, Postgres};
 
 use std::time::Duration;
 

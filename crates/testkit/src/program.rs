@@ -130,14 +130,20 @@ pub fn run_with_input<A: AsRef<OsStr>>(
     args: impl IntoIterator<Item = A>,
     input: impl Into<Vec<u8>>,
 ) -> Finished {
-    let program = program.as_ref();
-    let mut command = Command::new(program);
+    run_command(Command::new(program.as_ref()).args(args), input)
+}
+
+/// Runs a program to its end, with `input` on standard input.
+///
+/// # Panics
+/// If it cannot be started, or does not end within [`PATIENCE`].
+pub(crate) fn run_command(command: &mut Command, input: impl Into<Vec<u8>>) -> Finished {
+    let program = PathBuf::from(command.get_program());
     command
-        .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = start(&mut command).unwrap_or_else(|error| missing(program, &error));
+    let mut child = start(command).unwrap_or_else(|error| missing(&program, &error));
     let mut stdin = child.stdin.take().expect("standard input is piped");
     let input = input.into();
     // A program may end without reading all of its input; that is for the test to judge by its output.

@@ -19,14 +19,17 @@ use crate::stop::{Stop, outcome_unknown_by};
 use crate::writes::{check_batch, check_key};
 
 impl Handle {
-    /// A call of the member that this process is. Pending: there is none now, its stay is over, or (inside [`nonblocking`])
+    /// A call of the member that this process is. Pending: there is none now, or never (on a server), its stay is over, or (inside [`nonblocking`])
     /// the call would have to wait.
     #[inline]
     fn at_once<T>(
         &self,
         call: impl FnOnce(&Member) -> std::result::Result<T, Stop>,
     ) -> Poll<Result<T>> {
-        let Some(member) = &*self.place().member() else {
+        let Some(node) = self.node() else {
+            return Poll::Pending;
+        };
+        let Some(member) = &*node.place.member() else {
             return Poll::Pending;
         };
         match call(member) {
@@ -147,7 +150,10 @@ impl Handle {
         batch: Cow<'b, WriteBatch>,
         sync: bool,
     ) -> std::result::Result<Result<u64>, Cow<'b, WriteBatch>> {
-        let place = self.place();
+        let Some(node) = self.node() else {
+            return Err(batch);
+        };
+        let place = &node.place;
         let member = place.member();
         let Some(member) = member.as_ref().filter(|_| place.lane.is_empty()) else {
             return Err(batch);

@@ -29,7 +29,7 @@ use crate::limits::Stay;
 use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::segment::Memory;
-use crate::service::ServiceState;
+use crate::service::{self, ServiceWord};
 use crate::state_file::{StateFile, leader_byte};
 use crate::{faults, trace, tripwire};
 
@@ -74,7 +74,7 @@ fn recover(
     faults::point("word-taken");
     state.record_founder().map_err(context)?;
     let fs = faults::files(files::open(path, options));
-    state.set_service(ServiceState::read(fs.as_ref())?.word());
+    state.set_service(ServiceWord::from(&service::read(fs.as_ref())?));
     let boot_id = process::boot_id();
     let prior = state.prior(boot_id);
     let manifest = current_manifest(fs.as_ref()).map_err(context)?;

@@ -49,11 +49,16 @@ pub(super) fn difference(
 
 /// Makes these in their order.
 pub(super) fn apply(target: &Db, ops: Vec<Op>) -> Result<()> {
+    let limits = target.limits();
+    let (most_ops, most_bytes) = (
+        limits.batch_len.min(BATCH_OPS),
+        limits.batch_bytes.min(BATCH_BYTES),
+    );
     let mut batch = WriteBatch::new();
     let mut bytes = 0;
     for Op { key, value } in ops {
         let len = key.len() + value.as_ref().map_or(0, Vec::len);
-        if batch.len() == BATCH_OPS || (bytes + len > BATCH_BYTES && !batch.is_empty()) {
+        if batch.len() >= most_ops || (bytes + len > most_bytes && !batch.is_empty()) {
             target.write(&batch)?;
             batch.clear();
             bytes = 0;

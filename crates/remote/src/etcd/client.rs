@@ -1,0 +1,435 @@
+//! Questions to a cluster: which node is asked, what a failure means, and who logs in.
+//!
+//! A question goes to one node, the current one; where that does not answer, the next one becomes current. Any node serves, as
+//! etcd forwards to its leader. A failure says whether the question can have had an effect ([`Failure`]).
+//! Must not know: what is asked.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http::uri::PathAndQuery;
+use level_party_locks::Mutex;
+use prost::Message;
+use tonic::client::Grpc;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, ConnectError, Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::config::Config;
+use super::rpc::{self, AuthenticateRequest, AuthenticateResponse};
+use super::runtime::{late, until};
+use crate::answer::Trouble;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// How long a connection may take to be made.
+pub const CONNECT: Duration = Duration::from_secs(1);
+/// How often an idle connection with streams is tried: no more often than etcd allows (`--grpc-keepalive-min-time`, 5 s).
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long it may take to answer that.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node may take for a short question before the next one is asked. The time grows with each attempt in vain: a
+/// cluster that elects, or a disk that is slow, is not asked ever more.
+pub const ATTEMPT: Duration = Duration::from_secs(1);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
+/// How long is waited when no node could be reached; doubled each time.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Answers of more bytes are refused before they are read whole.
+pub const ANSWER_BYTES: usize = 64 << 20;
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server refused it, and it had no effect.
+    Refused(Error),
+    /// The answer has more than [`ANSWER_BYTES`].
+    TooLarge,
+    /// Nobody answered. If `sent`, it may have taken effect, now or later.
+    Lost { what: String, sent: bool },
+}
+
+/// A cluster's nodes.
+pub struct Client {
+    nodes: Vec<(String, Channel)>,
+    current: AtomicUsize,
+    login: Option<(String, Secret)>,
+    token: Mutex<Option<MetadataValue<Ascii>>>,
+    trouble: Mutex<Option<(String, Instant)>>,
+    /// The highest revision that was seen.
+    seen: AtomicU64,
+}
+
+/// What a question's attempts may take.
+#[derive(Debug)]
+pub struct Attempts {
+    deadline: Instant,
+    limit: Duration,
+    pause: Duration,
+    /// When the attempt under way began, and how many in a row have failed at once.
+    begun: Instant,
+    quick: usize,
+}
+
+impl Attempts {
+    pub fn new(deadline: Instant, first: Duration) -> Self {
+        Attempts {
+            deadline,
+            limit: first,
+            pause: PAUSE,
+            begun: Instant::now(),
+            quick: 0,
+        }
+    }
+
+    /// Begins an attempt: how long it may take. `None`: the deadline has come.
+    pub fn limit(&mut self) -> Option<Duration> {
+        self.begun = Instant::now();
+        let left = self.deadline.checked_duration_since(self.begun)?;
+        (!left.is_zero()).then(|| left.min(self.limit))
+    }
+
+    /// After an attempt in vain. One that took its time has the next one take more; where every node of `nodes` failed at once,
+    /// there is a pause.
+    pub async fn failed(&mut self, nodes: usize) {
+        if self.begun.elapsed() >= self.limit {
+            self.limit = (self.limit * 3 / 2).min(LONGEST_ATTEMPT);
+            self.quick = 0;
+            return;
+        }
+        self.quick += 1;
+        if self.quick.is_multiple_of(nodes) {
+            let until = (Instant::now() + self.pause).min(self.deadline);
+            tokio::time::sleep_until(until.into()).await;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+impl Client {
+    /// Connects to no node yet. Must be called within the runtime.
+    pub fn new(config: &Config) -> Self {
+        let nodes = config.nodes.iter();
+        Client {
+            nodes: nodes
+                .map(|(name, endpoint)| (name.clone(), endpoint.connect_lazy()))
+                .collect(),
+            current: AtomicUsize::new(0),
+            login: config.login.clone(),
+            token: Mutex::default(),
+            trouble: Mutex::default(),
+            seen: AtomicU64::new(0),
+        }
+    }
+
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What went wrong last, although calls went on.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let trouble = self.trouble.lock().clone();
+        trouble.map(|(what, at)| Trouble {
+            what,
+            ago: at.elapsed(),
+        })
+    }
+
+    /// The highest revision that was seen.
+    pub fn seen(&self) -> i64 {
+        self.seen.load(Ordering::Acquire) as i64
+    }
+
+    pub fn saw(&self, revision: i64) {
+        self.seen
+            .fetch_max(revision.max(0) as u64, Ordering::AcqRel);
+    }
+
+    /// Forgets the highest revision: another history has begun.
+    pub fn forget_seen(&self) {
+        self.seen.store(0, Ordering::Release);
+    }
+
+    /// Asks the current node once.
+    pub async fn attempt<Q, A>(
+        &self,
+        path: &'static str,
+        question: &Q,
+        limit: Duration,
+    ) -> std::result::Result<A, Failure>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let deadline = Instant::now() + limit;
+        let node = self.current.load(Ordering::Acquire);
+        let token = self.token(node, limit).await?;
+        let answer = until(
+            deadline,
+            self.ask(node, path, question.clone(), token.clone()),
+        )
+        .await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
+                // Refused before it was looked at: with a new token it is asked again.
+                self.forget(token.as_ref());
+                Err(Failure::Lost {
+                    what: status.message().to_owned(),
+                    sent: false,
+                })
+            }
+            Ok(Err(status)) => Err(self.failure(node, &status)),
+            Err(_) => Err(self.lost(node, format!("it did not answer within {limit:?}"), true)),
+        }
+    }
+
+    /// Asks until a node answers. For questions that change nothing, or nothing more when they are asked twice.
+    ///
+    /// # Errors
+    /// What the server refuses; `Timeout`; without `retry` `ConnectionLost`.
+    pub async fn ask_until<Q, A>(
+        &self,
+        path: &'static str,
+        question: &Q,
+        attempts: &mut Attempts,
+        retry: bool,
+    ) -> Result<A>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let answer = self.ask_sized(path, question, attempts, retry).await?;
+        let too_large = || Error::new(ErrorKind::Protocol, "etcd gave an answer that is too large");
+        answer.ok_or_else(too_large)
+    }
+
+    /// The same; `None`: the answer is too large.
+    pub async fn ask_sized<Q, A>(
+        &self,
+        path: &'static str,
+        question: &Q,
+        attempts: &mut Attempts,
+        retry: bool,
+    ) -> Result<Option<A>>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut why = "no node was asked".to_owned();
+        while let Some(limit) = attempts.limit() {
+            match self.attempt(path, question, limit).await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(Failure::TooLarge) => return Ok(None),
+                Err(Failure::Refused(error)) => return Err(error),
+                Err(Failure::Lost { what, sent }) => {
+                    if sent && !retry {
+                        let what =
+                            format!("the connection was lost in the middle of this call: {what}");
+                        return Err(Error::new(ErrorKind::ConnectionLost, what));
+                    }
+                    attempts.failed(self.nodes.len()).await;
+                    why = what;
+                }
+            }
+        }
+        Err(late(why))
+    }
+
+    /// Opens a stream at the current node. It ends where the node has lost its cluster (`hasleader`).
+    pub async fn stream<Q, A>(
+        &self,
+        path: &'static str,
+        questions: impl tokio_stream::Stream<Item = Q> + Send + 'static,
+        limit: Duration,
+    ) -> std::result::Result<Streaming<A>, Failure>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let node = self.current.load(Ordering::Acquire);
+        let token = self.token(node, limit).await?;
+        let mut request = Request::new(questions);
+        let metadata = request.metadata_mut();
+        metadata.insert("hasleader", MetadataValue::from_static("true"));
+        if let Some(token) = token.clone() {
+            metadata.insert("token", token);
+        }
+        let mut grpc = self.grpc(node);
+        let opened = async {
+            grpc.ready()
+                .await
+                .map_err(|error| Status::from_error(error.into()))?;
+            grpc.streaming(
+                request,
+                PathAndQuery::from_static(path),
+                ProstCodec::<Q, A>::default(),
+            )
+            .await
+        };
+        match tokio::time::timeout(limit, opened).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
+                self.forget(token.as_ref());
+                Err(self.lost(node, status.message().to_owned(), false))
+            }
+            Ok(Err(status)) => Err(self.failure(node, &status)),
+            Err(_) => Err(self.lost(node, format!("it opened no stream within {limit:?}"), true)),
+        }
+    }
+
+    /// A stream of the current node failed, or fell silent.
+    pub fn stream_failed(&self, status: Option<&Status>) -> Failure {
+        let node = self.current.load(Ordering::Acquire);
+        match status {
+            Some(status) => self.failure(node, status),
+            None => self.lost(node, "its stream ended or fell silent".into(), true),
+        }
+    }
+
+    fn grpc(&self, node: usize) -> Grpc<Channel> {
+        Grpc::new(self.nodes[node].1.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    async fn ask<Q, A>(
+        &self,
+        node: usize,
+        path: &'static str,
+        question: Q,
+        token: Option<MetadataValue<Ascii>>,
+    ) -> std::result::Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = self.grpc(node);
+        grpc.ready()
+            .await
+            .map_err(|error| Status::from_error(error.into()))?;
+        let mut request = Request::new(question);
+        if let Some(token) = token {
+            request.metadata_mut().insert("token", token);
+        }
+        let answer = grpc
+            .unary(
+                request,
+                PathAndQuery::from_static(path),
+                ProstCodec::<Q, A>::default(),
+            )
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    /// The token to ask with, where the URL names a user.
+    async fn token(
+        &self,
+        node: usize,
+        limit: Duration,
+    ) -> std::result::Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some((name, password)) = &self.login else {
+            return Ok(None);
+        };
+        if let Some(token) = &*self.token.lock() {
+            return Ok(Some(token.clone()));
+        }
+        let question = AuthenticateRequest {
+            name: name.clone(),
+            password: password.reveal().to_owned(),
+        };
+        let asked = self.ask::<_, AuthenticateResponse>(node, rpc::AUTHENTICATE, question, None);
+        let unsent = |failure| match failure {
+            Failure::Lost { what, .. } => Failure::Lost { what, sent: false },
+            refused => refused,
+        };
+        let answer = match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(status)) => return Err(unsent(self.failure(node, &status))),
+            Err(_) => {
+                return Err(self.lost(node, format!("it let nobody in within {limit:?}"), false));
+            }
+        };
+        let token = MetadataValue::try_from(answer.token).map_err(|_| {
+            Failure::Refused(Error::new(
+                ErrorKind::Protocol,
+                "etcd gave a token that can't be sent",
+            ))
+        })?;
+        *self.token.lock() = Some(token.clone());
+        Ok(Some(token))
+    }
+
+    fn forget(&self, token: Option<&MetadataValue<Ascii>>) {
+        let mut current = self.token.lock();
+        if current.as_ref() == token {
+            *current = None;
+        }
+    }
+
+    /// Nobody answered: the next node is asked from now on.
+    fn lost(&self, node: usize, what: String, sent: bool) -> Failure {
+        let next = (node + 1) % self.nodes.len();
+        // Somebody else may have gone on already.
+        let _ = self
+            .current
+            .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
+        let what = format!("{}: {what}", self.nodes[node].0);
+        *self.trouble.lock() = Some((what.clone(), Instant::now()));
+        Failure::Lost { what, sent }
+    }
+
+    /// What a status means: by its code, and by etcd's words where one code has several meanings
+    /// (`etcdserver/api/v3rpc/rpctypes/error.go` of etcd 3.4).
+    fn failure(&self, node: usize, status: &Status) -> Failure {
+        let message = status.message();
+        let kind = match status.code() {
+            Code::InvalidArgument | Code::FailedPrecondition
+                if message.contains("auth") || message.contains("user") =>
+            {
+                ErrorKind::PermissionDenied
+            }
+            Code::PermissionDenied | Code::Unauthenticated => ErrorKind::PermissionDenied,
+            Code::InvalidArgument | Code::FailedPrecondition => ErrorKind::InvalidArgument,
+            Code::OutOfRange
+                if message.contains("compacted") || message.contains("future revision") =>
+            {
+                ErrorKind::SnapshotLost
+            }
+            Code::OutOfRange if message.contains("decoded message length too large") => {
+                return Failure::TooLarge;
+            }
+            Code::ResourceExhausted if message.contains("space exceeded") => ErrorKind::OutOfSpace,
+            Code::ResourceExhausted if message.contains("trying to send message larger") => {
+                ErrorKind::InvalidArgument
+            }
+            Code::ResourceExhausted => ErrorKind::Busy,
+            Code::NotFound => ErrorKind::NotFound,
+            Code::DataLoss => ErrorKind::Corruption,
+            Code::Unimplemented => ErrorKind::IncompatibleVersion,
+            _ => return self.lost(node, message.to_owned(), !was_unsent(status)),
+        };
+        Failure::Refused(
+            Error::new(kind, format!("etcd refused: {message}")).with_source(status.clone()),
+        )
+    }
+}
+
+/// The token is of a server that has forgotten it, or it is too old. etcd says so before it looks at the question.
+fn is_stale_token(status: &Status) -> bool {
+    let message = status.message();
+    status.code() == Code::Unauthenticated
+        || message.contains("invalid auth token")
+        || message.contains("revision of auth store is old")
+}
+
+/// Whether the connection was never made.
+fn was_unsent(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

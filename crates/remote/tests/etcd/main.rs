@@ -1,0 +1,301 @@
+//! The suite over etcd, and what only etcd has: compacted history, limits, nodes that die.
+
+#[path = "../suite/mod.rs"]
+mod suite;
+
+mod faults;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use level_party_remote::address::Address;
+use level_party_remote::{ErrorKind, Remote, ServiceState, Settings, Start, etcd};
+use level_party_testkit::Etcd;
+
+use suite::{batch, call, changes, everything, get, now, op, range, scan_of, walk, write};
+
+/// How the tests open a database.
+fn settings() -> Settings {
+    Settings {
+        open_timeout: Duration::from_secs(30),
+        create_if_missing: true,
+        error_if_exists: false,
+        fills: false,
+    }
+}
+
+fn try_open(url: &str, settings: &Settings) -> level_party_remote::Result<Arc<dyn Remote>> {
+    etcd::open(&Address::parse(url).expect("a URL"), settings)
+}
+
+fn open(url: &str) -> Arc<dyn Remote> {
+    try_open(url, &settings()).expect("opened")
+}
+
+#[test]
+fn suite_holds_over_three_nodes() {
+    let etcd = Etcd::start(3);
+    let remote = open(&etcd.url());
+    assert!(remote.warnings().is_empty(), "{:?}", remote.warnings());
+    suite::run(&remote);
+    let status = now(remote.status(&call())).expect("a status");
+    assert!(status.server.starts_with("etcd 3."), "{}", status.server);
+    assert_eq!(status.standby, level_party_remote::Standby::Synchronous);
+}
+
+#[test]
+fn tls_checks_the_certificate() {
+    let etcd = Etcd::start_with(1, &[], true);
+    let authority = etcd
+        .authority()
+        .expect("it speaks TLS")
+        .display()
+        .to_string();
+    let remote = open(&format!("{}?cacert={authority}", etcd.url()));
+    write(&*remote, &[op("a", Some("1"))]);
+    assert_eq!(get(&*remote, "a", None).as_deref(), Some("1"));
+    let soon = Settings {
+        open_timeout: Duration::from_secs(2),
+        ..settings()
+    };
+    for untrusted in ["?tls=on", ""] {
+        let error = try_open(&format!("{}{untrusted}", etcd.url()), &soon)
+            .err()
+            .expect("not let in");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+}
+
+#[test]
+fn databases_of_two_prefixes_do_not_meet() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (
+        open(&format!("{}/one", etcd.url())),
+        open(&format!("{}/one/two", etcd.url())),
+    );
+    assert_eq!(one.warnings().len(), 1, "one node is told");
+    write(&*one, &[op("a", Some("1"))]);
+    write(&*two, &[op("a", Some("2"))]);
+    assert_eq!(get(&*one, "a", None).as_deref(), Some("1"));
+    assert_eq!(get(&*two, "a", None).as_deref(), Some("2"));
+    for remote in [one, two] {
+        assert_eq!(walk(&*remote, scan_of(everything(), 9), None).len(), 1);
+    }
+    let error = try_open(&format!("{}/one/k", etcd.url()), &settings())
+        .err()
+        .expect("within the first");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn open_says_whether_there_is_a_database() {
+    let etcd = Etcd::start(1);
+    let none = Settings {
+        create_if_missing: false,
+        ..settings()
+    };
+    let new = Settings {
+        error_if_exists: true,
+        ..settings()
+    };
+    let kind = |settings: &Settings| {
+        try_open(&etcd.url(), settings)
+            .err()
+            .map(|error| error.kind())
+    };
+    assert_eq!(kind(&none), Some(ErrorKind::NotFound));
+    assert_eq!(kind(&new), None);
+    assert_eq!(kind(&new), Some(ErrorKind::AlreadyExists));
+    assert_eq!(kind(&none), None);
+}
+
+#[test]
+fn two_handles_see_each_other_and_one_history() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (open(&etcd.url()), open(&etcd.url()));
+    let mut feed = now(two.feed(&call(), Start::Now, everything())).expect("a feed");
+    let sequence = write(&*one, &[op("a", Some("1"))]);
+    assert_eq!(get(&*two, "a", None).as_deref(), Some("1"));
+    assert_eq!(
+        changes(&mut *feed, 1),
+        [(sequence, "a".into(), Some("1".into()))]
+    );
+    let moment = now(one.pin(&call())).expect("pinned");
+    write(&*two, &[op("a", Some("2"))]);
+    assert_eq!(get(&*two, "a", Some(moment)).as_deref(), Some("1"));
+}
+
+#[test]
+fn compacted_moments_are_lost_and_feeds_have_a_gap() {
+    let etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    for n in 0..10 {
+        write(&*remote, &[op(&format!("c/{n}"), Some("1"))]);
+    }
+    let moment = now(remote.pin(&call())).expect("pinned");
+    let first = now(remote.scan(&call(), scan_of(range("c/", "c0"), 3), None)).expect("a chunk");
+    let old = first.pinned.expect("more is left");
+    write(&*remote, &[op("c/0", None), op("d", Some("1"))]);
+    write(&*remote, &[op("d", Some("2"))]);
+    etcd.compact(etcd.revision());
+    let kind = |error: level_party_remote::Error| error.kind();
+    assert_eq!(
+        now(remote.get(&call(), b"c/1", Some(moment))).map_err(kind),
+        Err(ErrorKind::SnapshotLost)
+    );
+    let rest = now(remote.scan(&call(), scan_of(range("c/3", "c0"), 3), Some(old)));
+    assert_eq!(rest.map_err(kind), Err(ErrorKind::SnapshotLost));
+    assert_eq!(get(&*remote, "d", None).as_deref(), Some("2"));
+    let mut feed = now(remote.feed(&call(), Start::Moment(moment), everything())).expect("a feed");
+    let gap = feed
+        .next(call().deadline)
+        .expect("told")
+        .expect("a gap")
+        .gap
+        .expect("a gap");
+    assert!(
+        gap.from == moment.sequence + 1 && gap.resume > gap.from,
+        "{gap:?}"
+    );
+    let after = write(&*remote, &[op("e", Some("1"))]);
+    assert!(after >= gap.resume);
+    assert_eq!(
+        changes(&mut *feed, 1),
+        [(after, "e".into(), Some("1".into()))]
+    );
+    let mut beginning = now(remote.feed(&call(), Start::Beginning, everything())).expect("a feed");
+    assert_eq!(changes(&mut *beginning, 1)[0].1, "e");
+}
+
+#[test]
+fn writes_over_a_limit_are_refused_and_name_it() {
+    let etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    let refused = |write: level_party_remote::Write| {
+        let error = now(remote.write(&call(), write)).expect_err("over a limit");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        error.message().to_owned()
+    };
+    let ops: Vec<_> = (0..128).map(|n| op(&n.to_string(), Some("1"))).collect();
+    assert!(refused(batch(&ops)).contains("127"));
+    let large = vec![(b"a".to_vec(), Some(vec![0; 3 << 19]))];
+    assert!(refused(batch(&large)).contains("bytes"));
+    let moment = now(remote.newest(&call())).expect("a moment");
+    let mut conditional = batch(&[op("a", Some("1"))]);
+    conditional.conditions.keys = (0..126)
+        .map(|n| (n.to_string().into_bytes(), None))
+        .collect();
+    conditional.conditions.history = Some(moment.history);
+    assert!(refused(conditional.clone()).contains("125"));
+    conditional.conditions.keys.pop();
+    assert!(
+        now(remote.write(&call(), conditional))
+            .expect("written")
+            .is_some()
+    );
+    // A repeated key is one operation.
+    let same: Vec<_> = (0..500).map(|n| op("same", Some(&n.to_string()))).collect();
+    write(&*remote, &same);
+    assert_eq!(get(&*remote, "same", None).as_deref(), Some("499"));
+}
+
+#[test]
+fn moved_and_filled_databases_take_only_whose_writes_they_may() {
+    let etcd = Etcd::start(1);
+    let state = |remote: &dyn Remote| now(remote.service_state(&call())).expect("a state");
+    let set = |remote: &dyn Remote, expected: &ServiceState, new: &ServiceState| {
+        now(remote.set_service_state(&call(), expected.clone(), new.clone())).expect("answered")
+    };
+    let kind = |remote: &dyn Remote| {
+        let written = now(remote.write(&call(), batch(&[op("a", Some("2"))])));
+        written.map_err(|error| error.kind())
+    };
+    let filling = ServiceState::Filling {
+        progress: "{\"n\":1}".into(),
+    };
+    let moved = ServiceState::Moved {
+        to: "postgres://elsewhere".into(),
+        by: "word".into(),
+    };
+    let live = ServiceState::Live;
+    let (user, other) = (open(&etcd.url()), open(&etcd.url()));
+    write(&*user, &[op("a", Some("1"))]);
+    assert_eq!(state(&*user), live);
+    assert!(!set(&*other, &moved, &filling), "it is another one");
+    assert!(set(&*other, &live, &moved));
+    assert_eq!(kind(&*user), Err(ErrorKind::Moved));
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("1"));
+    assert_eq!(
+        state(&*open(&etcd.url())),
+        moved,
+        "it can be opened and read"
+    );
+    assert!(set(&*other, &moved, &filling));
+    assert_eq!(kind(&*user), Err(ErrorKind::Busy));
+    let error = try_open(&etcd.url(), &settings())
+        .err()
+        .expect("a copy is made");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    let fills = Settings {
+        fills: true,
+        ..settings()
+    };
+    let copier = try_open(&etcd.url(), &fills).expect("the copier's");
+    assert!(kind(&*copier).is_ok());
+    assert!(set(&*copier, &filling, &live));
+    assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "the copy has ended");
+    assert!(kind(&*user).is_ok());
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("2"));
+}
+
+#[test]
+fn closed_remote_answers_nothing_more() {
+    let etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    write(&*remote, &[op("a", Some("1"))]);
+    remote.close();
+    let kind = |error: level_party_remote::Error| error.kind();
+    assert_eq!(
+        now(remote.get(&call(), b"a", None)).map_err(kind),
+        Err(ErrorKind::Closed)
+    );
+    assert_eq!(
+        now(remote.write(&call(), batch(&[op("a", None)]))).map_err(kind),
+        Err(ErrorKind::Closed)
+    );
+    let sessions = etcd.count_prefix("level-party/s/");
+    assert_eq!(sessions, 0, "it has left");
+}
+
+#[test]
+fn no_server_is_a_timeout_that_names_it() {
+    let soon = Settings {
+        open_timeout: Duration::from_millis(300),
+        ..settings()
+    };
+    let begun = Instant::now();
+    let error = try_open("etcd://127.0.0.1:1", &soon)
+        .err()
+        .expect("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.message().contains("127.0.0.1:1"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn users_are_let_in_by_their_password() {
+    let etcd = Etcd::start(1);
+    etcd.enable_users("root", "sword/fish");
+    let url = |password: &str| {
+        etcd.url()
+            .replace("etcd://", &format!("etcd://root:{password}@"))
+    };
+    let remote = open(&url("sword%2Ffish"));
+    write(&*remote, &[op("a", Some("1"))]);
+    assert_eq!(get(&*remote, "a", None).as_deref(), Some("1"));
+    for wrong in [url("wrong"), etcd.url()] {
+        let error = try_open(&wrong, &settings()).err().expect("not let in");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
+    }
+}
