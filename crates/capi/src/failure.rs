@@ -35,11 +35,12 @@ pub(crate) enum Kind {
     Aborted = 25,
     /// A bug.
     Internal = 26,
+    Moved = 27,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Ok,
         Kind::NotFound,
         Kind::AlreadyExists,
@@ -67,6 +68,7 @@ impl Kind {
         Kind::Unsupported,
         Kind::Aborted,
         Kind::Internal,
+        Kind::Moved,
     ];
 
     fn of(kind: ErrorKind) -> Kind {
@@ -94,6 +96,7 @@ impl Kind {
             ErrorKind::Encoding => Kind::Encoding,
             ErrorKind::NoLeader => Kind::NoLeader,
             ErrorKind::Unsupported => Kind::Unsupported,
+            ErrorKind::Moved => Kind::Moved,
             _ => Kind::Io,
         }
     }
@@ -128,6 +131,7 @@ impl Kind {
             Kind::Unsupported => c"LP_UNSUPPORTED",
             Kind::Aborted => c"LP_ABORTED",
             Kind::Internal => c"LP_INTERNAL",
+            Kind::Moved => c"LP_MOVED",
         }
     }
 }

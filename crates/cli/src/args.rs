@@ -71,6 +71,7 @@ pub enum Command {
     Compact(commands::compact::Compact),
     Verify(commands::verify::Verify),
     Checkpoint(commands::checkpoint::Checkpoint),
+    Copy(commands::copy::Copy),
     Repair(commands::repair::Repair),
     Acknowledge(commands::acknowledge::Acknowledge),
     Destroy(commands::destroy::Destroy),

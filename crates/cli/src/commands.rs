@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod clear;
 pub mod compact;
 pub mod completions;
+pub mod copy;
 pub mod count;
 pub mod del;
 pub mod demo;
@@ -50,6 +51,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Compact(compact) => compact.run(),
         Command::Verify(verify) => verify.run(),
         Command::Checkpoint(checkpoint) => checkpoint.run(),
+        Command::Copy(copy) => copy.run(),
         Command::Repair(repair) => repair.run(),
         Command::Acknowledge(acknowledge) => acknowledge.run(),
         Command::Destroy(destroy) => destroy.run(),

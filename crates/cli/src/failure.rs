@@ -124,6 +124,9 @@ fn hint(error: &level_party::Error) -> Option<&'static str> {
         ErrorKind::OutcomeUnknown if is_out_of_space(error) => Some(
             "hint: free some space there, look whether it is there, and try again; what was acknowledged is not lost",
         ),
+        ErrorKind::Busy if error.message().contains("a copy is being made") => {
+            Some("hint: `copy` with the same directories goes on with it; `destroy` removes it")
+        }
         ErrorKind::Timeout => Some("hint: `--timeout` and `--open-timeout` set how long to wait"),
         ErrorKind::NoLeader => Some(
             "hint: `--lead never` waits until a process has it open; `--lead auto` opens it here",

@@ -73,6 +73,7 @@ fn code_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Busy => "LEVEL_BUSY",
         ErrorKind::ReadOnly => "LEVEL_READ_ONLY",
         ErrorKind::NoLeader => "LEVEL_NO_LEADER",
+        ErrorKind::Moved => "LEVEL_MOVED",
         // Kinds to come.
         _ => "LEVEL_ERROR",
     }

@@ -17,6 +17,7 @@ use crate::options::Options;
 use crate::read::Readable;
 use crate::repair::RepairOptions;
 use crate::report::{Destroyed, RepairReport, VerifyReport};
+use crate::service::ServiceState;
 use crate::snapshot::Snapshot;
 use crate::space::Space;
 use crate::status::{Opening, Role, Status};
@@ -283,6 +284,14 @@ impl Db {
     /// [Those of every read](Readable#errors).
     pub fn status(&self) -> Result<Status> {
         self.handle.status()
+    }
+
+    /// Whether the database is in use, or [moved](crate::Migration).
+    ///
+    /// # Errors
+    /// [Those of every read](Readable#errors).
+    pub fn service_state(&self) -> Result<ServiceState> {
+        self.handle.service_state()
     }
 
     /// A property of this process's engine by LevelDB's name: `leveldb.stats`, `leveldb.sstables`,

@@ -76,10 +76,13 @@ pub enum ErrorKind {
     /// A transaction conflicted with other writers until its deadline; nothing was written.
     Conflict,
     /// Writes under way take all of [`Options::queue_bytes`](crate::Options::queue_bytes), or as many processes as can be
-    /// have the directory open; nothing was written.
+    /// have the directory open, or a copy is being made into the database; nothing was written.
     Busy,
     /// The handle was opened with [`reject_writes`](crate::Options::reject_writes); nothing was written.
     ReadOnly,
+    /// The database was moved to a server or another directory, which the message names; nothing was written. Reads go on, of
+    /// what it was then. See [`Migration`](crate::Migration).
+    Moved,
     /// A typed key or value could not be encoded, or stored bytes could not be decoded; the message names the key.
     Encoding,
     /// No process leads, and the handle was to join one that does ([`Lead::Join`](crate::Lead::Join)).
@@ -119,6 +122,7 @@ impl ErrorKind {
             ErrorKind::Conflict => "Conflict",
             ErrorKind::Busy => "Busy",
             ErrorKind::ReadOnly => "ReadOnly",
+            ErrorKind::Moved => "Moved",
             ErrorKind::Encoding => "Encoding",
             ErrorKind::NoLeader => "NoLeader",
             ErrorKind::Unsupported => "Unsupported",

@@ -35,6 +35,7 @@ use crate::reads::{OwnedScan, Scan};
 use crate::registry;
 use crate::report::VerifyReport;
 use crate::report_status;
+use crate::service::{ServiceState, ServiceWord};
 use crate::side::{Ender, Work};
 use crate::status::{Opening, Role, Status};
 use crate::stop::{Stop, outcome_unknown_by};
@@ -108,6 +109,10 @@ impl Handle {
         handle.opened.store(true, Ordering::Release);
         if !reject_writes {
             node.check_compression(&member, compression)?;
+        }
+        if member.state().service() == ServiceWord::Filling && !node.options.fills {
+            let state = member.service_state()?;
+            return Err(state.refusal().cannot_open(&node.path));
         }
         drop(member);
         let created = handle.elector.created_here();
@@ -573,6 +578,25 @@ impl Handle {
             move |member: &Member| Ok(member.engine().approximate_size(&range)?)
         };
         self.read(&limits, size, owned).await
+    }
+
+    /// Whether the database is in use, being filled, or moved.
+    pub fn service_state(&self) -> Result<ServiceState> {
+        let limits = self.limits()?;
+        let state = |member: &Member| member.service_state().map_err(Stop::Failed);
+        now(self.call(&limits, state))
+    }
+
+    /// Changes that for every process. False: it was not `expected`.
+    pub fn change_service_state(
+        &self,
+        expected: &ServiceState,
+        new: &ServiceState,
+    ) -> Result<bool> {
+        self.check_writable()?;
+        let limits = self.limits()?;
+        let change = |member: &Member| member.change_service_state(expected, new, &limits);
+        now(self.call(&limits, change))
     }
 
     pub async fn property_by(&self, wait: Wait, name: &str) -> Result<Option<String>> {

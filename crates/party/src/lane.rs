@@ -263,7 +263,7 @@ fn make(place: &Place, member: &Member, tickets: Vec<Arc<Ticket>>) -> Vec<Arc<Ti
             Err(error) if error.kind() == EngineErrorKind::Timeout => {
                 Err(member.explain(error, &ticket.limits))
             }
-            Err(error) => match Stop::of_write(error, assigned) {
+            Err(error) => match member.stop_of_write(error, assigned) {
                 Stop::Failed(error) => Err(error),
                 Stop::Unknown(cause) => {
                     member.end();

@@ -28,6 +28,7 @@ use crate::options::EngineOptions;
 use crate::process::describe_process;
 use crate::reads::{Scan, collect};
 use crate::segment::Memory;
+use crate::service::{ServiceState, ServiceWord};
 use crate::state_file::{LeadershipRecord, RecoveredThrough, StateFile, leader_byte};
 use crate::status::{Opening, first_of};
 use crate::stop::Stop;
@@ -261,7 +262,7 @@ impl Member {
         let assigned = outcome.assigned;
         match outcome
             .result
-            .map_err(|error| Stop::of_write(error, assigned))
+            .map_err(|error| self.stop_of_write(error, assigned))
         {
             Err(Stop::Over) => {
                 self.end();
@@ -281,7 +282,66 @@ impl Member {
             Err(error) if error.kind() == EngineErrorKind::Timeout => {
                 Err(Stop::Failed(self.explain(error, limits)))
             }
-            Err(error) => Err(Stop::of_write(error, assigned.load(Ordering::Relaxed))),
+            Err(error) => Err(self.stop_of_write(error, assigned.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// Why a write has no answer; as [`Stop::of_write`].
+    pub fn stop_of_write(&self, error: level_party_engine::Error, assigned: bool) -> Stop {
+        match error.kind() {
+            EngineErrorKind::Refused => Stop::Failed(match self.service_state() {
+                Ok(state) => state.refusal(),
+                Err(error) => error,
+            }),
+            _ => Stop::of_write(error, assigned),
+        }
+    }
+
+    /// Whether the database is in use, being filled, or moved.
+    ///
+    /// # Errors
+    /// The system's; `Corruption`.
+    pub fn service_state(&self) -> Result<ServiceState> {
+        match self.state.service() {
+            ServiceWord::Live => Ok(ServiceState::Live),
+            _ => ServiceState::read(self.files.as_ref()),
+        }
+    }
+
+    /// Changes that from `expected` to `new`, durably. When this returns, every write is judged by the new state. False: it was
+    /// another state, and nothing was changed.
+    ///
+    /// # Errors
+    /// `Busy`: another process changes it just now. The system's: then either state may be in force, in all processes alike.
+    pub fn change_service_state(
+        &self,
+        expected: &ServiceState,
+        new: &ServiceState,
+        limits: &Limits,
+    ) -> std::result::Result<bool, Stop> {
+        let changing = self.state.lock_service().map_err(Stop::Failed)?;
+        if self.service_state().map_err(Stop::Failed)? != *expected {
+            return Ok(false);
+        }
+        // The file first: whoever is refused finds why. A crash in between changes nothing before the next founding.
+        new.write(self.files.as_ref()).map_err(Stop::Failed)?;
+        crate::faults::point("service-file");
+        self.state.set_service(new.word());
+        crate::faults::point("service-word");
+        drop(changing);
+        self.drain(limits).map(|()| true)
+    }
+
+    /// Waits until the commit lock was free once.
+    fn drain(&self, limits: &Limits) -> std::result::Result<(), Stop> {
+        let nothing = Write::new(WriteBatch::new()).deadline(limits.deadline);
+        match self.engine.write(nothing) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == EngineErrorKind::Refused => Ok(()),
+            Err(error) if error.kind() == EngineErrorKind::Timeout => {
+                Err(Stop::Failed(self.explain(error, limits)))
+            }
+            Err(error) => Err(Stop::from(error)),
         }
     }
 

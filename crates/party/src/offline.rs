@@ -29,7 +29,8 @@ use crate::state_file::{STATE_NAME, StateFile};
 use crate::tripwire;
 
 /// Names of what openings set aside, of what repairs replaced, and of the record of losses begin with these.
-const ENGINES_OWN: [&str; 3] = [
+const ENGINES_OWN: [&str; 4] = [
+    "level-party.service",
     "level-party.aside-",
     "level-party.replaced-",
     "level-party.losses",

@@ -117,6 +117,8 @@ pub struct Options {
     pub(crate) create_if_missing: bool,
     pub(crate) error_if_exists: bool,
     pub(crate) reject_writes: bool,
+    /// What is opened may be [filling](crate::ServiceState::Filling), and this process fills it.
+    pub(crate) fills: bool,
     pub(crate) sync: bool,
     pub(crate) lead: Lead,
     pub(crate) open_timeout: Duration,
@@ -195,6 +197,7 @@ impl Default for Options {
             create_if_missing: true,
             error_if_exists: false,
             reject_writes: false,
+            fills: false,
             sync: false,
             lead: Lead::Auto,
             open_timeout: Options::DEFAULT_OPEN_TIMEOUT,

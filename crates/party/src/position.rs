@@ -28,6 +28,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// Another one of the same history.
+    pub(crate) fn at(self, sequence: u64) -> Position {
+        Position { sequence, ..self }
+    }
+
     /// The sequence number of the last change told.
     pub fn sequence(&self) -> u64 {
         self.sequence

@@ -28,7 +28,7 @@ pub(crate) const MAX_FIRST_FRAME: usize = 2 * MAX_SIDE_BOUND + 4096;
 /// The frame of whatever a server says: sentences, of which each kind is bounded.
 pub(crate) const MAX_ANSWER_FRAME: usize = 64 << 20;
 /// The version of the messages below. A change of meaning or shape, also of the shared memory, raises it.
-pub(crate) const VERSION: u16 = 9;
+pub(crate) const VERSION: u16 = 10;
 /// Over a side connection the leader says at least this often that it is at work.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -130,6 +130,7 @@ kinds! {
     Encoding = 21,
     NoLeader = 22,
     Unsupported = 23,
+    Moved = 24,
 }
 
 impl From<&Error> for Failure {
@@ -184,7 +185,7 @@ mod tests {
                 kinds += 1;
             }
         }
-        assert_eq!(kinds, 24);
+        assert_eq!(kinds, 25);
         let error = Error::new(ErrorKind::Busy, "why");
         assert_eq!(Error::from(Failure::from(&error)).kind(), ErrorKind::Busy);
     }

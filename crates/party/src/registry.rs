@@ -69,6 +69,13 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
         let node = elector.node();
         let same = node.options.order.check_same(&options.order);
         same.map_err(|error| error.cannot_open(&node.path))?;
+        if options.fills && !node.options.fills {
+            let what = format!(
+                "{} is open in this process; close it before a copy is made into it",
+                node.path.display()
+            );
+            return Err(Error::new(ErrorKind::Locked, what));
+        }
         elector.add_handle();
         return Ok(elector.clone());
     }

@@ -61,6 +61,7 @@ pub(crate) fn of(
         role: place.role(),
         pid: std::process::id(),
         leader: status,
+        service: member.service_state()?,
         queued_calls: place.room.calls() as u64,
         queued_bytes: place.room.bytes() as u64,
         last_trouble: events.last_trouble(),

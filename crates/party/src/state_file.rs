@@ -26,9 +26,11 @@
 //! | offset | bytes | is |
 //! |---|---|---|
 //! | 0, 2,000 | 2,000 each | slots: magic 8, layout version u32, length u32, crc32c u32, then [`Body`] in postcard |
-//! | 4,000 | 88 | zeros |
+//! | 4,000 | 80 | zeros |
+//! | 4,080 | 8 | the service word (`service.rs`): whether writes are taken. A founder sets it from its file before it recovers |
 //! | 4,088 | 8 | the epoch word: the number of the current epoch, written last; a founder's random word, highest bit set, while it recovers |
 //! | 4,096 | 48 x 1,024 | rows: epoch number, two random words, last recovered sequence, flags, crc32c of the five |
+//! | 2^31 | lock | held while the service state is changed |
 //! | 2^32 + n | lock | held by the member with incarnation n |
 //! | 2^61 + 2^40 + 2 e | lock | held by the leader in the epoch numbered e |
 //! | 2^61 + 2^40 + 2 e + 1 | lock | held by the member that answers joins while only members are left that never lead |
@@ -45,12 +47,13 @@ use std::time::Duration;
 
 use level_party_engine::with_descriptors;
 use level_party_locks::Mutex;
-use level_party_os::{FileWord, GuardedFile, positioned};
+use level_party_os::{ByteLock, FileWord, GuardedFile, positioned};
 use serde::{Deserialize, Serialize};
 
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
+use crate::service::ServiceWord;
 
 /// The file's name in the data directory.
 pub(crate) const STATE_NAME: &str = "level-party.state";
@@ -62,6 +65,7 @@ const SLOT_HEADER: usize = 20;
 /// Zeros, in the same block as the epoch word whatever the size of a disk's blocks.
 const UNUSED_AT: u64 = 4000;
 const UNUSED_BYTES: usize = 88;
+const SERVICE_WORD_AT: u64 = 4080;
 const EPOCH_WORD_AT: u64 = 4088;
 const ROWS_AT: u64 = 4096;
 const ROW_BYTES: usize = 48;
@@ -72,6 +76,8 @@ const FLAG_FOREIGN: u64 = 1;
 /// Where the bytes of leaders begin, two for each epoch. Behind those of members, whose incarnations are below 2^61; and all are
 /// below 2^62, so that a lock can be taken on every system.
 const LEADERS_AT: u64 = 1 << 61 | 1 << 40;
+/// Held while the service state is changed.
+const SERVICE_BYTE: u64 = 1 << 31;
 /// Where the bytes of members begin, by their incarnations.
 pub(crate) const MEMBERS_AT: u64 = 1 << 32;
 
@@ -169,11 +175,20 @@ pub(crate) struct StateFile {
     file: Arc<GuardedFile>,
     inner: Mutex<Inner>,
     word: FileWord,
+    service: FileWord,
+    changing_service: Mutex<()>,
     /// The epoch word from a founder's opening of the file on,
     candidate: u64,
     /// and from the raising of our epoch on; 0 before that.
     raised: AtomicU64,
     identity: FileIdentity,
+}
+
+/// The right to change the service state. The threads of a process share the file that the lock belongs to, so they take turns
+/// by themselves; the lock is given back first.
+pub(crate) struct ChangingService<'a> {
+    _lock: ByteLock,
+    _threads: level_party_locks::MutexGuard<'a, ()>,
 }
 
 /// Which file it is, by device and inode; `None` where the system does not tell.
@@ -220,6 +235,7 @@ impl StateFile {
         // The page gets its place on the disk by a call: where there is none, a store through the mapping is SIGBUS.
         write_at(&file, UNUSED_AT, &[0; UNUSED_BYTES]).map_err(context)?;
         let word = FileWord::map(&file, EPOCH_WORD_AT).map_err(context)?;
+        let service = FileWord::map(&file, SERVICE_WORD_AT).map_err(context)?;
         let identity = identity(&file.metadata().map_err(context)?);
         let [random, _] = crate::epoch::random_words().map_err(context)?;
         let candidate = random | CANDIDATE;
@@ -238,6 +254,8 @@ impl StateFile {
             inner: Mutex::new(Inner::new(&file, newest, body)),
             file,
             word,
+            service,
+            changing_service: Mutex::default(),
             candidate,
             raised: AtomicU64::new(0),
             identity,
@@ -268,6 +286,7 @@ impl StateFile {
             return Err(replaced());
         }
         let word = FileWord::map(&file, EPOCH_WORD_AT).map_err(context)?;
+        let service = FileWord::map(&file, SERVICE_WORD_AT).map_err(context)?;
         let (newest, body) = newest_slot(&file)?;
         let body = body.filter(|body| body.epoch == Some(epoch));
         let body = body.ok_or_else(replaced)?;
@@ -275,6 +294,8 @@ impl StateFile {
             inner: Mutex::new(Inner::new(&file, newest, body)),
             file,
             word,
+            service,
+            changing_service: Mutex::default(),
             candidate: epoch.number,
             raised: AtomicU64::new(epoch.number),
             identity,
@@ -289,6 +310,37 @@ impl StateFile {
     /// Which file it is.
     pub fn identity(&self) -> FileIdentity {
         self.identity
+    }
+
+    /// Whether writes are taken, as [`ServiceWord`] has it.
+    #[inline]
+    pub fn service(&self) -> ServiceWord {
+        ServiceWord::of(u64::from_le(self.service.get().load(Ordering::Acquire)))
+    }
+
+    /// The right to change the service state.
+    ///
+    /// # Errors
+    /// `Busy`: another process has it; the system's.
+    pub fn lock_service(&self) -> Result<ChangingService<'_>> {
+        let threads = self.changing_service.lock();
+        let lock = ByteLock::try_lock(&self.file, SERVICE_BYTE);
+        let lock =
+            lock.map_err(|error| Error::io("cannot lock a byte of level-party.state", error))?;
+        let busy = || {
+            let what = "another process is changing whether the database is in use; try again";
+            Error::new(ErrorKind::Busy, what)
+        };
+        Ok(ChangingService {
+            _lock: lock.ok_or_else(busy)?,
+            _threads: threads,
+        })
+    }
+
+    /// Every member sees it from here on.
+    pub fn set_service(&self, word: ServiceWord) {
+        let number = (word as u64).to_le();
+        self.service.get().store(number, Ordering::SeqCst);
     }
 
     /// Whether nobody else has taken the directory over. What was written before this was asked is there for whoever

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::events::Event;
+use crate::service::ServiceState;
 
 /// What this process is for the directory at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ pub struct Status {
     /// The database, and who leads.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub leader: LeaderStatus,
+    /// Whether it is in use, or moved.
+    pub service: ServiceState,
     /// Writes of this process that are not answered yet.
     pub queued_calls: u64,
     /// What they take, as [`Options::queue_bytes`](crate::Options::queue_bytes) counts it.
@@ -190,7 +193,7 @@ pub struct MemberStatus {
 
 /// Spans of time as whole milliseconds.
 #[cfg(feature = "serde")]
-mod milliseconds {
+pub(crate) mod milliseconds {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

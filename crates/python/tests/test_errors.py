@@ -34,7 +34,7 @@ def test_classes_have_a_common_base_and_builtin_kin(path, tmp_path):
 def test_every_kind_has_a_class():
     kinds = """NotFound AlreadyExists NotADirectory PermissionDenied Locked UnsupportedFilesystem IncompatibleVersion Timeout
     ConnectionLost OutcomeUnknown SnapshotLost Corruption InvalidArgument OutOfSpace Closed Forked Protocol Io Conflict Busy
-    ReadOnly Encoding NoLeader Unsupported""".split()
+    ReadOnly Encoding NoLeader Moved Unsupported""".split()
     for kind in kinds:
         error = level_party._errors._make(kind, "what", True, False)
         assert type(error) is getattr(level_party, f"{kind}Error")

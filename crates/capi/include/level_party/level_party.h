@@ -57,7 +57,8 @@ typedef enum lp_kind_t {
   LP_NO_LEADER = 23,              /* no process has it open, and this one was to join (LP_LEAD_JOIN) */
   LP_UNSUPPORTED = 24,            /* the directory is another product's; nothing was changed */
   LP_ABORTED = 25,                /* a transaction's body gave up: an error of lp_error_create */
-  LP_INTERNAL = 26                /* a bug of this library */
+  LP_INTERNAL = 26,               /* a bug of this library */
+  LP_MOVED = 27                   /* the database was moved (level-party copy); the message says where. Nothing was written */
 } lp_kind_t;
 
 typedef struct lp_error_t lp_error_t;

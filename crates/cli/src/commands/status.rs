@@ -1,7 +1,7 @@
 //! `status`: who leads, who follows, and how the database is.
 
 use clap::Args;
-use level_party::{LastTrouble, MemberStatus, Role, Status};
+use level_party::{LastTrouble, MemberStatus, Role, ServiceState, Status};
 use serde_json::{Map, Value};
 
 use crate::args::Target;
@@ -131,6 +131,9 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
             levels.join("; ")
         },
     ));
+    if let ServiceState::Moved { to, .. } = &status.service {
+        lines.push(("moved", format!("to {to}; writes are refused here")));
+    }
     for difference in &status.differing_options {
         lines.push(("option", difference.clone()));
     }

@@ -1,6 +1,7 @@
 //! The tests of the tests: processes die at named points, and bugs are planted that must be caught
 //! (`crates/party/src/faults.rs`; built with the feature `faults`).
 
+mod copies;
 #[cfg(target_os = "linux")]
 mod held;
 mod planted;

@@ -58,6 +58,8 @@ pub enum ErrorKind {
     WouldBlock,
     /// Any other failure of the operating system.
     Io,
+    /// [`Listener::refuses_writes`](crate::Listener::refuses_writes): the write has no effect.
+    Refused,
     /// The caller withdrew its write before it was taken up; it has no effect.
     Cancelled,
     /// A condition of the write did not hold; it has no effect. [`Error::conflict`] names the key.

@@ -130,6 +130,16 @@ impl Health {
         Err(self.poison(Error::new(ErrorKind::Io, message)))
     }
 
+    /// Fails while the listener refuses writes.
+    pub(crate) fn check_accepts_writes(&self) -> Result<()> {
+        match &self.listener {
+            Some(listener) if listener.refuses_writes() => {
+                Err(Error::new(ErrorKind::Refused, "writes are refused"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Tells the listener that `CURRENT` is about to name the manifest `number`.
     pub(crate) fn names_manifest(&self, number: u64) -> Result<()> {
         let told = self.listener.as_ref().map(|l| l.names_manifest(number));

@@ -193,6 +193,13 @@ pub trait Listener: Send + Sync {
     /// An error stops that compaction.
     fn raise_drop_floor(&self, to: Sequence) -> std::io::Result<()>;
 
+    /// Whether writes are refused from now on. Asked for every group under the commit lock, before anything goes to the log: so
+    /// once a write that began after the answer became `true` has ended, however, none is under way that began before. It
+    /// should cost nanoseconds.
+    fn refuses_writes(&self) -> bool {
+        false
+    }
+
     /// Whether the directory is still this opening's to write, asked before each step of that kind. `false` ends writing
     /// for good, and that step is not taken; a write that is in the log by then is answered with
     /// [`ErrorKind::Poisoned`]. For one of several members it [condemns](crate::Engine::condemn) the segment, and the

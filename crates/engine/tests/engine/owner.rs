@@ -1,6 +1,7 @@
 //! The directory comes to belong to somebody else while the engine is open.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use level_party_engine::{Before, Engine, ErrorKind, Listener, MemFs, Options};
 use level_party_locks::Mutex;
@@ -131,5 +132,75 @@ fn whoever_is_overtaken_while_he_recovers_makes_no_log() {
         assert_eq!(error.kind(), ErrorKind::Poisoned);
         // The overtaker's log may have the same number.
         assert_eq!(fs.calls(), []);
+    }
+}
+
+/// An owner who refuses writes now and then.
+#[derive(Default)]
+struct Refusing(AtomicBool);
+
+impl Listener for Refusing {
+    fn raise_drop_floor(&self, _: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn still_owner(&self, _: Before) -> bool {
+        true
+    }
+
+    fn refuses_writes(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Threads write until they are refused. What was acknowledged is there, and from the end of one refused write on nothing comes.
+#[test]
+fn refused_writes_have_no_effect_and_none_comes_after_one() {
+    const WRITERS: u8 = 3;
+    let owner = Arc::new(Refusing::default());
+    let options = Options {
+        listener: Some(Arc::clone(&owner) as Arc<dyn Listener>),
+        ..tiny()
+    };
+    let engine = Engine::open(Arc::new(MemFs::new()), options).unwrap();
+    for round in 0..20 {
+        let acknowledged: u64 = std::thread::scope(|threads| {
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|writer| {
+                    let engine = &engine;
+                    threads.spawn(move || {
+                        for made in 0.. {
+                            if let Err(error) = put(engine, &[writer], b"1") {
+                                assert_eq!(error.kind(), ErrorKind::Refused);
+                                return made;
+                            }
+                        }
+                        unreachable!("it is refused at some time")
+                    })
+                })
+                .collect();
+            while engine.last_sequence() % 100 < 50 + round {
+                std::thread::yield_now();
+            }
+            owner.0.store(true, Ordering::Relaxed);
+            let refused = put(&engine, b"own", b"1").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Refused);
+            let last = engine.last_sequence();
+            let made = writers
+                .into_iter()
+                .map(|writer| writer.join().unwrap())
+                .sum();
+            assert_eq!(engine.last_sequence(), last, "a write came later");
+            made
+        });
+        owner.0.store(false, Ordering::Relaxed);
+        let before = engine.last_sequence();
+        assert!(before >= acknowledged);
+        put(&engine, b"own", b"2").unwrap();
+        assert_eq!(
+            engine.last_sequence(),
+            before + 1,
+            "a refused write takes no sequence"
+        );
     }
 }

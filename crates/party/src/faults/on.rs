@@ -29,6 +29,8 @@ pub const POINTS: &[&str] = &[
     "serving",
     "welcomed",
     "work-begun",
+    "service-file",
+    "service-word",
     "log-half-appended",
     "log-appended",
     "log-synced",

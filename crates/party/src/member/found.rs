@@ -29,6 +29,7 @@ use crate::limits::Stay;
 use crate::liveness::Liveness;
 use crate::options::{Options, into_engine_options};
 use crate::segment::Memory;
+use crate::service::ServiceState;
 use crate::state_file::{StateFile, leader_byte};
 use crate::{faults, trace, tripwire};
 
@@ -73,6 +74,7 @@ fn recover(
     faults::point("word-taken");
     state.record_founder().map_err(context)?;
     let fs = faults::files(files::open(path, options));
+    state.set_service(ServiceState::read(fs.as_ref())?.word());
     let boot_id = process::boot_id();
     let prior = state.prior(boot_id);
     let manifest = current_manifest(fs.as_ref()).map_err(context)?;
@@ -101,6 +103,7 @@ fn recover(
         state: state.clone(),
         ending: ending.clone(),
         lock: own_lock.clone(),
+        fills: options.fills,
     }));
     // Where there is none to be had, this process has the directory alone.
     let (memory, alone) = match Memory::create() {

@@ -67,6 +67,7 @@ pub(crate) fn join(
         state: state.clone(),
         ending: ending.clone(),
         lock: own_lock,
+        fills: options.fills,
     }));
     let fs = faults::files(files::open(&path, options));
     let peers: Arc<dyn Peers> = Arc::new(liveness);

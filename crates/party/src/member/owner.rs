@@ -7,6 +7,7 @@ use level_party_engine::{Before, Listener as EngineListener};
 use super::{Ending, Lock};
 use crate::error::Error;
 use crate::faults;
+use crate::service::ServiceWord;
 use crate::state_file::StateFile;
 
 /// The engine's owner. The lock it asks for comes once it is in its last form.
@@ -15,6 +16,8 @@ pub(super) struct Owner {
     pub ending: Arc<Ending>,
     /// Not held by the engine, which can outlive the stay in a reader's hands.
     pub lock: Arc<OwnLock>,
+    /// This process makes the copy that the database is filled by.
+    pub fills: bool,
 }
 
 /// The lock of a stay. It changes its form once, when the founder lets others in.
@@ -48,6 +51,16 @@ impl OwnLock {
 }
 
 impl EngineListener for Owner {
+    #[inline]
+    fn refuses_writes(&self) -> bool {
+        // Whoever fills it writes no more once others may: it could have been stopped, and somebody else have gone on.
+        match self.state.service() {
+            ServiceWord::Live => self.fills,
+            ServiceWord::Filling => !self.fills,
+            ServiceWord::Moved => true,
+        }
+    }
+
     fn still_owner(&self, before: Before) -> bool {
         match before {
             // So that what is over appends no more than it must; nothing rests on it: the look that counts comes after

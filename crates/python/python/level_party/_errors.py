@@ -110,6 +110,10 @@ class NoLeaderError(Error):
     """No process leads, and the handle was to join one that does (`lead="join"`)."""
 
 
+class MovedError(Error):
+    """The database was moved to where the message says (`level-party copy`); nothing was written."""
+
+
 class UnsupportedError(Error):
     """The directory's files are sound, and another product's."""
 

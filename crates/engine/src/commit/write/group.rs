@@ -106,6 +106,7 @@ impl Committer {
         let demand = undecided(group).map(|w| w.demand).sum();
         let held = self.lock(shared, Need::Room(demand), patience)?;
         shared.check_writable()?;
+        shared.health.check_accepts_writes()?;
         let all_are_wanted = claim(group);
         let before = held.active().published();
         let has_changed = |at| at != before || !all_are_wanted;
