@@ -10,8 +10,8 @@ use crate::order::Order;
 #[derive(Debug)]
 pub(crate) struct Entries {
     packed: Vec<u8>,
-    /// Where each entry's key begins, its value begins, and it ends.
-    index: Vec<[usize; 3]>,
+    /// Where each entry's value begins, and where it ends.
+    index: Vec<[usize; 2]>,
     /// What was taken from the front,
     front: usize,
     /// and where the part begins that was taken from the back.
@@ -43,8 +43,9 @@ impl Entries {
 
     /// The key and the value of an entry.
     pub fn entry(&self, at: usize) -> (&[u8], &[u8]) {
-        let [key, value, end] = self.index[at];
-        (&self.packed[key..value], &self.packed[value..end])
+        let begin = at.checked_sub(1).map_or(0, |before| self.index[before][1]);
+        let [value, end] = self.index[at];
+        (&self.packed[begin..value], &self.packed[value..end])
     }
 
     fn compare(&self, order: &Order, at: usize, target: &[u8]) -> Ordering {
@@ -114,7 +115,7 @@ impl Entries {
 /// A chunk that is being gathered.
 pub(crate) struct EntriesBuilder {
     packed: Vec<u8>,
-    index: Vec<[usize; 3]>,
+    index: Vec<[usize; 2]>,
     limit: usize,
     limit_entries: usize,
 }
@@ -122,27 +123,29 @@ pub(crate) struct EntriesBuilder {
 impl EntriesBuilder {
     /// A chunk that ends with the entry that reaches `limit_bytes`, or has so many entries (one at least).
     pub fn new(limit_bytes: usize, limit_entries: usize) -> Self {
+        // Enough where entries are of about a hundred bytes, which most are.
+        let entries = limit_entries.min(limit_bytes / 64);
+        let bytes = (128 * entries).min(limit_bytes + limit_bytes / 8);
         EntriesBuilder {
-            packed: Vec::new(),
-            index: Vec::new(),
+            packed: Vec::with_capacity(bytes),
+            index: Vec::with_capacity(entries),
             limit: limit_bytes,
             limit_entries: limit_entries.max(1),
         }
     }
 
     pub fn is_full(&self) -> bool {
-        let full = self.packed.len() >= self.limit || self.index.len() >= self.limit_entries;
-        full && !self.index.is_empty()
+        let entries = self.index.len();
+        let bytes = self.packed.len() + entries * size_of::<[usize; 2]>();
+        (bytes >= self.limit || entries >= self.limit_entries) && entries > 0
     }
 
-    /// Adds an entry; what goes before the value comes with it.
-    pub fn push(&mut self, key: &[u8], before_value: &[u8], value: &[u8]) {
-        let start = self.packed.len();
+    /// Adds an entry, whose value `append` appends.
+    pub fn push(&mut self, key: &[u8], append: impl FnOnce(&mut Vec<u8>)) {
         self.packed.extend_from_slice(key);
         let value_at = self.packed.len();
-        self.packed.extend_from_slice(before_value);
-        self.packed.extend_from_slice(value);
-        self.index.push([start, value_at, self.packed.len()]);
+        append(&mut self.packed);
+        self.index.push([value_at, self.packed.len()]);
     }
 
     pub fn finish(self, more: bool, reached: Option<Vec<u8>>) -> Entries {
