@@ -135,30 +135,37 @@ impl leveldb_iterator_t {
     }
 
     fn step_forward(&mut self) -> Outcome<()> {
-        self.at = At::Nowhere;
-        let (key, value) = (&mut self.key, &mut self.value);
-        let range = self.forward.as_mut();
-        let stepped = range.and_then(|range| {
-            range.next_with(|found, holds| {
-                key.clear();
-                key.extend_from_slice(found);
-                value.clear();
-                value.extend_from_slice(holds);
-            })
-        });
-        if let Some(stepped) = stepped {
-            stepped?;
-            self.at = At::Forward;
-        }
-        Ok(())
+        self.step(At::Forward)
     }
 
     fn step_backward(&mut self) -> Outcome<()> {
+        self.step(At::Backward)
+    }
+
+    /// Takes the next entry of the range of a direction.
+    fn step(&mut self, direction: At) -> Outcome<()> {
         self.at = At::Nowhere;
-        let range = self.backward.as_mut();
-        if let Some(stepped) = range.and_then(Range::next_back) {
-            (self.key, self.value) = stepped?;
-            self.at = At::Backward;
+        let (key, value) = (&mut self.key, &mut self.value);
+        let keep = |found: &[u8], holds: &[u8]| {
+            key.clear();
+            key.extend_from_slice(found);
+            value.clear();
+            value.extend_from_slice(holds);
+        };
+        let stepped = match direction {
+            At::Nowhere => None,
+            At::Forward => self
+                .forward
+                .as_mut()
+                .and_then(|range| range.next_with(keep)),
+            At::Backward => self
+                .backward
+                .as_mut()
+                .and_then(|range| range.next_back_with(keep)),
+        };
+        if let Some(stepped) = stepped {
+            stepped?;
+            self.at = direction;
         }
         Ok(())
     }

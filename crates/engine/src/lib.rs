@@ -65,8 +65,8 @@ pub use base::control::{CondemnReason, MemberInfo};
 pub use base::entry::{Entry, Lookup};
 pub use base::error::{Error, ErrorKind, Result};
 pub use base::fs::{
-    Fs, LogFile, LongestFile, MapFile, MemFs, ReadCached, ReadFile, StdFs, WriteFile, nonblocking,
-    with_descriptors,
+    Fs, LogFile, LongestFile, MapFile, MemFs, ReadCached, ReadFile, StdFs, WriteFile, blocking,
+    nonblocking, with_descriptors,
 };
 pub use base::key_range::KeyRange;
 pub use base::member::{Membership, first_incarnation, next_incarnation};

@@ -3,7 +3,6 @@
 //! What a caller gave is checked here, before anything is done. There is one body for a thread that waits and for a task:
 //! with [`Wait::Thread`] a call's first poll blocks until it is done, so that [`now`] has the whole in one poll.
 
-use std::borrow::Cow;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +37,12 @@ use crate::report_status;
 use crate::service::{ServiceState, ServiceWord};
 use crate::side::{Ender, Work};
 use crate::status::{Opening, Role, Status};
-use crate::stop::{Stop, outcome_unknown_by};
+use crate::stop::Stop;
 use crate::writes::{check_batch, check_key};
+
+mod at_once;
+
+use at_once::answered;
 
 /// What a key held: the entry's sequence and value.
 pub(crate) type Found = Option<(u64, Vec<u8>)>;
@@ -516,14 +519,14 @@ impl Handle {
         }
     }
 
-    /// One chunk of a range; the pin of its moment where this chunk began one; and which stay gave it.
+    /// One chunk of a range.
     pub async fn scan_by(
         self: &Arc<Self>,
         mut limits: Limits,
         scan: &Scan<'_>,
         pin: Option<&Pinned>,
         begun: Option<Stay>,
-    ) -> Result<(Entries, Option<Pinned>, Stay)> {
+    ) -> Result<Scanned> {
         // This may be one of many chunks without an entry, for a step that has one deadline.
         limits.check_time()?;
         limits.only = begun.filter(|_| !self.retry);
@@ -554,14 +557,16 @@ impl Handle {
     }
 
     pub async fn pin_by(self: &Arc<Self>, limits: Limits) -> Result<Pinned> {
-        let pinned = self.call(&limits, |member| {
-            let pin = member.engine().pin();
-            match member.may_answer_read() {
-                true => self.hold(pin, member.stay()).ok_or(Stop::Over),
-                false => Err(Stop::Over),
-            }
-        });
-        pinned.await
+        self.call(&limits, |member| self.pin_in(member)).await
+    }
+
+    /// The present moment of a stay.
+    fn pin_in(self: &Arc<Self>, member: &Member) -> std::result::Result<Pinned, Stop> {
+        let pin = member.engine().pin();
+        match member.may_answer_read() {
+            true => self.hold(pin, member.stay()).ok_or(Stop::Over),
+            false => Err(Stop::Over),
+        }
     }
 
     /// About how many bytes the tables hold of a range.
@@ -632,72 +637,6 @@ impl Handle {
         self.limits_by(Wait::Thread)
     }
 
-    /// As [`Handle::get_by`], at once where that can be: no clock is read then.
-    #[inline]
-    pub fn get(&self, key: &[u8], at: Option<&Pinned>) -> Result<Option<Vec<u8>>> {
-        check_key(key)?;
-        self.check_open()?;
-        if let Some(member) = &*self.place().member() {
-            let at = match at {
-                None => None,
-                Some(pinned) => Some(pinned.checked()?),
-            };
-            match member.get(key, at) {
-                Ok(entry) => return Ok(entry.map(|entry| entry.value)),
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Over | Stop::Unknown(_)) => {}
-            }
-        }
-        now(self.get_by(Wait::Thread, key, at))
-    }
-
-    /// As [`Handle::write_by`], at once where that can be: no clock is read then.
-    pub fn write(&self, mut batch: Cow<'_, WriteBatch>, sync: bool) -> Result<u64> {
-        // A zero timeout must return `Timeout`, so skip the fast path.
-        if !self.timeout.is_zero() {
-            self.check_open()?;
-            self.check_writable()?;
-            check_batch(&batch, &Conditions::default())?;
-            match self.write_at_once(batch, sync) {
-                Ok(written) => return written,
-                Err(unwritten) => batch = unwritten,
-            }
-        }
-        now(self.write_by(Wait::Thread, &batch, sync))
-    }
-
-    /// Makes a write at once, if nobody is writing. Otherwise its batch comes back: it had no effect.
-    fn write_at_once<'b>(
-        &self,
-        batch: Cow<'b, WriteBatch>,
-        sync: bool,
-    ) -> std::result::Result<Result<u64>, Cow<'b, WriteBatch>> {
-        let place = self.place();
-        let member = place.member();
-        let Some(member) = member.as_ref().filter(|_| place.lane.is_empty()) else {
-            return Err(batch);
-        };
-        let Some(_room) = place.room.take_at_once(batch.byte_size(), self.queue_bytes) else {
-            return Err(batch);
-        };
-        if matches!(batch, Cow::Borrowed(_)) && member.engine().is_committing() {
-            return Err(batch);
-        }
-        let mut write = Write::new(batch.into_owned()).sync(sync);
-        if sync {
-            // The commit waits for nobody, and the sync may wait for others.
-            write = write.deadline(Limits::new(self.timeout, self.retry).deadline);
-        }
-        match member.write_at_once(write) {
-            Ok(made) => Ok(answered(made)),
-            Err(write) => Err(Cow::Owned(write.batch)),
-        }
-    }
-
-    pub fn pin(self: &Arc<Self>) -> Result<Pinned> {
-        now(self.pin_by(self.limits()?))
-    }
-
     pub fn approximate_size(&self, bounds: &Bounds) -> Result<u64> {
         now(self.approximate_size_by(Wait::Thread, bounds))
     }
@@ -717,15 +656,6 @@ impl Drop for Handle {
     }
 }
 
-/// The answer to a write that was made at once.
-fn answered(made: std::result::Result<u64, Stop>) -> Result<u64> {
-    made.map_err(|stop| match stop {
-        Stop::Failed(error) => error,
-        Stop::Unknown(cause) => outcome_unknown_by(cause),
-        Stop::Over => unreachable!("such a write comes back"),
-    })
-}
-
 fn unexpected_result(outcome: &TaskResult) -> Error {
     Error::protocol(format!("the leader did another piece of work: {outcome:?}"))
 }
@@ -736,12 +666,16 @@ fn sequence(at: Option<&Arc<Moment>>) -> std::result::Result<Option<u64>, Stop> 
     at.map(checked).transpose().map_err(Stop::Failed)
 }
 
+/// A chunk of a range; the pin of its moment where this chunk began one (`P`: as the engine or as a handle has it); and
+/// which stay gave it.
+pub(crate) type Scanned<P = Pinned> = (Entries, Option<P>, Stay);
+
 /// One chunk of a range at a moment; without one at the newest, which is pinned, and kept where more is left.
 fn scan_chunk(
     member: &Member,
     scan: &Scan<'_>,
     at: Option<u64>,
-) -> std::result::Result<(Entries, Option<Pin>, Stay), Stop> {
+) -> std::result::Result<Scanned<Pin>, Stop> {
     let stay = member.stay();
     if let Some(at) = at {
         return Ok((member.scan(scan, at)?, None, stay));

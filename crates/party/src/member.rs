@@ -221,6 +221,22 @@ impl Member {
         })
     }
 
+    /// What `read` makes of that value. It is lent it once nothing can keep the answer from being given.
+    #[inline]
+    pub fn get_with<T>(
+        &self,
+        key: &[u8],
+        at: Option<Sequence>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> std::result::Result<Option<T>, Stop> {
+        let lend = |value: &[u8]| self.may_answer_read().then(|| read(value));
+        match self.engine.get_with(key, at, lend) {
+            Ok(Some(lent)) => lent.map(Some).ok_or(Stop::Over),
+            Ok(None) => self.checked(Ok(None)),
+            Err(error) => self.checked(Err(error)),
+        }
+    }
+
     pub fn contains(&self, key: &[u8], at: Option<Sequence>) -> std::result::Result<bool, Stop> {
         self.checked(match at {
             None => self.engine.contains(key),
@@ -241,14 +257,7 @@ impl Member {
 
     /// One chunk of a range at a moment that this process has pinned.
     pub fn scan(&self, scan: &Scan<'_>, at: Sequence) -> std::result::Result<Entries, Stop> {
-        self.checked(collect(scan, |passes| {
-            let cursor = self.engine.cursor_at(at)?;
-            let cursor = cursor.passing_at_most(passes);
-            Ok(match scan.keys_only {
-                true => cursor.keys_only(),
-                false => cursor,
-            })
-        }))
+        self.checked(self.engine.scan_at(at, |cursor| collect(scan, cursor)))
     }
 
     /// Makes a write if nobody is writing. Otherwise it comes back: it had no effect; so it does where the stay is over.

@@ -1,6 +1,7 @@
 //! Iterators over a range of keys at one moment, for threads.
 
 use std::marker::PhantomData;
+use std::task::Poll;
 
 use crate::bounds::Bounds;
 use crate::codec::Codec;
@@ -96,25 +97,6 @@ impl Range {
     pub fn values(self) -> Range<Vec<u8>> {
         self.taking(value)
     }
-
-    /// What `read` makes of the next entry, whose key and value it is lent: nothing is copied.
-    ///
-    /// ```
-    /// use level_party::{Readable, WriteBatch};
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let db = level_party::Db::open(dir.path())?;
-    /// db.write(WriteBatch::new().put("a", "1").put("b", "22"))?;
-    /// let mut bytes = 0;
-    /// let mut range = db.iter();
-    /// while let Some(length) = range.next_with(|_key, value| value.len()).transpose()? {
-    ///     bytes += length;
-    /// }
-    /// assert_eq!(bytes, 3);
-    /// # Ok::<(), level_party::Error>(())
-    /// ```
-    pub fn next_with<R>(&mut self, read: impl FnMut(&[u8], &[u8]) -> R) -> Option<Result<R>> {
-        self.walk.step(End::Front, read)
-    }
 }
 
 impl<K: Codec, V: Codec> Range<(K::Item, V::Item), (K, V)> {
@@ -179,6 +161,63 @@ impl<T, C> Range<T, C> {
 }
 
 impl<T> Range<T> {
+    /// What `read` makes of the next entry, whose key and value it is lent. After [`keys`](Range::keys) the value is empty.
+    ///
+    /// ```
+    /// use level_party::{Readable, WriteBatch};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.write(WriteBatch::new().put("a", "1").put("b", "22"))?;
+    /// let mut bytes = 0;
+    /// let mut range = db.iter();
+    /// while let Some(length) = range.next_with(|_key, value| value.len()).transpose()? {
+    ///     bytes += length;
+    /// }
+    /// assert_eq!(bytes, 3);
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn next_with<R>(&mut self, read: impl FnMut(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.walk.step(End::Front, read)
+    }
+
+    /// The same from the other end.
+    pub fn next_back_with<R>(&mut self, read: impl FnMut(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.walk.step(End::Back, read)
+    }
+
+    /// As [`next_with`](Range::next_with), if that waits for nothing and reads no more than a few entries: most were read
+    /// ahead. `Pending`: the next step has more to do; nothing was begun, `read` was not called, and nobody is woken: `next_with`
+    /// makes the step. It is for a thread that holds something which others want meanwhile, such as an interpreter's lock.
+    ///
+    /// ```
+    /// use std::task::Poll;
+    /// use level_party::Readable;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.put("a", "1")?;
+    /// let mut range = db.iter();
+    /// let first = match range.try_next_with(|key, _| key.to_vec()) {
+    ///     Poll::Ready(first) => first,
+    ///     Poll::Pending => range.next_with(|key, _| key.to_vec()),
+    /// };
+    /// assert_eq!(first.transpose()?.as_deref(), Some(&b"a"[..]));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    pub fn try_next_with<R>(
+        &mut self,
+        read: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Poll<Option<Result<R>>> {
+        self.walk.try_step(End::Front, read)
+    }
+
+    /// The same from the other end.
+    pub fn try_next_back_with<R>(
+        &mut self,
+        read: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Poll<Option<Result<R>>> {
+        self.walk.try_step(End::Back, read)
+    }
+
     /// Moves the front: [`next`](Iterator::next) then gives the first entry whose key is `target` or after it.
     ///
     /// It may move forward or backward, at any time, and stays at the same moment and within the range: a target before

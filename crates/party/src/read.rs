@@ -1,5 +1,7 @@
 //! The reads that a database, a sublevel, a snapshot and a transaction have in common.
 
+use std::task::Poll;
+
 use crate::bounds::{Bounds, KeyRange};
 use crate::error::Result;
 use crate::limits::{Wait, now};
@@ -60,6 +62,9 @@ pub trait Readable: Sealed {
 
     /// What `read` makes of the value of `key`, which it is lent, or `None` where there is none.
     ///
+    /// The value is not copied where it lies in a table's block. Out of the memory that all processes share it is copied into a
+    /// buffer of the thread's, as the others may use that memory again meanwhile. A transaction keeps a copy of what it reads.
+    ///
     /// ```
     /// use level_party::Readable;
     /// # let dir = tempfile::tempdir().unwrap();
@@ -77,8 +82,39 @@ pub trait Readable: Sealed {
         key: impl AsRef<[u8]>,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
-        let value = self.source().get(key.as_ref())?;
-        Ok(value.map(|value| read(&value)))
+        self.source().get_with(key.as_ref(), read)
+    }
+
+    /// As [`get_with`](Readable::get_with), if that waits for nothing: the value is in memory (this process's or the system's),
+    /// and this process needs not open the database anew. `Pending`: it would have to wait; nothing was begun, `read` was not
+    /// called, and nobody is woken: `get_with` makes the read. So it is for a thread that holds something which others want
+    /// meanwhile, such as an interpreter's lock.
+    ///
+    /// In a transaction it is always `Pending`.
+    ///
+    /// ```
+    /// use std::task::Poll;
+    /// use level_party::Readable;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = level_party::Db::open(dir.path())?;
+    /// db.put("greeting", "hello")?;
+    /// let length = match db.try_get_with("greeting", |value| value.len()) {
+    ///     Poll::Ready(found) => found?,
+    ///     Poll::Pending => db.get_with("greeting", |value| value.len())?,
+    /// };
+    /// assert_eq!(length, Some(5));
+    /// # Ok::<(), level_party::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [Those of every read](Readable#errors).
+    #[inline]
+    fn try_get_with<T>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Result<Option<T>>> {
+        self.source().try_get_with(key.as_ref(), read)
     }
 
     /// Whether there is an entry of `key`. It costs less than [`get`](Readable::get) where values are large.

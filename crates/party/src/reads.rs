@@ -10,7 +10,9 @@ use crate::order::Order;
 
 /// Removed keys that one chunk of a scan passes at most: tens of milliseconds of work, after which whoever asked says
 /// whether it still wants the rest.
-const MAX_PASSED: u64 = 1 << 16;
+pub(crate) const MOST_PASSED: u64 = 1 << 16;
+/// The same for a chunk that is collected at once: some tens of microseconds.
+pub(crate) const FEW_PASSED: u64 = 1 << 8;
 
 /// Which chunk of a range.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Scan<'a> {
     pub limit_bytes: usize,
     /// The chunk has no more entries than this (one at least).
     pub limit_entries: usize,
+    /// It passes about so many removed keys at most.
+    pub passes: u64,
 }
 
 /// A chunk that is collected by another thread.
@@ -56,6 +60,7 @@ impl OwnedScan {
                 hold: scan.hold,
                 limit_bytes: scan.limit_bytes,
                 limit_entries: scan.limit_entries,
+                passes: scan.passes,
             },
         }
     }
@@ -70,14 +75,15 @@ impl OwnedScan {
     }
 }
 
-/// One chunk: from the bound that the scan begins at until the chunk is full or the range ends. `cursor` makes a new
-/// cursor at the scan's moment, which passes so many removed keys.
-pub(crate) fn collect(
-    scan: &Scan<'_>,
-    cursor: impl Fn(u64) -> Result<Cursor, EngineError>,
-) -> Result<Entries, EngineError> {
+/// One chunk: from the bound that the scan begins at until the chunk is full or the range ends. `cursor` is a new one at the
+/// scan's moment.
+pub(crate) fn collect(scan: &Scan<'_>, cursor: Cursor) -> Result<Entries, EngineError> {
     let mut chunk = EntriesBuilder::new(scan.limit_bytes, scan.limit_entries);
-    let mut walk = cursor(faults::chunk_passes(MAX_PASSED))?;
+    let walk = cursor.passing_at_most(faults::chunk_passes(scan.passes));
+    let mut walk = match scan.keys_only {
+        true => walk.keys_only(),
+        false => walk.appending_values(),
+    };
     position(&mut walk, scan)?;
     if !gather(&mut chunk, &mut walk, scan)? {
         return Ok(chunk.finish(true, None));
@@ -99,16 +105,12 @@ fn gather(
         if chunk.is_full() {
             return Ok(false);
         }
-        let value: &[u8] = match scan.keys_only {
-            true => b"",
-            false => cursor.value(),
-        };
-        let sequence = cursor.sequence().to_le_bytes();
-        let stamp: &[u8] = match scan.sequences {
-            true => &sequence,
-            false => b"",
-        };
-        chunk.push(cursor.key(), stamp, value);
+        chunk.push(cursor.key(), |packed| {
+            if scan.sequences {
+                packed.extend_from_slice(&cursor.sequence().to_le_bytes());
+            }
+            cursor.append_value(packed);
+        });
         match scan.reverse {
             false => cursor.next()?,
             true => cursor.prev()?,

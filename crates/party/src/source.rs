@@ -3,6 +3,7 @@
 //! It is the one thing that the read traits and the typed views need of a type: all their calls are made through it.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::bounds::Bounds;
 use crate::error::Result;
@@ -35,6 +36,29 @@ impl Source<'_> {
         match self {
             Source::Space(space) => space.get(key),
             Source::Transaction { .. } => now(self.get_by(Wait::Thread, key)),
+        }
+    }
+
+    /// What `read` makes of the value of a key.
+    #[inline]
+    pub fn get_with<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+        match self {
+            Source::Space(space) => space.get_with(key, read),
+            Source::Transaction { .. } => Ok(self.get(key)?.map(|value| read(&value))),
+        }
+    }
+
+    /// The same where that waits for nothing. Pending: `read` was not called.
+    #[inline]
+    pub fn try_get_with<T>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Result<Option<T>>> {
+        match self {
+            Source::Space(space) => space.try_get_with(key, read),
+            // It keeps what it reads, and so has a call of its own.
+            Source::Transaction { .. } => Poll::Pending,
         }
     }
 

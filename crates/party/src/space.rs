@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::task::Poll;
 
 use level_party_engine::WriteBatch as EngineBatch;
 
@@ -52,6 +53,18 @@ impl<'a> Space<'a> {
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.handle.get(&self.key(key), self.pin())
+    }
+
+    pub fn get_with<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+        self.handle.get_with(&self.key(key), self.pin(), read)
+    }
+
+    pub fn try_get_with<T>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Result<Option<T>>> {
+        self.handle.try_get_with(&self.key(key), self.pin(), read)
     }
 
     pub async fn get_by(&self, wait: Wait, key: &[u8]) -> Result<Option<Vec<u8>>> {

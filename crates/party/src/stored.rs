@@ -11,22 +11,27 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::task::Poll;
+
+use level_party_engine::nonblocking;
 
 use crate::bounds::Bounds;
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::faults;
-use crate::handle::{Handle, Pinned};
+use crate::handle::{Handle, Pinned, Scanned};
 use crate::limits::{Limits, Stay, Wait, now};
-use crate::reads::Scan;
+use crate::reads::{FEW_PASSED, MOST_PASSED, Scan};
 
-/// The first chunk is small, so that a short scan costs little; the following ones grow.
-const FIRST_CHUNK_BYTES: usize = 4 << 10;
+/// The first chunk is small, so that a short scan costs little: about ten small entries. The following ones grow.
+const FIRST_CHUNK_BYTES: usize = 1280;
 /// Behind a seek it is a few entries: often the first is all that is looked at.
 const SOUGHT_CHUNK_BYTES: usize = 256;
-/// How much larger each chunk is than the one before it.
-const GROWTH: usize = 8;
-const LAST_CHUNK_BYTES: usize = 256 << 10;
+/// The largest chunk that is collected where nothing may be waited for: some ten microseconds.
+const LARGEST_AT_ONCE: usize = 4 << 10;
+/// How much larger each chunk is than the one before it, so that about as much is read ahead as was taken before.
+const GROWTH: usize = 2;
+const LAST_CHUNK_BYTES: usize = 128 << 10;
 
 /// The stored entries of a range at one moment, in key order.
 pub(crate) struct Stored {
@@ -71,12 +76,12 @@ struct Side {
 }
 
 impl Side {
-    fn new(start: &Bound<Vec<u8>>) -> Self {
+    fn new() -> Self {
         Side {
             chunk: None,
             next_bytes: FIRST_CHUNK_BYTES,
             position: Position {
-                start: start.clone(),
+                start: None,
                 last: Vec::new(),
                 moved: false,
             },
@@ -86,24 +91,24 @@ impl Side {
 
 /// Where one end stands.
 struct Position {
-    /// Where it began, or was last moved to.
-    start: Bound<Vec<u8>>,
+    /// Where it was last moved to. `None`: it began at the bound of the whole range.
+    start: Option<Bound<Vec<u8>>>,
     /// The key it handed out last since then.
     last: Vec<u8>,
     moved: bool,
 }
 
 impl Position {
-    /// The bound of what was not handed out.
-    fn bound(&self) -> Bound<Vec<u8>> {
+    /// The bound of what was not handed out, of a range that has this one as a whole.
+    fn bound(&self, whole: &Bound<Vec<u8>>) -> Bound<Vec<u8>> {
         match self.moved {
             true => Bound::Excluded(self.last.clone()),
-            false => self.start.clone(),
+            false => self.start.as_ref().unwrap_or(whole).clone(),
         }
     }
 
     fn place(&mut self, start: Bound<Vec<u8>>) {
-        self.start = start;
+        self.start = Some(start);
         self.moved = false;
     }
 
@@ -147,8 +152,8 @@ impl Stored {
             pin,
             stay: None,
             left: bounds.clone(),
-            front: Side::new(&bounds.lower),
-            back: Side::new(&bounds.upper),
+            front: Side::new(),
+            back: Side::new(),
             drained,
             bounds,
             parts: Parts::default(),
@@ -233,8 +238,8 @@ impl Stored {
         self.sought |= !begun;
         self.side(end).position.place(start);
         self.left = Bounds {
-            lower: self.front.position.bound(),
-            upper: self.back.position.bound(),
+            lower: self.front.position.bound(&self.bounds.lower),
+            upper: self.back.position.bound(&self.bounds.upper),
             by_prefix: false,
         };
         self.drained = self.left.is_empty(order);
@@ -252,8 +257,7 @@ impl Stored {
         let (of, at) = match self.find(end) {
             Ok(found) => found?,
             Err(error) => {
-                self.failed = true;
-                self.pin = None;
+                self.fail();
                 return Some(Err(error));
             }
         };
@@ -277,9 +281,36 @@ impl Stored {
         Some(Ok(taken))
     }
 
+    /// The same where that waits for nothing, and at most a small chunk has to be asked for. Pending: [`Stored::ready`]
+    /// comes first.
+    pub fn try_step<T>(
+        &mut self,
+        end: End,
+        take: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Poll<Option<Result<T>>> {
+        if self.has_to_ask(end) && self.problem.is_none() {
+            let is_small = self.side(end).next_bytes <= LARGEST_AT_ONCE;
+            match is_small.then(|| nonblocking(|| self.fill_at_once(end, FEW_PASSED))) {
+                Some(Poll::Ready(Err(error))) => {
+                    self.fail();
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Some(Poll::Ready(Ok(()))) if !self.has_to_ask(end) => {}
+                _ => return Poll::Pending,
+            }
+        }
+        Poll::Ready(self.step(end, take))
+    }
+
+    fn fail(&mut self) {
+        self.failed = true;
+        self.pin = None;
+    }
+
     /// Where the next entry from `end` is: in whose chunk, and at which place there.
     fn find(&mut self, end: End) -> Result<Option<(End, usize)>> {
         let mut limits = None;
+        let mut is_first = true;
         loop {
             if let Some(at) = self.side(end).chunk.as_mut().and_then(Entries::pop) {
                 return Ok(Some((end, at)));
@@ -289,6 +320,14 @@ impl Stored {
                 let other = self.side(end.other()).chunk.as_mut();
                 let at = other.and_then(Entries::pop_last);
                 return Ok(at.map(|at| (end.other(), at)));
+            }
+            if std::mem::take(&mut is_first) {
+                // Most steps need no clock.
+                match self.fill_at_once(end, MOST_PASSED) {
+                    Poll::Ready(filled) => filled?,
+                    Poll::Pending => {}
+                }
+                continue;
             }
             let limits = match limits {
                 Some(limits) => limits,
@@ -302,8 +341,7 @@ impl Stored {
     pub async fn ready(&mut self, wait: Wait, end: End) -> Result<()> {
         let filled = self.fill_until_ready(wait, end).await;
         if filled.is_err() {
-            self.failed = true;
-            self.pin = None;
+            self.fail();
         }
         filled
     }
@@ -329,13 +367,13 @@ impl Stored {
         !over && side.chunk.as_ref().is_none_or(Entries::is_empty)
     }
 
-    /// Asks for one chunk, which may be empty where only removed keys were found so far.
-    async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
-        }
-        let chunk_bytes = self.side(end).next_bytes;
-        let scan = Scan {
+    /// The next chunk at an end.
+    fn next_scan(&self, end: End, passes: u64) -> Scan<'_> {
+        let side = match end {
+            End::Front => &self.front,
+            End::Back => &self.back,
+        };
+        Scan {
             order: self.handle.order(),
             lower: self.left.lower.as_ref().map(Vec::as_slice),
             upper: self.left.upper.as_ref().map(Vec::as_slice),
@@ -343,33 +381,61 @@ impl Stored {
             keys_only: self.parts.keys_only,
             sequences: self.parts.sequences,
             hold: self.sought,
-            limit_bytes: chunk_bytes,
+            limit_bytes: side.next_bytes,
             limit_entries: usize::try_from(self.remaining).unwrap_or(usize::MAX),
-        };
+            passes,
+        }
+    }
+
+    /// Asks for one chunk, which may be empty where only removed keys were found so far.
+    async fn fill(&mut self, limits: Limits, end: End) -> Result<()> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        let scan = self.next_scan(end, MOST_PASSED);
         let pin = self.pin.as_deref();
         let scanned = self.handle.scan_by(limits, &scan, pin, self.stay);
-        let (entries, pinned, stay) = scanned.await?;
+        let scanned = scanned.await?;
+        self.take_in(end, scanned);
+        Ok(())
+    }
+
+    /// The same without a clock. Pending: it has to be asked for by [`Stored::fill`].
+    fn fill_at_once(&mut self, end: End, passes: u64) -> Poll<Result<()>> {
+        if let Some(problem) = self.problem.take() {
+            return Poll::Ready(Err(problem));
+        }
+        let scan = self.next_scan(end, passes);
+        let pin = self.pin.as_deref();
+        let scanned = self.handle.scan_at_once(&scan, pin, self.stay);
+        scanned.map_ok(|scanned| self.take_in(end, scanned))
+    }
+
+    /// Takes the chunk that was asked for at an end.
+    fn take_in(&mut self, end: End, (entries, pinned, stay): Scanned) {
         if let Some(pinned) = pinned {
             self.pin = Some(Arc::new(pinned));
         }
         self.stay = Some(stay);
-        self.side(end).next_bytes = (chunk_bytes * GROWTH).min(LAST_CHUNK_BYTES);
+        let side = self.side(end);
+        let next_bytes = (side.next_bytes * GROWTH).min(LAST_CHUNK_BYTES);
+        side.next_bytes = next_bytes.max(FIRST_CHUNK_BYTES);
         let edge = match (entries.reached(), entries.last_key()) {
             (Some(reached), _) => Bound::Included(reached.to_vec()),
             (None, Some(last)) => beyond(end, last),
             (None, None) => {
                 self.drained = true;
-                return Ok(());
+                return;
             }
         };
-        self.drained = !entries.more();
-        self.side(end).chunk = Some(entries);
+        let more = entries.more();
+        side.chunk = Some(entries);
+        self.drained = !more;
         match end {
             End::Front => self.left.lower = edge,
             End::Back => self.left.upper = edge,
         }
         self.drained |= self.left.is_empty(self.handle.order());
-        Ok(())
     }
 }
 

@@ -43,15 +43,14 @@ impl Walk {
         }
     }
 
-    /// The same where nothing has to be asked for. Pending: [`Walk::ready`] comes first.
+    /// The same where that waits for nothing. Pending: [`Walk::ready`] comes first.
     pub fn try_step<T>(
         &mut self,
         end: End,
         take: impl FnOnce(&[u8], &[u8]) -> T,
     ) -> Poll<Option<Result<T>>> {
         match self {
-            Walk::Stored(stored) if stored.has_to_ask(end) => Poll::Pending,
-            Walk::Stored(stored) => Poll::Ready(stored.step(end, take)),
+            Walk::Stored(stored) => stored.try_step(end, take),
             Walk::Merged(merged) => merged.step(end, take),
         }
     }

@@ -2,19 +2,19 @@
 
 use pyo3::prelude::*;
 
-use crate::ahead::{Ahead, Part};
 use crate::errors::OrRaise;
+use crate::steps::{Part, Steps};
 
 /// An iterator over entries, keys or values of one moment.
 #[pyclass(module = "level_party")]
 pub(crate) struct Entries {
-    ahead: Ahead,
+    steps: Steps,
     part: Part,
 }
 
 impl Entries {
-    pub fn new(ahead: Ahead, part: Part) -> Self {
-        Entries { ahead, part }
+    pub fn new(steps: Steps, part: Part) -> Self {
+        Entries { steps, part }
     }
 }
 
@@ -26,15 +26,13 @@ impl Entries {
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let part = self.part;
-        match self.ahead.next(py).or_raise(py)? {
-            Some((key, value)) => part.of(py, key, value).map(Some),
-            None => Ok(None),
-        }
+        let made = |key: &[u8], value: &[u8]| part.of(py, key, value);
+        self.steps.next(py, made).or_raise(py)?.transpose()
     }
 
     /// Ends the iteration, and gives the moment back that it shows.
     fn close(&mut self) {
-        self.ahead.close();
+        self.steps.close();
     }
 
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use level_party::{Compression, Lead, Options, WhenFull};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 /// A key or a value: a `bytes` as it is, a copy of anything else that has a buffer.
 pub(crate) struct Given<'py>(Bound<'py, PyBytes>);
@@ -93,14 +93,18 @@ pub(crate) struct Walk {
 }
 
 /// The words of a call by name: each may be taken once, and none may be left.
-pub(crate) struct Words<'a, 'py> {
-    given: Option<&'a Bound<'py, PyDict>>,
-    taken: usize,
+pub(crate) struct Words<'py> {
+    /// Those that nobody has taken: few, so that each is looked at.
+    left: Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>,
 }
 
-impl<'a, 'py> Words<'a, 'py> {
-    pub fn new(given: Option<&'a Bound<'py, PyDict>>) -> Self {
-        Words { given, taken: 0 }
+impl<'py> Words<'py> {
+    pub fn new(given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        let named = |(name, value): (Bound<'py, PyAny>, _)| Ok((name.cast_into()?, value));
+        let given = given.into_iter().flatten();
+        Ok(Words {
+            left: given.map(named).collect::<PyResult<_>>()?,
+        })
     }
 
     /// `None` is as good as not given.
@@ -108,10 +112,12 @@ impl<'a, 'py> Words<'a, 'py> {
     where
         T: for<'v> FromPyObject<'v, 'py>,
     {
-        let Some(value) = self.given.map_or(Ok(None), |given| given.get_item(name))? else {
+        let named =
+            |(left, _): &(Bound<'_, PyString>, _)| left.to_str().is_ok_and(|left| left == name);
+        let Some(at) = self.left.iter().position(named) else {
             return Ok(None);
         };
-        self.taken += 1;
+        let (_, value) = self.left.remove(at);
         value.extract::<Option<T>>().map_err(|error| {
             let error: PyErr = error.into();
             PyTypeError::new_err(format!("argument '{name}': {}", error.value(value.py())))
@@ -121,26 +127,20 @@ impl<'a, 'py> Words<'a, 'py> {
     /// # Errors
     /// There is one that nobody has taken.
     pub fn end(self, known: &[&str]) -> PyResult<()> {
-        let Some(given) = self.given.filter(|given| given.len() != self.taken) else {
+        let Some((name, _)) = self.left.first() else {
             return Ok(());
         };
-        for name in given.keys() {
-            let name: String = name.extract()?;
-            if !known.contains(&name.as_str()) {
-                return Err(PyTypeError::new_err(format!(
-                    "unexpected keyword argument '{name}' (there are {})",
-                    known.join(", ")
-                )));
-            }
-        }
-        Ok(())
+        Err(PyTypeError::new_err(format!(
+            "unexpected keyword argument '{name}' (there are {})",
+            known.join(", ")
+        )))
     }
 }
 
 const SPAN: [&str; 5] = ["gt", "gte", "lt", "lte", "prefix"];
 const WALK: [&str; 7] = ["gt", "gte", "lt", "lte", "prefix", "reverse", "limit"];
 
-fn edge(words: &mut Words<'_, '_>, excluded: &str, included: &str) -> PyResult<Edge<Vec<u8>>> {
+fn edge(words: &mut Words<'_>, excluded: &str, included: &str) -> PyResult<Edge<Vec<u8>>> {
     let excluded_key = words.take::<Given<'_>>(excluded)?;
     let included_key = words.take::<Given<'_>>(included)?;
     match (excluded_key, included_key) {
@@ -153,7 +153,7 @@ fn edge(words: &mut Words<'_, '_>, excluded: &str, included: &str) -> PyResult<E
     }
 }
 
-fn span_of(words: &mut Words<'_, '_>) -> PyResult<Span> {
+fn span_of(words: &mut Words<'_>) -> PyResult<Span> {
     let lower = edge(words, "gt", "gte")?;
     let upper = edge(words, "lt", "lte")?;
     let Some(prefix) = words.take::<Given<'_>>("prefix")? else {
@@ -169,7 +169,7 @@ fn span_of(words: &mut Words<'_, '_>) -> PyResult<Span> {
 
 /// `gt`, `gte`, `lt`, `lte`, `prefix`.
 pub(crate) fn span(given: Option<&Bound<'_, PyDict>>) -> PyResult<Span> {
-    let mut words = Words::new(given);
+    let mut words = Words::new(given)?;
     let span = span_of(&mut words)?;
     words.end(&SPAN)?;
     Ok(span)
@@ -177,7 +177,7 @@ pub(crate) fn span(given: Option<&Bound<'_, PyDict>>) -> PyResult<Span> {
 
 /// The same, `reverse` and `limit`.
 pub(crate) fn walk(given: Option<&Bound<'_, PyDict>>) -> PyResult<Walk> {
-    let mut words = Words::new(given);
+    let mut words = Words::new(given)?;
     let walk = Walk {
         span: span_of(&mut words)?,
         reverse: words.take("reverse")?.unwrap_or(false),
@@ -236,7 +236,7 @@ fn one_of<T: Copy>(name: &str, word: &str, known: &[(&str, T)]) -> PyResult<T> {
 
 /// How a database is opened.
 pub(crate) fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
-    let mut words = Words::new(given);
+    let mut words = Words::new(given)?;
     let mut options = Options::default();
     macro_rules! set {
         ($($name:ident),*) => { $(

@@ -4,7 +4,6 @@
 //! can do as well (exceptions, reports) is in `python/level_party`; types and what each call means are in `_native.pyi` there.
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod aio;
 mod attempts;
 mod batch;
@@ -18,6 +17,7 @@ mod readable;
 mod reports;
 mod snapshot;
 mod source;
+mod steps;
 mod store;
 mod sublevel;
 mod transaction;

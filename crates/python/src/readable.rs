@@ -5,11 +5,11 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::ahead::{Ahead, Part};
 use crate::entries::Entries;
 use crate::errors::{OrRaise, Result};
 use crate::given::{Given, Span, Walk, walk};
 use crate::source::{Source, wait};
+use crate::steps::{Part, Steps};
 
 /// What can be read: a database, a sublevel or a snapshot.
 #[pyclass(module = "level_party", subclass, frozen, mapping)]
@@ -30,7 +30,7 @@ impl Drop for Readable {
 impl Readable {
     pub fn entries(&self, py: Python<'_>, walk: &Walk, part: Part) -> PyResult<Entries> {
         let range = self.source.walk(walk).or_raise(py)?;
-        Ok(Entries::new(Ahead::new(range, walk.reverse, part), part))
+        Ok(Entries::new(Steps::new(range, walk.reverse, part), part))
     }
 
     fn edge<'py>(
@@ -84,11 +84,8 @@ impl Readable {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let key = key.bytes();
-        let found = wait(py, || self.source.get(key)).or_raise(py)?;
-        Ok(match found {
-            Some(value) => Some(PyBytes::new(py, &value).into_any()),
-            None => default,
-        })
+        let found = self.source.find(py, key).or_raise(py)?;
+        Ok(found.map(Bound::into_any).or(default))
     }
 
     fn get_many<'py>(
@@ -108,16 +105,12 @@ impl Readable {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let given = key.extract::<Given<'_>>()?;
         let bytes = given.bytes();
-        let found = wait(py, || self.source.get(bytes)).or_raise(py)?;
-        match found {
-            Some(value) => Ok(PyBytes::new(py, &value)),
-            None => Err(PyKeyError::new_err(key.unbind())),
-        }
+        let found = self.source.find(py, bytes).or_raise(py)?;
+        found.ok_or_else(|| PyKeyError::new_err(key.unbind()))
     }
 
     fn __contains__(&self, py: Python<'_>, key: Given<'_>) -> PyResult<bool> {
-        let key = key.bytes();
-        wait(py, || self.source.contains(key)).or_raise(py)
+        self.source.contains(py, key.bytes()).or_raise(py)
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<Entries> {

@@ -52,7 +52,8 @@ impl Snapshot {
 
     fn close(this: PyRef<'_, Self>, py: Python<'_>) -> PyResult<()> {
         let moment = moment(&this)?;
-        wait(py, || drop(moment.write().take()));
+        let held = moment.write().take();
+        wait(py, || drop(held));
         Ok(())
     }
 

@@ -9,12 +9,12 @@ use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::ahead::Part;
 use crate::attempts::Attempts;
 use crate::errors::{Failure, OrRaise};
 use crate::given::{Given, Span, Walk, span, walk};
 use crate::readable::{list, owned_keys};
 use crate::source::at;
+use crate::steps::Part;
 use crate::store::{Store, add_all};
 use crate::waiting::block_on;
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{PROGRAM, times};
 
-/// Longer than a stream's largest chunk (256 KiB).
+/// Longer than a stream's largest chunk (128 KiB).
 const LONG: usize = 300_000;
 
 const KEYS: [&[u8]; 12] = [

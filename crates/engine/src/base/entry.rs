@@ -2,37 +2,18 @@
 
 use level_party_format::Sequence;
 
-/// A value and the sequence of the write that put it there.
+/// A value and the sequence of the write that put it there. `V` is what was made of the value: a copy, if nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<V = Vec<u8>> {
     /// The value.
-    pub value: Vec<u8>,
+    pub value: V,
     /// The sequence of the write.
     pub sequence: Sequence,
 }
 
-/// What a lookup is to bring back of a value that it finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// A copy of it.
-    Value,
-    /// Only its sequence: [`Entry::value`] stays empty.
-    Presence,
-}
-
-impl Want {
-    #[inline]
-    pub(crate) fn take(self, copy: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-        match self {
-            Want::Value => copy(),
-            Want::Presence => Vec::new(),
-        }
-    }
-}
-
 /// What a place (a table, a version, a view) knows of a user key at a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
+pub enum Lookup<V = Vec<u8>> {
     /// Nothing: an older place may know the key.
     Absent,
     /// The newest write deleted the key: older places must not be asked.
@@ -41,12 +22,12 @@ pub enum Lookup {
         sequence: Sequence,
     },
     /// The newest write put this value.
-    Found(Entry),
+    Found(Entry<V>),
 }
 
-impl Lookup {
+impl<V> Lookup<V> {
     /// The entry, if there is a value.
-    pub fn into_entry(self) -> Option<Entry> {
+    pub fn into_entry(self) -> Option<Entry<V>> {
         match self {
             Lookup::Found(entry) => Some(entry),
             Lookup::Absent | Lookup::Deleted { .. } => None,

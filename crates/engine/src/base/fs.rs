@@ -23,7 +23,7 @@ mod std_fs;
 pub use descriptors::with_descriptors;
 pub use log_file::LogFile;
 pub use mem::MemFs;
-pub use nonblocking::nonblocking;
+pub use nonblocking::{blocking, nonblocking};
 pub use std_fs::{LongestFile, MapFile, ReadCached, StdFs};
 
 /// One directory of files. Names are plain: no separators, no `.` or `..`.

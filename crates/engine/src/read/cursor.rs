@@ -34,6 +34,17 @@ enum Direction {
     Backward,
 }
 
+/// How a cursor shows values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Values {
+    /// At hand with each key.
+    AtHand,
+    /// Appended where the caller wants them. Going backward they are at hand even so.
+    Appended,
+    /// Neither shown nor copied.
+    None,
+}
+
 /// A cursor over user keys at one moment. It lends its key and value until it moves, and keeps its view alive.
 ///
 /// A new cursor is not valid until it is positioned. Moving a cursor that is not valid does nothing.
@@ -76,8 +87,7 @@ pub struct Cursor {
     removed: u64,
     /// What is known of them, once they are many.
     dead_row: DeadRow,
-    /// Values are neither shown nor copied.
-    keys_only: bool,
+    values: Values,
     /// Bytes of entries to pass until the next sample.
     until_sample: u64,
     /// Keys without a value that may be passed yet.
@@ -132,7 +142,7 @@ impl Cursor {
             sought: Vec::new(),
             removed: 0,
             dead_row: DeadRow::default(),
-            keys_only: false,
+            values: Values::AtHand,
             until_sample: view.version.tables().sample_period(),
             passes: u64::MAX,
             stopped: None,
@@ -164,7 +174,17 @@ impl Cursor {
 
     /// A cursor that shows no values: [`Cursor::value`] is empty, and going backward none is copied.
     pub fn keys_only(mut self) -> Cursor {
-        self.keys_only = true;
+        self.values = Values::None;
+        self
+    }
+
+    /// A cursor whose values are taken by [`Cursor::append_value`] alone: going forward [`Cursor::value`] is empty for what is in
+    /// memory, which is copied once less.
+    pub fn appending_values(mut self) -> Cursor {
+        // One that goes on in newer views copies values before it looks whether they were right.
+        if self.values == Values::AtHand && self.renewal.is_none() {
+            self.values = Values::Appended;
+        }
         self
     }
 
@@ -228,9 +248,18 @@ impl Cursor {
     #[inline]
     pub fn value(&self) -> &[u8] {
         match self.direction {
-            _ if !self.valid || self.keys_only => &[],
+            _ if !self.valid || self.values == Values::None => &[],
             Direction::Forward => self.merge.value(),
             Direction::Backward => &self.saved_value,
+        }
+    }
+
+    /// Appends the value of the key it is at; nothing if not valid.
+    #[inline]
+    pub fn append_value(&self, out: &mut Vec<u8>) {
+        match (self.values, self.direction) {
+            (Values::Appended, Direction::Forward) if self.valid => self.merge.append_value(out),
+            _ => out.extend_from_slice(self.value()),
         }
     }
 
@@ -518,7 +547,7 @@ impl Cursor {
                     continue;
                 }
             } else {
-                if !self.keys_only {
+                if self.values == Values::AtHand {
                     self.merge.load_value();
                 }
                 self.valid = true;
@@ -588,7 +617,7 @@ impl Cursor {
                 kind = entry.kind;
                 if kind == ValueType::Value {
                     save(&mut self.saved_key, entry.user_key);
-                    if !self.keys_only {
+                    if self.values != Values::None {
                         self.saved_value.clear();
                         self.merge.append_value(&mut self.saved_value);
                     }

@@ -16,7 +16,7 @@ use level_party_format::filter::FilterBlock;
 use level_party_format::key::{self, InternalComparator, ValueType};
 use level_party_format::table::{self, BlockHandle, FOOTER_LEN, Footer};
 
-use crate::base::entry::{Entry, Lookup, Want};
+use crate::base::entry::{Entry, Lookup};
 use crate::base::error::{Error, Result};
 use crate::base::fs::ReadFile;
 use crate::base::seek_key::SeekKey;
@@ -180,11 +180,16 @@ impl Table {
         self.file.as_ref()
     }
 
-    /// What this table knows of a user key at a sequence.
+    /// What this table knows of a user key at a sequence, with what `take` makes of the value. It is lent the value once
+    /// nothing can fail any more.
     ///
     /// # Errors
     /// What keeps the one block from being read that may hold the key.
-    pub(crate) fn get(&self, seek_key: &SeekKey, want: Want) -> Result<Lookup> {
+    pub(crate) fn get<V>(
+        &self,
+        seek_key: &SeekKey,
+        take: impl FnOnce(&[u8]) -> V,
+    ) -> Result<Lookup<V>> {
         // Index keys are separators: if the block has nothing at or after the key, neither have later ones for this
         // user key.
         let at = self.index.find(&self.comparator, seek_key.as_bytes());
@@ -200,30 +205,29 @@ impl Table {
         Buffers::lend(|buffers| {
             let Buffers { raw, contents, key } = buffers;
             if let Some(block) = self.cached(handle) {
-                return self.find(block.lend(), handle, seek_key, want, key);
+                return self.find(block.lend(), handle, seek_key, take, key);
             }
             let contents = self.read_in(handle, raw, contents)?;
             let block = self.checked(BlockRef::new(contents), handle)?;
-            let found = self.find(block, handle, seek_key, want, key)?;
             if let Some((cache, number)) = &self.cache
                 && cache.wants(*number, handle.offset, contents.len())
             {
                 let block = self.to_block(contents.to_vec(), handle)?;
                 cache.put(*number, handle.offset, block);
             }
-            Ok(found)
+            self.find(block, handle, seek_key, take, key)
         })
     }
 
     /// What the one block says that may hold the key.
-    fn find(
+    fn find<V>(
         &self,
         block: BlockRef<'_>,
         handle: BlockHandle,
         seek_key: &SeekKey,
-        want: Want,
+        take: impl FnOnce(&[u8]) -> V,
         key: &mut Vec<u8>,
-    ) -> Result<Lookup> {
+    ) -> Result<Lookup<V>> {
         let sought = block.seek(&self.comparator, seek_key.as_bytes(), key);
         let Some(value) = self.checked(sought, handle)? else {
             return Ok(Lookup::Absent);
@@ -237,7 +241,7 @@ impl Table {
         Ok(match found.kind {
             ValueType::Deletion => Lookup::Deleted { sequence },
             ValueType::Value => {
-                let value = want.take(|| value.to_vec());
+                let value = take(value);
                 Lookup::Found(Entry { value, sequence })
             }
         })

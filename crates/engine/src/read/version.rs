@@ -16,7 +16,7 @@ use level_party_format::key::{self, InternalComparator};
 use level_party_format::{Comparator, Corruption, MAX_SEQUENCE, Sequence};
 
 use crate::base::bell::Bell;
-use crate::base::entry::{Lookup, Want};
+use crate::base::entry::Lookup;
 use crate::base::error::Result;
 use crate::base::seek_key::SeekKey;
 use crate::read::files::{FileMeta, Tables};
@@ -151,10 +151,16 @@ impl Version {
     /// # Errors
     /// What keeps a table or block from being read that may hold the key.
     pub fn get(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
-        self.find(user_key, sequence, Want::Value)
+        self.find(user_key, sequence, <[u8]>::to_vec)
     }
 
-    pub(crate) fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
+    /// As [`Version::get`] with what `take` makes of the value, which it is lent, once nothing can fail any more.
+    pub(crate) fn find<V>(
+        &self,
+        user_key: &[u8],
+        sequence: Sequence,
+        mut take: impl FnMut(&[u8]) -> V,
+    ) -> Result<Lookup<V>> {
         let seek_key = SeekKey::new(user_key, sequence);
         let mut first = None;
         let mut beyond = false;
@@ -166,7 +172,7 @@ impl Version {
                 }
                 Some(_) => {}
             }
-            match file.table(&self.tables)?.get(&seek_key, want)? {
+            match file.table(&self.tables)?.get(&seek_key, &mut take)? {
                 Lookup::Absent => Ok(None),
                 known => Ok(Some(known)),
             }

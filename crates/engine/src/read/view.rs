@@ -6,15 +6,16 @@
 //! others, a read of a view that is too old is refused ([`ErrorKind::Stale`](crate::ErrorKind::Stale)), and never answered wrong.
 //! Must not know: who made it, or that newer views exist.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
 use level_party_format::key::InternalComparator;
 use level_party_format::{Comparator, Sequence};
-use level_party_memtable::{Lookup as MemLookup, MemTable};
+use level_party_memtable::{Lookup as MemLookup, MemTable, MemValue};
 
 use crate::base::control::{Control, ViewWord};
-use crate::base::entry::{Entry, Lookup, Want};
+use crate::base::entry::{Entry, Lookup};
 use crate::base::error::{Error, Result};
 use crate::read::dead_ranges::{DeadRanges, Written, WrittenRegion};
 use crate::read::iter::{InternalIter, MergingIter};
@@ -149,7 +150,7 @@ impl View {
     /// # Errors
     /// As [`View::get`].
     pub fn lookup(&self, user_key: &[u8], sequence: Sequence) -> Result<Lookup> {
-        self.find(user_key, sequence, Want::Value)
+        self.find(user_key, sequence, |value| value.to_vec(), <[u8]>::to_vec)
     }
 
     /// The sequence of the write that put the value a user key has at `sequence`; `None` if it has none. As
@@ -158,27 +159,72 @@ impl View {
     /// # Errors
     /// As [`View::get`].
     pub fn value_sequence(&self, user_key: &[u8], sequence: Sequence) -> Result<Option<Sequence>> {
-        let found = self.find(user_key, sequence, Want::Presence)?;
+        let found = self.find(user_key, sequence, |_| (), |_| ())?;
         Ok(found.into_entry().map(|entry| entry.sequence))
     }
 
-    fn find(&self, user_key: &[u8], sequence: Sequence, want: Want) -> Result<Lookup> {
+    /// As [`View::get`] with what `read` makes of the value, which it is lent, once nothing can fail any more: from a table's
+    /// block as it is, from a memtable as a copy, since its memory may be used again meanwhile.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub(crate) fn get_with<V>(
+        &self,
+        user_key: &[u8],
+        sequence: Sequence,
+        mut read: impl FnMut(&[u8]) -> V,
+    ) -> Result<Option<V>> {
         let sequence = self.clamped(sequence);
-        let in_mem = || find(&self.mem, user_key, sequence, want);
-        let in_frozen = self.frozen.iter();
-        let in_frozen =
-            in_frozen.map(|frozen| find(&frozen.mem, user_key, sequence.min(frozen.last), want));
-        let mut memory = std::iter::once_with(in_mem).chain(in_frozen);
-        let in_memory = memory.find(|found| !matches!(found, MemLookup::Absent));
-        if !self.is_current() {
-            return Err(Error::stale());
-        }
-        match in_memory {
-            Some(MemLookup::Deleted { sequence }) => Ok(Lookup::Deleted { sequence }),
-            Some(MemLookup::Value { sequence, value }) => {
-                Ok(Lookup::Found(Entry { value, sequence }))
+        lend_copy(|copy| {
+            match self.find_in_memory(user_key, sequence, |value| value.copy_to(copy))? {
+                MemLookup::Value { .. } => Ok(Some(read(copy))),
+                MemLookup::Deleted { .. } => Ok(None),
+                MemLookup::Absent => {
+                    let found = self.version.find(user_key, sequence, read)?;
+                    Ok(found.into_entry().map(|entry| entry.value))
+                }
             }
-            Some(MemLookup::Absent) | None => self.version.find(user_key, sequence, want),
+        })
+    }
+
+    /// What the memtables or the tables know of a key, with what one of the closures makes of its value.
+    fn find<V>(
+        &self,
+        user_key: &[u8],
+        sequence: Sequence,
+        in_memory: impl FnMut(MemValue<'_>) -> V,
+        in_table: impl FnMut(&[u8]) -> V,
+    ) -> Result<Lookup<V>> {
+        let sequence = self.clamped(sequence);
+        match self.find_in_memory(user_key, sequence, in_memory)? {
+            MemLookup::Deleted { sequence } => Ok(Lookup::Deleted { sequence }),
+            MemLookup::Value { sequence, value } => Ok(Lookup::Found(Entry { value, sequence })),
+            MemLookup::Absent => self.version.find(user_key, sequence, in_table),
+        }
+    }
+
+    /// What the memtables know of a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stale`](crate::ErrorKind::Stale): what `take` was given is no value.
+    #[inline]
+    fn find_in_memory<V>(
+        &self,
+        user_key: &[u8],
+        sequence: Sequence,
+        mut take: impl FnMut(MemValue<'_>) -> V,
+    ) -> Result<MemLookup<V>> {
+        let mut found = self.mem.find(user_key, sequence).map(&mut take);
+        for frozen in &self.frozen {
+            if !matches!(found, MemLookup::Absent) {
+                break;
+            }
+            let last = sequence.min(frozen.last);
+            found = frozen.mem.find(user_key, last).map(&mut take);
+        }
+        match self.is_current() {
+            true => Ok(found),
+            false => Err(Error::stale()),
         }
     }
 
@@ -223,11 +269,22 @@ impl Written for View {
     }
 }
 
-/// What a memtable knows of a user key at `sequence`.
-#[inline]
-fn find(mem: &MemTable, user_key: &[u8], sequence: Sequence, want: Want) -> MemLookup {
-    mem.find(user_key, sequence)
-        .map(|value| want.take(|| value.to_vec()))
+/// Largest buffer that a thread keeps for its next copy of a value.
+const KEPT_COPY: usize = 1 << 20;
+
+thread_local! {
+    /// A thread's buffer for values of memtables, while it does not use it.
+    static COPY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends the thread's buffer. It is out of its place meanwhile: who reads a value may read others, and gets another buffer.
+fn lend_copy<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut copy = COPY.take();
+    let done = work(&mut copy);
+    if copy.capacity() <= KEPT_COPY {
+        COPY.set(copy);
+    }
+    done
 }
 
 impl fmt::Debug for View {

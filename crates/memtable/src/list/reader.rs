@@ -12,7 +12,7 @@ use crate::layout::{
 };
 use crate::list::iter::MemIter;
 use crate::list::{height, search};
-use crate::memory::{WORD, bytes_to_vec};
+use crate::memory::{WORD, append_bytes, bytes_to_vec};
 use crate::order::Target;
 use crate::region::Region;
 
@@ -68,6 +68,13 @@ impl MemValue<'_> {
     #[inline]
     pub fn to_vec(&self) -> Vec<u8> {
         bytes_to_vec(self.0.words, self.0.len)
+    }
+
+    /// Copies it to `out`, in the place of what is there.
+    #[inline]
+    pub fn copy_to(&self, out: &mut Vec<u8>) {
+        out.clear();
+        append_bytes(out, self.0.words, self.0.len);
     }
 
     /// Its length in bytes.

@@ -1,6 +1,7 @@
 //! The reads that a database, a sublevel, a snapshot and a transaction have in common, for tasks.
 
 use std::future::Future;
+use std::task::Poll;
 
 use crate::async_db::AsyncRange;
 use crate::bounds::{Bounds, KeyRange};
@@ -42,7 +43,8 @@ pub trait AsyncReadable: Sealed + Sync {
         async move { self.source().get_by(Wait::Task, key.as_ref()).await }
     }
 
-    /// What `read` makes of the value of `key`, which it is lent, or `None` where there is none.
+    /// What `read` makes of the value of `key`, which it is lent, or `None` where there is none. It is copied as told at
+    /// [`Readable::get_with`](crate::Readable::get_with), and once where another thread has to read it from the disk.
     ///
     /// # Errors
     /// [Those of every read](crate::Readable#errors).
@@ -52,8 +54,14 @@ pub trait AsyncReadable: Sealed + Sync {
         read: impl FnOnce(&[u8]) -> T + Send,
     ) -> impl Future<Output = Result<Option<T>>> + Send {
         async move {
-            let value = self.source().get_by(Wait::Task, key.as_ref()).await?;
-            Ok(value.map(|value| read(&value)))
+            let (source, key) = (self.source(), key.as_ref());
+            let mut read = Some(read);
+            let lend = |value: &[u8]| read.take().map(|read| read(value));
+            if let Poll::Ready(found) = source.try_get_with(key, lend) {
+                return found.map(Option::flatten);
+            }
+            let value = source.get_by(Wait::Task, key).await?;
+            Ok(value.and_then(|value| read.map(|read| read(&value))))
         }
     }
 

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 
 use super::operation::{Operation, operation};
-use crate::ahead::Part;
+use crate::steps::Part;
 
 enum Walk {
     Items(AsyncRange),

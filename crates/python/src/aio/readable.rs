@@ -6,10 +6,10 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use super::entries::AsyncEntries;
 use super::operation::{Operation, operation, plain};
 use super::source::Source;
-use crate::ahead::Part;
 use crate::errors::{Failure, OrRaise};
 use crate::given::{Given, Span, Walk, span, walk};
 use crate::readable::{list, owned_keys};
+use crate::steps::Part;
 
 /// What can be read by a task.
 #[pyclass(module = "level_party", subclass, frozen)]

@@ -5,8 +5,8 @@ use std::ops::Bound as Edge;
 use level_party::{Error, Readable, Snapshot};
 use pyo3::prelude::*;
 
-use crate::ahead::{Ahead, Entry, Part};
 use crate::given::Span;
+use crate::steps::{Part, Steps};
 
 /// Where a cursor stands.
 enum Gap {
@@ -23,8 +23,18 @@ pub(super) struct Cursor {
     part: Part,
     /// Where it stands, but for what the scan has given since.
     gap: Gap,
-    /// The scan under way, and its direction.
-    scan: Option<(Ahead, bool)>,
+    /// The scan under way.
+    scan: Option<Scan>,
+}
+
+/// A scan in one direction.
+struct Scan {
+    steps: Steps,
+    forward: bool,
+    /// It has given an entry,
+    given: bool,
+    /// whose key this is.
+    last: Vec<u8>,
 }
 
 impl Cursor {
@@ -60,29 +70,49 @@ impl Cursor {
         self.place(Gap::After(key));
     }
 
-    /// The entry on one side, which the cursor steps over.
-    pub fn step(&mut self, py: Python<'_>, forward: bool) -> Result<Option<Entry<'_>>, Error> {
-        if !matches!(&self.scan, Some((_, direction)) if *direction == forward) {
+    /// What `make` makes of the entry on one side, which the cursor steps over.
+    pub fn step<T>(
+        &mut self,
+        py: Python<'_>,
+        forward: bool,
+        make: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Result<Option<T>, Error> {
+        if self
+            .scan
+            .as_ref()
+            .is_none_or(|scan| scan.forward != forward)
+        {
             self.turn(forward);
         }
-        match &mut self.scan {
-            Some((scan, _)) => scan.next(py),
-            None => Ok(None),
-        }
+        let Some(Scan {
+            steps, given, last, ..
+        }) = &mut self.scan
+        else {
+            return Ok(None);
+        };
+        steps.next(py, |key, value| {
+            *given = true;
+            last.clear();
+            last.extend_from_slice(key);
+            make(key, value)
+        })
     }
 
     /// Begins a scan from where the cursor stands.
     fn turn(&mut self, forward: bool) {
-        if let Some((scan, direction)) = self.scan.take()
-            && let Some(last) = scan.last_key()
-        {
-            self.gap = match direction {
-                true => Gap::After(last.to_vec()),
-                false => Gap::Before(last.to_vec()),
+        if let Some(scan) = self.scan.take().filter(|scan| scan.given) {
+            self.gap = match scan.forward {
+                true => Gap::After(scan.last),
+                false => Gap::Before(scan.last),
             };
         }
         let range = self.snapshot.range(self.left(forward).bounds());
-        self.scan = Some((Ahead::new(range, !forward, self.part), forward));
+        self.scan = Some(Scan {
+            steps: Steps::new(range, !forward, self.part),
+            forward,
+            given: false,
+            last: Vec::new(),
+        });
     }
 
     /// The part of the range on one side of the cursor.

@@ -1,10 +1,12 @@
 //! `DB`: a directory, and the functions on directories that nobody has open.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
-use level_party::{Compression, Db, Error, ErrorKind, Options, Readable};
+use level_party::{Compression, Db, ErrorKind, Options, Readable};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
@@ -89,7 +91,7 @@ fn compression(given: Option<&Bound<'_, PyDict>>) -> PyResult<Compression> {
     }
 }
 
-fn check_comparator(py: Python<'_>, words: &mut Words<'_, '_>) -> PyResult<()> {
+fn check_comparator(py: Python<'_>, words: &mut Words<'_>) -> PyResult<()> {
     let comparator = words.take::<Bound<'_, PyAny>>("comparator")?;
     let name = words.take::<Bound<'_, PyBytes>>("comparator_name")?;
     let (comparator, _name) = match (comparator, name) {
@@ -114,7 +116,7 @@ fn check_comparator(py: Python<'_>, words: &mut Words<'_, '_>) -> PyResult<()> {
 
 /// The settings as the crate's options.
 fn options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
-    let mut words = Words::new(given);
+    let mut words = Words::new(given)?;
     check_comparator(py, &mut words)?;
     let mut options = Options::default()
         .create_if_missing(words.take("create_if_missing")?.unwrap_or(false))
@@ -153,26 +155,24 @@ fn missing(py: Python<'_>, message: &str, path: &Path) -> PyErr {
     made.map_or_else(|failed| failed, PyErr::from_value)
 }
 
-/// Reads a key behind a prefix.
-pub(super) fn find(
+/// The value of a key behind a prefix: with the interpreter, if that waits for nothing.
+pub(super) fn find<'py>(
+    py: Python<'py>,
+    from: &(impl Readable + Sync),
     prefix: Option<&[u8]>,
     key: &[u8],
-    get: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, Error>,
-) -> Result<Option<Vec<u8>>, Error> {
-    match prefix {
-        None => get(key),
-        Some(_) => get(&behind(prefix, key)),
-    }
-}
-
-/// What was found, as Python has it.
-pub(super) fn found<'py>(
-    py: Python<'py>,
-    read: Result<Option<Vec<u8>>, Error>,
     default: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let value = read.map_err(|error| raise(py, &error))?;
-    Ok(value.map_or(default, |value| Some(PyBytes::new(py, &value).into_any())))
+    let key = match prefix {
+        None => Cow::Borrowed(key),
+        Some(_) => Cow::Owned(behind(prefix, key)),
+    };
+    let made = |value: &[u8]| PyBytes::new(py, value).into_any();
+    let found = match from.try_get_with(&key, made) {
+        Poll::Ready(found) => found,
+        Poll::Pending => wait(py, || from.get(&key)).map(|value| value.map(|value| made(&value))),
+    };
+    Ok(found.map_err(|error| raise(py, &error))?.or(default))
 }
 
 /// Writes an entry, or removes it.
@@ -243,8 +243,7 @@ impl DB {
         fill_cache: Option<bool>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let _ = (verify_checksums, fill_cache);
-        let (db, key) = (self.open.check()?, key.as_bytes());
-        found(py, wait(py, || db.get(key)), default)
+        find(py, self.open.check()?, None, key.as_bytes(), default)
     }
 
     #[pyo3(signature = (key, value, *, sync=None))]

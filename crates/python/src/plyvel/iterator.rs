@@ -9,8 +9,8 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::cursor::Cursor;
 use super::{Shared, behind, raise};
-use crate::ahead::Part;
 use crate::given::{Span, Words, after_all};
+use crate::steps::Part;
 
 const ASKED: [&str; 10] = [
     "reverse",
@@ -39,7 +39,7 @@ pub(crate) struct Asked<'py> {
 
 impl<'py> Asked<'py> {
     pub fn of(given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
-        let mut words = Words::new(given);
+        let mut words = Words::new(given)?;
         let asked = Asked {
             reverse: words.take("reverse")?.unwrap_or(false),
             start: words.take("start")?,
@@ -138,13 +138,10 @@ impl Iterator {
 
     fn step<'py>(&mut self, py: Python<'py>, forward: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (part, hidden) = (self.part, self.db_prefix.as_ref().map_or(0, Vec::len));
-        match self.cursor()?.step(py, forward) {
-            Ok(Some((key, value))) => part
-                .of(py, key.get(hidden..).unwrap_or_default(), value)
-                .map(Some),
-            Ok(None) => Ok(None),
-            Err(error) => Err(raise(py, &error)),
-        }
+        let made =
+            |key: &[u8], value: &[u8]| part.of(py, key.get(hidden..).unwrap_or_default(), value);
+        let stepped = self.cursor()?.step(py, forward, made);
+        stepped.map_err(|error| raise(py, &error))?.transpose()
     }
 }
 

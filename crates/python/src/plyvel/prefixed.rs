@@ -1,15 +1,13 @@
 //! `PrefixedDB`: the keys of a `DB` that begin with a prefix, seen without it.
 
-use level_party::Readable;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::database::{DB, find, found, set};
+use super::database::{DB, find, set};
 use super::iterator::Asked;
 use super::snapshot::moment;
 use super::{Iterator, Snapshot, WriteBatch, behind};
 use crate::given::Given;
-use crate::source::wait;
 
 /// The keys of a database that begin with a prefix, seen without it.
 #[pyclass(module = "level_party.plyvel", frozen)]
@@ -52,9 +50,8 @@ impl PrefixedDB {
         fill_cache: Option<bool>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let _ = (verify_checksums, fill_cache);
-        let (db, key) = (self.db.get().shared().check()?, key.as_bytes());
-        let read = wait(py, || find(Some(&self.prefix), key, |key| db.get(key)));
-        found(py, read, default)
+        let db = self.db.get().shared().check()?;
+        find(py, db, Some(&self.prefix), key.as_bytes(), default)
     }
 
     #[pyo3(signature = (key, value, *, sync=None))]

@@ -7,8 +7,8 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::cursor::Cursor;
 use super::{Shared, raise};
-use crate::ahead::Part;
 use crate::given::Span;
+use crate::steps::Part;
 
 /// An iterator that stands on an entry, or on none.
 #[pyclass(module = "level_party.plyvel", weakref)]
@@ -41,9 +41,9 @@ impl RawIterator {
 
     /// Steps to the entry on one side of the cursor.
     fn step(&mut self, py: Python<'_>, forward: bool) -> PyResult<()> {
-        let stepped = self.cursor()?.step(py, forward);
-        let found = stepped.map(|found| found.map(|(key, value)| (key.to_vec(), value.to_vec())));
-        self.at = found.map_err(|error| raise(py, &error))?;
+        let copy = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+        let stepped = self.cursor()?.step(py, forward, copy);
+        self.at = stepped.map_err(|error| raise(py, &error))?;
         self.forward = forward;
         Ok(())
     }

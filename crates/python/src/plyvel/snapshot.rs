@@ -1,12 +1,12 @@
 //! `Snapshot`: a frozen moment of a `DB` or a `PrefixedDB`.
 
-use level_party::{Readable, Snapshot as Moment};
+use level_party::Snapshot as Moment;
 use level_party_locks::RwLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::database::{find, found};
+use super::database::find;
 use super::iterator::Asked;
 use super::{Iterator, RawIterator, Shared, raise};
 use crate::source::wait;
@@ -58,14 +58,8 @@ impl Snapshot {
         fill_cache: Option<bool>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let _ = (verify_checksums, fill_cache);
-        self.open.check()?;
-        let key = key.as_bytes();
-        let read = wait(py, || {
-            let moment = self.moment.read();
-            let moment = moment.as_ref()?;
-            Some(find(self.prefix.as_deref(), key, |key| moment.get(key)))
-        });
-        found(py, read.ok_or_else(closed)?, default)
+        let prefix = self.prefix.as_deref();
+        find(py, &self.moment()?, prefix, key.as_bytes(), default)
     }
 
     fn __iter__(&self) -> PyResult<Iterator> {
@@ -94,7 +88,8 @@ impl Snapshot {
     }
 
     fn close(&self, py: Python<'_>) {
-        wait(py, || drop(self.moment.write().take()));
+        let held = self.moment.write().take();
+        wait(py, || drop(held));
     }
 
     fn release(&self, py: Python<'_>) {

@@ -12,12 +12,16 @@ thread_local! {
     static NONBLOCKING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Larger reads are refused inside [`nonblocking`] without a look: to read and decompress so much takes longer than to hand it
+/// to another thread, also where it is in memory.
+pub(super) const LARGEST_READ: usize = 64 << 10;
+
 /// Runs `read` on this thread. A read of a table in it that would have to wait for the disk fails with
 /// [`ErrorKind::WouldBlock`](crate::ErrorKind::WouldBlock).
 ///
 /// An implementation of [`Fs`](crate::Fs) that can't tell what is in memory fails each read of a table so
 /// ([`StdFs`](crate::StdFs) without [`StdFs::cached_by`](crate::StdFs::cached_by)), or none ([`MemFs`](crate::MemFs), tables that
-/// are mapped). Blocks in the engine's own cache need no read.
+/// are mapped). Blocks in the engine's own cache need no read. A read of more than 64 KiB fails as one that would wait.
 ///
 /// ```
 /// use level_party_engine::{Fs, StdFs, nonblocking};
@@ -32,6 +36,12 @@ thread_local! {
 pub fn nonblocking<T>(read: impl FnOnce() -> T) -> T {
     let _restored = Restored(NONBLOCKING.replace(true));
     read()
+}
+
+/// Runs `work` on this thread as outside of [`nonblocking`]: for code of others that is called inside.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    let _restored = Restored(NONBLOCKING.replace(false));
+    work()
 }
 
 /// Sets the thread's mark back, also where the read panics.

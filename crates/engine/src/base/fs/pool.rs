@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use super::ReadFile;
 use super::descriptors::{register, with_descriptors};
-use super::nonblocking::{is_nonblocking, would_block};
+use super::nonblocking::{LARGEST_READ, is_nonblocking, would_block};
 use super::std_fs::{ReadCached, read_exact_at};
 use crate::base::clock::{Clock, Kept, Slot};
 
@@ -146,11 +146,14 @@ pub(super) struct PooledFile {
 }
 
 impl PooledFile {
-    /// Fills `buf` if the table has a descriptor and the system has all of it in memory.
+    /// Fills `buf` if the table has a descriptor, and the system has all of it in memory, which is not much.
     fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let (Some(file), Some(cached)) = (self.slot.get(), self.cached) else {
             return Err(would_block());
         };
+        if buf.len() > LARGEST_READ {
+            return Err(would_block());
+        }
         match cached(&file, buf, offset)? {
             read if read == buf.len() => Ok(()),
             _ => Err(would_block()),

@@ -15,7 +15,7 @@ use crate::base::steps::Step;
 use crate::planted;
 use crate::support::{Rng, all, contents, get, put, sweep, tiny};
 use crate::testing::SetOnDrop;
-use crate::{Cursor, Fs, Options, Write, WriteBatch};
+use crate::{Cursor, Fs, Options, Result, Write, WriteBatch};
 
 /// Few entries fill a memtable.
 fn tinier() -> Options {
@@ -119,6 +119,11 @@ impl Progress {
     }
 }
 
+/// The value of a key, as it is lent.
+fn lent(engine: &Engine, key: &[u8]) -> Option<Vec<u8>> {
+    engine.get_with(key, None, <[u8]>::to_vec).unwrap()
+}
+
 /// Members, of which some never write, get keys while two members write them through many regions.
 pub(crate) fn gets_beside_switches_are_right(memory: Memory) {
     const KEYS: usize = 40;
@@ -146,7 +151,7 @@ pub(crate) fn gets_beside_switches_are_right(memory: Memory) {
             let progress = &progress;
             threads.spawn(move || {
                 planted::switch_on(bug);
-                progress.read(9 + seed as u64, |key| get(&reader.engine, key))
+                progress.read(9 + seed as u64, |key| lent(&reader.engine, key))
             });
         }
     });
@@ -156,12 +161,13 @@ pub(crate) fn gets_beside_switches_are_right(memory: Memory) {
 pub(crate) fn stopped_read_is_made_again(memory: Memory) {
     let shared = Shared::new(memory, tinier());
     let (writer, reader) = shared.two_members();
-    for back in 0..3 {
+    let reads = [get, lent].into_iter();
+    for (back, read) in (0..3).flat_map(|back| reads.clone().map(move |read| (back, read))) {
         put(&writer.engine, b"key", b"old").unwrap();
         switch(&writer.engine, back);
         let (answers, answer) = channel();
         let stopped = reader.stop_at(Step::Read, move |engine| {
-            let answered = get(engine, b"key");
+            let answered = read(engine, b"key");
             answers.send(answered).expect("the test waits");
         });
         // The active region's slot is used again first where it is the oldest.
@@ -258,6 +264,40 @@ pub(crate) fn cursors_keep_their_moment(memory: Memory) {
     }
 }
 
+/// What a scan gathers, right or void, while `churn` is done in its middle.
+fn gather(cursor: &mut Cursor, churn: impl FnOnce()) -> Result<Contents> {
+    let mut shown = Contents::new();
+    let mut churn = Some(churn);
+    cursor.seek_to_first()?;
+    while cursor.valid() {
+        if let Some(churn) = churn.take_if(|_| shown.len() == 3) {
+            churn();
+        }
+        shown.insert(cursor.key().to_vec(), cursor.value().to_vec());
+        cursor.next()?;
+    }
+    Ok(shown)
+}
+
+/// A scan during which the regions that it reads are used again gathers anew, and then goes on whatever is written meanwhile.
+pub(crate) fn scan_over_recycled_regions_gathers_anew(memory: Memory) {
+    let shared = Shared::new(memory, tinier());
+    let (one, other) = shared.two_members();
+    write_groups(&one.engine, 1);
+    let expected = contents(&one.engine);
+    let pin = one.engine.pin();
+    let mut times = 0;
+    let scanned = one.engine.scan_at(pin.sequence(), |mut cursor| {
+        times += 1;
+        gather(&mut cursor, || {
+            write_groups(&other.engine, 2);
+            switch(&other.engine, 9);
+        })
+    });
+    assert_eq!(scanned.unwrap(), expected);
+    assert_eq!(times, 2);
+}
+
 /// All that a cursor shows in one direction, while `churn` is done now and then. Each key comes once.
 fn walk(cursor: &mut Cursor, forward: bool, churn: impl Fn()) -> Contents {
     let mut shown = Contents::new();
@@ -294,12 +334,12 @@ pub(crate) fn scans_beside_switches_show_one_moment(memory: Memory) {
     let is_over = AtomicBool::new(false);
     let bug = planted::on_this_thread();
     scope(|threads| {
-        let scan = |cursor: &dyn Fn() -> Cursor| {
+        let scan = |scanned: &dyn Fn() -> Vec<u64>| {
             planted::switch_on(bug);
             let mut before = vec![0; GROUPS];
             while !is_over.load(Ordering::SeqCst) {
                 // It goes forward and then backward, and both show the same.
-                let now = groups(&all(&mut cursor()));
+                let now = scanned();
                 assert!(before.iter().zip(&now).all(|(before, now)| before <= now));
                 before = now;
             }
@@ -318,14 +358,29 @@ pub(crate) fn scans_beside_switches_show_one_moment(memory: Memory) {
                     }
                 }
             });
-            threads.spawn(move || scan(&|| member.engine.cursor().unwrap()));
+            threads.spawn(move || {
+                scan(&|| {
+                    let mut cursor = member.engine.cursor().unwrap();
+                    groups(&all(&mut cursor))
+                });
+            });
         }
         let (engine, reader) = (&one.engine, &reader.engine);
         threads.spawn(move || {
             scan(&|| {
+                let pin = engine.pin();
+                let scanned =
+                    engine.scan_at(pin.sequence(), |mut cursor| gather(&mut cursor, || ()));
+                groups(&scanned.unwrap())
+            });
+        });
+        threads.spawn(move || {
+            scan(&|| {
                 // The cursor has a pin of its own when this one goes.
                 let pin = engine.pin();
-                reader.cursor_at(pin.sequence()).unwrap()
+                let mut cursor = reader.cursor_at(pin.sequence()).unwrap();
+                drop(pin);
+                groups(&all(&mut cursor))
             });
         });
     });
@@ -415,6 +470,11 @@ fn member_whose_next_log_is_removed_follows_again() {
 fn cursor_over_recycled_regions_shows_one_moment() {
     RECYCLED.into_iter().for_each(cursors_keep_their_moment);
     cursors_keep_their_moment(Memory::Own);
+}
+
+#[test]
+fn scan_whose_view_became_too_old_gathers_anew() {
+    scan_over_recycled_regions_gathers_anew(Memory::Recycled);
 }
 
 #[test]

@@ -12,7 +12,6 @@ use level_party_format::Sequence;
 use level_party_format::edit::LEVELS;
 use level_party_format::{MAX_SEQUENCE, key};
 
-use crate::base::entry::Want;
 use crate::base::error::Result;
 use crate::base::seek_key::SeekKey;
 use crate::follow::manifest_contents::Contents;
@@ -57,7 +56,7 @@ impl Levels {
                 }
             };
             for file in files.iter().filter(|file| reaches(file)) {
-                let found = file.table(tables)?.get(&seek_key, Want::Presence)?;
+                let found = file.table(tables)?.get(&seek_key, |_| ())?;
                 newest = newest.max(found.sequence());
             }
         }

@@ -5,7 +5,6 @@ use level_party_format::{Comparator, CustomComparator, crc, filename};
 
 use super::*;
 use crate::ErrorKind;
-use crate::base::entry::Want;
 use crate::base::fs::{Fs, MemFs};
 use crate::testing::{
     Item, WatchedFs, filtered_options, numbered, table_options, tables, write_table,
@@ -21,7 +20,7 @@ fn table_of(fs: &MemFs, options: TableOptions, items: &[Item]) -> Arc<Table> {
 }
 
 fn get(table: &Table, key: &[u8], sequence: u64) -> Result<Lookup> {
-    table.get(&SeekKey::new(key, sequence), Want::Value)
+    table.get(&SeekKey::new(key, sequence), <[u8]>::to_vec)
 }
 
 fn found(value: &str, sequence: u64) -> Lookup {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use super::*;
-use crate::base::fs::{Fs, StdFs};
+use crate::base::fs::{Fs, StdFs, nonblocking};
 
 /// Held by a test that makes a shortage, and by one that a shortage would disturb.
 static SHORTAGES: Mutex<()> = Mutex::new(());
@@ -170,4 +170,22 @@ fn limit_falls_in_a_shortage_and_grows_while_it_binds() {
     }
     assert_eq!(fs.pool().limit(), 24);
     assert!(fs.open_tables() <= 24);
+}
+
+#[test]
+fn large_reads_are_left_to_those_who_may_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(name(1)), vec![7; 2 * LARGEST_READ]).unwrap();
+    // All is in memory, as it says.
+    let fs = StdFs::new(dir.path()).cached_by(|_, buf, _| Ok(buf.len()));
+    let file = fs.open_read(&name(1)).unwrap();
+    let read = |len: usize| {
+        let mut bytes = vec![0; len];
+        nonblocking(|| file.read_at(&mut bytes, 0)).map_err(|error| error.kind())
+    };
+    assert_eq!(read(LARGEST_READ), Ok(()));
+    assert_eq!(read(LARGEST_READ + 1), Err(io::ErrorKind::WouldBlock));
+    let mut bytes = vec![0; LARGEST_READ + 1];
+    file.read_at(&mut bytes, 0).unwrap();
+    assert_eq!(bytes, vec![7; LARGEST_READ + 1]);
 }
