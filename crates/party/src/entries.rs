@@ -2,16 +2,58 @@
 //!
 //! A chunk is one allocation for any number of entries, and may be taken from both ends.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use crate::order::Order;
 
+/// The most bytes of entries, and the same for the index, for which a thread keeps memory from one chunk to another: large
+/// allocations are given back to the system at once, and each of their pages is asked of it anew.
+const KEPT: usize = 256 << 10;
+
+thread_local! {
+    /// A thread's memory for its next chunk.
+    static SPARE: Cell<Packed> = const { Cell::new(Packed { bytes: Vec::new(), index: Vec::new() }) };
+}
+
+/// What a chunk is packed in.
+#[derive(Debug, Default)]
+struct Packed {
+    bytes: Vec<u8>,
+    /// Where each entry's value begins, and where it ends.
+    index: Vec<[usize; 2]>,
+}
+
+impl Packed {
+    /// Empty, with room for so much.
+    fn with_capacity(bytes: usize, entries: usize) -> Packed {
+        let mut packed = SPARE.try_with(Cell::take).unwrap_or_default();
+        packed.bytes.reserve(bytes);
+        packed.index.reserve(entries);
+        packed
+    }
+
+    /// Leaves its memory to the thread's next chunk, if there is not more for that already.
+    fn give_back(mut self) {
+        let index = self.index.capacity() * size_of::<[usize; 2]>();
+        if self.bytes.capacity() > KEPT || index > KEPT {
+            return;
+        }
+        self.bytes.clear();
+        self.index.clear();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let kept = spare.take();
+            let is_larger = kept.bytes.capacity() > self.bytes.capacity();
+            spare.set(if is_larger { kept } else { self });
+        });
+    }
+}
+
 /// One chunk of a range, in the order of its scan.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    packed: Vec<u8>,
-    /// Where each entry's value begins, and where it ends.
-    index: Vec<[usize; 2]>,
+    packed: Packed,
     /// What was taken from the front,
     front: usize,
     /// and where the part begins that was taken from the back.
@@ -38,14 +80,19 @@ impl Entries {
 
     /// The last key, in the order of the scan.
     pub fn last_key(&self) -> Option<&[u8]> {
-        Some(self.entry(self.index.len().checked_sub(1)?).0)
+        Some(self.entry(self.packed.index.len().checked_sub(1)?).0)
     }
 
     /// The key and the value of an entry.
     pub fn entry(&self, at: usize) -> (&[u8], &[u8]) {
-        let begin = at.checked_sub(1).map_or(0, |before| self.index[before][1]);
-        let [value, end] = self.index[at];
-        (&self.packed[begin..value], &self.packed[value..end])
+        let begin = at
+            .checked_sub(1)
+            .map_or(0, |before| self.packed.index[before][1]);
+        let [value, end] = self.packed.index[at];
+        (
+            &self.packed.bytes[begin..value],
+            &self.packed.bytes[value..end],
+        )
     }
 
     fn compare(&self, order: &Order, at: usize, target: &[u8]) -> Ordering {
@@ -70,12 +117,12 @@ impl Entries {
 
     /// What was taken from the back is there again.
     pub fn put_back_last(&mut self) {
-        self.back = self.index.len();
+        self.back = self.packed.index.len();
     }
 
     /// Whether `key` lies between the first and the last entry, taken or not.
     pub fn covers(&self, order: &Order, key: &[u8]) -> bool {
-        let Some(last) = self.index.len().checked_sub(1) else {
+        let Some(last) = self.packed.index.len().checked_sub(1) else {
             return false;
         };
         let (first, last) = (self.compare(order, 0, key), self.compare(order, last, key));
@@ -100,7 +147,7 @@ impl Entries {
 
     /// The first entry that is not `before`.
     fn split(&self, before: impl Fn(usize) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.index.len());
+        let (mut low, mut high) = (0, self.packed.index.len());
         while low < high {
             let middle = low + (high - low) / 2;
             match before(middle) {
@@ -112,10 +159,15 @@ impl Entries {
     }
 }
 
+impl Drop for Entries {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.packed).give_back();
+    }
+}
+
 /// A chunk that is being gathered.
 pub(crate) struct EntriesBuilder {
-    packed: Vec<u8>,
-    index: Vec<[usize; 2]>,
+    packed: Packed,
     limit: usize,
     limit_entries: usize,
 }
@@ -127,32 +179,30 @@ impl EntriesBuilder {
         let entries = limit_entries.min(limit_bytes / 64);
         let bytes = (128 * entries).min(limit_bytes + limit_bytes / 8);
         EntriesBuilder {
-            packed: Vec::with_capacity(bytes),
-            index: Vec::with_capacity(entries),
+            packed: Packed::with_capacity(bytes, entries),
             limit: limit_bytes,
             limit_entries: limit_entries.max(1),
         }
     }
 
     pub fn is_full(&self) -> bool {
-        let entries = self.index.len();
-        let bytes = self.packed.len() + entries * size_of::<[usize; 2]>();
+        let entries = self.packed.index.len();
+        let bytes = self.packed.bytes.len() + entries * size_of::<[usize; 2]>();
         (bytes >= self.limit || entries >= self.limit_entries) && entries > 0
     }
 
     /// Adds an entry, whose value `append` appends.
     pub fn push(&mut self, key: &[u8], append: impl FnOnce(&mut Vec<u8>)) {
-        self.packed.extend_from_slice(key);
-        let value_at = self.packed.len();
-        append(&mut self.packed);
-        self.index.push([value_at, self.packed.len()]);
+        self.packed.bytes.extend_from_slice(key);
+        let value_at = self.packed.bytes.len();
+        append(&mut self.packed.bytes);
+        self.packed.index.push([value_at, self.packed.bytes.len()]);
     }
 
     pub fn finish(self, more: bool, reached: Option<Vec<u8>>) -> Entries {
         Entries {
+            back: self.packed.index.len(),
             packed: self.packed,
-            back: self.index.len(),
-            index: self.index,
             front: 0,
             more,
             reached,

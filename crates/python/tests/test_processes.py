@@ -248,8 +248,8 @@ def test_the_next_process_leads_when_the_leader_closes(path):
     assert ready.wait(60)
     assert len(first.status().members) == 2
     then = first.yield_leadership()
-    assert then.handed_over and then.leader_pid == child.pid
-    assert first.role == "follower"
+    assert then.handed_over and then.leader_pid == child.pid, then
+    assert first.role == "follower", first.status()
     first[b"b"] = b"2"
     first.close()
     go.set()

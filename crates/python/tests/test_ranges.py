@@ -165,3 +165,17 @@ def test_sublevels_have_keys_of_their_own(db):
     assert list(ada) == []
     with pytest.raises(level_party.InvalidArgumentError):
         db.sublevel("no good")
+
+
+def test_large_values_come_whole_from_memory_and_from_tables(db):
+    held = {b"%d" % n: bytes([n]) * 200_000 for n in range(8)}
+    for state in ("in memory", "compacted"):
+        if state == "in memory":
+            db.update(held)
+        else:
+            db.compact()
+        assert all(db[key] == value for key, value in held.items()), state
+        assert dict(db.range()) == held, state
+        assert list(db.items(reverse=True)) == sorted(held.items(), reverse=True), state
+        with db.snapshot() as snapshot:
+            assert snapshot[b"3"] == held[b"3"] and b"9" not in snapshot, state
