@@ -4,7 +4,7 @@
 //! that the shell passed, so that on Unix any byte but NUL can be given.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anstyle::AnsiColor;
@@ -86,7 +86,8 @@ pub enum Command {
 /// The directory, and how it is opened: the flags that every command takes.
 #[derive(Args, Debug, Clone)]
 pub struct Target {
-    /// The LevelDB directory
+    /// The LevelDB directory, or a server's URL (postgres://.. or etcd://..), or @FILE, which holds the URL
+    #[arg(value_parser = place())]
     pub dir: PathBuf,
 
     /// Go on with the next leader when the leader goes; with `false`, what it was asked to do ends with ConnectionLost
@@ -146,6 +147,46 @@ impl Leading {
     }
 }
 
+/// A path, or a URL, which stands in a file where `@FILE` is given: so it is not among what `ps` shows.
+pub fn place() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::PathBufValueParser::new().try_map(|given: PathBuf| {
+        let Some(file) = given.to_str().and_then(|given| given.strip_prefix('@')) else {
+            return Ok(given);
+        };
+        let url = std::fs::read_to_string(file)
+            .map_err(|error| format!("{file} cannot be read: {error}"))?;
+        match is_url(Path::new(url.trim())) {
+            true => Ok(PathBuf::from(url.trim())),
+            false => Err(format!(
+                "{file} holds no URL; a directory of that name is ./@{file}"
+            )),
+        }
+    })
+}
+
+/// Whether it names a server.
+pub fn is_url(place: &Path) -> bool {
+    place.to_str().is_some_and(|place| place.contains("://"))
+}
+
+/// What a place is called: a URL without its password.
+pub fn shown(place: &Path) -> String {
+    let name = place.display().to_string();
+    let Some((scheme, rest)) = name.split_once("://") else {
+        return name;
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((user, hosts)) => {
+            let user = user.split(':').next().unwrap_or(user);
+            let behind = &rest[authority.len()..];
+            format!("{scheme}://{user}@{hosts}{behind}")
+        }
+        None => name,
+    }
+}
+
 impl From<Leading> for Lead {
     fn from(asked: Leading) -> Lead {
         match asked {
@@ -157,7 +198,7 @@ impl From<Leading> for Lead {
 }
 
 /// How new tables are compressed.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// No compression
     None,
@@ -179,13 +220,25 @@ impl From<Compression> for level_party::Compression {
 }
 
 impl Target {
-    fn options(&self) -> Options {
-        Db::options()
+    /// How it is opened.
+    pub fn options(&self) -> Options {
+        let mut options = Db::options()
             .retry(self.retry)
             .timeout(self.timeout)
-            .open_timeout(self.open_timeout())
-            .compression(self.compression.into())
-            .lead(self.lead.into())
+            .open_timeout(self.open_timeout());
+        // What a server has none of is an error there, if it was asked for.
+        if !is_url(&self.dir) || self.compression != Compression::default() {
+            options = options.compression(self.compression.into());
+        }
+        if !is_url(&self.dir) || self.lead != Leading::default() {
+            options = options.lead(self.lead.into());
+        }
+        options
+    }
+
+    /// What the database is called, without a password.
+    pub fn shown(&self) -> String {
+        shown(&self.dir)
     }
 
     /// How long opening may take.
@@ -213,7 +266,7 @@ impl Target {
     /// Joins the processes that have the database open; with `auto`, opens it if there is none.
     fn join_or_open(&self) -> Result<Db> {
         let options = self.options().reject_writes(true);
-        if self.lead == Leading::Auto {
+        if self.lead == Leading::Auto && !is_url(&self.dir) {
             match self.open_and_leave(options.clone().lead(Lead::Join)) {
                 Err(error) if error.kind() == ErrorKind::NoLeader => {}
                 joined => return joined.map_err(not_there),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use level_party::{Migration, MigrationPhase, MigrationProgress, MigrationReport, Options};
+use level_party::{Migration, MigrationPhase, MigrationProgress, MigrationReport};
 use serde_json::json;
 
-use crate::args::Target;
+use crate::args::{Target, place};
 use crate::commands::import::progress;
 use crate::failure::Result;
 use crate::output::Report;
@@ -30,8 +30,8 @@ pub struct Copy {
     #[command(flatten)]
     source: Target,
 
-    /// What the copy is to be: a directory that is not there, or empty, or holds a part of this copy
-    #[arg(value_name = "TO")]
+    /// What the copy is to be: a directory or URL where nothing is, or a part of this copy
+    #[arg(value_name = "TO", value_parser = place())]
     to: PathBuf,
 
     /// What to do when the copy has caught up
@@ -60,13 +60,13 @@ impl Copy {
     /// Has it made.
     pub fn run(self) -> Result<()> {
         let source = self.source.open_existing()?;
-        let options = Options::default()
-            .timeout(self.source.timeout)
-            .open_timeout(self.source.open_timeout())
-            .compression(self.source.compression.into());
+        let target = Target {
+            dir: self.to.clone(),
+            ..self.source.clone()
+        };
         let bar = progress(None);
         let migration = Migration::new(&source, &self.to)
-            .target_options(options)
+            .target_options(target.options())
             .on_progress(|progress| show(&bar, progress));
         let done = match self.then {
             Then::Stop => migration.catch_up().map(Some),
@@ -75,9 +75,9 @@ impl Copy {
             Then::Abort => migration.abort().map(|()| None),
         };
         bar.finish_and_clear();
-        let to = self.to.display();
+        let to = target.shown();
         let Some(report) = done? else {
-            let dir = self.source.dir.display();
+            let dir = self.source.shown();
             let words = format_args!("{dir} takes writes; {to} stays closed");
             return self.report.tell(&json!({"aborted": true}), words);
         };

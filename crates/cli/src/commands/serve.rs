@@ -37,7 +37,7 @@ impl Serve {
         stop::instead(|| ());
         let mut events = db.events()?;
         let status = db.status()?;
-        let dir = self.target.dir.display();
+        let dir = self.target.shown();
         let pid = status.pid;
         let leader = &status.leader;
         let (leader_pid, epoch) = (leader.leader_pid, leader.epoch);

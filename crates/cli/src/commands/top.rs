@@ -56,7 +56,7 @@ impl Top {
                 std::process::exit(0);
             }
         });
-        let mut history = History::new(self.target.dir.display().to_string());
+        let mut history = History::new(self.target.shown());
         let mut terminal = ratatui::try_init().map_err(Failure::output)?;
         let shown = self.show(&db, &mut history, &mut terminal);
         ratatui::restore();

@@ -28,7 +28,7 @@ impl Yield {
             ));
         }
         let Some(db) = self.target.join_leader()? else {
-            let dir = self.target.dir.display();
+            let dir = self.target.shown();
             self.report.tell(
                 &json!({"handed_over": false, "leader_pid": null, "epoch": null}),
                 format!("nobody leads {dir}: no process has it open"),
