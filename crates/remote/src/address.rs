@@ -211,7 +211,7 @@ mod tests {
         let error = address
             .check_parameters(&["schema", "sslmode"])
             .unwrap_err();
-        assert!(error.message().contains("\"password\"") && !error.message().contains("sword"));
+        assert!(error.message().contains("\"password\"") && !error.message().contains("swordfish"));
     }
 
     #[test]
