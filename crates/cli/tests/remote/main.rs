@@ -9,6 +9,7 @@ mod walks;
 mod faults;
 mod load;
 mod parts;
+mod records;
 mod refusals;
 
 use level_party::{Db, Role};
