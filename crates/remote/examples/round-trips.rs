@@ -1,4 +1,4 @@
-//! What calls cost on a server, beside the floor of the same run: `SELECT 1`, and a commit of one row.
+//! What calls cost on a server, beside floors of the same run: `SELECT 1`, one row by its key, and a commit of one row.
 //!
 //! `cargo run --release -p level-party-remote --features postgres --example round-trips -- postgres://...`
 
@@ -77,6 +77,12 @@ fn floors(url: &str, count: usize) -> Outcome {
         Ok(runtime.block_on(client.query(&one, &[])).map(drop)?)
     })?;
     show("floor: SELECT 1", select);
+    let by_key =
+        runtime.block_on(client.prepare("SELECT oid, relname FROM pg_class WHERE oid = 1259"))?;
+    let row = timed(count * 10, |_| {
+        Ok(runtime.block_on(client.query(&by_key, &[])).map(drop)?)
+    })?;
+    show("floor: one row by its key", row);
     let make = "CREATE TABLE IF NOT EXISTS public.level_party_floor (k int PRIMARY KEY, v int)";
     runtime.block_on(client.batch_execute(make))?;
     let row = "INSERT INTO public.level_party_floor VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET v = level_party_floor.v + 1";
