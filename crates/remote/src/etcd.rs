@@ -69,12 +69,8 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         return Err(Error::new(ErrorKind::AlreadyExists, what));
     }
     let service = &cluster.known().service;
-    let may_open = match service {
-        ServiceState::Live => !settings.fills || found == Found::Made,
-        ServiceState::Filling { .. } => settings.fills,
-        ServiceState::Moved { .. } => true,
-    };
-    if !may_open {
+    // Who is to fill a live database opens it to make it so; until then its writes are refused.
+    if matches!(service, ServiceState::Filling { .. }) && !settings.fills {
         return Err(service.refusal());
     }
     let cluster = Arc::new(cluster);
