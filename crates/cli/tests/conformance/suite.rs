@@ -39,6 +39,23 @@ pub fn collect(range: level_party::Range) -> Vec<Entry> {
     range.collect::<Result<_, _>>().expect("a whole range")
 }
 
+/// Writes entries in as few batches as the database's limits allow.
+pub fn fill(db: &Db, entries: impl IntoIterator<Item = Entry>) {
+    let most = db.limits();
+    let (mut batch, mut bytes, mut ops) = (WriteBatch::new(), 0, 0);
+    for (key, value) in entries {
+        let size = key.len() + value.len();
+        if ops == most.batch_len || bytes + size > most.batch_bytes / 2 {
+            db.write(&batch).unwrap();
+            (batch, bytes, ops) = (WriteBatch::new(), 0, 0);
+        }
+        batch.put(key, value);
+        bytes += size;
+        ops += 1;
+    }
+    db.write(&batch).unwrap();
+}
+
 fn single_keys(db: &Db, name: &str) {
     for n in 0..200 {
         let key = format!("{name}/{}", n % 20);
@@ -101,11 +118,12 @@ fn batches(db: &Db, name: &str) {
     );
     db.write(&WriteBatch::new()).unwrap();
     let mut large = WriteBatch::new();
-    for n in 0..5000 {
+    let count = db.limits().batch_len.min(5000);
+    for n in 0..count {
         large.put(key(&format!("many/{n:05}")), "x");
     }
     db.write(&large).unwrap();
-    assert_eq!(db.range(Prefix(key("many/"))).count(), 5000);
+    assert_eq!(db.range(Prefix(key("many/"))).count(), count);
 }
 
 fn ranges(db: &Db, name: &str) {
@@ -140,11 +158,8 @@ fn ranges(db: &Db, name: &str) {
 }
 
 fn both_ends(db: &Db, name: &str) {
-    let mut batch = WriteBatch::new();
-    for n in 0..4000 {
-        batch.put(format!("{name}/{n:05}"), "v".repeat(30));
-    }
-    db.write(&batch).unwrap();
+    let entry = |n: u32| (format!("{name}/{n:05}").into_bytes(), vec![b'v'; 30]);
+    fill(db, (0..4000).map(entry));
     let mut range = db.range(Prefix(format!("{name}/")));
     let (mut low, mut high) = (0, 4000);
     while low < high {
@@ -168,11 +183,10 @@ fn both_ends(db: &Db, name: &str) {
 fn moments(db: &Db, name: &str) {
     let key = |n: u32| format!("{name}/{n:04}");
     let prefix = format!("{name}/");
-    let mut batch = WriteBatch::new();
-    for n in 0..1000 {
-        batch.put(key(n), "before");
-    }
-    db.write(&batch).unwrap();
+    fill(
+        db,
+        (0..1000).map(|n| (key(n).into_bytes(), b"before".to_vec())),
+    );
     let snapshot = db.snapshot().unwrap();
     let mut stream = db.range(Prefix(&prefix));
     let first = stream.next().unwrap().unwrap();
@@ -194,14 +208,8 @@ fn moments(db: &Db, name: &str) {
 }
 
 fn long_streams(db: &Db, name: &str) {
-    let value = "v".repeat(500);
-    for part in 0..10 {
-        let mut batch = WriteBatch::new();
-        for n in 0..1000 {
-            batch.put(format!("{name}/{:05}", part * 1000 + n), &value);
-        }
-        db.write(&batch).unwrap();
-    }
+    let entry = |n: u32| (format!("{name}/{n:05}").into_bytes(), vec![b'v'; 500]);
+    fill(db, (0..10_000).map(entry));
     let keys: Vec<_> = (0..10_000)
         .map(|n| format!("{name}/{n:05}").into_bytes())
         .collect();
@@ -223,15 +231,15 @@ fn long_streams(db: &Db, name: &str) {
 }
 
 fn large_values(db: &Db, name: &str) {
-    for exponent in [16, 20, 23] {
-        let key = format!("{name}/{exponent}");
-        let value: Vec<u8> = (0..1u32 << exponent)
-            .map(|n| (n ^ (n >> 7)) as u8)
-            .collect();
+    let most = db.limits().batch_bytes - 100;
+    for size in [1 << 16, 1 << 20, 1 << 23] {
+        let size = most.min(size) as u32;
+        let key = format!("{name}/{size}");
+        let value: Vec<u8> = (0..size).map(|n| (n ^ (n >> 7)) as u8).collect();
         db.put(&key, &value).unwrap();
         assert!(db.get(&key).unwrap() == Some(value), "{key}");
     }
-    assert_eq!(db.range(Prefix(format!("{name}/"))).count(), 3);
+    assert!(db.range(Prefix(format!("{name}/"))).count() >= 2);
 }
 
 fn refusals(db: &Db, name: &str) {
