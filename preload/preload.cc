@@ -24,6 +24,7 @@
 #include <leveldb/write_batch.h>
 
 #include "level_party/level_party.h"
+#include "timeout.h"
 
 #if _GLIBCXX_USE_CXX11_ABI
 #define STRING "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
@@ -174,6 +175,7 @@ class PartyDB final : public DB {
     return Told(lp_delete(db_, key.data(), key.size(), options.sync));
   }
   Status Write(const WriteOptions& options, WriteBatch* batch) override {
+    if (batch == nullptr) return Status::OK();  // in LevelDB it waits for earlier writes, which have returned here
     const std::string& contents = WriteBatchInternal::Contents(batch);
     leveldb_writebatch_t* operations = leveldb_writebatch_create();
     Status status = TakeOperations(Slice(contents.data(), contents.size()), operations)
@@ -326,9 +328,6 @@ int BloomBits(const FilterPolicy* policy) {
   return static_cast<int>((filter.size() - 1) * 8 / kKeys);
 }
 
-// Nobody who was not made for it expects a write that gives up: it waits an hour.
-constexpr uint64_t kTimeoutMs = 3600 * 1000;
-
 leveldb_options_t* Settings(const Options& options) {
   leveldb_options_t* settings = leveldb_options_create();
   leveldb_options_set_create_if_missing(settings, options.create_if_missing);
@@ -344,6 +343,8 @@ leveldb_options_t* Settings(const Options& options) {
     leveldb_filterpolicy_destroy(bloom);
   }
   lp_options_set_timeout(settings, kTimeoutMs);
+  // The program may call select, which takes no descriptors above the usual limit.
+  lp_options_set_raise_descriptor_limit(settings, 0);
   return settings;
 }
 
@@ -354,9 +355,14 @@ Status OpenHere(const Options& options, const std::string& name, DB** db) {
   leveldb_options_destroy(settings);
   Trace(error == nullptr ? "opened" : lp_error_message(error), name);
   if (error == nullptr) *db = new PartyDB(opened);
+  if (lp_error_kind(error) == LP_NOT_FOUND && options.create_if_missing) {
+    const Status status = Status::NotFound(lp_error_message(error));
+    lp_error_destroy(error);
+    return status;
+  }
   // Two sentences that programs look for.
   const char* known = nullptr;
-  if (lp_error_kind(error) == LP_NOT_FOUND && !options.create_if_missing) {
+  if (lp_error_kind(error) == LP_NOT_FOUND) {
     known = "does not exist (create_if_missing is false)";
   } else if (lp_error_kind(error) == LP_ALREADY_EXISTS) {
     known = "exists (error_if_exists is true)";

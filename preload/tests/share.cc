@@ -148,6 +148,7 @@ int main(int argc, char** argv) {
   CHECK(none == nullptr && status.IsInvalidArgument());
   CHECK(status.ToString() == "Invalid argument: " + dir + ": does not exist (create_if_missing is false)");
   options.create_if_missing = true;
+  CHECK(DB::Open(options, dir + "/no/parent", &none).IsNotFound());
   std::unique_ptr<const FilterPolicy> bloom(NewBloomFilterPolicy(10));
   options.filter_policy = bloom.get();
   auto db = Open(dir, options);
@@ -158,6 +159,7 @@ int main(int argc, char** argv) {
   CHECK(Get(db.get(), "child", before) == "(none)");
   db->ReleaseSnapshot(before);
   CheckIterator(db.get());
+  Ok(db->Write(WriteOptions(), nullptr));
   Ok(db->Delete(WriteOptions(), "child"));
   db->CompactRange(nullptr, nullptr);
   CHECK(Get(db.get(), "child") == "(none)");

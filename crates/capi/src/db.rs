@@ -125,7 +125,7 @@ pub(crate) unsafe fn open(
     })))
 }
 
-/// A failure to open the database `name`, with the two sentences of LevelDB that programs look for.
+/// A failure to open the database `name`, with the sentences and the class of LevelDB that programs look for.
 ///
 /// # Safety
 /// As [`open`].
@@ -144,6 +144,7 @@ unsafe fn told_as_leveldb_does(
         Kind::NotFound if !options.create_if_missing => failure.told_as_invalid(format!(
             "{name}: does not exist (create_if_missing is false)"
         )),
+        Kind::NotFound => failure.told_as_not_found(),
         Kind::AlreadyExists => {
             failure.told_as_invalid(format!("{name}: exists (error_if_exists is true)"))
         }

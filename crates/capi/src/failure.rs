@@ -164,6 +164,14 @@ impl Failure {
         }
     }
 
+    /// The same failure to open, as LevelDB calls one for want of a directory.
+    pub fn told_as_not_found(self) -> Self {
+        Failure {
+            class: "NotFound",
+            ..self
+        }
+    }
+
     /// It as LevelDB's `Status::ToString` says it: its class, and then what happened.
     pub fn status(&self) -> String {
         format!("{}: {}", self.class, self.message)

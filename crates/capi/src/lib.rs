@@ -23,6 +23,8 @@ mod batch;
 mod border;
 mod comparator;
 mod db;
+#[cfg(all(test, target_os = "linux"))]
+mod differences;
 mod failure;
 mod iterator;
 mod objects;

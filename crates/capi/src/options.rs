@@ -1,4 +1,4 @@
-//! LevelDB's options. The table in `leveldb.h` says which have an effect.
+//! LevelDB's options. `docs/DIFFERENCES.md` says which have no effect.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -294,7 +294,7 @@ pub unsafe extern "C" fn leveldb_writeoptions_set_sync(
     });
 }
 
-/// Functions that take what LevelDB's do and change nothing; the header says why of each.
+/// Functions that take what LevelDB's do and change nothing; `docs/DIFFERENCES.md` says why of each.
 macro_rules! without_effect {
     ($(fn $name:ident($options:ty, $value:ty);)*) => { $(
         #[unsafe(no_mangle)]

@@ -68,49 +68,28 @@ fn headers_declare_the_functions_that_are_defined() {
     assert_eq!(declared, exported(&sources()));
 }
 
-/// The rows of the table of options: a function, and whether it has an effect.
-fn table() -> Vec<(String, bool)> {
-    let rows = LEVELDB_H
+/// The functions without an effect, as the page tells them: the first cell of each row that names a function of an option.
+fn functions_without_effect() -> BTreeSet<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/DIFFERENCES.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let rows: Vec<_> = page
         .lines()
-        .filter(|line| line.trim_start().starts_with("| leveldb_"));
-    rows.map(|row| {
-        let mut cells = row.split('|').skip(1).map(str::trim);
-        let name = cells.next().unwrap().to_owned();
-        let effect = cells.next().unwrap();
-        let has_effect = effect.starts_with("yes");
-        assert!(has_effect || effect.starts_with("none: "), "{row}");
-        (name, has_effect)
-    })
-    .collect()
+        .filter_map(|line| line.strip_prefix("| `leveldb_")?.split_once('`'))
+        .map(|(name, _)| format!("leveldb_{name}"))
+        .collect();
+    let names: BTreeSet<_> = rows.iter().cloned().collect();
+    assert_eq!(names.len(), rows.len(), "no function is there twice");
+    names
 }
 
 #[test]
-fn option_table_is_whole_and_names_the_ignored_ones() {
-    let setters: BTreeSet<_> = functions(LEVELDB_H)
-        .into_iter()
-        .filter(|name| name.contains("options_set_"))
-        .collect();
-    let table = table();
-    let rows: BTreeSet<_> = table.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(table.len(), rows.len(), "no option is there twice");
-    assert_eq!(rows, setters);
+fn only_the_listed_options_have_no_effect() {
     let options = include_str!("../src/options.rs");
     let ignored = options.split("\nwithout_effect! {").nth(1).unwrap();
     let ignored = exported(ignored.split("\n}").next().unwrap());
-    let without: BTreeSet<_> = table
-        .into_iter()
-        .filter_map(|(name, has_effect)| (!has_effect).then_some(name))
-        .collect();
-    assert_eq!(without, ignored);
-}
-
-#[test]
-fn limits_in_the_header_are_those_of_a_batch() {
+    assert_eq!(functions_without_effect(), ignored);
     assert!(
-        LEVELDB_H
-            .contains("Keys have up to 16 MiB, a batch up to 64 MiB and 4,194,304 operations.")
+        LEVELDB_H.contains("Options: seven have no effect") && ignored.len() == 7,
+        "{ignored:?}"
     );
-    assert_eq!(party::WriteBatch::MAX_KEY_BYTES, 16 << 20);
-    assert_eq!(party::WriteBatch::MAX_BYTES, 64 << 20);
-    assert_eq!(party::WriteBatch::MAX_LEN, 4_194_304);
 }

@@ -60,6 +60,18 @@ fn readme_rust_is_what_is_compiled_here() {
     );
 }
 
+#[test]
+fn readme_has_three_lines_for_c_for_cpp_and_for_python() {
+    let blocks = [
+        block("sh", "crates/capi/install"),
+        block("sh", "preload/install"),
+        block("python", "level_party.open"),
+    ];
+    for block in blocks {
+        assert_eq!(block.lines().count(), 3, "{block}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn readme_shell_lines_do_what_they_say() {

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use level_party_locks::Mutex;
 use level_party_remote::Feed as ServerFeed;
 
 use crate::bounds::Bounds;
@@ -129,7 +130,8 @@ enum Source {
         /// Whether the stay goes on is asked of it; not held, or it could not end.
         member: Weak<Member>,
     },
-    Server(Box<dyn ServerFeed>),
+    /// Behind a lock, so that a watch can be shared: it is only ever used through the one that has it.
+    Server(Mutex<Box<dyn ServerFeed>>),
 }
 
 /// What one look at the source brought.
@@ -269,13 +271,13 @@ impl Watch {
                 // What came last may be progress alone.
                 return Ok(self.give());
             }
-            match &self.source {
+            match &mut self.source {
                 // A feed of this process in which nothing changes has heard all there is.
                 Source::Feed { .. } => {
                     self.heard = Instant::now();
                     continue;
                 }
-                Source::Server(feed) => self.heard = feed.heard(),
+                Source::Server(feed) => self.heard = feed.get_mut().heard(),
                 Source::Nobody { .. } => {}
             }
             if self.heard.max(asked).elapsed() >= self.timeout {
@@ -319,6 +321,7 @@ impl Watch {
                 self.find_source(lost, deadline)
             }
             Source::Server(feed) => {
+                let feed = feed.get_mut();
                 let told = feed.next(deadline).map_err(Error::remote)?;
                 let through = feed.through();
                 let look = told.as_ref().map_or(Look::Late, |_| Look::News);
@@ -373,7 +376,7 @@ impl Watch {
         let feed = site.feed(limits, self.start, &self.lower, &self.upper)?;
         self.ender.wait_for(Waits::Feed(feed.waker()));
         let (epoch, told) = site::told(feed.through(), None);
-        self.source = Source::Server(feed);
+        self.source = Source::Server(Mutex::new(feed));
         self.came(epoch, told);
         Ok(())
     }

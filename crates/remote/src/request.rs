@@ -116,7 +116,7 @@ pub struct Settings {
     pub create_if_missing: bool,
     /// Whether it is an error that there is one.
     pub error_if_exists: bool,
-    /// It is opened to be filled by a copy: it may be written while it is `Filling`, and only then. Any other opening of such a
-    /// database is refused.
+    /// It is opened to be filled by a copy: it may be written while it is `Filling`, and only then. Any other opening of a database
+    /// that is being filled is refused.
     pub fills: bool,
 }

@@ -14,7 +14,7 @@ const SUBJECTS: [Subject; 2] = [Subject::Sqlite, Subject::Party];
 pub fn measure(settings: &Settings) -> Result<Table> {
     let dir = settings.temporary()?;
     let most = PROCESSES.iter().copied().max().unwrap_or(1);
-    let mut shared = Shared::all(dir.path(), settings, most, true)?;
+    let mut shared = Shared::each(&Subject::ALL, dir.path(), settings, most, true)?;
     let mut table = Table::new("Puts with a sync each, a call", Unit::Micros);
     table.column("calls/s");
     for processes in PROCESSES {

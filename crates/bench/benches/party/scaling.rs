@@ -13,7 +13,7 @@ const PROCESSES: [usize; 4] = [1, 2, 4, 8];
 pub fn measure(settings: &Settings) -> Result<[Table; 2]> {
     let dir = settings.temporary()?;
     let most = PROCESSES.iter().copied().max().unwrap_or(1);
-    let mut shared = Shared::all(dir.path(), settings, most, false)?;
+    let mut shared = Shared::each(&Subject::ALL, dir.path(), settings, most, false)?;
     let gets = "Gets of several processes at once, a call";
     let puts = "Puts of several processes at once, a call";
     Ok([

@@ -17,6 +17,14 @@ const READS: [(Work, &str); 4] = [
     (Work::ScanReverse, "scan reverse, an entry"),
 ];
 
+/// Those whose processes also call at the same time. SQLite's pages are mapped, so ours stand beside them mapped too.
+const AT_ONCE: [Subject; 4] = [
+    Subject::Lmdb,
+    Subject::Sqlite,
+    Subject::Party,
+    Subject::MappedParty,
+];
+
 /// Rows: a name, whose database, and which of its processes calls.
 const ROWS: [(&str, Subject, usize); 4] = [
     ("LMDB", Subject::Lmdb, 1),
@@ -27,7 +35,7 @@ const ROWS: [(&str, Subject, usize); 4] = [
 
 pub fn measure(settings: &Settings) -> Result<Table> {
     let dir = settings.temporary()?;
-    let mut shared = Shared::all(dir.path(), settings, 2, false)?;
+    let mut shared = Shared::each(&AT_ONCE, dir.path(), settings, 2, false)?;
     let mut table = Table::new("A second process beside the first", Unit::Micros);
     let mut notes = Vec::new();
     for (work, name) in READS {
@@ -48,7 +56,8 @@ pub fn measure(settings: &Settings) -> Result<Table> {
     ));
     if let (Some(gets), Some(mixed)) = (gets, mixed) {
         table.note(format!(
-            "With both at it a get takes {gets:.2} of SQLite's time, a call of the mixture {mixed:.2}."
+            "With both at it a get takes {:.2} of SQLite's time, a call of the mixture {:.2}; with tables mapped {:.2} and {:.2}.",
+            gets.default, mixed.default, gets.mapped, mixed.mapped
         ));
     }
     Ok(table)
@@ -85,25 +94,36 @@ fn calls(
     }))
 }
 
+/// Our mean time beside SQLite's.
+struct Beside {
+    default: f64,
+    mapped: f64,
+}
+
 /// Adds rows of calls that both processes make at the same time. Ours beside SQLite's, if that is there.
 fn both(
     settings: &Settings,
     shared: &mut [Shared],
     work: Work,
     table: &mut Table,
-) -> Result<Option<f64>> {
-    let rounds = rounds_at_once(settings, shared, Subject::ALL, 2, work)?;
+) -> Result<Option<Beside>> {
+    let rounds = rounds_at_once(settings, shared, AT_ONCE, 2, work)?;
     let figures = rounds.each_ref().map(|rounds| median_together(rounds));
-    for (subject, summary) in Subject::ALL.iter().zip(&figures) {
+    for (subject, (rounds, summary)) in AT_ONCE.iter().zip(rounds.iter().zip(&figures)) {
         table.row(subject.name(), summary.clone());
+        if *subject == Subject::Party {
+            for (process, name) in ["first", "second"].iter().enumerate() {
+                let own: Vec<_> = rounds.iter().map(|each| each[process].clone()).collect();
+                table.row(format!("- of it, {name} process"), median(&own));
+            }
+        }
     }
-    let [_, _, ours] = &rounds;
-    for (process, name) in ["first", "second"].iter().enumerate() {
-        let own: Vec<_> = ours.iter().map(|each| each[process].clone()).collect();
-        table.row(format!("- of it, {name} process"), median(&own));
-    }
-    let [_, sqlite, party] = figures;
-    Ok(sqlite
-        .zip(party)
-        .map(|(sqlite, party)| party.mean / sqlite.mean))
+    let [_, sqlite, party, mapped] = figures.map(|figure| figure.map(|figure| figure.mean));
+    let beside = |sqlite: f64| {
+        Some(Beside {
+            default: party? / sqlite,
+            mapped: mapped? / sqlite,
+        })
+    };
+    Ok(sqlite.and_then(beside))
 }

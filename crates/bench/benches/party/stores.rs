@@ -38,8 +38,9 @@ pub fn with_open(
 ) -> Result<()> {
     match store {
         "engine" => what(&open_engine(dir, snappy)?),
-        "party" => what(&open_party(dir, snappy)?),
-        "party-sync" => what(&Synced(open_party(dir, snappy)?)),
+        "party" => what(&open_party(dir, snappy, false)?),
+        "party-mapped" => what(&open_party(dir, snappy, true)?),
+        "party-sync" => what(&Synced(open_party(dir, snappy, false)?)),
         peer => peers::with_open(peer, dir, what),
     }
 }
@@ -58,12 +59,13 @@ pub fn open_engine(dir: &Path, snappy: bool) -> Result<Engine> {
     Ok(Engine::open(Arc::new(StdFs::new(dir)), options)?)
 }
 
-fn open_party(dir: &Path, snappy: bool) -> Result<Db> {
+fn open_party(dir: &Path, snappy: bool, map_tables: bool) -> Result<Db> {
     let compression = match snappy {
         true => level_party::Compression::Snappy,
         false => level_party::Compression::None,
     };
-    Ok(Db::options().compression(compression).open(dir)?)
+    let options = Db::options().compression(compression);
+    Ok(options.map_tables(map_tables).open(dir)?)
 }
 
 /// What the workloads ask of a store.

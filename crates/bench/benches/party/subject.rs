@@ -16,10 +16,12 @@ pub enum Subject {
     Lmdb,
     Sqlite,
     Party,
+    /// The same with [`Options::map_tables`](level_party::Options::map_tables).
+    MappedParty,
 }
 
 impl Subject {
-    /// In the order of a table's rows.
+    /// In the order of a table's rows; all defaults of ours.
     pub const ALL: [Subject; 3] = [Subject::Lmdb, Subject::Sqlite, Subject::Party];
 
     pub fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Subject {
             Subject::Lmdb => "LMDB",
             Subject::Sqlite => "SQLite",
             Subject::Party => "level-party",
+            Subject::MappedParty => "level-party, tables mapped",
         }
     }
 
@@ -39,12 +42,18 @@ impl Subject {
             (Subject::Sqlite, true) => Some("sqlite-full"),
             (Subject::Party, false) => Some("party"),
             (Subject::Party, true) => Some("party-sync"),
+            (Subject::MappedParty, false) => Some("party-mapped"),
+            (Subject::MappedParty, true) => None,
         }
     }
 
     /// Whether this program has it.
     pub fn is_built(self) -> bool {
-        self == Subject::Party || peers::names().is_some()
+        self.is_ours() || peers::names().is_some()
+    }
+
+    fn is_ours(self) -> bool {
+        matches!(self, Subject::Party | Subject::MappedParty)
     }
 
     /// Starts a process that has the database in `dir` open, which nobody has yet: it leads where the database has such a role.
@@ -64,9 +73,9 @@ impl Subject {
         entries: usize,
         is_first: bool,
     ) -> Result<Worker> {
-        let role = match (self, is_first) {
-            (Subject::Party, true) => "leader",
-            (Subject::Party, false) => "follower",
+        let role = match (self.is_ours(), is_first) {
+            (true, true) => "leader",
+            (true, false) => "follower",
             _ => "open",
         };
         Worker::start(store.ok_or("no such store")?, dir, entries, role)
@@ -96,15 +105,17 @@ impl Shared {
         Ok(Shared { subject, workers })
     }
 
-    /// One of each that this program has. `synced`: a put is on stable storage before it is answered.
-    pub fn all(
+    /// One of each of `subjects` that this program has. `synced`: a put is on stable storage before it is answered.
+    pub fn each(
+        subjects: &[Subject],
         parent: &Path,
         settings: &Settings,
         count: usize,
         synced: bool,
     ) -> Result<Vec<Shared>> {
-        let built = Subject::ALL
-            .into_iter()
+        let built = subjects
+            .iter()
+            .copied()
             .filter(|subject| subject.is_built());
         built
             .filter_map(|subject| Some((subject, subject.store(synced)?)))

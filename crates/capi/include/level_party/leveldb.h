@@ -12,7 +12,8 @@
    Bytes      Keys and values are a pointer and a length; they may hold zeros. With the length 0 the pointer may be NULL.
    Booleans   0 is no, and everything else yes.
    Errors     `errptr` points to NULL, or to a string made by malloc. A call that fails frees that string and leaves a new one
-              there, which begins as LevelDB's do: "IO error: ", "Corruption: ", "Invalid argument: ", "Not implemented: ".
+              there, which begins as LevelDB's do: "IO error: ", "Corruption: ", "Invalid argument: ", "Not implemented: ",
+              and of `leveldb_open` "NotFound: ", if there is no directory to make the database in.
               A call that succeeds leaves it alone. `lp_last_kind` says what kind of error it was.
    Memory     Strings and values that are given out were made by malloc; free them with `leveldb_free` or free().
    NULL       Where this header allows no NULL, it is an error if the call can tell one, and nothing is done otherwise.
@@ -23,43 +24,8 @@
               `lp_options_set_open_timeout` there.
    Callbacks  Functions that are given to this library return: they don't throw, nor longjmp out.
 
-   What differs from LevelDB
-   -------------------------
-   - `leveldb_open` of a directory that another process has open joins it. "IO error" with the name of the holder comes where a
-     program has it that is no party member (one with C++ LevelDB, say).
-   - Settings of the engine (sizes, compression, filter) are those of the process that opened the directory first, for as
-     long as any has it open; `lp_status` names what another one asked for.
-   - With create_if_missing off nothing is created, not even the directory.
-   - Keys have up to 16 MiB, a batch up to 64 MiB and 4,194,304 operations. What is larger is refused.
-   - Writes that wait longer than 30 seconds for their turn fail and had no effect (`lp_options_set_timeout`).
-   - A repair deletes nothing: it renames what it replaces.
-   - A database that is opened with a comparator is opened with it in every process: one with another name is refused.
-     The comparator's destructor runs once the comparator is destroyed and no database is open with it any more.
-
-   Options and what they do
-   ------------------------
-   A test compares this table with the library.
-
-   | function                                  | effect                                                                     |
-   |-------------------------------------------|----------------------------------------------------------------------------|
-   | leveldb_options_set_comparator            | yes; NULL is the order of bytes                                            |
-   | leveldb_options_set_filter_policy         | yes for Bloom filters; a policy of the caller's is never asked: no filter  |
-   | leveldb_options_set_create_if_missing     | yes                                                                        |
-   | leveldb_options_set_error_if_exists       | yes                                                                        |
-   | leveldb_options_set_paranoid_checks       | none: every block and log record is always checked                        |
-   | leveldb_options_set_env                   | none: there is no other environment than the system's                      |
-   | leveldb_options_set_info_log              | none: the C API makes no loggers                                           |
-   | leveldb_options_set_write_buffer_size     | yes                                                                        |
-   | leveldb_options_set_max_open_files        | none: at most 500 tables are open, and any number works                    |
-   | leveldb_options_set_cache                 | yes: its capacity; databases with one cache have as much each              |
-   | leveldb_options_set_block_size            | yes                                                                        |
-   | leveldb_options_set_block_restart_interval| none: it is 16, LevelDB's default                                          |
-   | leveldb_options_set_max_file_size         | yes                                                                        |
-   | leveldb_options_set_compression           | yes                                                                        |
-   | leveldb_readoptions_set_verify_checksums  | none: they are always verified                                             |
-   | leveldb_readoptions_set_fill_cache        | none: what is read once displaces nothing that is read again               |
-   | leveldb_readoptions_set_snapshot          | yes; a read through one that was released fails                            |
-   | leveldb_writeoptions_set_sync             | yes                                                                        |
+   What is different from LevelDB, and which options have no effect, is in the page docs/DIFFERENCES.md of the sources, which is
+   installed as PREFIX/share/doc/level-party/DIFFERENCES.md. A test checks each of its rows.
 */
 
 #ifndef LEVEL_PARTY_LEVELDB_H_
@@ -176,7 +142,7 @@ void leveldb_writebatch_iterate(const leveldb_writebatch_t*, void* state,
 /* Adds the operations of `source` behind those of `destination`. */
 void leveldb_writebatch_append(leveldb_writebatch_t* destination, const leveldb_writebatch_t* source);
 
-/* ---- Options: the table above says what they do ---- */
+/* ---- Options: seven have no effect, which DIFFERENCES.md names ---- */
 
 leveldb_options_t* leveldb_options_create(void);
 void leveldb_options_destroy(leveldb_options_t*);

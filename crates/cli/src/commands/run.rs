@@ -15,7 +15,7 @@ use crate::failure::Result;
 
 /// Run a program that uses LevelDB so that it shares its databases with every other process that opens them.
 ///
-/// The program is not changed: a library is loaded before its own LevelDB, in it and in the programs that it starts (LD_PRELOAD). It has to link LevelDB 1.20 to 1.23 as a shared library; `preload/README.md` says what else goes to its own library as before: an Env or comparator of its own, say. LEVEL_PARTY_TRACE=1 in the environment shows each database that is opened so, and why another one is not. Linux only.
+/// The program is not changed: a library is loaded before its own LevelDB, in it and in the programs that it starts (LD_PRELOAD). It has to link LevelDB 1.20 to 1.23 as a shared library; `docs/DIFFERENCES.md` says what else goes to its own library as before: an Env or comparator of its own, say. LEVEL_PARTY_TRACE=1 in the environment shows each database that is opened so, and why another one is not. Linux only.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
                   level-party run -- python3 indexer.py\n  \

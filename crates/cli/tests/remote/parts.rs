@@ -20,7 +20,9 @@ pub fn run(db: &Db, other: &Db) {
 
 type Level = level_party::Sublevel;
 
-const PARTS: &[(&str, fn(&Level, &Level))] = &[
+type Part = fn(&Level, &Level);
+
+const PARTS: &[(&str, Part)] = &[
     ("sublevels", sublevels),
     ("types", types),
     ("one-key", one_key),

@@ -96,7 +96,7 @@ fn options(name: &str) -> Options {
 struct Backwards;
 
 impl level_party::Comparator for Backwards {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.Backwards"
     }
     fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {

@@ -8,7 +8,7 @@ Programs written for plyvel 1.5 run unchanged, and any number of processes can h
 - Checksums are always verified, what is read once does not displace what is read again, and any number of tables can be read:
   so `verify_checksums`, `fill_cache`, `paranoid_checks`, `max_open_files` and `block_restart_interval` are taken and change
   nothing.
-- A batch has up to 64 MiB and 1,048,576 operations. `repair_db` takes the options, and needs none of them.
+- A batch has up to 64 MiB and 4,194,304 operations. `repair_db` takes the options, and needs none of them.
 - After a `fork` the child opens the database again: what it has of its parent raises `Error`.
 """
 

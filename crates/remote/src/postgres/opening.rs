@@ -68,13 +68,9 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
     server.greet(&mut link, deadline)?;
     let state =
         service(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
-    if settings.fills != matches!(state, ServiceState::Filling { .. })
-        && !matches!(state, ServiceState::Moved { .. })
-    {
-        let is_new = settings.fills && known.is_none();
-        if !is_new {
-            return Err(state.refusal());
-        }
+    // Who fills it opens it before that, too; until then its writes are refused.
+    if matches!(state, ServiceState::Filling { .. }) && !settings.fills {
+        return Err(state.refusal());
     }
     let asked =
         status(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
