@@ -54,8 +54,9 @@ pub struct Db {
 }
 
 impl Options {
-    /// Opens the database in `path`, in as many processes as you like and in any order. A URL, `postgres://user@host/database`, names
-    /// one on a server, for which `level-party` needs the feature of that name; what holds there, and what the URL may say, is told in
+    /// Opens the database in `path`, in as many processes as you like and in any order. A URL,
+    /// `postgres://user@host/database` or `etcd://host,host/name`, names one on a server, for which `level-party` needs the
+    /// feature of that name; what holds there, and what the URL may say, is told in
     /// [`docs/REMOTE.md`](https://github.com/level-party/level-party/blob/main/docs/REMOTE.md). A server's password may also come from
     /// `PGPASSWORD` or `PGPASSFILE`.
     ///
