@@ -307,7 +307,10 @@ impl Remote for Postgres {
         expected: ServiceState,
         new: ServiceState,
     ) -> Answer<'_, bool> {
-        let (expected, new) = (crate::service::encode(&expected), crate::service::encode(&new));
+        let (expected, new) = (
+            crate::service::encode(&expected),
+            crate::service::encode(&new),
+        );
         let (server, Call { wait, deadline, .. }) = (Arc::clone(&self.server), *call);
         by(&self.workers, wait, deadline, move || {
             opening::set_service(&server, &expected, &new, deadline)

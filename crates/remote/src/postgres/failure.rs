@@ -3,8 +3,8 @@
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::reads::misread;
-use crate::service::decode;
 use crate::error::{Error, ErrorKind};
+use crate::service::decode;
 
 /// Why a statement has no answer.
 #[derive(Debug)]

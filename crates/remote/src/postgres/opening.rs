@@ -7,11 +7,11 @@ use super::link::{Link, bytes_of, check_layout, pause, random_words};
 use super::pool::Server;
 use super::reads::misread;
 use super::schema::Sql;
-use crate::service::{decode, encode};
 use super::standby_of;
 use crate::answer::{Moment, ServiceState, Standby};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Settings;
+use crate::service::{decode, encode};
 
 /// What is known of a database that was opened.
 pub struct Opened {
