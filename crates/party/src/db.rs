@@ -55,13 +55,19 @@ pub struct Db {
 }
 
 impl Options {
-    /// Opens the database in `path`, in as many processes as you like and in any order.
+    /// Opens the database in `path`, in as many processes as you like and in any order. A URL,
+    /// `postgres://user@host/database` or `etcd://host,host/name`, names one on a server, for which `level-party` needs the
+    /// feature of that name; what holds there, and what the URL may say, is told in
+    /// [`docs/REMOTE.md`](https://github.com/level-party/level-party/blob/main/docs/REMOTE.md). A server's password may also come from
+    /// `PGPASSWORD` or `PGPASSFILE`.
     ///
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `NotADirectory`, `PermissionDenied`, `Locked` (held by a program that is no
     /// party member: its pid is named), `UnsupportedFilesystem`, `Corruption`, `Timeout` (a leader that does not answer),
     /// `NoLeader` (with [`Lead::Join`](crate::Lead::Join)), `Unsupported` (another product's directory; a Minecraft Bedrock world to be
-    /// written to without its [`compression`](Options::compression)).
+    /// written to without its [`compression`](Options::compression)). Of a URL: `InvalidArgument` (what it says, or options of
+    /// files, which are named), `Unsupported` (such a server is not supported, or not built in), `NotFound`, `AlreadyExists`,
+    /// `PermissionDenied`, `IncompatibleVersion`, `Busy`, `Timeout`, `Io`.
     pub fn open(mut self, path: impl AsRef<Path>) -> Result<Db> {
         self.create_if_missing &= !self.reject_writes;
         Db::open_with(path.as_ref(), self)

@@ -368,7 +368,7 @@ impl Error {
             R::Closed => ErrorKind::Closed,
             R::Protocol => ErrorKind::Protocol,
             R::Busy => ErrorKind::Busy,
-            R::Moved => ErrorKind::ReadOnly,
+            R::Moved => ErrorKind::Moved,
             R::Unsupported => ErrorKind::Unsupported,
             _ => ErrorKind::Io,
         };

@@ -89,7 +89,7 @@ pub(crate) struct Handle {
 /// Where a handle's database lies.
 enum Home {
     Directory(Arc<Elector>),
-    Server(Site),
+    Server(Box<Site>),
 }
 
 /// How long a status waits for who succeeds a dead leader. It takes some milliseconds.
@@ -124,7 +124,7 @@ impl Handle {
 
     fn open_url(url: &str, options: &Options) -> Result<Self> {
         let site = Site::open(url, options)?;
-        Ok(Handle::on(Home::Server(site), options))
+        Ok(Handle::on(Home::Server(Box::new(site)), options))
     }
 
     fn open_directory(path: &Path, options: Options) -> Result<Self> {
@@ -892,7 +892,7 @@ impl Drop for Pinned {
         }
         match (&self.handle.home, &self.moment) {
             (Home::Directory(elector), Moment::Segment(moment)) => {
-                elector.node().place.pins.give_back(moment)
+                elector.node().place.pins.give_back(moment);
             }
             (Home::Server(site), Moment::Server(moment)) => site.unpin(*moment),
             _ => {}

@@ -25,7 +25,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | open a database, and choose settings | [`Db::open`], [`Options`] |
+//! | open a database, and choose settings | [`Db::open`], [`Options`]; a URL names one on a server |
 //! | read | [`Readable`]: one trait for [`Db`], [`Sublevel`], [`Snapshot`] and [`Transaction`] |
 //! | write | [`Db::put`], [`Db::write`] with a [`WriteBatch`], [`Db::update`], [`Db::transaction`] |
 //! | follow the changes of all processes | [`Db::watch`] |

@@ -314,7 +314,7 @@ impl Site {
         }
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(count);
-        for op in batch.iter() {
+        for op in batch {
             self.check_key(op.key())?;
             let (key, value) = match op {
                 Op::Put { key, value } => (key, Some(value.to_vec())),

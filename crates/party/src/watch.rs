@@ -10,9 +10,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use level_party_remote::Feed as ServerFeed;
-
 use level_party_locks::Mutex;
+use level_party_remote::Feed as ServerFeed;
 
 use crate::bounds::Bounds;
 use crate::epoch::Epoch;
@@ -131,7 +130,7 @@ enum Source {
         /// Whether the stay goes on is asked of it; not held, or it could not end.
         member: Weak<Member>,
     },
-    /// Behind a lock, which is never taken, so that a watch can be shared.
+    /// Behind a lock, so that a watch can be shared: it is only ever used through the one that has it.
     Server(Mutex<Box<dyn ServerFeed>>),
 }
 

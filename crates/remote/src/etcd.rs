@@ -69,6 +69,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         return Err(Error::new(ErrorKind::AlreadyExists, what));
     }
     let service = &cluster.known().service;
+    // Who is to fill a live database opens it to make it so; until then its writes are refused.
     if matches!(service, ServiceState::Filling { .. }) && !settings.fills {
         return Err(service.refusal());
     }

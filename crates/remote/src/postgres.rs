@@ -88,12 +88,12 @@ fn deadline(limit: Duration) -> Instant {
 }
 
 /// A call that blocks, as [`Workers::call`] has it; in a thread of somebody's tokio runtime, which must not run ours, by a worker.
-fn by<'a, T: Send + 'static>(
-    workers: &'a Workers,
+fn by<T: Send + 'static>(
+    workers: &Workers,
     wait: Wait,
     deadline: Instant,
     call: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Answer<'a, T> {
+) -> Answer<'_, T> {
     if wait == Wait::Task || tokio::runtime::Handle::try_current().is_err() {
         return workers.call(wait, call);
     }
@@ -288,7 +288,7 @@ impl Remote for Postgres {
             (status.pins, status.oldest_pin) = self.keeper.pins.report();
             status.standby = asked.standby;
             status.lag_bytes = asked.lag_bytes;
-            status.warnings = self.server.connector.warnings.clone();
+            status.warnings.clone_from(&self.server.connector.warnings);
             status.warnings.extend(asked.warnings);
             status.trouble = self.server.trouble();
             Ok(status)

@@ -117,6 +117,6 @@ pub struct Settings {
     /// Whether it is an error that there is one.
     pub error_if_exists: bool,
     /// It is opened to be filled by a copy: it may be written while it is `Filling`, and only then. Any other opening of a database
-    /// that is `Filling` is refused.
+    /// that is being filled is refused.
     pub fills: bool,
 }

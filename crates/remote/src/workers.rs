@@ -66,11 +66,11 @@ impl Workers {
     }
 
     /// The answer of a call that blocks: made by the polling thread where a thread waits, else by one of these.
-    pub fn call<'a, T: Send + 'static>(
-        &'a self,
+    pub fn call<T: Send + 'static>(
+        &self,
         wait: Wait,
         call: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Answer<'a, T> {
+    ) -> Answer<'_, T> {
         match wait {
             Wait::Thread => Box::pin(async move { call() }),
             Wait::Task => Box::pin(async move { self.run(call)?.await.unwrap_or_else(unmade) }),

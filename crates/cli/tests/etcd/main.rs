@@ -1,28 +1,14 @@
-//! A database on etcd, as a program has it: the conformance suite, and histories of many processes while nodes are killed and
-//! stopped, answers are lost, and history is compacted (docs/REMOTE.md). `ci/remote` installs etcd.
-
-#[path = "../conformance/suite.rs"]
-mod suite;
-#[path = "../conformance/walks.rs"]
-mod walks;
+//! Histories of many processes on etcd while nodes are killed and stopped, answers are lost, and history is compacted
+//! (docs/REMOTE.md). `ci/remote` installs etcd.
 
 use std::path::Path;
 
-use level_party::{Db, Role};
 use level_party_testkit::{Etcd, ExecChild, Load, Proxy, Record, Target, Wire, run_load};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 const WRITERS: usize = 4;
 /// Acknowledged writes between two faults.
 const BETWEEN: u64 = 60;
-
-#[test]
-fn conformance_suite_holds_on_etcd() {
-    let etcd = Etcd::start(3);
-    let db = Db::open(etcd.url()).expect("opened");
-    assert_eq!(db.role(), Role::Remote);
-    suite::run(&db);
-}
 
 /// Judges what a load left, and tells how long writes stood still at each fault.
 fn judge(name: &str, etcd: &Etcd, mut record: Record) {

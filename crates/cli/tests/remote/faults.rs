@@ -212,7 +212,7 @@ fn a_moment_that_is_pruned_is_lost_and_a_watch_gets_a_gap() {
     // As if an hour had passed, and hardly any history were to be kept: everything is pruned.
     server.sql(
         "update level_party.meta set history_bytes = 1; \
-         insert into level_party.mark select now() - interval '1 hour', last_seq from level_party.meta; \
+         insert into level_party.mark select now() - interval '1 hour', max(seq) from level_party.commits; \
          select level_party.prune(100000)",
     );
     assert_eq!(

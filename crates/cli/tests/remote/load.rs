@@ -185,7 +185,7 @@ impl Client<'_> {
     fn get(&mut self, key: usize) {
         match self.call(|db| db.get(KEYS[key])) {
             (Ok(value), begun, ended) => {
-                self.note(key, Action::Get(content(value)), begun, Some(ended))
+                self.note(key, Action::Get(content(value)), begun, Some(ended));
             }
             (Err(error), ..) => expected(&error),
         }

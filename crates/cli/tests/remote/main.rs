@@ -1,4 +1,4 @@
-//! Databases on servers: the conformance suite in a directory and on PostgreSQL, what a server refuses, and faults
+//! Databases on servers: the conformance suite in a directory, on PostgreSQL and on etcd, what a server refuses, and faults
 //! (docs/REMOTE.md). `ci/remote` installs what it needs.
 
 #[path = "../conformance/suite.rs"]
@@ -9,10 +9,11 @@ mod walks;
 mod faults;
 mod load;
 mod parts;
+mod records;
 mod refusals;
 
 use level_party::{Db, Role};
-use level_party_testkit::Postgres;
+use level_party_testkit::{Etcd, Postgres};
 
 #[test]
 fn every_part_holds_in_a_directory() {
@@ -27,5 +28,14 @@ fn every_part_and_the_suite_hold_on_postgres() {
     let db = Db::open(server.url()).expect("opened");
     assert_eq!(db.role(), Role::Remote);
     parts::run(&db, &Db::open(server.url()).expect("opened again"));
+    suite::run(&db);
+}
+
+#[test]
+fn every_part_and_the_suite_hold_on_etcd() {
+    let cluster = Etcd::start(3);
+    let db = Db::open(cluster.url()).expect("opened");
+    assert_eq!(db.role(), Role::Remote);
+    parts::run(&db, &Db::open(cluster.url()).expect("opened again"));
     suite::run(&db);
 }

@@ -20,7 +20,9 @@ pub fn run(db: &Db, other: &Db) {
 
 type Level = level_party::Sublevel;
 
-const PARTS: &[(&str, fn(&Level, &Level))] = &[
+type Part = fn(&Level, &Level);
+
+const PARTS: &[(&str, Part)] = &[
     ("sublevels", sublevels),
     ("types", types),
     ("one-key", one_key),
@@ -215,11 +217,14 @@ fn conflicts(level: &Level, other: &Level) {
 
 fn snapshots(level: &Level, other: &Level) {
     let key = |n: u32| format!("{n:05}");
-    let mut batch = WriteBatch::new();
-    for n in 0..3000 {
-        batch.put(key(n), "before");
+    // Batches of a size that every server takes.
+    for part in (0..3000).collect::<Vec<u32>>().chunks(100) {
+        let mut batch = WriteBatch::new();
+        for n in part {
+            batch.put(key(*n), "before");
+        }
+        level.write(&batch).unwrap();
     }
-    level.write(&batch).unwrap();
     let before = level.snapshot().unwrap();
     for n in (0..3000).step_by(3) {
         let mut batch = WriteBatch::new();
@@ -266,18 +271,28 @@ fn watches(level: &Level, other: &Level) {
         .delete("k1")
         .put("k1", "3");
     other.write(&batch).unwrap();
-    let changes: Vec<_> = (0..4).map(|_| next(&mut watch)).collect();
-    let told: Vec<_> = changes
-        .iter()
-        .map(|change| (change.key.as_slice(), change.value.as_deref()))
-        .collect();
-    let expected: [(&[u8], Option<&[u8]>); 4] = [
+    let made: [(&[u8], Option<&[u8]>); 4] = [
         (b"k1", Some(b"1")),
         (b"k2", Some(b"2")),
         (b"k1", None),
         (b"k1", Some(b"3")),
     ];
-    assert_eq!(told, expected);
+    let mut changes = Vec::new();
+    loop {
+        let change = next(&mut watch);
+        let is_last = change.value.as_deref() == Some(b"3");
+        changes.push(change);
+        if is_last {
+            break;
+        }
+    }
+    let told: Vec<_> = changes
+        .iter()
+        .map(|change| (change.key.as_slice(), change.value.as_deref()))
+        .collect();
+    // Of one key twice in a batch etcd makes, and tells, the last operation alone.
+    let all = told == made;
+    assert!(all || told == [made[1], made[3]], "{told:?}");
     assert!(
         changes
             .windows(2)

@@ -1,24 +1,26 @@
-//! What a server refuses: the table of docs/REMOTE.md, checked against PostgreSQL.
+//! What a server refuses: the table of docs/REMOTE.md, checked against PostgreSQL and etcd.
 
 use level_party::{Compression, Db, ErrorKind, Lead, Options, WriteBatch};
-use level_party_testkit::Postgres;
+use level_party_testkit::{Etcd, Postgres};
 
 const PAGE: &str = include_str!("../../../../docs/REMOTE.md");
 
-/// Rows of the page's table of refusals: what is called, and what PostgreSQL answers.
-fn table() -> Vec<(String, String)> {
+/// Rows of the page's table of refusals: what is called, and what the server of this column answers.
+fn table(server: &str) -> Vec<(String, String)> {
     let section = PAGE
         .split("## What a server refuses")
         .nth(1)
         .expect("the section");
-    let rows = section
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| call"));
-    let rows = rows.map(|line| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        (cells[0].to_owned(), cells[1].to_owned())
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let mut rows = rows.map(|line| -> Vec<&str> {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(str::trim).collect()
     });
-    rows.collect()
+    let heads = rows.next().expect("a head");
+    let column = heads.iter().position(|head| *head == server);
+    let column = column.expect("a column of the server");
+    rows.map(|cells| (cells[0].to_owned(), cells[column].to_owned()))
+        .collect()
 }
 
 fn named(cell: &str) -> Vec<&str> {
@@ -26,12 +28,20 @@ fn named(cell: &str) -> Vec<&str> {
 }
 
 #[test]
-fn calls_of_the_table_are_refused_as_it_says() {
-    let server = Postgres::start(&[]);
-    let db = Db::open(server.url()).expect("opened");
+fn postgres_refuses_calls_as_the_table_says() {
+    check("PostgreSQL", &Postgres::start(&[]).url());
+}
+
+#[test]
+fn etcd_refuses_calls_as_the_table_says() {
+    check("etcd", &Etcd::start(1).url());
+}
+
+fn check(server: &str, url: &str) {
+    let db = Db::open(url).expect("opened");
     let dir = tempfile::tempdir().expect("a directory");
     let mut checked = 0;
-    for (calls, answer) in table() {
+    for (calls, answer) in table(server) {
         for call in named(&calls) {
             let refused = match call {
                 "verify" => db.verify().map(drop),
@@ -39,14 +49,14 @@ fn calls_of_the_table_are_refused_as_it_says() {
                 "compact_range" => db.compact_range(..),
                 "yield_leadership" => db.yield_leadership().map(drop),
                 "acknowledge_losses" => db.acknowledge_losses().map(drop),
-                "Db::repair" => Db::repair(server.url()).map(drop),
-                "Db::destroy" => Db::destroy(server.url()).map(drop),
+                "Db::repair" => Db::repair(url).map(drop),
+                "Db::destroy" => Db::destroy(url).map(drop),
                 "property" => {
                     assert_eq!(db.property("leveldb.stats").unwrap(), None);
                     checked += 1;
                     continue;
                 }
-                option => match options(option).open(server.url()) {
+                option => match options(option).open(url) {
                     Err(error) => {
                         assert!(error.message().contains(option), "{error}");
                         Err(error)
@@ -86,7 +96,7 @@ fn options(name: &str) -> Options {
 struct Backwards;
 
 impl level_party::Comparator for Backwards {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.Backwards"
     }
     fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {

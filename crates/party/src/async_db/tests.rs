@@ -41,7 +41,7 @@ fn cold(dir: &tempfile::TempDir) -> AsyncDb {
 
 /// The outcome of a read that a thread of the readers makes.
 fn made_elsewhere<T>(what: &str, db: &AsyncDb, read: impl Future<Output = crate::Result<T>>) -> T {
-    let readers = &db.space().handle.node().expect("a directory").place.readers;
+    let readers = &db.space().handle.node().unwrap().place.readers;
     let before = readers.given();
     let outcome = pollster::block_on(read).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(

@@ -406,7 +406,7 @@ impl Client {
             Code::NotFound => ErrorKind::NotFound,
             Code::DataLoss => ErrorKind::Corruption,
             Code::Unimplemented => ErrorKind::IncompatibleVersion,
-            _ => return self.lost(node, message.to_owned(), !was_unsent(status)),
+            _ => return self.lost(node, words_of(status), !was_unsent(status)),
         };
         Failure::Refused(
             Error::new(kind, format!("etcd refused: {message}")).with_source(status.clone()),
@@ -420,6 +420,19 @@ fn is_stale_token(status: &Status) -> bool {
     status.code() == Code::Unauthenticated
         || message.contains("invalid auth token")
         || message.contains("revision of auth store is old")
+}
+
+/// What a status says, with the cause at its bottom.
+fn words_of(status: &Status) -> String {
+    let message = status.message();
+    let mut cause = std::error::Error::source(status);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    let cause = cause
+        .map(ToString::to_string)
+        .filter(|cause| !message.contains(cause.as_str()));
+    cause.map_or_else(|| message.to_owned(), |cause| format!("{message}: {cause}"))
 }
 
 /// Whether the connection was never made.

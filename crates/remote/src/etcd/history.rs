@@ -13,7 +13,8 @@ use level_party_locks::Mutex;
 use super::client::{ATTEMPT, Attempts, Client};
 use super::layout::{Layout, Meta, Sequences};
 use super::rpc::{
-    self, Compare, Header, KeyValue, PutRequest, RangeRequest, Request, TxnRequest, TxnResponse,
+    self, Compare, Header, KeyValue, PutRequest, RangeRequest, Request, RequestOp, TxnRequest,
+    TxnResponse,
 };
 use crate::answer::{History, Moment, ServiceState};
 use crate::error::{Error, ErrorKind, Result};
@@ -164,6 +165,24 @@ impl Cluster {
         Compare::put_at(self.layout.meta(), known.revision)
     }
 
+    /// Asks for what is known, behind another question of a transaction.
+    pub fn look_at_known(&self) -> Vec<RequestOp> {
+        vec![key_of(self.layout.meta()), key_of(self.layout.service())]
+    }
+
+    /// Whether an answer to [`Cluster::look_at_known`] says that what is known still holds.
+    pub fn is_unchanged(&self, known: &Known, answer: &TxnResponse, seen: i64) -> bool {
+        let at = |number: usize| {
+            let range = answer.responses.get(number)?.range.as_ref()?;
+            Some(range.kvs.first().map_or(0, |kv| kv.mod_revision))
+        };
+        at(1) == Some(known.revision)
+            && at(2) == Some(known.service_revision)
+            && answer
+                .header
+                .is_some_and(|header| self.is_of(known, &header, seen))
+    }
+
     /// Whether an answer is of the cluster that `known` is of, and no older than one that was `seen` before it was asked for.
     /// Takes note of its revision.
     pub fn is_of(&self, known: &Known, header: &Header, seen: i64) -> bool {
@@ -183,6 +202,7 @@ pub fn headed(header: Option<Header>) -> Result<Header> {
     header.ok_or_else(|| Error::new(ErrorKind::Protocol, "etcd gave an answer without a header"))
 }
 
+/// Finds the history that goes on, or begins one: the first, or the next where writes of the one `before` were lost.
 async fn find(
     client: &Client,
     layout: &Layout,
@@ -192,52 +212,34 @@ async fn find(
 ) -> Result<(Looked, Found)> {
     let mut made = None;
     loop {
-        let mut attempts = Attempts::new(deadline, ATTEMPT);
         let seen = client.seen();
-        let range = |key| {
-            let range = RangeRequest {
-                key,
-                ..RangeRequest::default()
-            };
-            Request::Range(range).into()
-        };
-        let question = TxnRequest {
-            compare: Vec::new(),
-            success: vec![range(layout.meta()), range(layout.service())],
-            failure: Vec::new(),
-        };
-        let answer: TxnResponse = client
-            .ask_until(rpc::TXN, &question, &mut attempts, true)
-            .await?;
-        let header = headed(answer.header)?;
-        let mut keys = answer.responses.into_iter().map(|answer| {
-            let range = answer.range.unwrap_or_default();
-            range.kvs.into_iter().next()
-        });
-        let (stored, service) = (keys.next().flatten(), keys.next().flatten());
+        let (header, stored, service) = look(client, layout, deadline).await?;
         let meta = stored
             .as_ref()
             .map(|kv| Meta::from_bytes(&kv.value))
             .transpose()?;
-        if let (Some(meta), Some(kv)) = (meta, &stored)
-            && meta.cluster == header.cluster_id
-            && header.revision >= seen
-        {
-            client.saw(header.revision);
-            let found = if made == Some(meta) {
-                Found::Made
-            } else {
-                Found::There
-            };
-            let (service, service_revision) = service_state(service)?;
-            let known = Arc::new(Known {
-                meta,
-                revision: kv.mod_revision,
-                service,
-                service_revision,
-            });
-            let at = header.revision;
-            return Ok((Looked { known, at }, found));
+        if let (Some(meta), Some(kv)) = (meta, &stored) {
+            // Somebody else may have begun it, with lower revisions than were seen.
+            let is_next = before.is_some_and(|before| before != meta);
+            if meta.cluster == header.cluster_id && (header.revision >= seen || is_next) {
+                if is_next {
+                    client.forget_seen();
+                }
+                client.saw(header.revision);
+                let found = match made == Some(meta) {
+                    true => Found::Made,
+                    false => Found::There,
+                };
+                let (service, service_revision) = service_state(service)?;
+                let known = Arc::new(Known {
+                    meta,
+                    revision: kv.mod_revision,
+                    service,
+                    service_revision,
+                });
+                let at = header.revision;
+                return Ok((Looked { known, at }, found));
+            }
         }
         if stored.is_none() && !create {
             return Err(Error::new(
@@ -250,6 +252,37 @@ async fn find(
         begin(client, layout, revision, next, deadline).await?;
         made = stored.is_none().then_some(next);
     }
+}
+
+fn key_of(key: Vec<u8>) -> RequestOp {
+    let range = RangeRequest {
+        key,
+        ..RangeRequest::default()
+    };
+    Request::Range(range).into()
+}
+
+/// What `PREFIX/meta` and `PREFIX/service` hold at one revision.
+async fn look(
+    client: &Client,
+    layout: &Layout,
+    deadline: Instant,
+) -> Result<(Header, Option<KeyValue>, Option<KeyValue>)> {
+    let question = TxnRequest {
+        compare: Vec::new(),
+        success: vec![key_of(layout.meta()), key_of(layout.service())],
+        failure: Vec::new(),
+    };
+    let mut attempts = Attempts::new(deadline, ATTEMPT);
+    let answer: TxnResponse = client
+        .ask_until(rpc::TXN, &question, &mut attempts, true)
+        .await?;
+    let header = headed(answer.header)?;
+    let mut keys = answer.responses.into_iter().map(|answer| {
+        let range = answer.range.unwrap_or_default();
+        range.kvs.into_iter().next()
+    });
+    Ok((header, keys.next().flatten(), keys.next().flatten()))
 }
 
 fn next_meta(last: Option<Meta>, cluster: u64) -> Result<Meta> {

@@ -6,10 +6,13 @@
 //! is late, behind a later one, takes none. The key is made before the first write and never by one, and lies under a lease, so
 //! that etcd removes it some time after its process has gone. No mark is used again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use level_party_locks::Mutex;
+
 use super::client::{ATTEMPT, Attempts, Failure};
-use super::history::{Cluster, headed, random};
+use super::history::{Cluster, random};
 use super::rpc::{
     self, Compare, KeyValue, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
     LeaseRequest, Nothing, PutRequest, RangeRequest, Request, RequestOp, TxnRequest, TxnResponse,
@@ -58,11 +61,19 @@ impl Mark {
 #[derive(Clone, Debug)]
 pub struct Session {
     key: Vec<u8>,
-    lease: i64,
     /// The mark that the key holds, as far as is known.
     last: Mark,
     /// The history in which it was last known.
     history: History,
+    renewal: Renewal,
+}
+
+/// What keeps a session.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    lease: i64,
+    /// When etcd was last told that the process lives.
+    last: Arc<Mutex<Instant>>,
 }
 
 /// What the session's key told about a write that did not take effect just now.
@@ -91,6 +102,7 @@ impl Session {
             let grant = LeaseGrantRequest {
                 ttl: TTL.as_secs() as i64,
             };
+            let asked = Instant::now();
             // Asked twice, a lease may be left behind; it ends by itself.
             let granted: LeaseGrantResponse = cluster
                 .client
@@ -98,9 +110,12 @@ impl Session {
                 .await?;
             let session = Session {
                 key: cluster.layout.session(random()?),
-                lease: granted.id,
                 last: first,
                 history: cluster.known().history(),
+                renewal: Renewal {
+                    lease: granted.id,
+                    last: Arc::new(Mutex::new(asked)),
+                },
             };
             let begin = TxnRequest {
                 compare: vec![Compare::absent(session.key.clone())],
@@ -134,7 +149,7 @@ impl Session {
         let put = PutRequest {
             key: self.key.clone(),
             value: mark.to_bytes(),
-            lease: self.lease,
+            lease: self.lease(),
         };
         Request::Put(put).into()
     }
@@ -220,24 +235,19 @@ impl Session {
         }
     }
 
-    /// Tells etcd again and again that the process lives. Ends where the session has; the next write finds that out.
-    pub async fn renew(lease: i64, cluster: &Cluster) {
-        loop {
-            tokio::time::sleep(RENEWAL).await;
-            let mut attempts = Attempts::new(Instant::now() + RENEWAL, ATTEMPT);
-            while let Some(limit) = attempts.limit() {
-                match renew_once(lease, cluster, limit).await {
-                    Ok(true) => break,
-                    Ok(false) => return,
-                    Err(_) => attempts.failed(cluster.client.node_count()).await,
-                }
-            }
-        }
+    /// What keeps it, once it runs.
+    pub fn renewal(&self) -> Renewal {
+        self.renewal.clone()
+    }
+
+    /// Whether its lease can have ended by itself.
+    pub fn may_have_ended(&self) -> bool {
+        self.renewal.last.lock().elapsed() >= TTL
     }
 
     /// The lease that it lies under.
     pub fn lease(&self) -> i64 {
-        self.lease
+        self.renewal.lease
     }
 
     /// Ends the session, as far as that can be done by the deadline; else its lease ends by itself.
@@ -249,6 +259,27 @@ impl Session {
             .ask_until(rpc::LEASE_REVOKE, &question, &mut attempts, true)
             .await?;
         Ok(())
+    }
+}
+
+impl Renewal {
+    /// Tells etcd again and again that the process lives. Ends where the session has; the next write finds that out.
+    pub async fn run(self, cluster: &Cluster) {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let mut attempts = Attempts::new(Instant::now() + RENEWAL, ATTEMPT);
+            while let Some(limit) = attempts.limit() {
+                let asked = Instant::now();
+                match renew_once(self.lease, cluster, limit).await {
+                    Ok(true) => {
+                        *self.last.lock() = asked;
+                        break;
+                    }
+                    Ok(false) => return,
+                    Err(_) => attempts.failed(cluster.client.node_count()).await,
+                }
+            }
+        }
     }
 }
 
@@ -275,14 +306,6 @@ fn session_key(answer: &TxnResponse) -> Option<&KeyValue> {
 
 fn holds(answer: &TxnResponse) -> Option<Mark> {
     Mark::from_bytes(&session_key(answer)?.value)
-}
-
-/// The revision of an answer to a write.
-///
-/// # Errors
-/// `Protocol`: it has none.
-pub fn revision_of(answer: &TxnResponse) -> Result<i64> {
-    Ok(headed(answer.header)?.revision)
 }
 
 /// Nobody can tell whether a write took effect.
@@ -327,13 +350,17 @@ mod tests {
         let told = |held: Option<Mark>| {
             let mut session = Session {
                 key: b"p/s/1".to_vec(),
-                lease: 7,
                 last: mark(5),
                 history: History {
                     number: 1,
                     random: [0, 0],
                 },
+                renewal: Renewal {
+                    lease: 7,
+                    last: Arc::new(Mutex::new(Instant::now())),
+                },
             };
+            assert!(!session.may_have_ended());
             let told = session.told(mark(7), &answer(held));
             (told, session.last)
         };
@@ -349,5 +376,55 @@ mod tests {
         assert_eq!(told(Some(other)), (Told::Behind, other));
         assert_eq!(told(Some(mark(4))), (Told::WentBack, mark(5)));
         assert_eq!(told(None), (Told::Gone, mark(5)));
+    }
+
+    #[cfg(all(feature = "servers", target_os = "linux"))]
+    #[test]
+    fn fenced_write_that_comes_late_has_no_effect() {
+        use crate::address::Address;
+        use crate::etcd::client::Client;
+        use crate::etcd::config::Config;
+
+        let etcd = level_party_testkit::Etcd::start(1);
+        let config = Config::new(&Address::parse(&etcd.url()).unwrap()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let client = Client::new(&config);
+            let opened = Cluster::open(client, config.layout, deadline, true).await;
+            let (cluster, _) = opened.unwrap();
+            let mut session = Session::begin(&cluster, deadline, mark(1)).await.unwrap();
+            let write = |session: &Session, mark| TxnRequest {
+                compare: vec![session.is_next()],
+                success: vec![session.put(mark)],
+                failure: vec![session.look()],
+            };
+            let send = async |write: &TxnRequest| -> TxnResponse {
+                cluster
+                    .client
+                    .attempt(rpc::TXN, write, ATTEMPT * 10)
+                    .await
+                    .unwrap()
+            };
+            let late = write(&session, mark(2));
+            let told = session
+                .fence(&cluster, deadline, mark(2), mark(3))
+                .await
+                .unwrap();
+            assert_eq!(told, Told::Refused);
+            assert!(!send(&late).await.succeeded);
+            // One that had come before the fence is found.
+            let made = send(&write(&session, mark(4))).await;
+            let revision = made.header.unwrap().revision;
+            assert!(made.succeeded);
+            let told = session
+                .fence(&cluster, deadline, mark(4), mark(5))
+                .await
+                .unwrap();
+            assert_eq!(told, Told::Done(revision));
+        });
     }
 }

@@ -18,7 +18,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use level_party_locks::Mutex;
 use prost::Message;
@@ -26,13 +26,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::client::{ATTEMPT, Attempts, Failure};
-use super::history::{Cluster, Known};
+use super::history::{Cluster, Known, headed};
 use super::layout::{PREFIX_BYTES, Sequences};
 use super::rpc::{
     self, Compare, DeleteRequest, PutRequest, Request, RequestOp, TxnRequest, TxnResponse,
 };
 use super::runtime::{late, told_by, until};
-use super::session::{Mark, Session, Told, revision_of, unknown};
+use super::session::{Mark, Session, Told, unknown};
 use crate::answer::{History, Limits, ServiceState};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
@@ -105,6 +105,39 @@ struct Pending {
 
 /// The revision at which a group was made, and which sequences there are in its history.
 type Made = (Sequences, i64);
+
+/// A group on its way.
+struct Sending {
+    mark: Mark,
+    deadline: Instant,
+    /// Whether a sending without an answer may have taken effect, or may yet.
+    sent_before: bool,
+    /// Why the last sending had no answer.
+    why: String,
+}
+
+impl Sending {
+    /// What the callers are told where something else failed meanwhile.
+    fn unsettled(&self, error: Error) -> Error {
+        match self.sent_before {
+            true => unknown(error.message()),
+            false => error,
+        }
+    }
+}
+
+/// What came of one sending.
+enum Step {
+    Made(Made),
+    /// It came to nothing, if no earlier sending does.
+    Settle(Result<Option<Made>>),
+    Again,
+    /// There is no answer.
+    Lost,
+}
+
+/// What the caller of a write is told whose session etcd has lost.
+const NO_RECORD: &str = "etcd has no record of this process any more";
 
 /// How far a write is.
 const WAITS: u8 = 0;
@@ -317,7 +350,7 @@ impl Writer {
         }
     }
 
-    /// The revision at which a group was made; `None`: its conditions do not hold.
+    /// Where a group was made; `None`: its conditions do not hold.
     async fn outcome(
         &self,
         state: &mut State,
@@ -325,93 +358,134 @@ impl Writer {
         deadline: Instant,
     ) -> Result<Option<Made>> {
         let mut attempts = Attempts::new(deadline, ATTEMPT);
-        let (mut sent_before, mut why) = (false, "no node was asked".to_owned());
-        let mark = state.next_mark()?;
+        let mut sending = Sending {
+            mark: state.next_mark()?,
+            deadline,
+            sent_before: false,
+            why: "no node was asked".to_owned(),
+        };
         while let Some(limit) = attempts.limit() {
-            let mut known = self.cluster.known();
-            if !self.may_write(&known) {
-                // It may have changed meanwhile.
-                known = self.look_again(deadline, sent_before).await?;
-                if !self.may_write(&known) {
-                    let refusal = known.service.refusal();
-                    return self
-                        .settle(state, mark, sent_before, deadline, Err(refusal))
-                        .await;
-                }
-            }
-            if other_history(group, known.history()) {
-                return self
-                    .settle(state, mark, sent_before, deadline, Ok(None))
-                    .await;
-            }
-            let session = match &mut state.session {
-                Some(session) => session,
-                None => state
-                    .session
-                    .insert(self.begin_session(deadline, state.number - 1).await?),
+            let known = self.known(&sending).await?;
+            let step = match () {
+                () if !self.may_write(&known) => Step::Settle(Err(known.service.refusal())),
+                () if other_history(group, known.history()) => Step::Settle(Ok(None)),
+                () => self.send(state, group, &known, &mut sending, limit).await?,
             };
-            let question = self.question(session, mark, group, &known);
-            if question.encoded_len() > REQUEST_BYTES {
-                let what = format!(
-                    "a write with what it rests on has {} bytes, and etcd takes {REQUEST_BYTES}",
-                    question.encoded_len()
-                );
-                return Err(over(what));
-            }
-            match self
-                .cluster
-                .client
-                .attempt::<_, TxnResponse>(rpc::TXN, &question, limit)
-                .await
-            {
-                Ok(answer) if answer.succeeded => {
-                    session.made(mark, known.history());
-                    let revision =
-                        revision_of(&answer).map_err(|error| unknown(error.message()))?;
-                    self.cluster.client.saw(revision);
-                    return Ok(Some((known.sequences(), revision)));
-                }
-                Ok(answer) => match session.told(mark, &answer) {
-                    Told::Done(revision) => return Ok(Some((known.sequences(), revision))),
-                    Told::Behind => {}
-                    Told::Refused => {
-                        // Unless history or service state have changed: then the next round judges.
-                        if self.look_again(deadline, sent_before).await? == known {
-                            return self
-                                .settle(state, mark, sent_before, deadline, Ok(None))
-                                .await;
-                        }
-                    }
-                    Told::WentBack => {
-                        let lost = session.history();
-                        state.session = None;
-                        let unsettled = |error: Error| unknown(error.message());
-                        let begun = self.cluster.begin_next(lost, deadline).await;
-                        begun.map_err(unsettled)?;
-                    }
-                    Told::Gone => {
-                        state.session = None;
-                        if sent_before {
-                            return Err(unknown("etcd has no record of this process any more"));
-                        }
-                    }
-                },
-                Err(Failure::Lost { what, sent }) => {
-                    sent_before |= sent;
-                    why = what;
-                    attempts.failed(self.cluster.client.node_count()).await;
-                }
-                Err(Failure::Refused(error)) => {
-                    return self
-                        .settle(state, mark, sent_before, deadline, Err(error))
-                        .await;
-                }
-                Err(Failure::TooLarge) => {
-                    return Err(unknown("etcd gave an answer that is too large"));
-                }
+            match step {
+                Step::Made(made) => return Ok(Some(made)),
+                Step::Settle(found) => return self.settle(state, &sending, found).await,
+                Step::Again => {}
+                Step::Lost => attempts.failed(self.cluster.client.node_count()).await,
             }
         }
-        Err(if sent_before { unknown(why) } else { late(why) })
+        Err(match sending.sent_before {
+            true => unknown(sending.why),
+            false => late(sending.why),
+        })
+    }
+
+    /// Sends a group once.
+    async fn send(
+        &self,
+        state: &mut State,
+        group: &[Pending],
+        known: &Arc<Known>,
+        sending: &mut Sending,
+        limit: Duration,
+    ) -> Result<Step> {
+        let session = match &mut state.session {
+            Some(session) => session,
+            None => {
+                let begun = self.begin_session(sending, state.number - 1).await?;
+                state.session.insert(begun)
+            }
+        };
+        let question = self.question(session, sending.mark, group, known);
+        let size = question.encoded_len();
+        if size > REQUEST_BYTES {
+            return Err(over(format!(
+                "a write with what it rests on has {size} bytes, and etcd takes {REQUEST_BYTES}"
+            )));
+        }
+        let (client, seen) = (&self.cluster.client, self.cluster.client.seen());
+        match client
+            .attempt::<_, TxnResponse>(rpc::TXN, &question, limit)
+            .await
+        {
+            Ok(answer) if answer.succeeded => {
+                session.made(sending.mark, known.history());
+                let made = self.made(known, &answer, seen, sending.deadline).await;
+                made.map(Step::Made)
+                    .map_err(|error| unknown(error.message()))
+            }
+            Ok(answer) => match session.told(sending.mark, &answer) {
+                Told::Done(revision) => Ok(Step::Made((known.sequences(), revision))),
+                Told::Behind => Ok(Step::Again),
+                // Unless history or service state have changed: then the next round judges.
+                Told::Refused if self.cluster.is_unchanged(known, &answer, seen) => {
+                    Ok(Step::Settle(Ok(None)))
+                }
+                Told::Refused => self.look_again(sending).await.map(|_| Step::Again),
+                Told::WentBack => {
+                    self.lose_session(state, sending).await?;
+                    Ok(Step::Again)
+                }
+                Told::Gone => {
+                    self.lose_session(state, sending).await?;
+                    match sending.sent_before {
+                        true => Err(unknown(NO_RECORD)),
+                        false => Ok(Step::Again),
+                    }
+                }
+            },
+            Err(Failure::Lost { what, sent }) => {
+                sending.sent_before |= sent;
+                sending.why = what;
+                Ok(Step::Lost)
+            }
+            Err(Failure::Refused(error)) => Ok(Step::Settle(Err(error))),
+            Err(Failure::TooLarge) => Err(unknown("etcd gave an answer that is too large")),
+        }
+    }
+
+    /// Where a group was made, by an answer that succeeded.
+    async fn made(
+        &self,
+        known: &Arc<Known>,
+        answer: &TxnResponse,
+        seen: i64,
+        deadline: Instant,
+    ) -> Result<Made> {
+        let header = headed(answer.header)?;
+        let current = match self.cluster.is_of(known, &header, seen) {
+            true => Arc::clone(known),
+            false => self.cluster.look_again(deadline).await?,
+        };
+        Ok((current.sequences(), header.revision))
+    }
+
+    /// The session is gone, or holds an older mark. If its lease cannot have ended, etcd was restored.
+    async fn lose_session(&self, state: &mut State, sending: &Sending) -> Result<()> {
+        let Some(session) = state.session.take() else {
+            return Ok(());
+        };
+        if session.may_have_ended() {
+            return Ok(());
+        }
+        let begun = self
+            .cluster
+            .begin_next(session.history(), sending.deadline)
+            .await;
+        begun.map_err(|error| sending.unsettled(error))
+    }
+
+    /// History and service state; looked at anew where the latter refuses this handle's writes, as it may have changed.
+    async fn known(&self, sending: &Sending) -> Result<Arc<Known>> {
+        let known = self.cluster.known();
+        match self.may_write(&known) {
+            true => Ok(known),
+            false => self.look_again(sending).await,
+        }
     }
 
     /// Whether this handle may write: one that fills only while the database is filled, every other only while it is live.
@@ -423,20 +497,20 @@ impl Writer {
         }
     }
 
-    async fn look_again(&self, deadline: Instant, sent_before: bool) -> Result<Arc<Known>> {
-        let unsettled = |error: Error| match sent_before {
-            true => unknown(error.message()),
-            false => error,
-        };
-        self.cluster.look_again(deadline).await.map_err(unsettled)
+    async fn look_again(&self, sending: &Sending) -> Result<Arc<Known>> {
+        let looked = self.cluster.look_again(sending.deadline).await;
+        looked.map_err(|error| sending.unsettled(error))
     }
 
-    async fn begin_session(&self, deadline: Instant, number: u64) -> Result<Session> {
+    async fn begin_session(&self, sending: &Sending, number: u64) -> Result<Session> {
+        // The session before may have been lost with other writes.
+        self.look_again(sending).await?;
         let first = Mark::new(number)?;
-        let session = Session::begin(&self.cluster, deadline, first).await?;
-        let (lease, cluster) = (session.lease(), Arc::clone(&self.cluster));
+        let session = Session::begin(&self.cluster, sending.deadline, first).await;
+        let session = session.map_err(|error| sending.unsettled(error))?;
+        let (renewal, cluster) = (session.renewal(), Arc::clone(&self.cluster));
         self.runtime
-            .spawn(async move { Session::renew(lease, &cluster).await });
+            .spawn(async move { renewal.run(&cluster).await });
         Ok(session)
     }
 
@@ -444,29 +518,25 @@ impl Writer {
     async fn settle(
         &self,
         state: &mut State,
-        mark: Mark,
-        sent_before: bool,
-        deadline: Instant,
+        sending: &Sending,
         found: Result<Option<Made>>,
     ) -> Result<Option<Made>> {
-        if !sent_before || state.session.is_none() {
+        if !sending.sent_before {
             return found;
         }
         let fence = state.next_mark()?;
         let Some(session) = state.session.as_mut() else {
-            return found;
+            return Err(unknown(NO_RECORD));
         };
-        match session.fence(&self.cluster, deadline, mark, fence).await {
-            Ok(Told::Done(revision)) => Ok(Some((self.cluster.known().sequences(), revision))),
+        let (cluster, deadline) = (&self.cluster, sending.deadline);
+        match session.fence(cluster, deadline, sending.mark, fence).await {
+            Ok(Told::Done(revision)) => Ok(Some((cluster.known().sequences(), revision))),
             Ok(Told::Refused | Told::Behind) => found,
-            // An older mark: etcd was restored, and nothing of before it can come any more.
-            Ok(Told::WentBack) => {
-                state.session = None;
-                found
-            }
+            // Nothing of before can come any more.
+            Ok(Told::WentBack) => self.lose_session(state, sending).await.and(found),
             Ok(Told::Gone) => {
-                state.session = None;
-                Err(unknown("etcd has no record of this process any more"))
+                self.lose_session(state, sending).await?;
+                Err(unknown(NO_RECORD))
             }
             Err(Failure::Lost { what, .. }) => Err(unknown(what)),
             Err(Failure::Refused(error)) => Err(unknown(error.message())),
@@ -497,7 +567,7 @@ impl Writer {
         TxnRequest {
             compare,
             success,
-            failure: vec![session.look()],
+            failure: [vec![session.look()], self.cluster.look_at_known()].concat(),
         }
     }
 

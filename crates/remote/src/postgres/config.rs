@@ -106,20 +106,7 @@ impl Connector {
             .keepalives_idle(SILENCE)
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .ssl_mode(ssl_mode(address, &hosts)?);
-        let schema = address
-            .parameter("schema")
-            .unwrap_or("level_party")
-            .to_owned();
-        let is_plain = |sign: char| sign.is_alphanumeric() || "_-. ".contains(sign);
-        if schema.is_empty()
-            || schema.len() > 63
-            || !schema.chars().all(is_plain)
-            || schema.starts_with("pg_")
-        {
-            return Err(invalid(
-                "a schema's name has 1 to 63 bytes, letters, digits, '_', '-', '.' and ' ', and does not begin with pg_",
-            ));
-        }
+        let schema = schema(address)?;
         Ok(Connector {
             tls: tls(address.parameter("sslrootcert"), config.get_ssl_mode())?,
             config,
@@ -128,6 +115,25 @@ impl Connector {
             warnings,
         })
     }
+}
+
+/// The schema's name.
+fn schema(address: &Address) -> Result<String> {
+    let schema = address
+        .parameter("schema")
+        .unwrap_or("level_party")
+        .to_owned();
+    let is_plain = |sign: char| sign.is_alphanumeric() || "_-. ".contains(sign);
+    if schema.is_empty()
+        || schema.len() > 63
+        || !schema.chars().all(is_plain)
+        || schema.starts_with("pg_")
+    {
+        return Err(invalid(
+            "a schema's name has 1 to 63 bytes, letters, digits, '_', '-', '.' and ' ', and does not begin with pg_",
+        ));
+    }
+    Ok(schema)
 }
 
 fn invalid(why: impl std::fmt::Display) -> Error {

@@ -228,10 +228,7 @@ impl Link {
                         Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => *notified = true,
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Ready(Some(Err(error))) => ended = Some(lost(error)),
-                        Poll::Ready(None) => {
-                            ended =
-                                Some(Error::new(ErrorKind::Io, "the server ended the connection"))
-                        }
+                        Poll::Ready(None) => ended = Some(ended_by_server()),
                         Poll::Pending => break,
                     }
                 }
@@ -312,9 +309,7 @@ impl Link {
                             return Poll::Ready(Err(Failure::Lost(lost(error))));
                         }
                         Poll::Ready(None) => {
-                            let error =
-                                Error::new(ErrorKind::Io, "the server ended the connection");
-                            return Poll::Ready(Err(Failure::Lost(error)));
+                            return Poll::Ready(Err(Failure::Lost(ended_by_server())));
                         }
                         Poll::Pending => break,
                     }
@@ -390,6 +385,10 @@ pub fn check_layout(layout: i32) -> Result<()> {
             format!("its tables have layout {layout}, and this release knows {LAYOUT}"),
         )),
     }
+}
+
+fn ended_by_server() -> Error {
+    Error::new(ErrorKind::Io, "the server ended the connection")
 }
 
 fn no_greeting() -> Error {

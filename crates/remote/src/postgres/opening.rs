@@ -68,6 +68,7 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
     server.greet(&mut link, deadline)?;
     let state =
         service(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
+    // Who fills it opens it before that, too; until then its writes are refused.
     if matches!(state, ServiceState::Filling { .. }) && !settings.fills {
         return Err(state.refusal());
     }

@@ -51,7 +51,7 @@ impl Drop for Lent<'_> {
         let mut links = self.server.links.lock();
         match link {
             Some(link) if !self.server.is_closed() && self.server.is_current(&link) => {
-                links.idle.push(link)
+                links.idle.push(link);
             }
             unused => {
                 links.count -= 1;

@@ -21,7 +21,7 @@ BEGIN
         max_rows := max_rows - 1;
         RETURN NEXT;
     END LOOP;
-    SELECT NULL, m.last_seq, left_over INTO k, seq, v FROM {s}.meta m;
+    SELECT NULL, {newest}, left_over INTO k, seq, v;
     RETURN NEXT;
 END
 $$;
@@ -68,7 +68,7 @@ BEGIN
         max_rows := max_rows - 1;
         RETURN NEXT;
     END LOOP;
-    SELECT NULL, m.last_seq, left_over INTO k, seq, v FROM {s}.meta m;
+    SELECT NULL, {newest}, left_over INTO k, seq, v;
     RETURN NEXT;
 END
 $$;

@@ -56,7 +56,7 @@ impl Sql {
                 "SELECT o.ord::integer, e.seq, e.v FROM unnest($1::bytea[]) WITH ORDINALITY o (k, ord) JOIN {s}.kv e ON e.k = o.k"
             ),
             format!("SELECT * FROM {s}.get_at($1, $2, $3)"),
-            format!("SELECT last_seq FROM {s}.meta"),
+            format!("SELECT {}", newest(&s)),
             format!("SELECT * FROM {s}.scan_up($1, $2, $3, $4, $5)"),
             format!("SELECT * FROM {s}.scan_down($1, $2, $3, $4, $5)"),
             format!("SELECT * FROM {s}.scan_at_up($1, $2, $3, $4, $5, $6)"),
@@ -66,7 +66,7 @@ impl Sql {
             ),
             format!("INSERT INTO {s}.session (id) VALUES ($1) ON CONFLICT DO NOTHING"),
             format!("SELECT {s}.pin($1, $2)"),
-            format!("DELETE FROM {s}.session WHERE id = ANY ($1)"),
+            format!("SELECT {s}.end_sessions($1)"),
             format!("SELECT * FROM {s}.changes($1, $2, $3, $4, $5)"),
             format!("SELECT {s}.watch()"),
             format!("SELECT {s}.prune($1)"),
@@ -76,10 +76,11 @@ impl Sql {
                 beyond()
             ),
             format!(
-                "SELECT m.last_seq, p.seq, current_setting('synchronous_standby_names'), current_setting('fsync'), \
+                "SELECT {}, p.seq, current_setting('synchronous_standby_names'), current_setting('fsync'), \
                  (SELECT count(*) FROM pg_stat_replication), \
                  (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication) \
-                 FROM {s}.meta m, {s}.pruned p"
+                 FROM {s}.pruned p",
+                newest(&s)
             ),
             format!("SELECT service FROM {s}.meta"),
             format!("SELECT {s}.set_service($1, $2)"),
@@ -108,7 +109,8 @@ impl Sql {
             text += &scan.replace("{order}", order).replace("{words}", words);
         }
         text = text.replace("'{s}.", &format!("'{}.", self.schema.replace('\'', "''")));
-        text.replace("{s}", &self.schema)
+        text.replace("{newest}", &newest(&self.schema))
+            .replace("{s}", &self.schema)
             .replace("{layout}", &LAYOUT.to_string())
             .replace("{apart}", &APART.to_string())
             .replace("{passes}", &PASSES.to_string())
@@ -119,6 +121,11 @@ impl Sql {
 /// The key behind all others.
 fn beyond() -> String {
     format!("decode(repeat('ff', {}), 'hex')", MAX_KEY_BYTES + 1)
+}
+
+/// The newest sequence, of the snapshot that it is asked in.
+fn newest(schema: &str) -> String {
+    format!("(SELECT c.seq FROM {schema}.commits c ORDER BY c.c DESC LIMIT 1)")
 }
 
 fn quoted(name: &str) -> String {

@@ -1,15 +1,29 @@
 -- The tables and functions of one database. {s} is its schema, {id} the new database's random bits.
 -- What must hold, and why in this order: docs/REMOTE.md.
 
+-- Its row is locked by every write, and changed by hardly any: a version for each commit would stay, and be walked by each write,
+-- as long as any transaction of the database is open.
 CREATE TABLE {s}.meta (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     layout integer NOT NULL,
-    last_seq bigint NOT NULL DEFAULT 0,
     history bytea NOT NULL,
-    log_bytes bigint NOT NULL DEFAULT 0,
     history_bytes bigint NOT NULL DEFAULT 67108864,
     service text NOT NULL DEFAULT 'live'
-) WITH (fillfactor = 50);
+);
+
+-- One row for each call of `write`: the sequence after it, the bytes that were ever added to the log, whose call it was, and what it
+-- was told.
+CREATE TABLE {s}.commits (
+    c bigint PRIMARY KEY,
+    seq bigint NOT NULL,
+    bytes bigint NOT NULL,
+    session bytea,
+    n bigint,
+    nonce bigint,
+    outcome bigint[],
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE UNIQUE INDEX commits_sessions ON {s}.commits (session, n);
 
 CREATE TABLE {s}.kv (
     k bytea PRIMARY KEY CHECK (octet_length(k) <= 2600),
@@ -35,9 +49,6 @@ CREATE TABLE {s}.history (
 
 CREATE TABLE {s}.session (
     id bytea PRIMARY KEY CHECK (octet_length(id) = 16),
-    n bigint NOT NULL DEFAULT 0,
-    nonce bigint NOT NULL DEFAULT 0,
-    outcome bigint[] NOT NULL DEFAULT '{}',
     seen timestamptz NOT NULL DEFAULT clock_timestamp(),
     pin bigint
 ) WITH (fillfactor = 50);
@@ -64,6 +75,7 @@ CREATE FUNCTION {s}.server() RETURNS text LANGUAGE sql STABLE AS $$
 $$;
 
 INSERT INTO {s}.meta (layout, history) VALUES ({layout}, '{id}'::bytea);
+INSERT INTO {s}.commits (c, seq, bytes) VALUES (0, 0, 0);
 INSERT INTO {s}.pruned DEFAULT VALUES;
 INSERT INTO {s}.watched DEFAULT VALUES;
 INSERT INTO {s}.history VALUES (1, '{id}'::bytea, {s}.server(), 0);
@@ -81,15 +93,18 @@ BEGIN
     -- If it is lost, the next hello begins another one.
     PERFORM set_config('synchronous_commit', 'local', true);
     FOR attempt IN 1 .. 2 LOOP
-        SELECT h.server <> here OR (h.random = seen_history AND (went_back OR m.last_seq < seen_seq))
-            INTO replaced FROM {s}.history h, {s}.meta m ORDER BY h.number DESC LIMIT 1;
+        SELECT h.server <> here OR (h.random = seen_history AND (went_back OR {newest} < seen_seq))
+            INTO replaced FROM {s}.history h ORDER BY h.number DESC LIMIT 1;
         EXIT WHEN NOT replaced;
         IF attempt = 1 THEN
             -- And looks again, once nobody writes.
-            SELECT m.last_seq INTO last FROM {s}.meta m FOR UPDATE;
+            PERFORM FROM {s}.meta m FOR UPDATE;
+            last := {newest};
         ELSE
             INSERT INTO {s}.history SELECT max(h.number) + 1, new_random, here, last FROM {s}.history h;
-            UPDATE {s}.meta SET history = new_random, last_seq = last + {apart};
+            UPDATE {s}.meta SET history = new_random;
+            INSERT INTO {s}.commits (c, seq, bytes)
+                SELECT c.c + 1, c.seq + {apart}, c.bytes FROM {s}.commits c ORDER BY c.c DESC LIMIT 1;
         END IF;
     END LOOP;
     RETURN QUERY SELECT h.number, h.random, h.server, h.began, m.layout
@@ -197,6 +212,8 @@ CREATE FUNCTION {s}.write(
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     now_history bytea;
+    last_c bigint;
+    log_bytes bigint;
     began bigint;
     last bigint;
     service text;
@@ -215,11 +232,14 @@ BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    SELECT m.last_seq, m.history, m.service INTO STRICT last, now_history, service FROM {s}.meta m FOR UPDATE;
-    SELECT s.n, s.nonce, s.outcome INTO recorded, recorded_mark, outcomes FROM {s}.session s WHERE s.id = session_id FOR UPDATE;
-    IF NOT FOUND THEN
+    SELECT m.history, m.service INTO STRICT now_history, service FROM {s}.meta m FOR UPDATE;
+    SELECT c.c, c.seq, c.bytes INTO STRICT last_c, last, log_bytes FROM {s}.commits c ORDER BY c.c DESC LIMIT 1;
+    IF NOT EXISTS (SELECT FROM {s}.session s WHERE s.id = session_id) THEN
         RAISE EXCEPTION 'level_party: no such session' USING ERRCODE = 'LP002';
     END IF;
+    SELECT c.n, c.nonce, c.outcome INTO recorded, recorded_mark, outcomes
+        FROM {s}.commits c WHERE c.session = session_id ORDER BY c.n DESC LIMIT 1;
+    recorded := coalesce(recorded, 0);
     IF recorded < known THEN
         RAISE EXCEPTION 'level_party: acknowledged writes are gone' USING ERRCODE = 'LP005';
     END IF;
@@ -263,13 +283,11 @@ BEGIN
         key_end := key_ends[i];
         range_end := range_ends[i];
     END LOOP;
-    UPDATE {s}.session SET n = number, nonce = mark, outcome = outcomes, seen = clock_timestamp() WHERE id = session_id;
-    IF last > began THEN
-        UPDATE {s}.meta SET last_seq = last, log_bytes = log_bytes + grown;
-        -- A full queue of notifications would fail the commit; whoever watches looks once a second in any case.
-        IF (SELECT w.until > clock_timestamp() FROM {s}.watched w) AND pg_notification_queue_usage() < 0.5 THEN
-            PERFORM pg_notify('level_party_' || '{s}.kv'::regclass::oid, '');
-        END IF;
+    INSERT INTO {s}.commits (c, seq, bytes, session, n, nonce, outcome)
+        VALUES (last_c + 1, last, log_bytes + grown, session_id, number, mark, outcomes);
+    -- A full queue of notifications would fail the commit; whoever watches looks once a second in any case.
+    IF last > began AND (SELECT w.until > clock_timestamp() FROM {s}.watched w) AND pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('level_party_' || '{s}.kv'::regclass::oid, '');
     END IF;
     RETURN outcomes;
 END
@@ -319,7 +337,7 @@ DECLARE
     gone bigint;
     newest bigint;
 BEGIN
-    SELECT p.seq, m.last_seq INTO gone, newest FROM {s}.pruned p, {s}.meta m;
+    SELECT p.seq, {newest} INTO gone, newest FROM {s}.pruned p;
     IF gone > since THEN
         seq := gone;
         RETURN NEXT;
@@ -356,6 +374,15 @@ BEGIN
 END
 $$;
 
+-- Sessions are over: what is under way for them has no effect any more.
+CREATE FUNCTION {s}.end_sessions(ids bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    PERFORM FROM {s}.meta m FOR UPDATE;
+    DELETE FROM {s}.session WHERE id = ANY (ids);
+END
+$$;
+
 -- Somebody watches for the next minute.
 CREATE FUNCTION {s}.watch() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -380,7 +407,8 @@ $$;
 CREATE FUNCTION {s}.prune(max_rows integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     p record;
-    m record;
+    newest record;
+    history_bytes bigint;
     horizon bigint;
     oldest_pin bigint;
     excess bigint;
@@ -392,26 +420,34 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    SELECT last_seq, log_bytes, history_bytes INTO m FROM {s}.meta;
+    SELECT c.c, c.seq, c.bytes INTO newest FROM {s}.commits c ORDER BY c.c DESC LIMIT 1;
+    SELECT m.history_bytes INTO history_bytes FROM {s}.meta m;
     -- A clock may have been set back.
     IF p.at < clock_timestamp() - interval '5 s' OR p.at > clock_timestamp() + interval '5 s' THEN
-        INSERT INTO {s}.mark VALUES (clock_timestamp(), m.last_seq) ON CONFLICT DO NOTHING;
+        INSERT INTO {s}.mark VALUES (clock_timestamp(), newest.seq) ON CONFLICT DO NOTHING;
         DELETE FROM {s}.session WHERE id IN (
-            SELECT id FROM {s}.session WHERE seen < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED
+            SELECT s.id FROM {s}.session s WHERE s.seen < clock_timestamp() - interval '1 day' AND NOT EXISTS (
+                SELECT FROM {s}.commits c WHERE c.session = s.id AND c.at > clock_timestamp() - interval '1 day'
+            ) FOR UPDATE SKIP LOCKED
         );
+        -- The last of each process stays, as long as it has a session.
+        DELETE FROM {s}.commits c WHERE c.c < newest.c - 1000
+            AND c.c IN (SELECT o.c FROM {s}.commits o ORDER BY o.c LIMIT max_rows)
+            AND (c.session IS NULL OR NOT EXISTS (SELECT FROM {s}.session s WHERE s.id = c.session)
+                OR EXISTS (SELECT FROM {s}.commits o WHERE o.session = c.session AND o.n > c.n));
         DELETE FROM {s}.mark WHERE at < (SELECT max(at) FROM {s}.mark WHERE at <= clock_timestamp() - interval '60 s');
         UPDATE {s}.pruned SET at = clock_timestamp();
     END IF;
     SELECT max(seq) INTO horizon FROM {s}.mark WHERE at <= clock_timestamp() - interval '60 s';
-    excess := m.log_bytes - p.bytes - m.history_bytes;
-    IF excess > 15 * m.history_bytes THEN
-        horizon := m.last_seq;
+    excess := newest.bytes - p.bytes - history_bytes;
+    IF excess > 15 * history_bytes THEN
+        horizon := newest.seq;
     END IF;
     IF horizon IS NULL OR excess <= 0 THEN
         RETURN 0;
     END IF;
     SELECT min(pin) INTO oldest_pin FROM {s}.session WHERE seen > clock_timestamp() - interval '60 s';
-    IF oldest_pin IS NOT NULL AND excess <= 15 * m.history_bytes THEN
+    IF oldest_pin IS NOT NULL AND excess <= 15 * history_bytes THEN
         horizon := least(horizon, oldest_pin);
     END IF;
     WITH old AS (

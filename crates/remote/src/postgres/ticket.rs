@@ -32,7 +32,7 @@ pub struct Ticket {
 
 #[derive(Default)]
 struct Answer {
-    answer: Option<Written>,
+    written: Option<Written>,
     over: bool,
     waker: Option<Waker>,
 }
@@ -82,7 +82,7 @@ impl Ticket {
             return;
         }
         state.over = true;
-        state.answer = Some(answer);
+        state.written = Some(answer);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -103,7 +103,7 @@ impl Future for Waiting {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Written> {
         let mut state = self.0.answer.lock();
-        if let Some(answer) = state.answer.take() {
+        if let Some(answer) = state.written.take() {
             return Poll::Ready(answer);
         }
         let before = state.waker.replace(context.waker().clone());

@@ -58,12 +58,14 @@ fn tls_checks_the_certificate() {
         open_timeout: Duration::from_secs(2),
         ..settings()
     };
-    for untrusted in ["?tls=on", ""] {
-        let error = try_open(&format!("{}{untrusted}", etcd.url()), &soon)
-            .err()
-            .expect("not let in");
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    }
+    let url = etcd.url();
+    let untrusted = try_open(&format!("{url}?tls=on"), &soon)
+        .err()
+        .expect("not let in");
+    assert_eq!(untrusted.kind(), ErrorKind::Timeout, "{untrusted}");
+    assert!(untrusted.message().contains("certificate"), "{untrusted}");
+    let plain = try_open(&url, &soon).err().expect("it speaks TLS alone");
+    assert_eq!(plain.kind(), ErrorKind::Timeout, "{plain}");
 }
 
 #[test]
@@ -243,6 +245,8 @@ fn moved_and_filled_databases_take_only_whose_writes_they_may() {
     let copier = try_open(&etcd.url(), &fills).expect("the copier's");
     assert!(kind(&*copier).is_ok());
     assert!(set(&*copier, &filling, &live));
+    let next = try_open(&etcd.url(), &fills).expect("to be filled");
+    assert_eq!(kind(&*next), Err(ErrorKind::Busy), "it is live yet");
     assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "the copy has ended");
     assert!(kind(&*user).is_ok());
     assert_eq!(get(&*user, "a", None).as_deref(), Some("2"));

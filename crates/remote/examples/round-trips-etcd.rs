@@ -1,6 +1,6 @@
 //! What a call costs on etcd beside the floor of the same run: a bare range and a bare put by gRPC, on three nodes on loopback.
 //!
-//! `cargo run --release -p level-party-remote --features etcd,servers --example etcd_round_trips`. Needs Debian's `etcd-server`.
+//! `cargo run --release -p level-party-remote --features etcd,servers --example round-trips-etcd`. Needs Debian's `etcd-server`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -190,7 +190,7 @@ fn main() -> Result<()> {
             pollster::block_on(remote.get(&thread(), b"key", None)).expect("read");
         });
         timed(&mut rows[2].1, || {
-            bare.ask("/etcdserverpb.KV/Put", Some(&value))
+            bare.ask("/etcdserverpb.KV/Put", Some(&value));
         });
         timed(&mut rows[3].1, || {
             pollster::block_on(remote.write(&thread(), put("key", &value))).expect("written");
@@ -204,7 +204,7 @@ fn main() -> Result<()> {
             }
         });
         timed(&mut rows[5].1, || {
-            assert_eq!(page(&*remote).expect("a page"), 1000)
+            assert_eq!(page(&*remote).expect("a page"), 1000);
         });
     }
     for (name, samples) in &mut rows {
@@ -212,7 +212,7 @@ fn main() -> Result<()> {
     }
     for at_once in [1, 16, 256] {
         let a_second = puts_a_second(&*remote, at_once);
-        println!("puts a second, {at_once} at once {:>20.0}", a_second);
+        println!("puts a second, {at_once} at once {a_second:>20.0}");
     }
     remote.close();
     Ok(())
