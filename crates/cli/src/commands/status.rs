@@ -1,7 +1,7 @@
 //! `status`: who leads, who follows, and how the database is.
 
 use clap::Args;
-use level_party::{LastTrouble, MemberStatus, Role, ServiceState, Status};
+use level_party::{LastTrouble, MemberStatus, Role, ServerStatus, ServiceState, Status};
 use serde_json::{Map, Value};
 
 use crate::args::Target;
@@ -53,7 +53,41 @@ pub fn fields(status: &Status) -> Result<Map<String, Value>> {
     Ok(fields)
 }
 
+/// Of a database on a server.
+fn server_lines(status: &Status, server: &ServerStatus) -> Vec<(&'static str, String)> {
+    let standby = match (server.synchronous_standby, server.standby_lag_bytes) {
+        (true, _) => "acknowledged writes are on a second server".to_owned(),
+        (false, Some(lag)) => format!(
+            "{} behind: a fail-over can lose acknowledged writes",
+            size(lag)
+        ),
+        (false, None) => "none".to_owned(),
+    };
+    let mut lines = vec![
+        (
+            "server",
+            format!("{} at {}", server.product, server.address),
+        ),
+        ("standby", standby),
+        ("sequence", count(status.leader.last_sequence)),
+        ("snapshots", count(status.leader.pins)),
+    ];
+    if let ServiceState::Moved { to, .. } = &status.service {
+        lines.push(("moved", format!("to {to}; writes are refused here")));
+    }
+    lines.extend(
+        server
+            .warnings
+            .iter()
+            .map(|warning| ("warning", warning.clone())),
+    );
+    lines
+}
+
 fn lines(status: &Status) -> Vec<(&'static str, String)> {
+    if let Some(server) = &status.server {
+        return server_lines(status, server);
+    }
     let leader = &status.leader;
     let mut lines = Vec::new();
     lines.push(match (status.role, leader.followers.is_empty()) {

@@ -1,0 +1,157 @@
+//! A directory moves to PostgreSQL, from there to etcd, and back, while processes write and copiers are killed.
+//!
+//! `LEVEL_PARTY_COPY_ENTRIES` says how many entries there are (by default few enough for every run of the tests).
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use level_party_testkit::{Etcd, ExecChild, Postgres, run, run_with_input};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
+const WRITERS: usize = 2;
+/// Copiers that are killed before the cut-over.
+const KILLS: u32 = 5;
+
+fn entries() -> usize {
+    let told = std::env::var("LEVEL_PARTY_COPY_ENTRIES").ok();
+    told.map_or(10_000, |told| told.parse().expect("a number"))
+}
+
+/// Puts keys all over the database until it was moved. Gives the number of the last acknowledged put of each key.
+fn write_until_moved(place: &str, writer: usize, entries: usize) -> BTreeMap<String, u64> {
+    let mut child = ExecChild::spawn(PROGRAM, place);
+    let mut written = BTreeMap::new();
+    for number in 0.. {
+        let key = format!("{:08}-{writer}", number * 7919 % entries as u64);
+        let answer = child.ask(&json!({"op": "put", "key": key, "value": number.to_string()}));
+        if answer["ok"] != true {
+            assert_eq!(answer["error"]["kind"], "Moved", "{answer}");
+            return written;
+        }
+        written.insert(key, number);
+    }
+    unreachable!("it is moved at some time")
+}
+
+/// Moves what is at `source` to `target`, and what was acknowledged meanwhile.
+fn migrate(source: &str, target: &str, entries: usize) {
+    let begun = Instant::now();
+    let written: Vec<_> = std::thread::scope(|threads| {
+        let write = |writer| threads.spawn(move || write_until_moved(source, writer, entries));
+        let writers: Vec<_> = (0..WRITERS).map(write).collect();
+        for kill in 0..KILLS {
+            let mut copier = Command::new(PROGRAM);
+            copier.args(["copy", source, target]);
+            copier.stdout(Stdio::null()).stderr(Stdio::null());
+            let mut copier = copier.spawn().expect("started");
+            std::thread::sleep(Duration::from_millis(150) * kill);
+            copier.kill().expect("it is a child");
+            copier.wait().expect("it is a child");
+        }
+        let words = [
+            "copy",
+            source,
+            target,
+            "--timeout",
+            "120",
+            "--then",
+            "cut-over",
+            "--json",
+        ];
+        let done = run(PROGRAM, words.map(OsStr::new)).success();
+        let report: Value = serde_json::from_str(done.text()).expect("JSON");
+        let scheme = |place: &str| place.split("://").next().unwrap_or_default().to_owned();
+        println!(
+            "{} to {}, {:?}: {report}",
+            scheme(source),
+            scheme(target),
+            begun.elapsed()
+        );
+        assert!(
+            report["contents"]["entries"].as_u64() >= Some(entries as u64),
+            "{report}"
+        );
+        let written: Vec<_> = writers
+            .into_iter()
+            .map(|writer| writer.join().expect("it ends"))
+            .collect();
+        println!(
+            "acknowledged meanwhile: {}",
+            written.iter().map(BTreeMap::len).sum::<usize>()
+        );
+        written
+    });
+    let mut moved = ExecChild::spawn(PROGRAM, target);
+    for (key, number) in written.into_iter().flatten() {
+        assert_eq!(moved.get(&key), Some(number.to_string()), "{key}");
+    }
+    moved.put("goes", "on");
+}
+
+#[test]
+fn database_moves_between_places_and_loses_no_acknowledged_write() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name).to_str().expect("plain").to_owned();
+    let (postgres, etcd) = (Postgres::start(&[]), Etcd::start(3));
+    let entries = entries();
+    let lines: String = (0..entries)
+        .map(|n| json!({"key": format!("{n:08}"), "value": "v".repeat(100)}).to_string() + "\n")
+        .collect();
+    let first = path("first");
+    run_with_input(
+        PROGRAM,
+        ["import", &first].map(OsStr::new),
+        lines.into_bytes(),
+    )
+    .success();
+    migrate(&first, &postgres.url(), entries);
+    migrate(&postgres.url(), &etcd.url(), entries);
+    migrate(&etcd.url(), &path("last"), entries);
+}
+
+#[test]
+fn server_that_was_moved_or_is_filled_refuses_as_a_directory_does() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = place
+        .path()
+        .join("source")
+        .to_str()
+        .expect("plain")
+        .to_owned();
+    run(PROGRAM, ["put", &source, "a", "1"].map(OsStr::new)).success();
+    let (postgres, etcd) = (Postgres::start(&[]), Etcd::start(1));
+    for url in [postgres.url(), etcd.url()] {
+        let copy = |then: &str| {
+            run(
+                PROGRAM,
+                ["copy", &source, &url, "--then", then].map(OsStr::new),
+            )
+        };
+        copy("stop").success();
+        let closed = run(PROGRAM, ["get", &url, "a"].map(OsStr::new));
+        assert!(
+            closed.stderr.contains("a copy is being made"),
+            "{}",
+            closed.stderr
+        );
+        copy("open").success();
+        let got = run(PROGRAM, ["get", &url, "a"].map(OsStr::new)).success();
+        assert_eq!(got.text(), "1\n");
+        let refused = copy("open");
+        assert!(
+            refused
+                .stderr
+                .contains("a copy is made into an empty database"),
+            "{}",
+            refused.stderr
+        );
+        assert!(
+            !refused.stderr.contains("pass"),
+            "the password is shown: {}",
+            refused.stderr
+        );
+    }
+}
