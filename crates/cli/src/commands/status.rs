@@ -1,7 +1,9 @@
 //! `status`: who leads, who follows, and how the database is.
 
 use clap::Args;
-use level_party::{LastTrouble, MemberStatus, Role, ServerStatus, ServiceState, Status};
+use level_party::{
+    LastTrouble, LeaderStatus, MemberStatus, Role, ServerStatus, ServiceState, Status,
+};
 use serde_json::{Map, Value};
 
 use crate::args::Target;
@@ -72,9 +74,7 @@ fn server_lines(status: &Status, server: &ServerStatus) -> Vec<(&'static str, St
         ("sequence", count(status.leader.last_sequence)),
         ("snapshots", count(status.leader.pins)),
     ];
-    if let ServiceState::Moved { to, .. } = &status.service {
-        lines.push(("moved", format!("to {to}; writes are refused here")));
-    }
+    lines.extend(moved(status));
     lines.extend(
         server
             .warnings
@@ -82,6 +82,39 @@ fn server_lines(status: &Status, server: &ServerStatus) -> Vec<(&'static str, St
             .map(|warning| ("warning", warning.clone())),
     );
     lines
+}
+
+/// Where the database is, if it was moved.
+fn moved(status: &Status) -> Option<(&'static str, String)> {
+    match &status.service {
+        ServiceState::Moved { to, .. } => {
+            Some(("moved", format!("to {to}; writes are refused here")))
+        }
+        _ => None,
+    }
+}
+
+/// The tables of each level.
+fn levels(leader: &LeaderStatus) -> String {
+    let tables = leader
+        .files_per_level
+        .iter()
+        .zip(&leader.bytes_per_level)
+        .enumerate();
+    let levels: Vec<String> = tables
+        .filter(|(_, (files, _))| **files > 0)
+        .map(|(level, (files, bytes))| {
+            format!(
+                "L{level}: {}, {}",
+                counted(*files, "table", "tables"),
+                size(*bytes)
+            )
+        })
+        .collect();
+    match levels.is_empty() {
+        true => "no tables yet".into(),
+        false => levels.join("; "),
+    }
 }
 
 fn lines(status: &Status) -> Vec<(&'static str, String)> {
@@ -142,32 +175,8 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         None => ("snapshots", count(leader.pins)),
     });
     lines.push(("memory", size(leader.memtable_bytes)));
-    let tables = leader
-        .files_per_level
-        .iter()
-        .zip(&leader.bytes_per_level)
-        .enumerate();
-    let levels: Vec<String> = tables
-        .filter(|(_, (files, _))| **files > 0)
-        .map(|(level, (files, bytes))| {
-            format!(
-                "L{level}: {}, {}",
-                counted(*files, "table", "tables"),
-                size(*bytes)
-            )
-        })
-        .collect();
-    lines.push((
-        "levels",
-        if levels.is_empty() {
-            "no tables yet".into()
-        } else {
-            levels.join("; ")
-        },
-    ));
-    if let ServiceState::Moved { to, .. } = &status.service {
-        lines.push(("moved", format!("to {to}; writes are refused here")));
-    }
+    lines.push(("levels", levels(leader)));
+    lines.extend(moved(status));
     for difference in &status.differing_options {
         lines.push(("option", difference.clone()));
     }
