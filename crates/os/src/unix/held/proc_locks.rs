@@ -4,13 +4,15 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::identity::DirIdentity;
 
-/// The process that holds a `flock` on a file, according to the table's text.
+/// The process that holds a `flock` on a file, according to the table's text. This process is named where nobody else holds
+/// one: of several who share a lock it may be one itself, for the moment of a try.
 pub(super) fn flock_holder(table: &str, file: DirIdentity) -> Option<u32> {
-    let candidates: Vec<Entry> = table
+    let mut candidates: Vec<Entry> = table
         .lines()
         .filter_map(parse)
         .filter(|entry| entry.ino == file.ino)
         .collect();
+    candidates.sort_by_key(|entry| entry.pid == std::process::id());
     let device = (rustix::fs::major(file.dev), rustix::fs::minor(file.dev));
     candidates
         .iter()
@@ -80,5 +82,19 @@ mod tests {
             ino: 77,
         };
         assert_eq!(flock_holder(table, elsewhere), None);
+    }
+
+    /// Found by a test that failed once: a process that tried to join named itself.
+    #[test]
+    fn this_process_is_named_where_nobody_else_holds_it() {
+        let file = DirIdentity {
+            dev: rustix::fs::makedev(8, 2),
+            ino: 77,
+        };
+        let own = std::process::id();
+        let ours = format!("1: FLOCK  ADVISORY  READ {own} 08:02:77 0 EOF\n");
+        let theirs = format!("{ours}2: FLOCK  ADVISORY  READ 1 08:02:77 0 EOF\n");
+        assert_eq!(flock_holder(&theirs, file), Some(1));
+        assert_eq!(flock_holder(&ours, file), Some(own));
     }
 }
