@@ -51,18 +51,15 @@ fn migrate(source: &str, target: &str, entries: usize) {
             copier.kill().expect("it is a child");
             copier.wait().expect("it is a child");
         }
-        let words = [
-            "copy",
-            source,
-            target,
-            "--timeout",
-            "120",
-            "--then",
-            "cut-over",
-            "--json",
-        ];
-        let done = run(PROGRAM, words.map(OsStr::new)).success();
-        let report: Value = serde_json::from_str(done.text()).expect("JSON");
+        // As long as it takes: a million entries take minutes.
+        let cut_over = Command::new(PROGRAM)
+            .args(["copy", source, target, "--timeout", "120"])
+            .args(["--then", "cut-over", "--json"])
+            .output()
+            .expect("started");
+        let said = String::from_utf8_lossy(&cut_over.stderr);
+        assert!(cut_over.status.success(), "{said}");
+        let report: Value = serde_json::from_slice(&cut_over.stdout).expect("JSON");
         let scheme = |place: &str| place.split("://").next().unwrap_or_default().to_owned();
         println!(
             "{} to {}, {:?}: {report}",
