@@ -135,11 +135,11 @@ pub struct MigrationReport {
     pub progress: MigrationProgress,
     /// What both hold, where they were compared.
     pub contents: Option<Contents>,
+    /// How long nobody could write: from the source's refusal to the target's being live.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "unwritable_for_ms", with = "crate::status::milliseconds")
     )]
-    /// How long nobody could write: from the source's refusal to the target's being live.
     pub unwritable_for: Option<Duration>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Migration<'a> {
         Migration { options, ..self }
     }
 
-    /// Who is told after each chunk and each part of the changes.
+    /// Calls `told` after each chunk and each part of the changes.
     pub fn on_progress(self, told: impl FnMut(&MigrationProgress) + 'a) -> Migration<'a> {
         Migration {
             told: Box::new(told),

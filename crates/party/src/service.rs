@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 const NAME: &str = "level-party.service";
 /// It becomes that file by a rename.
 const NEW_NAME: &str = "level-party.service-new";
-/// A file that is longer is none of ours.
+/// A state that takes more is not kept.
 const MAX_BYTES: usize = 1 << 20;
 
 /// The service state as a word of `level-party.state`.
