@@ -246,20 +246,11 @@ impl Remote for Postgres {
     }
 
     fn newest(&self, call: &Call) -> Answer<'_, Moment> {
-        let (
-            server,
-            Call {
-                wait,
-                deadline,
-                retry,
-            },
-        ) = (Arc::clone(&self.server), *call);
-        by(&self.workers, wait, deadline, move || {
-            server.read(deadline, retry, |link| {
-                let newest = reads::newest(link, &server.sql, deadline)?;
-                server.seen(link, newest.sequence);
-                Ok(newest)
-            })
+        let server = Arc::clone(&self.server);
+        self.read(call, move |link, sql, deadline| {
+            let newest = reads::newest(link, sql, deadline)?;
+            server.seen(link, newest.sequence);
+            Ok(newest)
         })
     }
 
@@ -307,10 +298,7 @@ impl Remote for Postgres {
         expected: ServiceState,
         new: ServiceState,
     ) -> Answer<'_, bool> {
-        let (expected, new) = (
-            crate::service::encode(&expected),
-            crate::service::encode(&new),
-        );
+        let (expected, new) = (expected.to_text(), new.to_text());
         let (server, Call { wait, deadline, .. }) = (Arc::clone(&self.server), *call);
         by(&self.workers, wait, deadline, move || {
             opening::set_service(&server, &expected, &new, deadline)

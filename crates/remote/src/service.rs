@@ -7,7 +7,11 @@ use crate::error::{Error, ErrorKind, Result};
 impl ServiceState {
     /// The text that says it.
     pub fn to_text(&self) -> String {
-        encode(self)
+        match self {
+            ServiceState::Live => "live".to_owned(),
+            ServiceState::Filling { progress } => format!("filling\n{progress}"),
+            ServiceState::Moved { to, by } => format!("moved\n{by}\n{to}"),
+        }
     }
 
     /// What a text says.
@@ -15,38 +19,24 @@ impl ServiceState {
     /// # Errors
     /// `Corruption`: it is none of [`ServiceState::to_text`].
     pub fn parse(text: &str) -> Result<ServiceState> {
-        decode(text)
-    }
-}
-
-pub fn encode(state: &ServiceState) -> String {
-    match state {
-        ServiceState::Live => "live".to_owned(),
-        ServiceState::Filling { progress } => format!("filling\n{progress}"),
-        ServiceState::Moved { to, by } => format!("moved\n{by}\n{to}"),
-    }
-}
-
-/// # Errors
-/// `Corruption`: it is none of these.
-pub fn decode(text: &str) -> Result<ServiceState> {
-    let damaged = || {
-        let what = "the database's service state is none that this program knows";
-        Error::new(ErrorKind::Corruption, what)
-    };
-    match text.split_once('\n').unwrap_or((text, "")) {
-        ("live", "") => Ok(ServiceState::Live),
-        ("filling", progress) => Ok(ServiceState::Filling {
-            progress: progress.to_owned(),
-        }),
-        ("moved", rest) => {
-            let (by, to) = rest.split_once('\n').ok_or_else(damaged)?;
-            Ok(ServiceState::Moved {
-                to: to.to_owned(),
-                by: by.to_owned(),
-            })
+        let damaged = || {
+            let what = "the database's service state is none that this program knows";
+            Error::new(ErrorKind::Corruption, what)
+        };
+        match text.split_once('\n').unwrap_or((text, "")) {
+            ("live", "") => Ok(ServiceState::Live),
+            ("filling", progress) => Ok(ServiceState::Filling {
+                progress: progress.to_owned(),
+            }),
+            ("moved", rest) => {
+                let (by, to) = rest.split_once('\n').ok_or_else(damaged)?;
+                Ok(ServiceState::Moved {
+                    to: to.to_owned(),
+                    by: by.to_owned(),
+                })
+            }
+            _ => Err(damaged()),
         }
-        _ => Err(damaged()),
     }
 }
 
@@ -64,10 +54,10 @@ mod tests {
             by: "word".into(),
         };
         for state in [ServiceState::Live, filling(""), filling("{\n}"), moved] {
-            assert_eq!(decode(&encode(&state)).unwrap(), state);
+            assert_eq!(ServiceState::parse(&state.to_text()).unwrap(), state);
         }
         for text in ["", "live\nx", "moved", "moved\nword", "other"] {
-            let error = decode(text).unwrap_err();
+            let error = ServiceState::parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corruption, "{text:?}");
         }
     }

@@ -18,7 +18,6 @@ use super::rpc::{
 };
 use crate::answer::{History, Moment, ServiceState};
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{decode, encode};
 
 /// The history and the service state, as this process knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +137,7 @@ impl Cluster {
             }
             let put = PutRequest {
                 key: self.layout.service(),
-                value: encode(new).into_bytes(),
+                value: new.to_text().into_bytes(),
                 lease: 0,
             };
             let change = TxnRequest {
@@ -330,7 +329,7 @@ fn service_state(stored: Option<KeyValue>) -> Result<(ServiceState, i64)> {
         None => Ok((ServiceState::Live, 0)),
         Some(kv) => {
             let text = String::from_utf8_lossy(&kv.value);
-            Ok((decode(&text)?, kv.mod_revision))
+            Ok((ServiceState::parse(&text)?, kv.mod_revision))
         }
     }
 }

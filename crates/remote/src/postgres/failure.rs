@@ -3,8 +3,8 @@
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::reads::misread;
+use crate::answer::ServiceState;
 use crate::error::{Error, ErrorKind};
-use crate::service::decode;
 
 /// Why a statement has no answer.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub fn may_pass(error: &Error) -> bool {
 fn not_served(message: &str) -> Error {
     let state = message
         .strip_prefix("level_party: ")
-        .and_then(|text| decode(text).ok());
+        .and_then(|text| ServiceState::parse(text).ok());
     state.map_or_else(misread, |state| state.refusal())
 }
 

@@ -11,7 +11,6 @@ use super::standby_of;
 use crate::answer::{Moment, ServiceState, Standby};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Settings;
-use crate::service::{decode, encode};
 
 /// What is known of a database that was opened.
 pub struct Opened {
@@ -116,7 +115,7 @@ pub fn service(
     let rows = link.query(sql, Sql::SERVICE, &[], deadline)?;
     let row = rows.first().ok_or_else(|| Failure::Refused(misread()))?;
     let text: String = row.try_get(0).map_err(Failure::of)?;
-    decode(&text).map_err(Failure::Refused)
+    ServiceState::parse(&text).map_err(Failure::Refused)
 }
 
 /// Changes the service state from one text to another. Where the connection is lost, what is there tells whether it was done: each
@@ -134,7 +133,7 @@ pub fn set_service(server: &Server, expected: &str, new: &str, deadline: Instant
             return Ok(changed);
         }
         let state = service(link, &server.sql, deadline)?;
-        Ok(encode(&state) == new)
+        Ok(state.to_text() == new)
     })
 }
 
