@@ -47,7 +47,9 @@ fn migrate(source: &str, target: &str, entries: usize) {
             copier.args(["copy", source, target]);
             copier.stdout(Stdio::null()).stderr(Stdio::null());
             let mut copier = copier.spawn().expect("started");
-            std::thread::sleep(Duration::from_millis(150) * kill);
+            // Each is killed further into the copy; of a larger one, later.
+            let pace = Duration::from_millis(150) * entries.div_ceil(10_000) as u32;
+            std::thread::sleep(pace * kill);
             copier.kill().expect("it is a child");
             copier.wait().expect("it is a child");
         }
