@@ -37,7 +37,7 @@ pub(crate) struct Place {
     pub timer: Timer,
     pub room: Room,
     pub lane: Lane,
-    pub readers: Arc<Readers>,
+    pub readers: Readers,
     pub pins: Pins,
 }
 
@@ -96,7 +96,7 @@ impl Place {
             timer: Timer::default(),
             room: Room::default(),
             lane: Lane::default(),
-            readers: Arc::default(),
+            readers: Readers::default(),
             pins: Pins::default(),
         }
     }

@@ -19,7 +19,6 @@ mod remote;
 mod request;
 mod secret;
 mod service;
-mod workers;
 
 pub use answer::{
     Change, Chunk, Entry, Gap, History, Item, Limits, Moment, ServiceState, Standby, Status, Told,
@@ -30,4 +29,3 @@ pub use error::{Error, ErrorKind, Result};
 pub use remote::{Feed, FeedWaker, Remote};
 pub use request::{Conditions, KeyRange, Op, Scan, Settings, Start, Write};
 pub use secret::Secret;
-pub use workers::Workers;

@@ -29,13 +29,14 @@ mod writer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use level_party_workers::{Refused, Workers};
+
 use crate::address::Address;
 use crate::answer::{Chunk, Entry, History, Limits, Moment, ServiceState, Standby, Status};
 use crate::call::{Answer, Call, Wait, blocked_on};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, Remote};
 use crate::request::{KeyRange, Scan, Settings, Start, Write};
-use crate::workers::Workers;
 use config::{Connector, Environment};
 use feed::{Hub, LogFeed};
 use keeper::Keeper;
@@ -61,7 +62,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let connector = Connector::new(address, &environment)?;
     let deadline = deadline(settings.open_timeout);
     let server = Arc::new(Server::new(connector));
-    let workers = Workers::new(MOST);
+    let workers = Workers::new("level-party-remote", MOST);
     let fills = settings.fills;
     let (opened_server, settings) = (Arc::clone(&server), settings.clone());
     let opened = by(&workers, Wait::Thread, deadline, move || {
@@ -87,26 +88,49 @@ fn deadline(limit: Duration) -> Instant {
     now.checked_add(limit).unwrap_or_else(|| now + far)
 }
 
-/// A call that blocks, as [`Workers::call`] has it; in a thread of somebody's tokio runtime, which must not run ours, by a worker.
+/// The answer of a call that blocks. A thread's is made by that thread itself, in its first poll: nothing is handed over. A task's is
+/// made by a worker; so is one of a thread of somebody's tokio runtime, which must not run ours.
 fn by<T: Send + 'static>(
     workers: &Workers,
     wait: Wait,
     deadline: Instant,
     call: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Answer<'_, T> {
-    if wait == Wait::Task || tokio::runtime::Handle::try_current().is_err() {
-        return workers.call(wait, call);
+    match wait {
+        Wait::Task => Box::pin(async move {
+            let made = workers.call(call).map_err(not_begun)?;
+            made.await.unwrap_or_else(|| Err(unmade()))
+        }),
+        Wait::Thread if tokio::runtime::Handle::try_current().is_err() => {
+            Box::pin(async move { call() })
+        }
+        Wait::Thread => Box::pin(async move {
+            let made = workers.call(call).map_err(not_begun)?;
+            let made = blocked_on(made, deadline + CLOSE).ok_or_else(no_thread)?;
+            made.unwrap_or_else(|| Err(unmade()))
+        }),
     }
-    let made = workers.call(Wait::Task, call);
-    Box::pin(async move {
-        let late = || {
-            Err(crate::Error::new(
-                crate::ErrorKind::Timeout,
-                "no thread made this call in time",
-            ))
-        };
-        blocked_on(made, deadline + CLOSE).unwrap_or_else(late)
-    })
+}
+
+fn not_begun(refused: Refused) -> Error {
+    match refused {
+        Refused::Closed => Error::closed(),
+        Refused::NoThread(error) => {
+            let what = format!("cannot start a thread: {error}");
+            Error::new(ErrorKind::Io, what).with_source(error)
+        }
+    }
+}
+
+fn unmade() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "this handle was closed before the call was made",
+    )
+}
+
+fn no_thread() -> Error {
+    Error::new(ErrorKind::Timeout, "no thread made this call in time")
 }
 
 struct Postgres {
