@@ -9,6 +9,7 @@ mod walks;
 mod copies;
 mod faults;
 mod load;
+mod moments;
 mod parts;
 mod records;
 mod refusals;

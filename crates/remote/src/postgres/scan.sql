@@ -26,17 +26,29 @@ BEGIN
 END
 $$;
 
--- The same at a moment.
+-- The same at a moment. Where nothing came after it, it is now. Else a chunk ends at the latest before `stop`, the key behind as many as
+-- it can have: the log's side of the union has nothing to show before it has found its first key, and would look for it up to the end.
 CREATE FUNCTION {s}.scan_at_{dir}(lo bytea, hi bytea, at bigint, keys_only boolean, max_bytes bigint, max_rows integer)
 RETURNS TABLE (k bytea, seq bigint, v bytea) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     r record;
+    stop bytea;
     bytes bigint := 0;
     passed integer := 0;
     left_over bytea := '\x00';
 BEGIN
     PERFORM {s}.check_moment(at);
+    IF {newest} = at THEN
+        RETURN QUERY SELECT * FROM {s}.scan_{dir}(lo, hi, keys_only, max_bytes, max_rows);
+        RETURN;
+    END IF;
     hi := coalesce(hi, {beyond});
+    SELECT e.k INTO stop FROM {s}.kv e WHERE e.k >= lo AND e.k < hi
+        ORDER BY e.k {order} OFFSET least(max_rows, max_bytes / 64 + 1) LIMIT 1;
+    IF FOUND THEN
+        left_over := '\x02'::bytea || stop;
+        {bound};
+    END IF;
     FOR r IN
         -- The inner orders and OFFSETs have both sides come in the order of their indexes, so that little is read ahead.
         SELECT e.k, e.seq, e.v, e.seq <= at AS shown FROM (

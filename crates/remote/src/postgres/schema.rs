@@ -104,9 +104,13 @@ impl Sql {
             let _ = write!(id, "{byte:02x}");
         }
         let mut text = include_str!("schema.sql").replace("{id}", &id);
-        for (dir, order, words) in [("up", "ASC", "forward"), ("down", "DESC", "backward")] {
+        for (dir, order, words, bound) in [
+            ("up", "ASC", "forward", "hi := stop"),
+            ("down", "DESC", "backward", "lo := stop || '\\x00'::bytea"),
+        ] {
             let scan = include_str!("scan.sql").replace("{dir}", dir);
-            text += &scan.replace("{order}", order).replace("{words}", words);
+            let scan = scan.replace("{order}", order).replace("{bound}", bound);
+            text += &scan.replace("{words}", words);
         }
         text = text.replace("'{s}.", &format!("'{}.", self.schema.replace('\'', "''")));
         text.replace("{newest}", &newest(&self.schema))

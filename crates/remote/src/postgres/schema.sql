@@ -26,7 +26,7 @@ CREATE TABLE {s}.commits (
 CREATE UNIQUE INDEX commits_sessions ON {s}.commits (session, n);
 
 CREATE TABLE {s}.kv (
-    k bytea PRIMARY KEY CHECK (octet_length(k) <= 2600),
+    k bytea PRIMARY KEY,
     seq bigint NOT NULL,
     v bytea NOT NULL
 ) WITH (fillfactor = 90);
@@ -147,15 +147,16 @@ DECLARE
     prior_v bytea;
 BEGIN
     IF cardinality(keys) = 1 THEN
-        SELECT e.seq, e.v INTO prior_seq, prior_v FROM {s}.kv e WHERE e.k = keys[1];
-        INSERT INTO {s}.log VALUES (base + 1, keys[1], vals[1], prior_seq, prior_v);
         IF vals[1] IS NULL THEN
-            DELETE FROM {s}.kv e WHERE e.k = keys[1];
-        ELSIF prior_seq IS NULL THEN
-            INSERT INTO {s}.kv VALUES (keys[1], base + 1, vals[1]);
+            DELETE FROM {s}.kv e WHERE e.k = keys[1] RETURNING e.seq, e.v INTO prior_seq, prior_v;
         ELSE
-            UPDATE {s}.kv e SET seq = base + 1, v = vals[1] WHERE e.k = keys[1];
+            UPDATE {s}.kv e SET seq = base + 1, v = vals[1] FROM {s}.kv o
+                WHERE e.k = keys[1] AND o.k = keys[1] RETURNING o.seq, o.v INTO prior_seq, prior_v;
+            IF NOT FOUND THEN
+                INSERT INTO {s}.kv VALUES (keys[1], base + 1, vals[1]);
+            END IF;
         END IF;
+        INSERT INTO {s}.log VALUES (base + 1, keys[1], vals[1], prior_seq, prior_v);
         RETURN 64 + octet_length(keys[1]) + coalesce(octet_length(vals[1]), 0) + coalesce(octet_length(prior_v), 0);
     END IF;
     IF NOT twice THEN
