@@ -261,14 +261,14 @@ impl<'a> Migration<'a> {
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         // Whoever still works at it finds that it is not the owner.
-        let mut progress = match target.handle().settle_service_state()? {
-            ServiceState::Filling { progress } => Progress::parse(&progress)?,
+        let held = target.handle().settle_service_state()?;
+        let mut progress = match &held {
+            ServiceState::Filling { progress } => Progress::parse(progress)?,
             _ => {
                 let what = format!("{to} is live: the source is not to be written to any more");
                 return Err(Error::new(ErrorKind::InvalidArgument, what));
             }
         };
-        let held = filling(&progress);
         progress.owner = random_word()?;
         if !target
             .handle()
