@@ -404,7 +404,7 @@ fn pass_begun_before_a_comparison_is_compared_at_a_later_moment() {
 struct Backwards;
 
 impl Comparator for Backwards {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test.Backwards"
     }
 
