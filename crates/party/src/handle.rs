@@ -139,11 +139,17 @@ impl Handle {
         if !reject_writes {
             node.check_compression(&member, asked.compression)?;
         }
-        if member.state().service() == ServiceWord::Filling && !node.options.fills {
-            let state = member.service_state()?;
-            return Err(service::refusal(&state).cannot_open(&node.path));
-        }
+        let is_filled = matches!(
+            member.state().service(),
+            ServiceWord::Filling | ServiceWord::Sealed
+        );
         drop(member);
+        if is_filled && !node.options.fills {
+            let state = handle.settle_service_state()?;
+            if let ServiceState::Filling { .. } = state {
+                return Err(service::refusal(&state).cannot_open(&node.path));
+            }
+        }
         let created = elector.created_here();
         if asked.error_if_exists && !created {
             return Err(Error::new(
@@ -701,7 +707,17 @@ impl Handle {
         now(self.call(&limits, state))
     }
 
-    /// Changes that for every process. False: it was not `expected`.
+    /// The same, and it is in force in every process: one may have died while it changed it.
+    pub fn settle_service_state(&self) -> Result<ServiceState> {
+        let limits = self.limits()?;
+        if let Some(site) = self.site() {
+            return now(site.service_state(&limits));
+        }
+        let settle = |member: &Member| member.settle_service_state(&limits);
+        now(self.call(&limits, settle))
+    }
+
+    /// Changes that for every process. False: it was not `expected`. (Where it is `new` already, this call may have made it so.)
     pub fn change_service_state(
         &self,
         expected: &ServiceState,

@@ -321,8 +321,24 @@ impl Member {
         }
     }
 
+    /// What the file says, which every member does by then: a process may have died, or failed, between file and word.
+    ///
+    /// # Errors
+    /// As [`Member::change_service_state`].
+    pub fn settle_service_state(&self, limits: &Limits) -> std::result::Result<ServiceState, Stop> {
+        let changing = self.state.lock_service().map_err(Stop::Failed)?;
+        let state = service::read(self.files.as_ref()).map_err(Stop::Failed)?;
+        let word = ServiceWord::from(&state);
+        if self.state.service() != word {
+            self.state.set_service(word);
+            drop(changing);
+            self.drain(limits)?;
+        }
+        Ok(state)
+    }
+
     /// Changes that from `expected` to `new`, durably. When this returns, every write is judged by the new state. False: it was
-    /// another state, and nothing was changed.
+    /// another state than these, and is so still.
     ///
     /// # Errors
     /// `Busy`: another process changes it just now. The system's: then either state may be in force, in all processes alike.
@@ -333,12 +349,16 @@ impl Member {
         limits: &Limits,
     ) -> std::result::Result<bool, Stop> {
         let changing = self.state.lock_service().map_err(Stop::Failed)?;
-        if self.service_state().map_err(Stop::Failed)? != *expected {
-            return Ok(false);
+        let current = service::read(self.files.as_ref()).map_err(Stop::Failed)?;
+        // Where it is the new one, this call may have made it so in an earlier stay.
+        if current != *new {
+            if current != *expected {
+                return Ok(false);
+            }
+            // The file first: whoever is refused finds why.
+            service::write(self.files.as_ref(), new).map_err(Stop::Failed)?;
+            crate::faults::point("service-file");
         }
-        // The file first: whoever is refused finds why. A crash in between changes nothing before the next founding.
-        service::write(self.files.as_ref(), new).map_err(Stop::Failed)?;
-        crate::faults::point("service-file");
         self.state.set_service(ServiceWord::from(new));
         crate::faults::point("service-word");
         drop(changing);

@@ -7,15 +7,18 @@
 //! - So a change of a key that the pass has not made yet may be left out: its chunk is read later, at a moment at or after W.
 //!   And a change that a chunk has seen already is applied again, with all changes of that key after it, in order.
 //! - Where changes are missing (a gap), a new pass is begun, which writes only what differs.
-//! - [`Progress`] is kept with the target, after what it tells of. Whoever goes on first makes itself the owner, by a
-//!   compare-and-set; every later step of the former owner finds that, and ends.
+//! - [`Progress`] is kept with the target, after what it tells of, which is durable then. Whoever goes on first makes itself the
+//!   owner, by a compare-and-set; every later change of a state by the former owner finds that, and ends.
+//! - A former owner may have one more batch on its way. So the target is *sealed*, for its owner too, before both are compared: what
+//!   was compared is what is opened.
+//! - The source is moved from the state that it had when the run began, and from no other: else it was moved elsewhere meanwhile.
 //!
 //! The cut-over, and where a crash may fall:
 //!
 //! | step | state of source, target | a crash after it |
 //! |---|---|---|
-//! | 1. source refuses writes (its file says so, then the word that members look at) | moved, filling | whoever cuts over again goes on; `abort` makes the source live. After the file alone writes are taken until the source is opened by a first process |
-//! | 2. what is left is applied, both are compared | moved, filling | the same |
+//! | 1. source refuses writes (its file says so, then the word that members look at) | moved, filling | whoever cuts over again goes on; `abort` makes the source live. After the file alone writes are taken until somebody copies again, or the source is opened by a first process |
+//! | 2. what is left is applied, the target is sealed, both are compared | moved, filling | the same |
 //! | 3. target is live | moved, live | it is done |
 //!
 //! A step that fails before the third makes the source live again. The third is a compare-and-set: if nobody can tell whether it was made,
@@ -33,11 +36,13 @@ use std::time::{Duration, Instant};
 use crate::db::Db;
 use crate::epoch::random_words;
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::options::Options;
 use crate::read::Readable;
-use crate::service::{self, ServiceState};
+use crate::service::{self, SEALED, ServiceState};
 use crate::snapshot::Snapshot;
 use crate::watch::WatchFrom;
+use crate::writes::WriteBatch;
 
 use changes::{Came, Changes};
 use progress::{Pass, Progress};
@@ -145,8 +150,11 @@ pub struct MigrationReport {
 
 impl fmt::Debug for Migration<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The target may have a password.
         let mut shown = f.debug_struct("Migration");
-        shown.field("target", &self.target).finish_non_exhaustive()
+        shown
+            .field("source", &name(&self.source))
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,8 +204,10 @@ impl<'a> Migration<'a> {
         let mut run = Run::begin(self)?;
         run.follow_to_now()?;
         let contents = run.reach_and_compare()?;
-        run.open_target()?;
-        Ok(run.report(Some(contents), None))
+        match run.open_target()? {
+            true => Ok(run.report(Some(contents), None)),
+            false => Err(taken_over()),
+        }
     }
 
     /// The same as [`catch_up`](Migration::catch_up), then moves all users: the source refuses writes with
@@ -214,20 +224,24 @@ impl<'a> Migration<'a> {
         };
         run.follow_to_now()?;
         let begun = Instant::now();
-        let moved = run.refuse_writes()?;
-        match run.reach_and_compare() {
-            Ok(contents) => {
-                run.open_target()?;
-                Ok(run.report(Some(contents), Some(begun.elapsed())))
-            }
-            Err(error) => Err(run.take_writes_again(&moved, error)),
+        let moved = run.moved();
+        let compared = run
+            .refuse_writes(&moved)
+            .and_then(|()| run.reach_and_compare());
+        let contents = match compared {
+            Ok(contents) => contents,
+            Err(error) => return Err(run.take_writes_again(&moved, error)),
+        };
+        match run.open_target()? {
+            true => Ok(run.report(Some(contents), Some(begun.elapsed()))),
+            false => Err(run.take_writes_again(&moved, taken_over())),
         }
     }
 
     /// Makes the source of a cut-over that was not completed live again. The target stays closed.
     ///
     /// # Errors
-    /// `InvalidArgument`: the source was not moved there, or the cut-over was completed.
+    /// `InvalidArgument`: the source was not moved there, or the cut-over was completed. `NotFound`: there is no target.
     pub fn abort(self) -> Result<()> {
         let Migration {
             source,
@@ -235,22 +249,26 @@ impl<'a> Migration<'a> {
             options,
             ..
         } = self;
-        let moved = source.service_state()?;
-        let target = open_target(options, &target)?;
+        let moved = source.handle().settle_service_state()?;
+        let ServiceState::Moved { to: there, .. } = &moved else {
+            let what = format!("{} was not moved; there is nothing to undo", name(&source));
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        };
+        let target = open_target(options.create_if_missing(false), &target)?;
         let to = name(&target);
-        if !matches!(&moved, ServiceState::Moved { to: there, .. } if *there == to) {
+        if *there != to {
             let what = format!("{} was not moved to {to}", name(&source));
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         // Whoever still works at it finds that it is not the owner.
-        let mut progress = match target.service_state()? {
-            ServiceState::Filling { progress } => Progress::parse(&progress)?,
+        let held = target.handle().settle_service_state()?;
+        let mut progress = match &held {
+            ServiceState::Filling { progress } => Progress::parse(progress)?,
             _ => {
                 let what = format!("{to} is live: the source is not to be written to any more");
                 return Err(Error::new(ErrorKind::InvalidArgument, what));
             }
         };
-        let held = filling(&progress);
         progress.owner = random_word()?;
         if !target
             .handle()
@@ -270,6 +288,8 @@ struct Run<'a> {
     source: Db,
     target: Db,
     told: Box<dyn FnMut(&MigrationProgress) + 'a>,
+    /// What the source said when this began.
+    found: ServiceState,
     /// What the target says, to the letter.
     kept: ServiceState,
     kept_at: Instant,
@@ -277,6 +297,8 @@ struct Run<'a> {
     changes: Changes,
     /// Changes that came, and were not applied yet; all of them have sequences above those before.
     pending: Came,
+    /// The target has what is not durable.
+    is_unsynced: bool,
     /// The target has nothing behind what the pass has made.
     is_empty_behind: bool,
     counts: MigrationProgress,
@@ -284,32 +306,38 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn begin(migration: Migration<'a>) -> Result<Run<'a>> {
-        match migration.source.service_state()? {
-            ServiceState::Live => Run::with_target(migration),
+        match migration.source.handle().settle_service_state()? {
+            ServiceState::Live => Run::with_target(migration, ServiceState::Live),
             state => Err(service::refusal(&state)),
         }
     }
 
     /// `None`: it was done before.
     fn begin_cut_over(migration: Migration<'a>) -> Result<Option<Run<'a>>> {
-        let state = migration.source.service_state()?;
+        let state = migration.source.handle().settle_service_state()?;
         let ServiceState::Moved { to, .. } = &state else {
             return Run::begin(migration).map(Some);
+        };
+        // One that is gone was perhaps in use.
+        let migration = Migration {
+            options: migration.options.create_if_missing(false),
+            ..migration
         };
         let target = open_target(migration.options.clone(), &migration.target)?;
         if name(&target) != *to {
             return Err(service::refusal(&state));
         }
-        match target.service_state()? {
+        match target.handle().settle_service_state()? {
             ServiceState::Live => Ok(None),
             _ => {
                 drop(target);
-                Run::with_target(migration).map(Some)
+                Run::with_target(migration, state).map(Some)
             }
         }
     }
 
-    fn with_target(migration: Migration<'a>) -> Result<Run<'a>> {
+    /// `found`: the source's state.
+    fn with_target(migration: Migration<'a>, found: ServiceState) -> Result<Run<'a>> {
         let Migration {
             source,
             target,
@@ -317,22 +345,10 @@ impl<'a> Run<'a> {
             told,
         } = migration;
         let target = open_target(options, &target)?;
+        check_order(&source, &target)?;
         let from = name(&source);
-        let (kept, is_new) = match target.service_state()? {
-            ServiceState::Live => (claim(&target)?, true),
-            state => (state, false),
-        };
-        let ServiceState::Filling { progress: text } = &kept else {
-            return Err(service::refusal(&kept));
-        };
-        let begun = match text.is_empty() {
-            true => None,
-            false => Some(Progress::parse(text)?),
-        };
-        if let Some(other) = begun.as_ref().filter(|begun| begun.from != from) {
-            let what = format!("{} holds a part of a copy of {}", name(&target), other.from);
-            return Err(Error::new(ErrorKind::AlreadyExists, what));
-        }
+        let (kept, begun) = take(&source, &found, &target)?;
+        let is_new = begun.is_none();
         let after = match &begun {
             Some(begun) => WatchFrom::After(begun.position),
             None => WatchFrom::Now,
@@ -351,11 +367,13 @@ impl<'a> Run<'a> {
             source,
             target,
             told,
+            found,
             kept,
             kept_at: Instant::now(),
             progress,
             changes,
             pending,
+            is_unsynced: false,
             is_empty_behind: is_new,
             counts: MigrationProgress::begun(),
         };
@@ -365,19 +383,40 @@ impl<'a> Run<'a> {
 
     /// Keeps with the target how far the copy has come.
     fn note(&mut self) -> Result<()> {
-        let new = filling(&self.progress);
-        if new != self.kept {
-            if !self
-                .target
-                .handle()
-                .change_service_state(&self.kept, &new)?
-            {
-                return Err(taken_over());
-            }
-            self.kept = new;
+        self.keep(filling(&self.progress))
+    }
+
+    /// Nobody writes to the target from here on, this process included.
+    fn seal(&mut self) -> Result<()> {
+        let progress = format!("{SEALED}{}", self.progress.to_text());
+        self.keep(ServiceState::Filling { progress })
+    }
+
+    /// Keeps a state with the target, after what it tells of.
+    ///
+    /// # Errors
+    /// `Conflict`: another process is the owner.
+    fn keep(&mut self, new: ServiceState) -> Result<()> {
+        // (A server's writes are durable.)
+        if std::mem::take(&mut self.is_unsynced) && self.target.handle().site().is_none() {
+            self.target.write(WriteBatch::new().sync(true))?;
         }
+        let target = self.target.handle();
+        let is_owner = match new == self.kept {
+            true => target.service_state()? == new,
+            false => target.change_service_state(&self.kept, &new)?,
+        };
+        if !is_owner {
+            return Err(taken_over());
+        }
+        self.kept = new;
         self.kept_at = Instant::now();
         Ok(())
+    }
+
+    fn apply(&mut self, ops: Vec<Op>) -> Result<()> {
+        self.is_unsynced |= !ops.is_empty();
+        apply(&self.target, ops)
     }
 
     fn tell(&mut self, phase: MigrationPhase) -> Result<()> {
@@ -443,7 +482,11 @@ impl<'a> Run<'a> {
         self.counts.changes += due.len() as u64;
         let made = due.into_iter().filter(|change| self.has_made(&change.key));
         let ops: Vec<Op> = made.map(Op::from).collect();
-        apply(&self.target, ops)?;
+        match self.apply(ops) {
+            // What the target cannot have may be gone from the source by now: a pass finds out.
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => self.begin_pass(),
+            applied => applied?,
+        }
         self.progress.position = position;
         Ok(())
     }
@@ -482,7 +525,7 @@ impl<'a> Run<'a> {
                     .collect::<Result<Entries>>()?
             }
         };
-        apply(&self.target, difference(existing, entries))?;
+        self.apply(difference(existing, entries))?;
         self.progress.pass = last.map_or(Pass::Done, Pass::Through);
         Ok(())
     }
@@ -505,10 +548,15 @@ impl<'a> Run<'a> {
     /// Brings the target to one moment of the source, and compares both there.
     fn reach_and_compare(&mut self) -> Result<Contents> {
         loop {
-            let moment = self.source.snapshot()?;
+            let (moment, pass) = (self.source.snapshot()?, self.counts.pass);
             let has_all = self.follow(moment.sequence())?;
-            self.note()?;
+            if self.counts.pass != pass {
+                // That pass has shown later moments.
+                continue;
+            }
+            self.seal()?;
             let compared = self.compare(&moment);
+            faults::point("copy-compared");
             let differ = |error: &Error| error.kind() == ErrorKind::Corruption;
             if !compared.as_ref().is_err_and(differ) {
                 return compared;
@@ -545,39 +593,47 @@ impl<'a> Run<'a> {
         Ok(contents)
     }
 
-    /// The source takes no writes from here on. Gives its state.
-    fn refuse_writes(&mut self) -> Result<ServiceState> {
-        // Also one that was moved before is moved by this run.
-        let before = self.source.service_state()?;
-        let moved = ServiceState::Moved {
+    /// The state of a source that this run has moved: also one that was moved before.
+    fn moved(&self) -> ServiceState {
+        ServiceState::Moved {
             to: name(&self.target),
             by: self.progress.owner.clone(),
-        };
+        }
+    }
+
+    /// The source takes no writes from here on.
+    fn refuse_writes(&mut self, moved: &ServiceState) -> Result<()> {
         self.note()?;
-        match self.source.handle().change_service_state(&before, &moved)? {
-            true => Ok(moved),
-            false => Err(taken_over()),
-        }
-    }
-
-    /// A cut-over failed, and the target is not live.
-    fn take_writes_again(&self, moved: &ServiceState, error: Error) -> Error {
-        match self.source.handle().change_service_state(moved, &ServiceState::Live) {
-            Ok(true) => error.context("the cut-over was given up, and the source takes writes as before"),
-            _ => error.context("the cut-over was not completed, and the source refuses writes; cut over again, or abort it"),
-        }
-    }
-
-    /// The last step.
-    fn open_target(&self) -> Result<()> {
+        faults::point("copy-moves");
         match self
-            .target
+            .source
             .handle()
-            .change_service_state(&self.kept, &ServiceState::Live)?
+            .change_service_state(&self.found, moved)?
         {
             true => Ok(()),
             false => Err(taken_over()),
         }
+    }
+
+    /// A cut-over failed, and this run has not made the target live.
+    fn take_writes_again(&self, moved: &ServiceState, error: Error) -> Error {
+        let source = self.source.handle();
+        let changed = source.change_service_state(moved, &ServiceState::Live);
+        // The change may be in force although it failed, as where a writer was waited for.
+        match (changed, source.service_state()) {
+            (_, Ok(ServiceState::Live)) => {
+                error.context("the cut-over was given up, and the source takes writes as before")
+            }
+            // Another run's.
+            (Ok(false), Ok(_)) => error,
+            _ => error.context("the cut-over was not completed, and the source refuses writes; cut over again, or abort it"),
+        }
+    }
+
+    /// The last step. False: another process is the owner.
+    fn open_target(&self) -> Result<bool> {
+        let target = self.target.handle();
+        target.change_service_state(&self.kept, &ServiceState::Live)
     }
 
     fn report(
@@ -629,9 +685,84 @@ fn open_target(options: Options, path: &Path) -> Result<Db> {
     options.open(path)
 }
 
-/// Closes an empty database to all others. Gives its state.
-fn claim(target: &Db) -> Result<ServiceState> {
-    let check = || match target.iter().keys().next() {
+/// A copy has the order of its source.
+fn check_order(source: &Db, target: &Db) -> Result<()> {
+    let [ours, theirs] = [source, target].map(|db| db.handle().order().name());
+    match ours == theirs {
+        true => Ok(()),
+        false => {
+            let what = format!(
+                "the keys of {} are in the order of {ours}, and those of {} would be in that of {theirs}; give the target the source's \
+                 comparator",
+                name(source),
+                name(target)
+            );
+            Err(Error::new(ErrorKind::InvalidArgument, what))
+        }
+    }
+}
+
+/// What the target says, and how far a copy of the source has come there. An empty one that nobody fills is closed to all others.
+fn take(
+    source: &Db,
+    found: &ServiceState,
+    target: &Db,
+) -> Result<(ServiceState, Option<Progress>)> {
+    let state = target.handle().settle_service_state()?;
+    let claimed = ServiceState::Filling {
+        progress: String::new(),
+    };
+    let ServiceState::Filling { progress } = &state else {
+        let ServiceState::Live = state else {
+            return Err(service::refusal(&state));
+        };
+        check_empty(target)?;
+        let handle = target.handle();
+        if !handle.change_service_state(&ServiceState::Live, &claimed)? {
+            return Err(taken_over());
+        }
+        check_claimed(source, found, target, &claimed)?;
+        return Ok((claimed, None));
+    };
+    if state == claimed {
+        // By a process that died before it copied anything.
+        check_claimed(source, found, target, &claimed)?;
+        return Ok((claimed, None));
+    }
+    let begun = Progress::parse(progress)?;
+    if begun.from != name(source) {
+        let what = format!("{} holds a part of a copy of {}", name(target), begun.from);
+        return Err(Error::new(ErrorKind::AlreadyExists, what));
+    }
+    Ok((state, Some(begun)))
+}
+
+/// Gives a target back that somebody wrote to before it was closed, or that is the source under another name.
+fn check_claimed(
+    source: &Db,
+    found: &ServiceState,
+    target: &Db,
+    claimed: &ServiceState,
+) -> Result<()> {
+    let check = || match source.service_state()? == *found {
+        true => check_empty(target),
+        false => {
+            let what = format!(
+                "{} is the source itself, or the source was moved or claimed just now",
+                name(target)
+            );
+            Err(Error::new(ErrorKind::InvalidArgument, what))
+        }
+    };
+    check().or_else(|error| {
+        let handle = target.handle();
+        handle.change_service_state(claimed, &ServiceState::Live)?;
+        Err(error)
+    })
+}
+
+fn check_empty(target: &Db) -> Result<()> {
+    match target.iter().keys().next() {
         None => Ok(()),
         Some(Err(error)) => Err(error),
         Some(Ok(_)) => {
@@ -641,25 +772,7 @@ fn claim(target: &Db) -> Result<ServiceState> {
             );
             Err(Error::new(ErrorKind::AlreadyExists, what))
         }
-    };
-    check()?;
-    let claimed = ServiceState::Filling {
-        progress: String::new(),
-    };
-    if !target
-        .handle()
-        .change_service_state(&ServiceState::Live, &claimed)?
-    {
-        return Err(taken_over());
     }
-    // Somebody may have written in between.
-    if let Err(error) = check() {
-        target
-            .handle()
-            .change_service_state(&claimed, &ServiceState::Live)?;
-        return Err(error);
-    }
-    Ok(claimed)
 }
 
 fn filling(progress: &Progress) -> ServiceState {

@@ -22,6 +22,7 @@ use crate::election::Elector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::options::Options;
+use crate::service::{self, ServiceState};
 
 static REGISTRY: ArcSwapOption<Registry> = ArcSwapOption::const_empty();
 
@@ -69,13 +70,7 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
         let node = elector.node();
         let same = node.options.order.check_same(&options.order);
         same.map_err(|error| error.cannot_open(&node.path))?;
-        if options.fills && !node.options.fills {
-            let what = format!(
-                "{} is open in this process; close it before a copy is made into it",
-                node.path.display()
-            );
-            return Err(Error::new(ErrorKind::Locked, what));
-        }
+        check_filling(node, options.fills)?;
         elector.add_handle();
         return Ok(elector.clone());
     }
@@ -86,6 +81,26 @@ pub(crate) fn join(path: &Path, options: Options) -> Result<Arc<Elector>> {
     let elector = Elector::start(Node::new(dir, options)?)?;
     nodes.insert(identity, elector.clone());
     Ok(elector)
+}
+
+/// Refuses another kind of handle than those that the node has: all of them write where one does.
+fn check_filling(node: &Node, fills: bool) -> Result<()> {
+    match (fills, node.options.fills) {
+        (true, false) => {
+            let what = format!(
+                "{} is open in this process; close it before a copy is made into it",
+                node.path.display()
+            );
+            Err(Error::new(ErrorKind::Locked, what))
+        }
+        (false, true) => {
+            let filling = ServiceState::Filling {
+                progress: String::new(),
+            };
+            Err(service::refusal(&filling).cannot_open(&node.path))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A directory that this process has for itself: none of its threads opens it meanwhile.

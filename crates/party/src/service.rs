@@ -2,8 +2,8 @@
 //!
 //! In a directory it is the file `level-party.service`, which is not there while the database is live. So that every commit
 //! can look at it, a word of `level-party.state` says the same to the members of an epoch; a founder sets the word from the file.
-//! The file is changed first ([`Member::change_service_state`]): a crash in between is made good by whoever makes the change again,
-//! or comes into force with the next founding.
+//! The file is changed first ([`Member::change_service_state`]), and counts: where a crash in between left another word, it is set
+//! by whoever changes the state next or [settles](crate::member::Member::settle_service_state) it, or by the next founding.
 //!
 //! The file, UTF-8: `filling`, a line feed, and how far the copy has come; or `moved`, a line feed, a word of whoever moved it, a
 //! line feed, and where the database is now. It is put in place by a rename, so it is there whole or not at all.
@@ -13,6 +13,7 @@
 use std::io;
 
 use level_party_engine::Fs;
+pub(crate) use level_party_remote::SEALED;
 pub use level_party_remote::ServiceState;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -29,6 +30,8 @@ pub(crate) enum ServiceWord {
     Live = 0,
     Filling = 1,
     Moved = 2,
+    /// It is filled, and whoever fills it writes no more either: both are compared.
+    Sealed = 3,
 }
 
 impl ServiceWord {
@@ -37,6 +40,7 @@ impl ServiceWord {
         match number {
             0 => ServiceWord::Live,
             1 => ServiceWord::Filling,
+            3 => ServiceWord::Sealed,
             _ => ServiceWord::Moved,
         }
     }
@@ -46,6 +50,7 @@ impl From<&ServiceState> for ServiceWord {
     fn from(state: &ServiceState) -> ServiceWord {
         match state {
             ServiceState::Live => ServiceWord::Live,
+            ServiceState::Filling { .. } if state.is_sealed() => ServiceWord::Sealed,
             ServiceState::Filling { .. } => ServiceWord::Filling,
             _ => ServiceWord::Moved,
         }

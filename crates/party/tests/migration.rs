@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
-use level_party::{Db, Error, ErrorKind, Migration, Options, Readable, Result, ServiceState};
+use level_party::{
+    Comparator, Db, Error, ErrorKind, Migration, MigrationPhase, Options, Readable, Result,
+    ServiceState,
+};
 use tempfile::{TempDir, tempdir};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -249,4 +252,203 @@ fn database_whose_service_file_is_damaged_is_not_opened() {
     let error = Db::open(dir.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corruption);
     assert!(error.to_string().contains("level-party.service"), "{error}");
+}
+
+/// What a process leaves that dies between the file of a service state and the word that members look at.
+fn leave_service_file(dir: &Path, content: &str) {
+    std::fs::write(dir.join("level-party.service"), content).unwrap();
+}
+
+fn full_name(dir: &Path) -> String {
+    dir.canonicalize().unwrap().display().to_string()
+}
+
+/// Found by reading: the second one took the source over, and both targets were live.
+#[test]
+fn source_that_moved_meanwhile_is_not_moved_elsewhere() {
+    let (_dir, source) = source_of(10);
+    let (first, second) = (tempdir().unwrap(), tempdir().unwrap());
+    let mut moved = false;
+    let late = Migration::new(&source, first.path()).on_progress(|_| {
+        if !std::mem::replace(&mut moved, true) {
+            Migration::new(&source, second.path()).cut_over().unwrap();
+        }
+    });
+    assert_eq!(kind(late.cut_over()), ErrorKind::Conflict);
+    let state = source.service_state().unwrap();
+    let to = full_name(second.path());
+    assert!(
+        matches!(&state, ServiceState::Moved { to: there, .. } if *there == to),
+        "{state:?}"
+    );
+    assert_eq!(kind(Db::open(first.path())), ErrorKind::Busy);
+}
+
+/// Found by reading: an empty database was made, and the cut-over was said to be done.
+#[test]
+fn cut_over_to_a_target_that_is_gone_is_not_completed() {
+    let (dir, source) = source_of(10);
+    drop(source);
+    let place = tempdir().unwrap();
+    let gone = place.path().canonicalize().unwrap().join("gone");
+    leave_service_file(dir.path(), &format!("moved\nword\n{}", gone.display()));
+    let source = open(dir.path());
+    let migration = || Migration::new(&source, &gone);
+    assert_eq!(kind(migration().cut_over()), ErrorKind::NotFound);
+    assert_eq!(kind(migration().abort()), ErrorKind::NotFound);
+    assert!(!gone.exists(), "nothing was made");
+}
+
+#[test]
+fn move_that_died_before_its_word_is_aborted() {
+    let (dir, source) = source_of(10);
+    let to = tempdir().unwrap();
+    Migration::new(&source, to.path()).catch_up().unwrap();
+    let moved = format!("moved\nword\n{}", full_name(to.path()));
+    leave_service_file(dir.path(), &moved);
+    source.put("a", "1").unwrap();
+    Migration::new(&source, to.path()).abort().unwrap();
+    drop(source);
+    open(dir.path()).put("a", "2").unwrap();
+}
+
+/// Found by reading: the copy became live beside its source, which then said that it was moved there.
+#[test]
+fn move_that_died_before_its_word_keeps_the_copy_closed() {
+    let (dir, source) = source_of(10);
+    let to = tempdir().unwrap();
+    Migration::new(&source, to.path()).catch_up().unwrap();
+    let moved = format!("moved\nword\n{}", full_name(to.path()));
+    leave_service_file(dir.path(), &moved);
+    source.put("a", "1").unwrap();
+    let finished = Migration::new(&source, to.path()).finish();
+    assert_eq!(kind(finished), ErrorKind::Moved);
+    Migration::new(&source, to.path()).cut_over().unwrap();
+    assert_eq!(open(to.path()).get("a").unwrap(), Some(b"1".to_vec()));
+}
+
+#[test]
+fn abort_that_died_before_its_word_is_made_good() {
+    let (dir, source) = source_of(10);
+    drop(source);
+    let to = tempdir().unwrap();
+    let moved = format!("moved\nword\n{}", full_name(to.path()));
+    leave_service_file(dir.path(), &moved);
+    let source = open(dir.path());
+    std::fs::remove_file(dir.path().join("level-party.service")).unwrap();
+    assert!(source.put("a", "1").is_err());
+    let again = Migration::new(&source, to.path()).abort();
+    assert_eq!(kind(again), ErrorKind::InvalidArgument, "it is live");
+    source.put("a", "1").unwrap();
+}
+
+/// Found by reading: a handle of the process that makes the copy could write to it.
+#[test]
+fn copy_is_closed_in_the_process_that_makes_it_too() {
+    let (_dir, source) = source_of(10);
+    let to = tempdir().unwrap();
+    let mut opened = Vec::new();
+    Migration::new(&source, to.path())
+        .on_progress(|_| opened.push(Db::open(to.path()).map(drop).map_err(|e| e.kind())))
+        .finish()
+        .unwrap();
+    assert!(!opened.is_empty());
+    for opened in opened {
+        assert_eq!(opened, Err(ErrorKind::Busy));
+    }
+}
+
+/// Found by reading: what somebody wrote while the database was claimed was taken for a part of the copy, and deleted.
+#[test]
+fn target_claimed_by_the_dead_keeps_what_others_wrote() {
+    let (_dir, source) = source_of(10);
+    let (other_dir, other) = source_of(5);
+    let before = entries(&other);
+    drop(other);
+    leave_service_file(other_dir.path(), "filling\n");
+    let copied = Migration::new(&source, other_dir.path()).finish();
+    assert_eq!(kind(copied), ErrorKind::AlreadyExists);
+    assert!(entries(&open(other_dir.path())) == before);
+}
+
+/// A pass that is begun in the midst shows later moments than the one at which both were to be compared.
+#[test]
+fn pass_begun_before_a_comparison_is_compared_at_a_later_moment() {
+    const VALUE: usize = 1 << 20;
+    let dir = tempdir().unwrap();
+    let options = Options::default()
+        .watch_history_bytes(1)
+        .write_buffer_size(1 << 20);
+    let source = options.open(dir.path()).unwrap();
+    source.put("a", "1").unwrap();
+    let to = tempdir().unwrap();
+    let mut has_lost = false;
+    let copied = Migration::new(&source, to.path()).on_progress(|progress| {
+        if !std::mem::replace(&mut has_lost, true) {
+            // More than waits in memory.
+            for n in 0..80 {
+                source
+                    .put(format!("b{}", n % 2), vec![b'v'; VALUE])
+                    .unwrap();
+            }
+            source.compact_range(..).unwrap();
+        } else if progress.pass == 2 && progress.phase == MigrationPhase::Copying {
+            source.put("c", progress.entries.to_string()).unwrap();
+        }
+    });
+    let report = copied.finish().unwrap();
+    assert!(report.progress.pass > 1, "{report:?}");
+    assert!(source.contains("c").unwrap());
+}
+
+struct Backwards;
+
+impl Comparator for Backwards {
+    fn name(&self) -> &'static str {
+        "test.Backwards"
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+        b.cmp(a)
+    }
+}
+
+#[test]
+fn source_of_another_order_than_its_target_is_refused() {
+    let (dir, to) = (tempdir().unwrap(), tempdir().unwrap());
+    let options = Options::default().comparator(Backwards);
+    let source = options.clone().open(dir.path()).unwrap();
+    source.put("a", "1").unwrap();
+    source.put("b", "2").unwrap();
+    let copied = Migration::new(&source, to.path()).finish();
+    assert_eq!(kind(copied), ErrorKind::InvalidArgument);
+    Migration::new(&source, tempdir().unwrap().path())
+        .target_options(options)
+        .finish()
+        .unwrap();
+}
+
+#[test]
+fn source_whose_state_cannot_be_written_stays_live() {
+    let (dir, source) = source_of(10);
+    let to = tempdir().unwrap();
+    // Nothing can be written where a directory is.
+    let new = dir.path().join("level-party.service-new");
+    std::fs::create_dir(&new).unwrap();
+    let error = Migration::new(&source, to.path()).cut_over().unwrap_err();
+    assert!(
+        error.to_string().contains("takes writes as before"),
+        "{error}"
+    );
+    source.put("a", "1").unwrap();
+    std::fs::remove_dir(&new).unwrap();
+    Migration::new(&source, to.path()).cut_over().unwrap();
+    assert_eq!(open(to.path()).get("a").unwrap(), Some(b"1".to_vec()));
+}
+
+#[test]
+fn migration_shows_no_password() {
+    let (_dir, source) = source_of(1);
+    let migration = Migration::new(&source, "postgres://user:swordfish@host/database");
+    assert!(!format!("{migration:?}").contains("swordfish"));
 }

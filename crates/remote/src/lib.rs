@@ -29,3 +29,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use remote::{Feed, FeedWaker, Remote};
 pub use request::{Conditions, KeyRange, Op, Scan, Settings, Start, Write};
 pub use secret::Secret;
+pub use service::SEALED;

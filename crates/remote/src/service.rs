@@ -1,10 +1,19 @@
 //! The service state as a database on a server keeps it, a text: `live`; `filling` and, behind a line feed, its progress; `moved`
-//! and, behind line feeds, a word of whoever moved it and where the database is now.
+//! and, behind line feeds, a word of whoever moved it and where the database is now. A progress that begins with [`SEALED`] says that
+//! nobody writes, whoever fills it included.
 
 use crate::answer::ServiceState;
 use crate::error::{Error, ErrorKind, Result};
 
+/// What the progress of a sealed database begins with.
+pub const SEALED: &str = "sealed\n";
+
 impl ServiceState {
+    /// Whether it is filled, and nobody writes: what is in it is compared with its source.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, ServiceState::Filling { progress } if progress.starts_with(SEALED))
+    }
+
     /// The text that says it.
     pub fn to_text(&self) -> String {
         match self {
@@ -53,7 +62,15 @@ mod tests {
             to: "etcd://h/a\nb".into(),
             by: "word".into(),
         };
-        for state in [ServiceState::Live, filling(""), filling("{\n}"), moved] {
+        let sealed = filling("sealed\nx");
+        assert!(sealed.is_sealed() && !filling("x").is_sealed());
+        for state in [
+            ServiceState::Live,
+            filling(""),
+            filling("{\n}"),
+            sealed,
+            moved,
+        ] {
             assert_eq!(ServiceState::parse(&state.to_text()).unwrap(), state);
         }
         for text in ["", "live\nx", "moved", "moved\nword", "other"] {

@@ -32,7 +32,13 @@ const FOUNDING: [&str; 7] = [
 ];
 
 /// Points of a copy: `copies` dies there.
-const COPYING: [&str; 2] = ["service-file", "service-word"];
+const COPYING: [&str; 5] = [
+    "service-file",
+    "service-word",
+    "copy-writes",
+    "copy-moves",
+    "copy-compared",
+];
 
 /// The point that is reached only in work of the leader that somebody asks for.
 const WORK: &str = "work-begun";

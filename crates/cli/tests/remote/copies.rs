@@ -154,3 +154,57 @@ fn server_that_was_moved_or_is_filled_refuses_as_a_directory_does() {
         );
     }
 }
+
+/// It was closed to everybody, its own copy included.
+#[test]
+fn empty_server_that_is_copied_onto_itself_stays_in_use() {
+    let (postgres, etcd) = (Postgres::start(&[]), Etcd::start(1));
+    for url in [postgres.url(), etcd.url()] {
+        run(PROGRAM, ["put", &url, "a", "1"].map(OsStr::new)).success();
+        run(PROGRAM, ["del", &url, "a"].map(OsStr::new)).success();
+        for then in ["stop", "open", "cut-over"] {
+            let refused = run(
+                PROGRAM,
+                ["copy", &url, &url, "--then", then].map(OsStr::new),
+            );
+            assert!(
+                refused.stderr.contains("the source itself"),
+                "{}",
+                refused.stderr
+            );
+            run(PROGRAM, ["put", &url, "b", "1"].map(OsStr::new)).success();
+            run(PROGRAM, ["del", &url, "b"].map(OsStr::new)).success();
+        }
+    }
+}
+
+/// The change that put it was made again and again.
+#[test]
+fn key_too_long_for_the_target_that_is_gone_again_is_passed_over() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = place.path().join("source");
+    let source = source.to_str().expect("plain");
+    let long = "k".repeat(3000);
+    let url = Postgres::start(&[]);
+    let url = url.url();
+    let copy = |then: &str| {
+        run(
+            PROGRAM,
+            ["copy", source, &url, "--then", then].map(OsStr::new),
+        )
+    };
+    run(PROGRAM, ["put", source, "a", "1"].map(OsStr::new)).success();
+    copy("stop").success();
+    run(PROGRAM, ["put", source, &long, "1"].map(OsStr::new)).success();
+    run(PROGRAM, ["put", source, "b", "1"].map(OsStr::new)).success();
+    let refused = copy("cut-over");
+    assert!(
+        refused.stderr.contains("over its limit"),
+        "{}",
+        refused.stderr
+    );
+    run(PROGRAM, ["del", source, &long].map(OsStr::new)).success();
+    copy("cut-over").success();
+    let found = run(PROGRAM, ["scan", &url].map(OsStr::new)).success();
+    assert_eq!(found.text().lines().count(), 2, "{}", found.text());
+}

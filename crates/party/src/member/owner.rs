@@ -57,7 +57,7 @@ impl EngineListener for Owner {
         match self.state.service() {
             ServiceWord::Live => self.fills,
             ServiceWord::Filling => !self.fills,
-            ServiceWord::Moved => true,
+            ServiceWord::Moved | ServiceWord::Sealed => true,
         }
     }
 

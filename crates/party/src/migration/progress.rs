@@ -2,10 +2,12 @@
 //!
 //! Invariant: what it says is in the target: it may lag behind, and never runs ahead. Lines of `name value`, in this order:
 //! `owner`, a random word of the process that made it; `position`, of the source's watch; `pass`, `none` before the first chunk of a
-//! pass, `done` after the last one, else the last key in hexadecimal; `from`, the source's name, up to the end.
+//! pass, `done` after the last one, else the last key in hexadecimal; `from`, the source's name, up to the end. `sealed` comes before
+//! them while nobody writes.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
+use crate::service::SEALED;
 
 /// A key that is longer is not noted: the next run begins its pass anew.
 const MAX_NOTED_KEY: usize = 64 << 10;
@@ -46,10 +48,12 @@ impl Progress {
         format!("owner {owner}\nposition {position}\npass {pass}\nfrom {from}")
     }
 
+    /// Whether it is sealed is not told.
+    ///
     /// # Errors
     /// `Corruption`: it was written by something else.
     pub fn parse(text: &str) -> Result<Progress> {
-        parse(text).ok_or_else(|| {
+        parse(text.strip_prefix(SEALED).unwrap_or(text)).ok_or_else(|| {
             let what = "what the target says of how far its copy has come is not to be understood";
             Error::new(ErrorKind::Corruption, what)
         })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults;
 use crate::read::Readable;
 use crate::snapshot::Snapshot;
 use crate::watch::Change;
@@ -59,7 +60,7 @@ pub(super) fn apply(target: &Db, ops: Vec<Op>) -> Result<()> {
     for Op { key, value } in ops {
         let len = key.len() + value.as_ref().map_or(0, Vec::len);
         if batch.len() >= most_ops || (bytes + len > most_bytes && !batch.is_empty()) {
-            target.write(&batch)?;
+            write(target, &batch)?;
             batch.clear();
             bytes = 0;
         }
@@ -71,8 +72,13 @@ pub(super) fn apply(target: &Db, ops: Vec<Op>) -> Result<()> {
     }
     match batch.is_empty() {
         true => Ok(()),
-        false => target.write(&batch),
+        false => write(target, &batch),
     }
+}
+
+fn write(target: &Db, batch: &WriteBatch) -> Result<()> {
+    faults::point("copy-writes");
+    target.write(batch)
 }
 
 /// What all entries of a database are, in their order.
