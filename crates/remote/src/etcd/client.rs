@@ -4,6 +4,7 @@
 //! etcd forwards to its leader. A failure says whether the question can have had an effect ([`Failure`]).
 //! Must not know: what is asked.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use level_party_locks::Mutex;
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -50,9 +51,16 @@ pub enum Failure {
     Lost { what: String, sent: bool },
 }
 
-/// A cluster's nodes.
+/// A cluster's nodes, by connections of one runtime.
 pub struct Client {
-    nodes: Vec<(String, Channel)>,
+    nodes: Arc<Nodes>,
+    channels: Vec<Channel>,
+}
+
+/// What is known of a cluster's nodes, whichever connection told it.
+struct Nodes {
+    /// Host and port, for messages, and how to connect.
+    named: Vec<(String, Endpoint)>,
     current: AtomicUsize,
     login: Option<(String, Secret)>,
     token: Mutex<Option<MetadataValue<Ascii>>>,
@@ -110,26 +118,38 @@ impl Attempts {
 impl Client {
     /// Connects to no node yet. Must be called within the runtime.
     pub fn new(config: &Config) -> Self {
-        let nodes = config.nodes.iter();
-        Client {
-            nodes: nodes
-                .map(|(name, endpoint)| (name.clone(), endpoint.connect_lazy()))
-                .collect(),
+        Client::of(Arc::new(Nodes {
+            named: config.nodes.clone(),
             current: AtomicUsize::new(0),
             login: config.login.clone(),
             token: Mutex::default(),
             trouble: Mutex::default(),
             seen: AtomicU64::new(0),
+        }))
+    }
+
+    /// The same nodes, by connections of the runtime within which it is called.
+    pub fn with_own_connections(&self) -> Self {
+        Client::of(Arc::clone(&self.nodes))
+    }
+
+    fn of(nodes: Arc<Nodes>) -> Self {
+        let endpoints = nodes.named.iter();
+        Client {
+            channels: endpoints
+                .map(|(_, endpoint)| endpoint.connect_lazy())
+                .collect(),
+            nodes,
         }
     }
 
     pub fn node_count(&self) -> usize {
-        self.nodes.len()
+        self.channels.len()
     }
 
     /// What went wrong last, although calls went on.
     pub fn trouble(&self) -> Option<Trouble> {
-        let trouble = self.trouble.lock().clone();
+        let trouble = self.nodes.trouble.lock().clone();
         trouble.map(|(what, at)| Trouble {
             what,
             ago: at.elapsed(),
@@ -138,17 +158,18 @@ impl Client {
 
     /// The highest revision that was seen.
     pub fn seen(&self) -> i64 {
-        self.seen.load(Ordering::Acquire) as i64
+        self.nodes.seen.load(Ordering::Acquire) as i64
     }
 
     pub fn saw(&self, revision: i64) {
-        self.seen
+        self.nodes
+            .seen
             .fetch_max(revision.max(0) as u64, Ordering::AcqRel);
     }
 
     /// Forgets the highest revision: another history has begun.
     pub fn forget_seen(&self) {
-        self.seen.store(0, Ordering::Release);
+        self.nodes.seen.store(0, Ordering::Release);
     }
 
     /// Asks the current node once.
@@ -163,7 +184,7 @@ impl Client {
         A: Message + Default + 'static,
     {
         let deadline = Instant::now() + limit;
-        let node = self.current.load(Ordering::Acquire);
+        let node = self.nodes.current.load(Ordering::Acquire);
         let token = self.token(node, limit).await?;
         let answer = until(
             deadline,
@@ -229,7 +250,7 @@ impl Client {
                             format!("the connection was lost in the middle of this call: {what}");
                         return Err(Error::new(ErrorKind::ConnectionLost, what));
                     }
-                    attempts.failed(self.nodes.len()).await;
+                    attempts.failed(self.channels.len()).await;
                     why = what;
                 }
             }
@@ -248,7 +269,7 @@ impl Client {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let node = self.current.load(Ordering::Acquire);
+        let node = self.nodes.current.load(Ordering::Acquire);
         let token = self.token(node, limit).await?;
         let mut request = Request::new(questions);
         let metadata = request.metadata_mut();
@@ -281,7 +302,7 @@ impl Client {
 
     /// A stream of the current node failed, or fell silent.
     pub fn stream_failed(&self, status: Option<&Status>) -> Failure {
-        let node = self.current.load(Ordering::Acquire);
+        let node = self.nodes.current.load(Ordering::Acquire);
         match status {
             Some(status) => self.failure(node, status),
             None => self.lost(node, "its stream ended or fell silent".into(), true),
@@ -289,7 +310,7 @@ impl Client {
     }
 
     fn grpc(&self, node: usize) -> Grpc<Channel> {
-        Grpc::new(self.nodes[node].1.clone()).max_decoding_message_size(ANSWER_BYTES)
+        Grpc::new(self.channels[node].clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
     async fn ask<Q, A>(
@@ -327,10 +348,10 @@ impl Client {
         node: usize,
         limit: Duration,
     ) -> std::result::Result<Option<MetadataValue<Ascii>>, Failure> {
-        let Some((name, password)) = &self.login else {
+        let Some((name, password)) = &self.nodes.login else {
             return Ok(None);
         };
-        if let Some(token) = &*self.token.lock() {
+        if let Some(token) = &*self.nodes.token.lock() {
             return Ok(Some(token.clone()));
         }
         let question = AuthenticateRequest {
@@ -355,12 +376,12 @@ impl Client {
                 "etcd gave a token that can't be sent",
             ))
         })?;
-        *self.token.lock() = Some(token.clone());
+        *self.nodes.token.lock() = Some(token.clone());
         Ok(Some(token))
     }
 
     fn forget(&self, token: Option<&MetadataValue<Ascii>>) {
-        let mut current = self.token.lock();
+        let mut current = self.nodes.token.lock();
         if current.as_ref() == token {
             *current = None;
         }
@@ -368,13 +389,14 @@ impl Client {
 
     /// Nobody answered: the next node is asked from now on.
     fn lost(&self, node: usize, what: String, sent: bool) -> Failure {
-        let next = (node + 1) % self.nodes.len();
+        let next = (node + 1) % self.channels.len();
         // Somebody else may have gone on already.
-        let _ = self
-            .current
-            .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
-        let what = format!("{}: {what}", self.nodes[node].0);
-        *self.trouble.lock() = Some((what.clone(), Instant::now()));
+        let _ =
+            self.nodes
+                .current
+                .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
+        let what = format!("{}: {what}", self.nodes.named[node].0);
+        *self.nodes.trouble.lock() = Some((what.clone(), Instant::now()));
         Failure::Lost { what, sent }
     }
 
