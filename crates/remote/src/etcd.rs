@@ -1,14 +1,16 @@
 //! A database on etcd 3.4 or later: `etcd://h1,h2,h3/PREFIX`.
 //!
-//! Moments are revisions, writes are transactions, changes are etcd's own watch. One thread of this process drives the
-//! connections; callers need no runtime. `docs/REMOTE.md` has what must hold and why.
+//! Moments are revisions, writes are transactions, changes are etcd's own watch. A call of a thread is made by that thread; one thread
+//! of this process drives all else, so that callers need no runtime. `docs/REMOTE.md` has what must hold and why.
 
 mod client;
 mod config;
 mod feed;
+mod group;
 mod history;
 mod layout;
 mod lines;
+mod outcome;
 mod reads;
 mod rpc;
 mod runtime;
@@ -76,6 +78,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         return Err(service.refusal());
     }
     let cluster = Arc::new(cluster);
+    let lines = Arc::new(Lines::default());
     let mut remote = EtcdRemote {
         shown: config.shown,
         process: std::process::id(),
@@ -83,11 +86,12 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         writer: Arc::new(Writer::new(
             Arc::clone(&cluster),
             runtime.handle().clone(),
+            Arc::clone(&lines),
             settings.fills,
         )),
         cluster,
         runtime: Mutex::new(Some(runtime)),
-        lines: Arc::default(),
+        lines,
         entry_size: Arc::default(),
         pins: Arc::default(),
     };
@@ -189,7 +193,7 @@ impl Remote for EtcdRemote {
     }
 
     fn limits(&self) -> Limits {
-        writer::LIMITS
+        group::LIMITS
     }
 
     fn history(&self) -> History {
