@@ -406,6 +406,10 @@ impl<'a> Run<'a> {
             self.copy_chunk()?;
             self.tell(MigrationPhase::Copying)?;
         }
+        if self.progress.position.sequence() < sequence {
+            // Where that is refused (no right to write, no space), what comes is waited for.
+            let _ = self.source.handle().tick();
+        }
         let mut heard = Instant::now();
         while self.progress.position.sequence() < sequence {
             let before = self.progress.position;

@@ -16,6 +16,7 @@ mod rpc;
 mod runtime;
 mod session;
 mod status;
+mod tls;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -283,6 +284,12 @@ impl Remote for EtcdRemote {
         Box::pin(self.ask(*call, move |cluster, how| {
             EtcdFeed::open(cluster, how, from, range)
         }))
+    }
+
+    fn tick(&self, call: &Call) -> Answer<'_, ()> {
+        self.read(call, |cluster, how| async move {
+            feed::tick(&cluster, how).await
+        })
     }
 
     fn approximate_size(&self, call: &Call, range: KeyRange) -> Answer<'_, u64> {

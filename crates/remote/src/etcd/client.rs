@@ -20,6 +20,7 @@ use tonic_prost::ProstCodec;
 use super::config::Config;
 use super::rpc::{self, AuthenticateRequest, AuthenticateResponse};
 use super::runtime::{late, until};
+use super::tls;
 use crate::answer::Trouble;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -62,6 +63,8 @@ struct Nodes {
     /// Host and port, for messages, and how to connect.
     named: Vec<(String, Endpoint)>,
     current: AtomicUsize,
+    /// A bit for each node whose certificate was refused since anything else came of asking one.
+    distrusted: AtomicU64,
     login: Option<(String, Secret)>,
     token: Mutex<Option<MetadataValue<Ascii>>>,
     trouble: Mutex<Option<(String, Instant)>>,
@@ -121,6 +124,7 @@ impl Client {
         Client::of(Arc::new(Nodes {
             named: config.nodes.clone(),
             current: AtomicUsize::new(0),
+            distrusted: AtomicU64::new(0),
             login: config.login.clone(),
             token: Mutex::default(),
             trouble: Mutex::default(),
@@ -183,8 +187,23 @@ impl Client {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let deadline = Instant::now() + limit;
         let node = self.nodes.current.load(Ordering::Acquire);
+        self.attempt_at(node, path, question, limit).await
+    }
+
+    /// Asks one node once.
+    pub async fn attempt_at<Q, A>(
+        &self,
+        node: usize,
+        path: &'static str,
+        question: &Q,
+        limit: Duration,
+    ) -> std::result::Result<A, Failure>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let deadline = Instant::now() + limit;
         let token = self.token(node, limit).await?;
         let answer = until(
             deadline,
@@ -192,7 +211,10 @@ impl Client {
         )
         .await;
         match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.trusted();
+                Ok(answer)
+            }
             Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
                 // Refused before it was looked at: with a new token it is asked again.
                 self.forget(token.as_ref());
@@ -258,13 +280,13 @@ impl Client {
         Err(late(why))
     }
 
-    /// Opens a stream at the current node. It ends where the node has lost its cluster (`hasleader`).
+    /// Opens a stream at the current node, and tells which one that is. It ends where the node has lost its cluster (`hasleader`).
     pub async fn stream<Q, A>(
         &self,
         path: &'static str,
         questions: impl tokio_stream::Stream<Item = Q> + Send + 'static,
         limit: Duration,
-    ) -> std::result::Result<Streaming<A>, Failure>
+    ) -> std::result::Result<(Streaming<A>, usize), Failure>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -290,7 +312,10 @@ impl Client {
             .await
         };
         match tokio::time::timeout(limit, opened).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Ok(answer)) => {
+                self.trusted();
+                Ok((answer.into_inner(), node))
+            }
             Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
                 self.forget(token.as_ref());
                 Err(self.lost(node, status.message().to_owned(), false))
@@ -389,6 +414,39 @@ impl Client {
 
     /// Nobody answered: the next node is asked from now on.
     fn lost(&self, node: usize, what: String, sent: bool) -> Failure {
+        self.trusted();
+        Failure::Lost {
+            what: self.go_on(node, what),
+            sent,
+        }
+    }
+
+    /// A node's certificate is refused, and the next one is asked. Where that of each is, waiting mends nothing.
+    fn distrusted(&self, node: usize, error: Error) -> Failure {
+        // With more nodes than bits there are always some left.
+        let bit = u32::try_from(node)
+            .ok()
+            .and_then(|node| 1u64.checked_shl(node));
+        let before = self
+            .nodes
+            .distrusted
+            .fetch_or(bit.unwrap_or(0), Ordering::AcqRel);
+        let what = self.go_on(node, error.message().to_owned());
+        match (before | bit.unwrap_or(0)).count_ones() as usize == self.channels.len() {
+            true => Failure::Refused(error),
+            false => Failure::Lost { what, sent: false },
+        }
+    }
+
+    /// Something else came of asking a node.
+    fn trusted(&self) {
+        if self.nodes.distrusted.load(Ordering::Acquire) != 0 {
+            self.nodes.distrusted.store(0, Ordering::Release);
+        }
+    }
+
+    /// The next node is asked from now on. Gives what is noted.
+    fn go_on(&self, node: usize, what: String) -> String {
         let next = (node + 1) % self.channels.len();
         // Somebody else may have gone on already.
         let _ =
@@ -397,7 +455,7 @@ impl Client {
                 .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
         let what = format!("{}: {what}", self.nodes.named[node].0);
         *self.nodes.trouble.lock() = Some((what.clone(), Instant::now()));
-        Failure::Lost { what, sent }
+        what
     }
 
     /// What a status means: by its code, and by etcd's words where one code has several meanings
@@ -428,7 +486,12 @@ impl Client {
             Code::NotFound => ErrorKind::NotFound,
             Code::DataLoss => ErrorKind::Corruption,
             Code::Unimplemented => ErrorKind::IncompatibleVersion,
-            _ => return self.lost(node, words_of(status), !was_unsent(status)),
+            _ => {
+                return match tls::refusal(&self.nodes.named[node].0, status) {
+                    Some(error) => self.distrusted(node, error),
+                    None => self.lost(node, words_of(status), !was_unsent(status)),
+                };
+            }
         };
         Failure::Refused(
             Error::new(kind, format!("etcd refused: {message}")).with_source(status.clone()),
