@@ -396,7 +396,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the pass to its end, and takes the changes up to `sequence`, and none behind it. False: nothing came for a while, and
-    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes.)
+    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes, unless it may be asked to.)
     fn follow(&mut self, sequence: u64) -> Result<bool> {
         loop {
             self.take_changes(sequence, Duration::ZERO)?;

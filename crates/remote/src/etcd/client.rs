@@ -31,6 +31,8 @@ pub const CONNECT: Duration = Duration::from_secs(1);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long it may take to answer that.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the system asks again before it ends a connection without streams.
+pub const KEEP_ALIVE_RETRIES: u32 = 2;
 /// How long a node may take for a short question before the next one is asked. The time grows with each attempt in vain: a
 /// cluster that elects, or a disk that is slow, is not asked ever more.
 pub const ATTEMPT: Duration = Duration::from_secs(1);
