@@ -220,15 +220,19 @@ fn main() -> Result<()> {
         upper: std::ops::Bound::Unbounded,
     };
     let mut feed = pollster::block_on(remote.feed(&thread(), Start::Now, everything))?;
-    let mut rows: [(&str, Vec<f64>); 7] = [
-        ("bare range", Vec::new()),
-        ("bare transaction of a range", Vec::new()),
-        ("get", Vec::new()),
-        ("bare put", Vec::new()),
-        ("put", Vec::new()),
-        ("put until a feed tells it", Vec::new()),
-        ("page of 1,000 entries of 100 bytes", Vec::new()),
+    let task = || call(Wait::Task);
+    let names = [
+        "bare range",
+        "bare transaction of a range",
+        "get",
+        "get of a task",
+        "bare put",
+        "put",
+        "put of a task",
+        "put until a feed tells it",
+        "page of 1,000 entries of 100 bytes",
     ];
+    let mut rows = names.map(|name| (name, Vec::new()));
     for _ in 0..ROUNDS {
         timed(&mut rows[0].1, || {
             bare.ask("/etcdserverpb.KV/Range", asked(None));
@@ -238,20 +242,26 @@ fn main() -> Result<()> {
             pollster::block_on(remote.get(&thread(), b"key", None)).expect("read");
         });
         timed(&mut rows[3].1, || {
-            bare.ask("/etcdserverpb.KV/Put", asked(Some(&value)));
+            pollster::block_on(remote.get(&task(), b"key", None)).expect("read");
         });
         timed(&mut rows[4].1, || {
+            bare.ask("/etcdserverpb.KV/Put", asked(Some(&value)));
+        });
+        timed(&mut rows[5].1, || {
             pollster::block_on(remote.write(&thread(), put("key", &value))).expect("written");
         });
+        timed(&mut rows[6].1, || {
+            pollster::block_on(remote.write(&task(), put("key", &value))).expect("written");
+        });
         while feed.next(Instant::now())?.is_some() {}
-        timed(&mut rows[5].1, || {
+        timed(&mut rows[7].1, || {
             let written = pollster::block_on(remote.write(&thread(), put("key", &value)));
             let sequence = written.expect("written").expect("no conditions");
             while feed.through().sequence < sequence {
                 feed.next(thread().deadline).expect("told");
             }
         });
-        timed(&mut rows[6].1, || {
+        timed(&mut rows[8].1, || {
             assert_eq!(page(&*remote).expect("a page"), 1000);
         });
     }
