@@ -1,6 +1,6 @@
 //! A database on etcd 3.4 or later: `etcd://h1,h2,h3/PREFIX`.
 //!
-//! Moments are revisions, writes are transactions, changes are etcd's own watch. A call of a thread is made by that thread; one thread
+//! Moments are revisions, writes are transactions, changes are etcd's own watch. A read of a thread is made by that thread; one thread
 //! of this process drives all else, so that callers need no runtime. `docs/REMOTE.md` has what must hold and why.
 
 mod client;
@@ -79,7 +79,6 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         return Err(service.refusal());
     }
     let cluster = Arc::new(cluster);
-    let lines = Arc::new(Lines::default());
     let mut remote = EtcdRemote {
         shown: config.shown,
         process: std::process::id(),
@@ -87,12 +86,11 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         writer: Arc::new(Writer::new(
             Arc::clone(&cluster),
             runtime.handle().clone(),
-            Arc::clone(&lines),
             settings.fills,
         )),
         cluster,
         runtime: Mutex::new(Some(runtime)),
-        lines,
+        lines: Lines::default(),
         entry_size: Arc::default(),
         pins: Arc::default(),
     };
@@ -115,7 +113,7 @@ struct EtcdRemote {
     writer: Arc<Writer>,
     /// `None`: it was closed.
     runtime: Mutex<Option<Runtime>>,
-    lines: Arc<Lines>,
+    lines: Lines,
     entry_size: Arc<EntrySize>,
     pins: Arc<Pins>,
 }

@@ -1,5 +1,4 @@
-//! Connections for calls of threads: each is driven by the thread that has it, since a hand-over between threads costs more than
-//! a part of etcd's own work.
+//! Connections for reads of threads: each is driven by the thread that has it, so that a read costs no hand-over between threads.
 //!
 //! A *line* has a small runtime of its own, which runs while a call is made. Between calls nobody runs it: that the server has ended
 //! a connection is seen when the next call begins, and keep-alives are the system's. There are at most [`MOST`]; where all are in use, or

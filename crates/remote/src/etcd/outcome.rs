@@ -32,25 +32,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::request::Conditions;
 
 /// What makes groups.
-#[derive(Clone)]
 pub struct Maker {
-    /// The database, by the connections that are asked.
     pub cluster: Arc<Cluster>,
+    /// Where sessions are renewed, for as long as they last.
+    pub runtime: Handle,
     /// Whether a copy is made into the database.
     pub fills: bool,
-    /// What has sessions renewed.
-    pub renewals: Renewals,
 }
 
-/// Where sessions are renewed, for as long as they last.
-#[derive(Clone)]
-pub struct Renewals {
-    pub runtime: Handle,
-    /// By connections of that runtime.
-    pub cluster: Arc<Cluster>,
-}
-
-/// What whoever makes groups must know.
+/// What the task that makes groups knows.
 #[derive(Default)]
 pub struct State {
     pub session: Option<Session>,
@@ -100,16 +90,12 @@ const NO_RECORD: &str = "etcd has no record of this process any more";
 
 impl Maker {
     /// Makes one group, and answers each of its writes.
-    ///
-    /// # Errors
-    /// What the last of its writes was told.
-    pub async fn make(&self, state: &mut State, group: Vec<Pending>) -> Result<()> {
+    pub async fn make(&self, state: &mut State, group: Vec<Pending>) {
         let deadline = group
             .iter()
             .map(|pending| pending.deadline)
             .max()
             .unwrap_or_else(Instant::now);
-        let mut result = Ok(());
         match self.outcome(state, &group, deadline).await {
             // Perhaps for one of them alone: each is told its own.
             Err(error) if group.len() > 1 && is_about_one(error.kind()) => {
@@ -118,7 +104,6 @@ impl Maker {
                     let outcome = self.outcome(state, &alone, alone[0].deadline).await;
                     let [pending] = alone;
                     let last = outcome.map(|made| made.map(|made| pending.last(made, 0)));
-                    result = last.as_ref().map(drop).map_err(Error::clone);
                     pending.answer(last);
                 }
             }
@@ -133,14 +118,10 @@ impl Maker {
             Ok(None) => group
                 .into_iter()
                 .for_each(|pending| pending.answer(Ok(None))),
-            Err(error) => {
-                for pending in group {
-                    pending.answer(Err(error.clone()));
-                }
-                result = Err(error);
-            }
+            Err(error) => group
+                .into_iter()
+                .for_each(|pending| pending.answer(Err(error.clone()))),
         }
-        result
     }
 
     /// Where a group was made; `None`: its conditions do not hold.
@@ -301,9 +282,8 @@ impl Maker {
         let first = Mark::new(number)?;
         let session = Session::begin(&self.cluster, sending.deadline, first).await;
         let session = session.map_err(|error| sending.unsettled(error))?;
-        let (renewal, cluster) = (session.renewal(), Arc::clone(&self.renewals.cluster));
-        self.renewals
-            .runtime
+        let (renewal, cluster) = (session.renewal(), Arc::clone(&self.cluster));
+        self.runtime
             .spawn(async move { renewal.run(&cluster).await });
         Ok(session)
     }

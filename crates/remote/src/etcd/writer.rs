@@ -1,8 +1,8 @@
 //! Writes: in order, one transaction of etcd at a time, each exactly once.
 //!
 //! What waits while a transaction is under way goes into the next one together ([`group`](super::group)); what becomes of each is
-//! found by [`Maker`]. At each moment one thread or task makes groups, and has what must be known for it. A thread that finds
-//! nobody at it makes its own write by a line, and hands on what came meanwhile to a task: so it works for nobody but itself.
+//! found by [`Maker`]. One task of the runtime makes groups. (Made by the thread that writes, on a connection of its own, a write
+//! took as long: etcd's work outweighs the hand-over.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +14,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::group::{Pending, next_group};
 use super::history::Cluster;
-use super::lines::{Lent, Lines};
-use super::outcome::{Maker, Renewals, State};
+use super::outcome::{Maker, State};
 use super::runtime::{late, told_by, until};
 use super::session::{Session, unknown};
-use crate::call::{Call, Wait};
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::request::Write;
 
@@ -26,7 +25,6 @@ use crate::request::Write;
 pub struct Writer {
     maker: Maker,
     runtime: Handle,
-    lines: Arc<Lines>,
     queue: Mutex<Queue>,
     /// No transaction is under way any more.
     done: Notify,
@@ -35,25 +33,21 @@ pub struct Writer {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Pending>,
-    /// Whether somebody makes groups. What it knows is here otherwise.
+    /// Whether the task that makes groups is there. What it knows is here otherwise.
     working: bool,
     state: Option<State>,
     closed: bool,
 }
 
 impl Writer {
-    pub fn new(cluster: Arc<Cluster>, runtime: Handle, lines: Arc<Lines>, fills: bool) -> Self {
+    pub fn new(cluster: Arc<Cluster>, runtime: Handle, fills: bool) -> Self {
         Writer {
             maker: Maker {
-                renewals: Renewals {
-                    runtime: runtime.clone(),
-                    cluster: Arc::clone(&cluster),
-                },
                 cluster,
+                runtime: runtime.clone(),
                 fills,
             },
             runtime,
-            lines,
             queue: Mutex::default(),
             done: Notify::new(),
         }
@@ -68,19 +62,7 @@ impl Writer {
         let (tell, told) = oneshot::channel();
         let pending = Pending::new(&self.cluster().layout, write, call.deadline, tell)?;
         let (ticket, late_ticket) = (pending.ticket(), pending.ticket());
-        if let Some((state, pending)) = self.push(pending)? {
-            let line = match call.wait {
-                Wait::Thread => self.lines.lend(self.cluster()),
-                Wait::Task => None,
-            };
-            match line {
-                Some(line) => self.make_own(line, state, pending),
-                None => {
-                    self.queue.lock().waiting.push_front(pending);
-                    self.spawn_work(state);
-                }
-            }
-        }
+        self.push(pending)?;
         let give_up = move || late_ticket.take_back();
         match told_by(&self.runtime, call, told, give_up).await {
             Some(answer) => answer,
@@ -130,43 +112,21 @@ impl Writer {
         }
     }
 
-    /// Has a write wait for its turn. If that has come, it is given back, with what whoever makes it must know.
-    fn push(&self, pending: Pending) -> Result<Option<(State, Pending)>> {
+    /// Has a write wait for its turn.
+    fn push(self: &Arc<Self>, pending: Pending) -> Result<()> {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Err(Error::closed());
         }
-        if queue.working {
-            queue.waiting.push_back(pending);
-            return Ok(None);
+        queue.waiting.push_back(pending);
+        if !queue.working {
+            queue.working = true;
+            let state = queue.state.take().unwrap_or_default();
+            drop(queue);
+            let writer = Arc::clone(self);
+            self.runtime.spawn(async move { writer.work(state).await });
         }
-        queue.working = true;
-        Ok(Some((queue.state.take().unwrap_or_default(), pending)))
-    }
-
-    /// Makes a thread's write whose turn has come.
-    fn make_own(self: &Arc<Self>, line: Lent<'_>, mut state: State, pending: Pending) {
-        pending.begin();
-        let maker = |cluster| Maker {
-            cluster,
-            ..self.maker.clone()
-        };
-        let known = &mut state;
-        // The write is told what became of it.
-        let _ = line.call(|cluster| async move { maker(cluster).make(known, vec![pending]).await });
-        let mut queue = self.queue.lock();
-        match queue.waiting.is_empty() {
-            true => self.stop_working(&mut queue, state),
-            false => {
-                drop(queue);
-                self.spawn_work(state);
-            }
-        }
-    }
-
-    fn spawn_work(self: &Arc<Self>, state: State) {
-        let writer = Arc::clone(self);
-        self.runtime.spawn(async move { writer.work(state).await });
+        Ok(())
     }
 
     /// Makes group after group, until nothing waits.
@@ -176,18 +136,14 @@ impl Writer {
                 let mut queue = self.queue.lock();
                 let group = next_group(&mut queue.waiting);
                 if group.is_empty() {
-                    return self.stop_working(&mut queue, state);
+                    queue.working = false;
+                    queue.state = Some(state);
+                    self.done.notify_one();
+                    return;
                 }
                 group
             };
-            // Each of its writes is told.
-            let _ = self.maker.make(&mut state, group).await;
+            self.maker.make(&mut state, group).await;
         }
-    }
-
-    fn stop_working(&self, queue: &mut Queue, state: State) {
-        queue.working = false;
-        queue.state = Some(state);
-        self.done.notify_one();
     }
 }
