@@ -717,6 +717,12 @@ impl Handle {
         now(self.call(&limits, settle))
     }
 
+    /// Has watches of all keys tell soon how far they have come, where a server does not do so by itself.
+    pub fn tick(&self) -> Result<()> {
+        let limits = self.limits()?;
+        self.site().map_or(Ok(()), |site| now(site.tick(&limits)))
+    }
+
     /// Changes that for every process. False: it was not `expected`. (Where it is `new` already, this call may have made it so.)
     pub fn change_service_state(
         &self,

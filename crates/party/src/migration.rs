@@ -435,7 +435,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the pass to its end, and takes the changes up to `sequence`, and none behind it. False: nothing came for a while, and
-    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes.)
+    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes, unless it may be asked to.)
     fn follow(&mut self, sequence: u64) -> Result<bool> {
         loop {
             self.take_changes(sequence, Duration::ZERO)?;
@@ -444,6 +444,10 @@ impl<'a> Run<'a> {
             }
             self.copy_chunk()?;
             self.tell(MigrationPhase::Copying)?;
+        }
+        if self.progress.position.sequence() < sequence {
+            // Where that is refused (no right to write, no space), what comes is waited for.
+            let _ = self.source.handle().tick();
         }
         let mut heard = Instant::now();
         while self.progress.position.sequence() < sequence {

@@ -369,6 +369,11 @@ impl Site {
         crate::limits::now(self.read(limits, |remote, call| remote.feed(call, start, range)))
     }
 
+    /// Has watches of all keys come up to what is there now, as far as the server needs to be told.
+    pub async fn tick(&self, limits: &Limits) -> Result<()> {
+        self.read(limits, |remote, call| remote.tick(call)).await
+    }
+
     pub async fn service_state(&self, limits: &Limits) -> Result<ServiceState> {
         self.read(limits, |remote, call| remote.service_state(call))
             .await

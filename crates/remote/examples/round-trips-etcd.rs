@@ -27,6 +27,54 @@ struct Asked {
     value: Option<Vec<u8>>,
 }
 
+/// `TxnRequest` of one range that compares one key, as ours are: that it was put since revision 0.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Txn {
+    #[prost(message, repeated, tag = "1")]
+    compare: Vec<Compare>,
+    #[prost(message, repeated, tag = "2")]
+    success: Vec<Op>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Compare {
+    #[prost(int32, tag = "1")]
+    result: i32,
+    #[prost(int32, tag = "2")]
+    target: i32,
+    #[prost(bytes = "vec", tag = "3")]
+    key: Vec<u8>,
+    #[prost(int64, optional, tag = "6")]
+    mod_revision: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Op {
+    #[prost(message, optional, tag = "1")]
+    range: Option<Asked>,
+}
+
+fn asked(value: Option<&[u8]>) -> Asked {
+    Asked {
+        key: b"bare".to_vec(),
+        value: value.map(<[u8]>::to_vec),
+    }
+}
+
+fn txn() -> Txn {
+    Txn {
+        compare: vec![Compare {
+            result: 1,
+            target: 2,
+            key: b"bare".to_vec(),
+            mod_revision: Some(0),
+        }],
+        success: vec![Op {
+            range: Some(asked(None)),
+        }],
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Answered {}
 
@@ -50,11 +98,7 @@ impl Bare {
         }
     }
 
-    fn ask(&self, path: &'static str, value: Option<&[u8]>) {
-        let asked = Asked {
-            key: b"bare".to_vec(),
-            value: value.map(<[u8]>::to_vec),
-        };
+    fn ask<Q: prost::Message + 'static>(&self, path: &'static str, asked: Q) {
         let mut grpc = Grpc::new(self.channel.clone());
         let answer = self.runtime.block_on(async move {
             grpc.ready().await.expect("connected");
@@ -62,7 +106,7 @@ impl Bare {
             grpc.unary(
                 tonic::Request::new(asked),
                 path,
-                ProstCodec::<Asked, Answered>::default(),
+                ProstCodec::<Q, Answered>::default(),
             )
             .await
         });
@@ -169,41 +213,55 @@ fn main() -> Result<()> {
         };
         pollster::block_on(remote.write(&thread(), write))?;
     }
-    bare.ask("/etcdserverpb.KV/Put", Some(&value));
+    bare.ask("/etcdserverpb.KV/Put", asked(Some(&value)));
     pollster::block_on(remote.write(&thread(), put("key", &value)))?;
     let everything = KeyRange {
         lower: std::ops::Bound::Unbounded,
         upper: std::ops::Bound::Unbounded,
     };
     let mut feed = pollster::block_on(remote.feed(&thread(), Start::Now, everything))?;
-    let mut rows: [(&str, Vec<f64>); 6] = [
-        ("bare range", Vec::new()),
-        ("get", Vec::new()),
-        ("bare put", Vec::new()),
-        ("put", Vec::new()),
-        ("put until a feed tells it", Vec::new()),
-        ("page of 1,000 entries of 100 bytes", Vec::new()),
+    let task = || call(Wait::Task);
+    let names = [
+        "bare range",
+        "bare transaction of a range",
+        "get",
+        "get of a task",
+        "bare put",
+        "put",
+        "put of a task",
+        "put until a feed tells it",
+        "page of 1,000 entries of 100 bytes",
     ];
+    let mut rows = names.map(|name| (name, Vec::new()));
     for _ in 0..ROUNDS {
-        timed(&mut rows[0].1, || bare.ask("/etcdserverpb.KV/Range", None));
-        timed(&mut rows[1].1, || {
+        timed(&mut rows[0].1, || {
+            bare.ask("/etcdserverpb.KV/Range", asked(None));
+        });
+        timed(&mut rows[1].1, || bare.ask("/etcdserverpb.KV/Txn", txn()));
+        timed(&mut rows[2].1, || {
             pollster::block_on(remote.get(&thread(), b"key", None)).expect("read");
         });
-        timed(&mut rows[2].1, || {
-            bare.ask("/etcdserverpb.KV/Put", Some(&value));
-        });
         timed(&mut rows[3].1, || {
+            pollster::block_on(remote.get(&task(), b"key", None)).expect("read");
+        });
+        timed(&mut rows[4].1, || {
+            bare.ask("/etcdserverpb.KV/Put", asked(Some(&value)));
+        });
+        timed(&mut rows[5].1, || {
             pollster::block_on(remote.write(&thread(), put("key", &value))).expect("written");
         });
+        timed(&mut rows[6].1, || {
+            pollster::block_on(remote.write(&task(), put("key", &value))).expect("written");
+        });
         while feed.next(Instant::now())?.is_some() {}
-        timed(&mut rows[4].1, || {
+        timed(&mut rows[7].1, || {
             let written = pollster::block_on(remote.write(&thread(), put("key", &value)));
             let sequence = written.expect("written").expect("no conditions");
             while feed.through().sequence < sequence {
                 feed.next(thread().deadline).expect("told");
             }
         });
-        timed(&mut rows[5].1, || {
+        timed(&mut rows[8].1, || {
             assert_eq!(page(&*remote).expect("a page"), 1000);
         });
     }

@@ -1,18 +1,22 @@
 //! A database on etcd 3.4 or later: `etcd://h1,h2,h3/PREFIX`.
 //!
-//! Moments are revisions, writes are transactions, changes are etcd's own watch. One thread of this process drives the
-//! connections; callers need no runtime. `docs/REMOTE.md` has what must hold and why.
+//! Moments are revisions, writes are transactions, changes are etcd's own watch. A read of a thread is made by that thread; one thread
+//! of this process drives all else, so that callers need no runtime. `docs/REMOTE.md` has what must hold and why.
 
 mod client;
 mod config;
 mod feed;
+mod group;
 mod history;
 mod layout;
+mod lines;
+mod outcome;
 mod reads;
 mod rpc;
 mod runtime;
 mod session;
 mod status;
+mod tls;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -33,6 +37,7 @@ use client::Client;
 use config::Config;
 use feed::EtcdFeed;
 use history::{Cluster, Found};
+use lines::Lines;
 use reads::{EntrySize, How};
 use runtime::{Runtime, ask};
 use writer::Writer;
@@ -43,7 +48,7 @@ const LEAVE: Duration = Duration::from_millis(500);
 /// Opens the database that `address` names.
 ///
 /// # Errors
-/// `InvalidArgument`: the URL; `NotFound`, `AlreadyExists`; `PermissionDenied`; `IncompatibleVersion`; `Timeout`: no node answered.
+/// `InvalidArgument`: the URL, or no node's certificate is accepted; `NotFound`, `AlreadyExists`; `PermissionDenied`; `IncompatibleVersion`; `Timeout`: no node answered.
 pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let config = Config::new(address)?;
     let runtime = Runtime::start()?;
@@ -76,6 +81,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let cluster = Arc::new(cluster);
     let mut remote = EtcdRemote {
         shown: config.shown,
+        process: std::process::id(),
         warnings: config.warnings,
         writer: Arc::new(Writer::new(
             Arc::clone(&cluster),
@@ -84,6 +90,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         )),
         cluster,
         runtime: Mutex::new(Some(runtime)),
+        lines: Lines::default(),
         entry_size: Arc::default(),
         pins: Arc::default(),
     };
@@ -100,10 +107,13 @@ fn at_once<T>(answer: impl Future<Output = Result<T>>, call: Call) -> Result<T> 
 struct EtcdRemote {
     shown: String,
     warnings: Vec<String>,
+    /// The process that opened it.
+    process: u32,
     cluster: Arc<Cluster>,
     writer: Arc<Writer>,
     /// `None`: it was closed.
     runtime: Mutex<Option<Runtime>>,
+    lines: Lines,
     entry_size: Arc<EntrySize>,
     pins: Arc<Pins>,
 }
@@ -129,7 +139,7 @@ impl Pins {
 }
 
 impl EtcdRemote {
-    /// Has a read made by the runtime's thread; it begins with the first poll.
+    /// Has a read made by the thread that calls, or by the runtime's; it begins with the first poll.
     fn read<'a, T, F>(
         &'a self,
         call: &Call,
@@ -141,13 +151,30 @@ impl EtcdRemote {
     {
         let call = *call;
         Box::pin(async move {
-            let runtime = self.handle()?;
-            let how = How {
-                deadline: call.deadline,
-                retry: call.retry,
+            let line = match call.wait {
+                Wait::Thread => self.lines.lend(&self.cluster),
+                Wait::Task => None,
             };
-            ask(&runtime, call, read(Arc::clone(&self.cluster), how)).await
+            match line {
+                Some(line) => line.call(|cluster| read(cluster, How::of(call))),
+                None => self.ask(call, read).await,
+            }
         })
+    }
+
+    /// Has `work` done by the runtime's thread.
+    async fn ask<T, F>(
+        &self,
+        call: Call,
+        work: impl FnOnce(Arc<Cluster>, How) -> F + Send,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let runtime = self.handle()?;
+        let work = work(Arc::clone(&self.cluster), How::of(call));
+        ask(&runtime, call, work).await
     }
 
     fn handle(&self) -> Result<Handle> {
@@ -165,7 +192,7 @@ impl Remote for EtcdRemote {
     }
 
     fn limits(&self) -> Limits {
-        writer::LIMITS
+        group::LIMITS
     }
 
     fn history(&self) -> History {
@@ -251,8 +278,15 @@ impl Remote for EtcdRemote {
     }
 
     fn feed(&self, call: &Call, from: Start, range: KeyRange) -> Answer<'_, Box<dyn Feed>> {
-        self.read(call, move |cluster, how| {
+        // It goes on when this call has ended.
+        Box::pin(self.ask(*call, move |cluster, how| {
             EtcdFeed::open(cluster, how, from, range)
+        }))
+    }
+
+    fn tick(&self, call: &Call) -> Answer<'_, ()> {
+        self.read(call, |cluster, how| async move {
+            feed::tick(&cluster, how).await
         })
     }
 
@@ -303,6 +337,11 @@ impl Remote for EtcdRemote {
         let Some(runtime) = self.runtime.lock().take() else {
             return;
         };
+        if std::process::id() != self.process {
+            self.lines.leave_to_parent();
+            return;
+        }
+        self.lines.close();
         self.writer.close();
         let deadline = Instant::now() + LEAVE;
         let call = Call {

@@ -69,6 +69,12 @@ pub trait Remote: Send + Sync {
     /// Follows the changes of a range.
     fn feed(&self, call: &Call, from: Start, range: KeyRange) -> Answer<'_, Box<dyn Feed>>;
 
+    /// Has each feed of a range without an upper bound tell soon that it has come beyond the newest moment, where it does not do so by
+    /// itself.
+    fn tick(&self, _: &Call) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// About how many bytes the server stores of a range.
     fn approximate_size(&self, call: &Call, range: KeyRange) -> Answer<'_, u64>;
 

@@ -42,6 +42,8 @@ struct Waiting {
     gap: bool,
     /// Up to where everything has come.
     position: Option<Position>,
+    /// The position that was given last.
+    given: Option<Position>,
     error: Option<Error>,
     closed: bool,
 }
@@ -78,14 +80,17 @@ impl Changes {
         })
     }
 
-    /// What came by now, waiting up to `limit` for some.
+    /// What came by now, waiting up to `limit` for some, or for the position to go on.
     ///
     /// # Errors
     /// What ended the watch.
     pub fn take(&self, limit: Duration) -> Result<Came> {
         let mut waiting = self.shared.waiting.lock();
         let is_empty = |waiting: &mut Waiting| {
-            waiting.changes.is_empty() && !waiting.gap && waiting.error.is_none()
+            waiting.changes.is_empty()
+                && !waiting.gap
+                && waiting.error.is_none()
+                && waiting.position == waiting.given
         };
         self.shared
             .changed
@@ -95,6 +100,7 @@ impl Changes {
         }
         let position = waiting.position.unwrap_or(Position::from(0));
         waiting.bytes = 0;
+        waiting.given = waiting.position;
         let came = Came {
             gap: std::mem::take(&mut waiting.gap),
             changes: std::mem::take(&mut waiting.changes).into(),

@@ -4,6 +4,7 @@
 //! etcd forwards to its leader. A failure says whether the question can have had an effect ([`Failure`]).
 //! Must not know: what is asked.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,14 @@ use level_party_locks::Mutex;
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::config::Config;
 use super::rpc::{self, AuthenticateRequest, AuthenticateResponse};
 use super::runtime::{late, until};
+use super::tls;
 use crate::answer::Trouble;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -29,6 +31,8 @@ pub const CONNECT: Duration = Duration::from_secs(1);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long it may take to answer that.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the system asks again before it ends a connection without streams.
+pub const KEEP_ALIVE_RETRIES: u32 = 2;
 /// How long a node may take for a short question before the next one is asked. The time grows with each attempt in vain: a
 /// cluster that elects, or a disk that is slow, is not asked ever more.
 pub const ATTEMPT: Duration = Duration::from_secs(1);
@@ -50,10 +54,19 @@ pub enum Failure {
     Lost { what: String, sent: bool },
 }
 
-/// A cluster's nodes.
+/// A cluster's nodes, by connections of one runtime.
 pub struct Client {
-    nodes: Vec<(String, Channel)>,
+    nodes: Arc<Nodes>,
+    channels: Vec<Channel>,
+}
+
+/// What is known of a cluster's nodes, whichever connection told it.
+struct Nodes {
+    /// Host and port, for messages, and how to connect.
+    named: Vec<(String, Endpoint)>,
     current: AtomicUsize,
+    /// A bit for each node whose certificate was refused since anything else came of asking one.
+    distrusted: AtomicU64,
     login: Option<(String, Secret)>,
     token: Mutex<Option<MetadataValue<Ascii>>>,
     trouble: Mutex<Option<(String, Instant)>>,
@@ -110,26 +123,39 @@ impl Attempts {
 impl Client {
     /// Connects to no node yet. Must be called within the runtime.
     pub fn new(config: &Config) -> Self {
-        let nodes = config.nodes.iter();
-        Client {
-            nodes: nodes
-                .map(|(name, endpoint)| (name.clone(), endpoint.connect_lazy()))
-                .collect(),
+        Client::of(Arc::new(Nodes {
+            named: config.nodes.clone(),
             current: AtomicUsize::new(0),
+            distrusted: AtomicU64::new(0),
             login: config.login.clone(),
             token: Mutex::default(),
             trouble: Mutex::default(),
             seen: AtomicU64::new(0),
+        }))
+    }
+
+    /// The same nodes, by connections of the runtime within which it is called.
+    pub fn with_own_connections(&self) -> Self {
+        Client::of(Arc::clone(&self.nodes))
+    }
+
+    fn of(nodes: Arc<Nodes>) -> Self {
+        let endpoints = nodes.named.iter();
+        Client {
+            channels: endpoints
+                .map(|(_, endpoint)| endpoint.connect_lazy())
+                .collect(),
+            nodes,
         }
     }
 
     pub fn node_count(&self) -> usize {
-        self.nodes.len()
+        self.channels.len()
     }
 
     /// What went wrong last, although calls went on.
     pub fn trouble(&self) -> Option<Trouble> {
-        let trouble = self.trouble.lock().clone();
+        let trouble = self.nodes.trouble.lock().clone();
         trouble.map(|(what, at)| Trouble {
             what,
             ago: at.elapsed(),
@@ -138,17 +164,18 @@ impl Client {
 
     /// The highest revision that was seen.
     pub fn seen(&self) -> i64 {
-        self.seen.load(Ordering::Acquire) as i64
+        self.nodes.seen.load(Ordering::Acquire) as i64
     }
 
     pub fn saw(&self, revision: i64) {
-        self.seen
+        self.nodes
+            .seen
             .fetch_max(revision.max(0) as u64, Ordering::AcqRel);
     }
 
     /// Forgets the highest revision: another history has begun.
     pub fn forget_seen(&self) {
-        self.seen.store(0, Ordering::Release);
+        self.nodes.seen.store(0, Ordering::Release);
     }
 
     /// Asks the current node once.
@@ -162,8 +189,23 @@ impl Client {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
+        let node = self.nodes.current.load(Ordering::Acquire);
+        self.attempt_at(node, path, question, limit).await
+    }
+
+    /// Asks one node once.
+    pub async fn attempt_at<Q, A>(
+        &self,
+        node: usize,
+        path: &'static str,
+        question: &Q,
+        limit: Duration,
+    ) -> std::result::Result<A, Failure>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
         let deadline = Instant::now() + limit;
-        let node = self.current.load(Ordering::Acquire);
         let token = self.token(node, limit).await?;
         let answer = until(
             deadline,
@@ -171,7 +213,10 @@ impl Client {
         )
         .await;
         match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.trusted();
+                Ok(answer)
+            }
             Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
                 // Refused before it was looked at: with a new token it is asked again.
                 self.forget(token.as_ref());
@@ -229,7 +274,7 @@ impl Client {
                             format!("the connection was lost in the middle of this call: {what}");
                         return Err(Error::new(ErrorKind::ConnectionLost, what));
                     }
-                    attempts.failed(self.nodes.len()).await;
+                    attempts.failed(self.channels.len()).await;
                     why = what;
                 }
             }
@@ -237,18 +282,18 @@ impl Client {
         Err(late(why))
     }
 
-    /// Opens a stream at the current node. It ends where the node has lost its cluster (`hasleader`).
+    /// Opens a stream at the current node, and tells which one that is. It ends where the node has lost its cluster (`hasleader`).
     pub async fn stream<Q, A>(
         &self,
         path: &'static str,
         questions: impl tokio_stream::Stream<Item = Q> + Send + 'static,
         limit: Duration,
-    ) -> std::result::Result<Streaming<A>, Failure>
+    ) -> std::result::Result<(Streaming<A>, usize), Failure>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let node = self.current.load(Ordering::Acquire);
+        let node = self.nodes.current.load(Ordering::Acquire);
         let token = self.token(node, limit).await?;
         let mut request = Request::new(questions);
         let metadata = request.metadata_mut();
@@ -269,7 +314,10 @@ impl Client {
             .await
         };
         match tokio::time::timeout(limit, opened).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Ok(answer)) => {
+                self.trusted();
+                Ok((answer.into_inner(), node))
+            }
             Ok(Err(status)) if is_stale_token(&status) && token.is_some() => {
                 self.forget(token.as_ref());
                 Err(self.lost(node, status.message().to_owned(), false))
@@ -281,7 +329,7 @@ impl Client {
 
     /// A stream of the current node failed, or fell silent.
     pub fn stream_failed(&self, status: Option<&Status>) -> Failure {
-        let node = self.current.load(Ordering::Acquire);
+        let node = self.nodes.current.load(Ordering::Acquire);
         match status {
             Some(status) => self.failure(node, status),
             None => self.lost(node, "its stream ended or fell silent".into(), true),
@@ -289,7 +337,7 @@ impl Client {
     }
 
     fn grpc(&self, node: usize) -> Grpc<Channel> {
-        Grpc::new(self.nodes[node].1.clone()).max_decoding_message_size(ANSWER_BYTES)
+        Grpc::new(self.channels[node].clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
     async fn ask<Q, A>(
@@ -327,10 +375,10 @@ impl Client {
         node: usize,
         limit: Duration,
     ) -> std::result::Result<Option<MetadataValue<Ascii>>, Failure> {
-        let Some((name, password)) = &self.login else {
+        let Some((name, password)) = &self.nodes.login else {
             return Ok(None);
         };
-        if let Some(token) = &*self.token.lock() {
+        if let Some(token) = &*self.nodes.token.lock() {
             return Ok(Some(token.clone()));
         }
         let question = AuthenticateRequest {
@@ -355,12 +403,12 @@ impl Client {
                 "etcd gave a token that can't be sent",
             ))
         })?;
-        *self.token.lock() = Some(token.clone());
+        *self.nodes.token.lock() = Some(token.clone());
         Ok(Some(token))
     }
 
     fn forget(&self, token: Option<&MetadataValue<Ascii>>) {
-        let mut current = self.token.lock();
+        let mut current = self.nodes.token.lock();
         if current.as_ref() == token {
             *current = None;
         }
@@ -368,14 +416,48 @@ impl Client {
 
     /// Nobody answered: the next node is asked from now on.
     fn lost(&self, node: usize, what: String, sent: bool) -> Failure {
-        let next = (node + 1) % self.nodes.len();
+        self.trusted();
+        Failure::Lost {
+            what: self.go_on(node, what),
+            sent,
+        }
+    }
+
+    /// A node's certificate is refused, and the next one is asked. Where that of each is, waiting mends nothing.
+    fn distrusted(&self, node: usize, error: Error) -> Failure {
+        // With more nodes than bits there are always some left.
+        let bit = u32::try_from(node)
+            .ok()
+            .and_then(|node| 1u64.checked_shl(node));
+        let before = self
+            .nodes
+            .distrusted
+            .fetch_or(bit.unwrap_or(0), Ordering::AcqRel);
+        let what = self.go_on(node, error.message().to_owned());
+        match (before | bit.unwrap_or(0)).count_ones() as usize == self.channels.len() {
+            true => Failure::Refused(error),
+            false => Failure::Lost { what, sent: false },
+        }
+    }
+
+    /// Something else came of asking a node.
+    fn trusted(&self) {
+        if self.nodes.distrusted.load(Ordering::Acquire) != 0 {
+            self.nodes.distrusted.store(0, Ordering::Release);
+        }
+    }
+
+    /// The next node is asked from now on. Gives what is noted.
+    fn go_on(&self, node: usize, what: String) -> String {
+        let next = (node + 1) % self.channels.len();
         // Somebody else may have gone on already.
-        let _ = self
-            .current
-            .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
-        let what = format!("{}: {what}", self.nodes[node].0);
-        *self.trouble.lock() = Some((what.clone(), Instant::now()));
-        Failure::Lost { what, sent }
+        let _ =
+            self.nodes
+                .current
+                .compare_exchange(node, next, Ordering::AcqRel, Ordering::Acquire);
+        let what = format!("{}: {what}", self.nodes.named[node].0);
+        *self.nodes.trouble.lock() = Some((what.clone(), Instant::now()));
+        what
     }
 
     /// What a status means: by its code, and by etcd's words where one code has several meanings
@@ -406,7 +488,12 @@ impl Client {
             Code::NotFound => ErrorKind::NotFound,
             Code::DataLoss => ErrorKind::Corruption,
             Code::Unimplemented => ErrorKind::IncompatibleVersion,
-            _ => return self.lost(node, words_of(status), !was_unsent(status)),
+            _ => {
+                return match tls::refusal(&self.nodes.named[node].0, status) {
+                    Some(error) => self.distrusted(node, error),
+                    None => self.lost(node, words_of(status), !was_unsent(status)),
+                };
+            }
         };
         Failure::Refused(
             Error::new(kind, format!("etcd refused: {message}")).with_source(status.clone()),

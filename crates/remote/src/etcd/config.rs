@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::client::{CONNECT, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT};
+use super::client::{CONNECT, KEEP_ALIVE, KEEP_ALIVE_RETRIES, KEEP_ALIVE_TIMEOUT};
 use super::layout::Layout;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,6 +90,10 @@ fn node(host: &str, port: u16, tls: Option<&ClientTlsConfig>) -> Result<(String,
         .map_err(unreadable)?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
+        // By the system: also of connections that nobody drives at the moment.
+        .tcp_keepalive(Some(KEEP_ALIVE))
+        .tcp_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT))
+        .tcp_keepalive_retries(Some(KEEP_ALIVE_RETRIES))
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     if let Some(tls) = tls {

@@ -20,9 +20,10 @@ use super::history::{Cluster, Known};
 use super::layout::Sequences;
 use super::reads::{How, newest};
 use super::rpc::{
-    self, Event, EventType, WatchAsked, WatchCreateRequest, WatchProgressRequest, WatchRequest,
-    WatchResponse,
+    self, Event, EventType, PutRequest, Request, StatusResponse, TxnRequest, TxnResponse,
+    WatchAsked, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
+use super::status::tells_progress;
 use crate::answer::{Change, Gap, Moment, Told};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, FeedWaker};
@@ -38,6 +39,8 @@ const ROUND: Duration = Duration::from_secs(30);
 /// The watches of one stream: the range's and the history's.
 const RANGE: i64 = 1;
 const HISTORY: i64 = 2;
+/// The watch that answers to progress requests name: all of the stream's.
+const PROGRESS: i64 = -1;
 
 /// A feed.
 pub struct EtcdFeed {
@@ -77,6 +80,12 @@ impl Shared {
             let taken = self.taken.notified();
             {
                 let mut state = self.state.lock();
+                let is_progress = told.gap.is_none() && told.changes.is_empty();
+                if let Some((last, _)) = state.told.back_mut().filter(|_| is_progress) {
+                    last.through = told.through;
+                    state.heard = Some(Instant::now());
+                    return;
+                }
                 if state.bytes < QUEUE_BYTES {
                     state.bytes += bytes;
                     state.told.push_back((told, bytes));
@@ -175,6 +184,14 @@ fn told_gap(gap: Gap, through: Moment) -> Told {
     }
 }
 
+fn told_progress(through: Moment) -> Told {
+    Told {
+        gap: None,
+        changes: Vec::new(),
+        through,
+    }
+}
+
 impl Feed for EtcdFeed {
     fn through(&self) -> Moment {
         self.through
@@ -223,6 +240,27 @@ impl Drop for EtcdFeed {
     }
 }
 
+/// Puts the key that each feed without an end watches too. Since a watcher's events come in the order of their revisions, a feed that
+/// is told of it has told all before.
+pub async fn tick(cluster: &Cluster, how: How) -> Result<()> {
+    let put = PutRequest {
+        key: cluster.layout.tick(),
+        value: Vec::new(),
+        lease: 0,
+    };
+    let question = TxnRequest {
+        compare: Vec::new(),
+        success: vec![Request::Put(put).into()],
+        failure: Vec::new(),
+    };
+    let mut attempts = Attempts::new(how.deadline, ATTEMPT);
+    let asked =
+        cluster
+            .client
+            .ask_until::<_, TxnResponse>(rpc::TXN, &question, &mut attempts, true);
+    asked.await.map(drop)
+}
+
 /// Follows the changes of a range, over lost streams.
 async fn follow(
     cluster: &Cluster,
@@ -230,7 +268,7 @@ async fn follow(
     mut position: Position,
     range: KeyRange,
 ) -> Result<()> {
-    let Some((key, range_end)) = cluster.layout.range(&range) else {
+    let Some((key, range_end)) = cluster.layout.watched(&range) else {
         return std::future::pending().await; // no key, and so no change
     };
     let mut attempts = Attempts::new(Instant::now() + ROUND, ATTEMPT);
@@ -286,19 +324,29 @@ async fn watch(
     let at = position.through.sequence;
     let first = known.sequences().next_revision(at);
     let (ask, asked) = mpsc::channel(4);
+    // No later than what there is: some versions of etcd answer no progress request while a watch begins later (issue 20242).
+    let first = match cluster.client.seen() {
+        0 => first,
+        seen => first.min(seen),
+    };
     for question in questions(cluster, &known, key, range_end, first) {
         // There is room for both.
         let _ = ask.try_send(question);
     }
-    let stream = cluster
-        .client
+    let client = &cluster.client;
+    let (stream, node) = client
         .stream(rpc::WATCH, ReceiverStream::new(asked), ATTEMPT)
+        .await?;
+    let status: StatusResponse = client
+        .attempt_at(node, rpc::STATUS, &rpc::Nothing {}, ATTEMPT)
         .await?;
     Stream {
         cluster,
         shared,
         position,
         sequences: known.sequences(),
+        cluster_id: known.meta.cluster,
+        tells_progress: tells_progress(&status.version),
         answers: stream,
         ask,
         pending: Vec::new(),
@@ -338,6 +386,9 @@ struct Stream<'a> {
     shared: &'a Shared,
     position: &'a mut Position,
     sequences: Sequences,
+    cluster_id: u64,
+    /// Whether an answer to a progress request tells how far the stream is.
+    tells_progress: bool,
     answers: Streaming<WatchResponse>,
     ask: mpsc::Sender<WatchRequest>,
     /// Events of an answer of which more follows.
@@ -361,7 +412,7 @@ impl Stream<'_> {
                 Err(_) if heard.elapsed() >= SILENCE => {
                     return Err(self.cluster.client.stream_failed(None));
                 }
-                // The answer says that the node lives, and nothing about changes: etcd before 3.4.25 may answer it ahead of them.
+                // The answer says that the node lives, and where it may be believed, that nothing was left out up to its revision.
                 Err(_) => {
                     let progress = WatchAsked::Progress(WatchProgressRequest {});
                     // Full: the last question has not been taken yet.
@@ -391,6 +442,10 @@ impl Stream<'_> {
                 false => Err(Failure::Lost { what, sent: false }),
             };
         }
+        if answer.events.is_empty() {
+            self.progress(&answer).await;
+            return Ok(false);
+        }
         self.pending.extend(answer.events);
         // Of an answer that goes on, the last revision may go on too.
         let last = self.pending.last().map(event_revision);
@@ -405,6 +460,22 @@ impl Stream<'_> {
             self.tell(events).await.map_err(Failure::Refused)?;
         }
         Ok(false)
+    }
+
+    /// An answer without events: to a progress request, or that the watch was made.
+    async fn progress(&mut self, answer: &WatchResponse) {
+        let before = self.position.through;
+        let revision = progress_of(answer, self.cluster_id)
+            .filter(|_| self.tells_progress && self.pending.is_empty());
+        let sequence = revision.map_or(0, |revision| self.sequences.end_of(revision));
+        if sequence > before.sequence {
+            let through = Moment { sequence, ..before };
+            *self.position = Position {
+                through,
+                from_beginning: false,
+            };
+            self.shared.tell(told_progress(through)).await;
+        }
     }
 
     fn is_known(&self, event: &Event) -> bool {
@@ -430,7 +501,7 @@ impl Stream<'_> {
 
     /// Tells whole revisions.
     async fn tell(&mut self, events: Vec<Event>) -> Result<()> {
-        let before = self.position.through;
+        let (before, tick) = (self.position.through, self.cluster.layout.tick());
         let (mut changes, mut last, mut number) = (Vec::with_capacity(events.len()), 0, 0);
         for event in events {
             let at = event_revision(&event);
@@ -442,6 +513,9 @@ impl Stream<'_> {
                 continue;
             }
             let kv = event.kv.unwrap_or_default();
+            if kv.key == tick {
+                continue;
+            }
             let removed = event.kind == i32::from(EventType::Delete);
             changes.push(Change {
                 sequence,
@@ -457,7 +531,7 @@ impl Stream<'_> {
             through,
             from_beginning: false,
         };
-        if !changes.is_empty() {
+        if !changes.is_empty() || through != before {
             self.shared
                 .tell(Told {
                     gap: None,
@@ -470,6 +544,39 @@ impl Stream<'_> {
     }
 }
 
+/// The revision up to which all watches of a stream have told everything, by an answer to a progress request.
+fn progress_of(answer: &WatchResponse, cluster_id: u64) -> Option<i64> {
+    let header = answer
+        .header
+        .filter(|_| answer.watch_id == PROGRESS && !answer.created)?;
+    (header.cluster_id == cluster_id).then_some(header.revision)
+}
+
 fn event_revision(event: &Event) -> i64 {
     event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::rpc::Header;
+
+    #[test]
+    fn only_answers_to_progress_requests_tell_progress() {
+        let answer = |watch_id, created, cluster_id| WatchResponse {
+            header: Some(Header {
+                cluster_id,
+                member_id: 1,
+                revision: 9,
+            }),
+            watch_id,
+            created,
+            ..WatchResponse::default()
+        };
+        assert_eq!(progress_of(&answer(PROGRESS, false, 7), 7), Some(9));
+        assert_eq!(progress_of(&answer(PROGRESS, false, 8), 7), None);
+        assert_eq!(progress_of(&answer(PROGRESS, true, 7), 7), None);
+        assert_eq!(progress_of(&answer(RANGE, true, 7), 7), None);
+        assert_eq!(progress_of(&answer(RANGE, false, 7), 7), None);
+    }
 }

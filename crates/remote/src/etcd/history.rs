@@ -59,7 +59,7 @@ pub enum Found {
 pub struct Cluster {
     pub client: Client,
     pub layout: Layout,
-    known: Mutex<Looked>,
+    known: Arc<Mutex<Looked>>,
 }
 
 /// What was known at a revision.
@@ -80,7 +80,7 @@ impl Cluster {
         create: bool,
     ) -> Result<(Self, Found)> {
         let (looked, found) = find(&client, &layout, None, deadline, create).await?;
-        let known = Mutex::new(looked);
+        let known = Arc::new(Mutex::new(looked));
         Ok((
             Cluster {
                 client,
@@ -89,6 +89,15 @@ impl Cluster {
             },
             found,
         ))
+    }
+
+    /// The same database, by connections of the runtime within which it is called.
+    pub fn with_own_connections(&self) -> Self {
+        Cluster {
+            client: self.client.with_own_connections(),
+            layout: self.layout.clone(),
+            known: Arc::clone(&self.known),
+        }
     }
 
     pub fn known(&self) -> Arc<Known> {

@@ -135,9 +135,23 @@ impl Layout {
         }
         let end = match range.end() {
             Some(end) => self.entry(&end),
-            None => [&self.prefix, &b"/k0"[..]].concat(), // '0' follows '/'
+            None => self.tick(), // '0' follows '/'
         };
         Some((self.entry(&range.start()), end))
+    }
+
+    /// What is put to have feeds tell how far they have come: the first key behind the entries.
+    pub fn tick(&self) -> Vec<u8> {
+        [&self.prefix, &b"/k0"[..]].concat()
+    }
+
+    /// The range that a feed watches: where it has no end, with [`Layout::tick`].
+    pub fn watched(&self, range: &KeyRange) -> Option<(Vec<u8>, Vec<u8>)> {
+        let (start, end) = self.range(range)?;
+        match range.end() {
+            Some(_) => Some((start, end)),
+            None => Some((start, [self.tick(), vec![0]].concat())),
+        }
     }
 }
 
@@ -255,6 +269,9 @@ mod tests {
         let outside = [layout.meta(), layout.service(), layout.session([1, 2])];
         assert!(outside.iter().all(|key| *key < from || *key >= to));
         assert!(layout.key(b"other/k/a").is_err());
+        let watched = layout.watched(&everything()).unwrap();
+        assert!(watched.0 == from && to == layout.tick() && layout.tick() < watched.1);
+        assert!(watched.1 < Layout::new("party/k0").unwrap().meta());
         let none = KeyRange {
             lower: Bound::Excluded(b"a".to_vec()),
             upper: Bound::Excluded(b"a\0".to_vec()),

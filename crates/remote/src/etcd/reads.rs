@@ -14,6 +14,7 @@ use super::rpc::{
     TxnResponse,
 };
 use crate::answer::{Chunk, Entry, Item, Moment};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{KeyRange, Scan};
 
@@ -32,6 +33,15 @@ const SAMPLE: i64 = 100;
 pub struct How {
     pub deadline: Instant,
     pub retry: bool,
+}
+
+impl How {
+    pub fn of(call: Call) -> Self {
+        How {
+            deadline: call.deadline,
+            retry: call.retry,
+        }
+    }
 }
 
 /// How large entries were lately: how many are asked for at once.

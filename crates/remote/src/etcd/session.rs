@@ -289,7 +289,7 @@ async fn renew_once(
     limit: Duration,
 ) -> std::result::Result<bool, Failure> {
     let questions = tokio_stream::once(LeaseRequest { id: lease });
-    let mut answers = cluster
+    let (mut answers, _) = cluster
         .client
         .stream::<_, LeaseKeepAliveResponse>(rpc::LEASE_KEEP_ALIVE, questions, limit)
         .await?;

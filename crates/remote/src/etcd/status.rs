@@ -54,16 +54,11 @@ pub async fn status(cluster: &Cluster, shown: &str, how: How) -> Result<Status> 
 /// `IncompatibleVersion`: it is older than 3.4, or can lose data when it is killed (3.5.0 to 3.5.2,
 /// <https://github.com/etcd-io/etcd/issues/13766>).
 fn check_version(version: &str) -> Result<Option<String>> {
-    let mut numbers = version
-        .split(['.', '-', '+'])
-        .map(|part| part.parse::<u32>().ok());
-    let mut next = || numbers.next().flatten().unwrap_or(0);
-    let (major, minor, patch) = (next(), next(), next());
     let refused = |why: &str| {
         let what = format!("etcd {version} can't be used: {why}");
         Err(Error::new(ErrorKind::IncompatibleVersion, what))
     };
-    match (major, minor, patch) {
+    match numbers(version) {
         (..3, ..) | (3, ..4, _) => refused("it is older than 3.4"),
         (3, 5, ..3) => refused("it can lose data when it is killed; 3.5.3 does not"),
         (3, 4, ..21) | (3, 5, ..5) => Ok(Some(format!(
@@ -71,6 +66,25 @@ fn check_version(version: &str) -> Result<Option<String>> {
         ))),
         _ => Ok(None),
     }
+}
+
+/// Whether a node of this version answers a progress request in order with the events of its stream
+/// (<https://github.com/etcd-io/etcd/issues/15220>).
+pub fn tells_progress(version: &str) -> bool {
+    match numbers(version) {
+        (3, 4, patch) => patch >= 25,
+        (3, 5, patch) => patch >= 8,
+        (major, minor, _) => (major, minor) > (3, 5),
+    }
+}
+
+/// Major, minor and patch; 0 for what is no number.
+fn numbers(version: &str) -> (u32, u32, u32) {
+    let mut numbers = version
+        .split(['.', '-', '+'])
+        .map(|part| part.parse::<u32>().ok());
+    let mut next = || numbers.next().flatten().unwrap_or(0);
+    (next(), next(), next())
 }
 
 /// What an operator should know of a cluster.
@@ -116,6 +130,14 @@ mod tests {
                 .into_iter()
                 .all(good)
         );
+    }
+
+    #[test]
+    fn progress_is_believed_of_versions_that_keep_its_order() {
+        let late = ["3.4.24", "3.5.7", "", "2.9.9"];
+        assert!(!late.into_iter().any(tells_progress));
+        let good = ["3.4.25", "3.5.8", "3.5.16", "3.6.0-rc.1", "4.0.0"];
+        assert!(good.into_iter().all(tells_progress));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod suite;
 
 mod faults;
+mod threads;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,14 +59,44 @@ fn tls_checks_the_certificate() {
         open_timeout: Duration::from_secs(2),
         ..settings()
     };
-    let url = etcd.url();
-    let untrusted = try_open(&format!("{url}?tls=on"), &soon)
+    let plain = try_open(&etcd.url(), &soon)
         .err()
-        .expect("not let in");
-    assert_eq!(untrusted.kind(), ErrorKind::Timeout, "{untrusted}");
-    assert!(untrusted.message().contains("certificate"), "{untrusted}");
-    let plain = try_open(&url, &soon).err().expect("it speaks TLS alone");
+        .expect("it speaks TLS alone");
     assert_eq!(plain.kind(), ErrorKind::Timeout, "{plain}");
+}
+
+#[test]
+fn refused_certificates_end_an_opening_without_waiting() {
+    let etcd = Etcd::start_with(1, &[], true);
+    let authority = etcd
+        .authority()
+        .expect("it speaks TLS")
+        .display()
+        .to_string();
+    let port = etcd.ports().next().expect("a node");
+    // If it waited, it would be as long as no test takes.
+    let patient = Settings {
+        open_timeout: Duration::from_secs(100_000),
+        ..settings()
+    };
+    let error = |url: &str| try_open(url, &patient).err().expect("not let in");
+    let untrusted = error(&format!("{0},127.0.0.1:{port}?tls=on", etcd.url()));
+    assert_eq!(untrusted.kind(), ErrorKind::InvalidArgument, "{untrusted}");
+    assert!(untrusted.message().contains("cacert="), "{untrusted}");
+    // An address of this host that the certificate does not have.
+    let misnamed = error(&format!("etcd://0.0.0.0:{port}?cacert={authority}"));
+    assert_eq!(misnamed.kind(), ErrorKind::InvalidArgument, "{misnamed}");
+    assert!(
+        misnamed.message().contains("not for the name"),
+        "{misnamed}"
+    );
+    // One node is as it must be, and another is down.
+    let down = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let down = down.local_addr().expect("its number").port();
+    let nodes = format!("0.0.0.0:{port},127.0.0.1:{down},127.0.0.1:{port}");
+    let remote = open(&format!("etcd://{nodes}?cacert={authority}"));
+    write(&*remote, &[op("a", Some("1"))]);
+    assert_eq!(get(&*remote, "a", None).as_deref(), Some("1"));
 }
 
 #[test]
@@ -125,6 +156,66 @@ fn two_handles_see_each_other_and_one_history() {
     let moment = now(one.pin(&call())).expect("pinned");
     write(&*two, &[op("a", Some("2"))]);
     assert_eq!(get(&*two, "a", Some(moment)).as_deref(), Some("1"));
+}
+
+/// etcd 3.4.23 tells nothing of a range without changes; 3.4.25 and 3.5.8 do.
+#[test]
+fn quiet_feed_resumes_behind_a_compaction_where_etcd_tells_progress() {
+    let etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    write(&*remote, &[op("b", Some("1"))]);
+    let quiet = || range("a", "b");
+    let feed = |from| now(remote.feed(&call(), from, quiet())).expect("a feed");
+    let mut first = feed(Start::Now);
+    etcd.put("other", "1");
+    write(&*remote, &[op("b", Some("2"))]);
+    let moment = now(remote.newest(&call())).expect("a moment");
+    let status = now(remote.status(&call())).expect("a status");
+    let tells = !status.server.starts_with("etcd 3.4.");
+    while tells && first.through().sequence < moment.sequence {
+        let told = first
+            .next(call().deadline)
+            .expect("it lives")
+            .expect("progress");
+        assert!(told.gap.is_none() && told.changes.is_empty(), "{told:?}");
+    }
+    let position = first.through();
+    drop(first);
+    etcd.put("other", "2");
+    etcd.compact(etcd.revision() - 1);
+    let mut resumed = feed(Start::Moment(position));
+    if !tells {
+        let told = resumed.next(call().deadline).expect("it lives");
+        assert!(told.expect("told").gap.is_some());
+    }
+    let sequence = write(&*remote, &[op("a", Some("1"))]);
+    assert_eq!(
+        changes(&mut *resumed, 1),
+        [(sequence, "a".into(), Some("1".into()))]
+    );
+}
+
+#[test]
+fn tick_brings_a_quiet_feed_up_to_the_newest_moment() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (open(&etcd.url()), open(&etcd.url()));
+    let mut feed = now(two.feed(&call(), Start::Now, everything())).expect("a feed");
+    // Of others: the feed is told nothing of it.
+    etcd.put("other", "1");
+    let moment = now(one.newest(&call())).expect("a moment");
+    assert!(feed.through().sequence < moment.sequence);
+    now(one.tick(&call())).expect("put");
+    while feed.through().sequence < moment.sequence {
+        let told = feed.next(call().deadline).expect("it lives");
+        let told = told.expect("it is told");
+        assert!(told.gap.is_none() && told.changes.is_empty(), "{told:?}");
+    }
+    let sequence = write(&*one, &[op("a", Some("1"))]);
+    assert_eq!(
+        changes(&mut *feed, 1),
+        [(sequence, "a".into(), Some("1".into()))]
+    );
+    assert_eq!(walk(&*two, scan_of(everything(), 9), None).len(), 1);
 }
 
 #[test]

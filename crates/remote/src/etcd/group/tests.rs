@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::request::KeyRange;
 
@@ -63,11 +65,11 @@ fn groups_keep_to_the_operations_that_etcd_takes() {
 fn write_that_was_taken_back_is_in_no_group() {
     let (first, _) = pending(&["a"], Conditions::default());
     let (second, _) = pending(&["b"], Conditions::default());
-    drop(Ticket(Arc::clone(&first.progress)));
-    let kept = Arc::clone(&second.progress);
+    drop(first.ticket());
+    let kept = second.ticket();
     let group = next_group(&mut VecDeque::from([first, second]));
     assert_eq!(group.len(), 1);
-    assert!(!take_back(&kept), "it was sent");
+    assert!(!kept.take_back(), "it was sent");
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! What a node's certificate is refused for.
+
+use rustls::CertificateError;
+use tonic::Status;
+
+use crate::error::{Error, ErrorKind};
+
+/// Why the node's certificate is not accepted, if that is why there is no connection.
+pub fn refusal(node: &str, status: &Status) -> Option<Error> {
+    let why = certificate_error(status)?;
+    let what = match why {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is not for the name in the URL"
+        }
+        CertificateError::UnknownIssuer => {
+            "its certificate is not trusted; name its authority's with cacert="
+        }
+        _ => "its certificate is not trusted",
+    };
+    let what = format!("cannot connect to {node}: {what} ({why})");
+    Some(Error::new(ErrorKind::InvalidArgument, what).with_source(status.clone()))
+}
+
+fn certificate_error(status: &Status) -> Option<&CertificateError> {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let tls = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+            return Some(why);
+        }
+        source = error.source();
+    }
+    None
+}
