@@ -14,6 +14,13 @@ use crate::faults::both;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_level-party");
 
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < patience, "it does not come about");
+    }
+}
+
 fn text(db: &Db, key: &str) -> Option<String> {
     let value = db.get(key).expect("read");
     value.map(|value| String::from_utf8(value).expect("text"))
@@ -50,15 +57,10 @@ fn stopped_primary_is_passed_over_for_the_promoted_server() {
     db.put("a", "1").unwrap();
     let behind =
         "select count(*) from pg_stat_replication where replay_lsn <> pg_current_wal_lsn()";
-    let patience = Instant::now() + PATIENCE;
-    while primary.sql(behind) != "0\n" {
-        assert!(Instant::now() < patience, "the standby does not follow");
-    }
+    wait_until(|| primary.sql(behind) == "0\n");
     primary.stop();
     standby.promote();
-    while db.get("a").is_err() {
-        assert!(Instant::now() < patience, "it waits for the stopped server");
-    }
+    wait_until(|| db.get("a").is_ok());
     db.put("a", "2").unwrap();
     let fresh = options.open(both(&primary, &standby)).unwrap();
     assert_eq!(text(&fresh, "a").as_deref(), Some("2"));
@@ -82,9 +84,13 @@ fn session(server: &Postgres, name: &str, statement: &str) -> Child {
     let lines = Lines::of(psql.stdout.take().expect("piped"));
     let input = psql.stdin.as_mut().expect("piped");
     writeln!(input, "{statement}; select 'done';").expect("it reads");
-    let is_done = |line: &Line| *line == Line::Text("done".into());
-    while !is_done(&lines.next_within(PATIENCE)) {}
-    psql
+    loop {
+        match lines.next_within(PATIENCE) {
+            Line::Text(text) if text == "done" => return psql,
+            Line::Text(_) => {}
+            end => panic!("{statement}: {end:?}"),
+        }
+    }
 }
 
 #[test]
@@ -104,11 +110,11 @@ fn writer_that_waits_for_a_session_is_told_which() {
         // It stands in the queue before, and is not the one to name.
         threads.spawn(|| other.put("b", "1").unwrap());
         let is_waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-        while server.sql(is_waiting) == "0\n" {}
+        wait_until(|| server.sql(is_waiting) != "0\n");
         let late = threads.spawn(|| db.put("a", "2").unwrap_err());
         let queued = db.put("a", "3").unwrap_err();
         let status = db.status().unwrap();
-        let trouble = format!("{:?}", status.server.unwrap());
+        let trouble = format!("{:?}", status.last_trouble);
         for told in [
             late.join().unwrap().to_string(),
             queued.to_string(),
@@ -246,10 +252,7 @@ fn founder_whose_commit_lost_its_connection_knows_its_work() {
     std::thread::scope(|threads| {
         let founder = threads.spawn(|| options().open(server.url()));
         let commit = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
-        let patience = Instant::now() + PATIENCE;
-        while server.sql(commit) != "1\n" {
-            assert!(Instant::now() < patience, "it does not commit");
-        }
+        wait_until(|| server.sql(commit) == "1\n");
         assert!(server.end_sessions() >= 1);
         server.set("synchronous_standby_names", "");
         founder.join().unwrap().expect("it is its own database");

@@ -75,15 +75,7 @@ impl Connector {
         address.check_parameters(&PARAMETERS)?;
         let hosts = hosts(address, environment)?;
         let mut config = tokio_postgres::Config::new();
-        let given = address
-            .user
-            .clone()
-            .or_else(|| address.parameter("user").map(Into::into));
-        let user = given
-            .or_else(|| environment.get("PGUSER"))
-            .or_else(|| environment.get("USER"))
-            .or_else(|| environment.get("LOGNAME"))
-            .ok_or_else(|| invalid("it names no user: postgres://USER@HOST/DATABASE"))?;
+        let user = user(address, environment)?;
         let database = match (address.parameter("dbname"), address.path.as_str()) {
             (Some(name), _) => name,
             (None, "") => user.as_str(),
@@ -97,14 +89,7 @@ impl Connector {
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        let connect = match address.parameter("connect_timeout") {
-            None => Some(CONNECT),
-            Some(seconds) => match seconds.parse() {
-                Ok(0) => None,
-                Ok(seconds) => Some(Duration::from_secs(seconds)),
-                Err(_) => return Err(invalid("connect_timeout is no number of seconds")),
-            },
-        };
+        let connect = connect_timeout(address)?;
         config
             .user(&user)
             .dbname(database)
@@ -141,6 +126,28 @@ impl Connector {
             address: address.to_string(),
             warnings,
         })
+    }
+}
+
+fn user(address: &Address, environment: &Environment<'_>) -> Result<String> {
+    let given = address
+        .user
+        .clone()
+        .or_else(|| address.parameter("user").map(Into::into));
+    given
+        .or_else(|| environment.get("PGUSER"))
+        .or_else(|| environment.get("USER"))
+        .or_else(|| environment.get("LOGNAME"))
+        .ok_or_else(|| invalid("it names no user: postgres://USER@HOST/DATABASE"))
+}
+
+/// `None`: no limit, as libpq has it for 0.
+fn connect_timeout(address: &Address) -> Result<Option<Duration>> {
+    match address.parameter("connect_timeout").map(str::parse) {
+        None => Ok(Some(CONNECT)),
+        Some(Ok(0)) => Ok(None),
+        Some(Ok(seconds)) => Ok(Some(Duration::from_secs(seconds))),
+        Some(Err(_)) => Err(invalid("connect_timeout is no number of seconds")),
     }
 }
 

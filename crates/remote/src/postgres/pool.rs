@@ -19,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// Connections for reads at most.
 pub const MOST: usize = 8;
 
+/// What a late call's message begins with.
+const LATE: &str = "no answer within the time for this call: ";
 /// For so long what went wrong is told with a call that is late.
 const RECENT: Duration = Duration::from_secs(60);
 
@@ -99,7 +101,10 @@ impl Server {
 
     /// Something went wrong, although calls go on.
     pub fn note(&self, error: &Error) {
-        *self.trouble.lock() = Some((error.message().to_owned(), Instant::now()));
+        // A late call was told of the trouble before; it is the same still.
+        let what = error.message();
+        let what = what.strip_prefix(LATE).unwrap_or(what).to_owned();
+        *self.trouble.lock() = Some((what, Instant::now()));
     }
 
     pub fn trouble(&self) -> Option<Trouble> {
@@ -120,7 +125,7 @@ impl Server {
     /// What a call is told whose deadline came first.
     pub fn late(&self) -> Error {
         let what = match self.last_trouble() {
-            Some(what) => format!("no answer within the time for this call: {what}"),
+            Some(what) => format!("{LATE}{what}"),
             None => "the server did not answer within the time for this call".to_owned(),
         };
         Error::new(ErrorKind::Timeout, what)
