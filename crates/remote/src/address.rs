@@ -12,9 +12,9 @@ use crate::secret::Secret;
 pub struct Address {
     /// In lower case, without `://`.
     pub scheme: String,
-    /// Who asks to be let in.
+    /// The user to be let in as.
     pub user: Option<String>,
-    /// By which password.
+    /// The user's password.
     pub password: Option<Secret>,
     /// Hosts and their ports, if they are named.
     pub hosts: Vec<(String, Option<u16>)>,

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::error::Result;
 
-/// Who waits for a call.
+/// Whether a thread or a task waits for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The thread that polls it: the first poll blocks until the answer is there.
@@ -20,7 +20,7 @@ pub enum Wait {
 /// The limits of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// Who waits.
+    /// What waits for the answer.
     pub wait: Wait,
     /// When it is answered at the latest.
     pub deadline: Instant,

@@ -2,7 +2,8 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `config` | from a URL to how connections are made |
+//! | `config`, `tls` | from a URL to how connections are made |
+//! | `hosts` | which host of the URL a connection goes to |
 //! | `link`, `pool`, `failure` | one connection; those of a process, and who retries; what an error means |
 //! | `schema`, `schema.sql`, `scan.sql` | tables, functions, statements |
 //! | `reads` | statements that read |
@@ -10,12 +11,15 @@
 //! | `pins`, `keeper` | moments that are held; what is done now and then |
 //! | `feed` | watches |
 //! | `service` | whether the database is in use, as text |
+//! | `blocker` | which backend a call waits for |
 //! | `opening` | the first connection, and the tables of a new database |
 
+mod blocker;
 mod config;
 mod failure;
 mod feed;
 mod group;
+mod hosts;
 mod keeper;
 mod link;
 mod opening;
@@ -24,6 +28,7 @@ mod pool;
 mod reads;
 mod schema;
 mod ticket;
+mod tls;
 mod writer;
 
 use std::sync::Arc;

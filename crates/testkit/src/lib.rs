@@ -63,7 +63,7 @@ pub use proxy::{Proxy, Wire};
 pub use reading::{Readable, read_everything};
 pub use script::Script;
 #[cfg(target_os = "linux")]
-pub use servers::{Certificates, Etcd, Postgres};
+pub use servers::{Certificates, Etcd, Pooler, Postgres};
 
 use std::time::Duration;
 

@@ -4,16 +4,18 @@
 //! this process, also where that was killed (`PR_SET_PDEATHSIG`), and its directory goes when it is dropped.
 //! What it must not know: the clients under test. It asks PostgreSQL by `psql`, and etcd by its HTTP gateway.
 //!
-//! Debian's packages `postgresql-15`, `etcd-server`, `openssl` and `util-linux` are needed; `ci/remote` installs them.
+//! Debian's packages `postgresql-15`, `pgbouncer`, `etcd-server`, `openssl` and `util-linux` are needed; `ci/remote` installs them.
 
 mod certificates;
 mod etcd;
 mod http;
+mod pooler;
 mod postgres;
 mod process;
 
 pub use certificates::Certificates;
 pub use etcd::Etcd;
+pub use pooler::Pooler;
 pub use postgres::Postgres;
 
 use std::net::TcpListener;

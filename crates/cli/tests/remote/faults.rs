@@ -9,7 +9,7 @@ use level_party_testkit::{Postgres, Proxy, Wire};
 use crate::load;
 
 /// How many faults a run makes.
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     let more = std::env::var("LEVEL_PARTY_CHAOS")
         .ok()
         .and_then(|times| times.parse::<usize>().ok());
@@ -94,7 +94,7 @@ fn calls_are_linearizable_while_answers_are_lost() {
 }
 
 /// A URL with both servers.
-fn both(first: &Postgres, second: &Postgres) -> String {
+pub fn both(first: &Postgres, second: &Postgres) -> String {
     let port = |server: &Postgres| format!("127.0.0.1:{}", server.port());
     first
         .url()

@@ -6,6 +6,7 @@ mod suite;
 #[path = "../conformance/walks.rs"]
 mod walks;
 
+mod around;
 mod copies;
 mod faults;
 mod load;

@@ -1,11 +1,8 @@
-//! How a server is reached and who asks: made of a URL, the environment and a password file.
+//! How a server is reached, and as which user: made of a URL, the environment and a password file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -13,11 +10,15 @@ use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
+use super::tls::{tls, without_tls};
+
 /// What a URL may say.
-const PARAMETERS: [&str; 10] = [
+const PARAMETERS: [&str; 12] = [
     "schema",
     "sslmode",
     "sslrootcert",
+    "sslcert",
+    "sslkey",
     "host",
     "port",
     "user",
@@ -27,14 +28,27 @@ const PARAMETERS: [&str; 10] = [
     "connect_timeout",
 ];
 
+/// Those that name files of TLS.
+const CERTIFICATES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+
 /// How long one attempt to connect to one host may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// After so long without an answer to what was sent a connection is given up, so that another host is asked in time.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// One host of the URL.
+#[derive(Clone)]
+pub struct Host {
+    pub name: String,
+    pub config: tokio_postgres::Config,
+}
+
 /// How connections are made.
 pub struct Connector {
-    pub config: tokio_postgres::Config,
+    /// In the URL's order.
+    pub hosts: Vec<Host>,
+    /// How long one attempt to connect to one of several hosts may take. `None`: as long as the call.
+    pub attempt: Option<Duration>,
     pub tls: MakeRustlsConnect,
     pub schema: String,
     /// Without a password.
@@ -49,7 +63,7 @@ pub struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    fn get(&self, name: &str) -> Option<String> {
+    pub fn get(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 }
@@ -61,18 +75,7 @@ impl Connector {
         address.check_parameters(&PARAMETERS)?;
         let hosts = hosts(address, environment)?;
         let mut config = tokio_postgres::Config::new();
-        for (host, port) in &hosts {
-            config.host(host).port(*port);
-        }
-        let given = address
-            .user
-            .clone()
-            .or_else(|| address.parameter("user").map(Into::into));
-        let user = given
-            .or_else(|| environment.get("PGUSER"))
-            .or_else(|| environment.get("USER"))
-            .or_else(|| environment.get("LOGNAME"))
-            .ok_or_else(|| invalid("it names no user: postgres://USER@HOST/DATABASE"))?;
+        let user = user(address, environment)?;
         let database = match (address.parameter("dbname"), address.path.as_str()) {
             (Some(name), _) => name,
             (None, "") => user.as_str(),
@@ -86,13 +89,7 @@ impl Connector {
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        let connect = match address.parameter("connect_timeout") {
-            None => CONNECT,
-            Some(seconds) => match seconds.parse() {
-                Ok(seconds) => Duration::from_secs(seconds),
-                Err(_) => return Err(invalid("connect_timeout is no number of seconds")),
-            },
-        };
+        let connect = connect_timeout(address)?;
         config
             .user(&user)
             .dbname(database)
@@ -101,19 +98,56 @@ impl Connector {
                     .parameter("application_name")
                     .unwrap_or("level-party"),
             )
-            .connect_timeout(connect)
             .tcp_user_timeout(SILENCE)
             .keepalives_idle(SILENCE)
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .ssl_mode(ssl_mode(address, &hosts)?);
+        if let Some(limit) = connect {
+            config.connect_timeout(limit);
+        }
         let schema = schema(address)?;
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => without_tls()?,
+            _ => tls(address, environment)?,
+        };
+        let host = |(name, port): &(String, u16)| {
+            let mut config = config.clone();
+            config.host(name).port(*port);
+            Host {
+                name: format!("{name}:{port}"),
+                config,
+            }
+        };
         Ok(Connector {
-            tls: tls(address.parameter("sslrootcert"), config.get_ssl_mode())?,
-            config,
+            hosts: hosts.iter().map(host).collect(),
+            attempt: connect,
+            tls,
             schema,
             address: address.to_string(),
             warnings,
         })
+    }
+}
+
+fn user(address: &Address, environment: &Environment<'_>) -> Result<String> {
+    let given = address
+        .user
+        .clone()
+        .or_else(|| address.parameter("user").map(Into::into));
+    given
+        .or_else(|| environment.get("PGUSER"))
+        .or_else(|| environment.get("USER"))
+        .or_else(|| environment.get("LOGNAME"))
+        .ok_or_else(|| invalid("it names no user: postgres://USER@HOST/DATABASE"))
+}
+
+/// `None`: no limit, as libpq has it for 0.
+fn connect_timeout(address: &Address) -> Result<Option<Duration>> {
+    match address.parameter("connect_timeout").map(str::parse) {
+        None => Ok(Some(CONNECT)),
+        Some(Ok(0)) => Ok(None),
+        Some(Ok(seconds)) => Ok(Some(Duration::from_secs(seconds))),
+        Some(Err(_)) => Err(invalid("connect_timeout is no number of seconds")),
     }
 }
 
@@ -177,55 +211,20 @@ fn is_here(host: &str) -> bool {
 
 /// Encrypted and checked, unless that is said to be unwanted, or nothing leaves this host.
 fn ssl_mode(address: &Address, hosts: &[(String, u16)]) -> Result<SslMode> {
+    // Who names a certificate means it to be used. Sockets have no TLS.
+    let is_named = CERTIFICATES
+        .iter()
+        .any(|name| address.parameter(name).is_some())
+        && !hosts.iter().any(|(host, _)| host.starts_with('/'));
     match address.parameter("sslmode") {
         Some("disable") => Ok(SslMode::Disable),
         Some("require" | "verify-full") => Ok(SslMode::Require),
         Some(other) => Err(invalid(format_args!(
             "sslmode={other} is not offered: it is verify-full (certificates and names are checked) or disable"
         ))),
-        None if hosts.iter().all(|(host, _)| is_here(host)) => Ok(SslMode::Disable),
+        None if hosts.iter().all(|(host, _)| is_here(host)) && !is_named => Ok(SslMode::Disable),
         None => Ok(SslMode::Require),
     }
-}
-
-fn tls(root: Option<&str>, mode: SslMode) -> Result<MakeRustlsConnect> {
-    let io = |what: String| Error::new(ErrorKind::Io, what);
-    let mut roots = RootCertStore::empty();
-    match root {
-        _ if mode == SslMode::Disable => {}
-        Some(path) => {
-            let certificates = CertificateDer::pem_file_iter(path);
-            let certificates =
-                certificates.map_err(|e| io(format!("cannot read sslrootcert {path}: {e}")))?;
-            for certificate in certificates {
-                let added = certificate.map(|certificate| roots.add(certificate));
-                match added {
-                    Ok(Ok(())) => {}
-                    Ok(Err(e)) => {
-                        return Err(io(format!("sslrootcert {path} has a bad certificate: {e}")));
-                    }
-                    Err(e) => return Err(io(format!("sslrootcert {path} can't be read: {e}"))),
-                }
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            let (added, _) = roots.add_parsable_certificates(found.certs);
-            if added == 0 {
-                return Err(io(
-                    "this system has no certificates to trust; name a file with sslrootcert="
-                        .into(),
-                ));
-            }
-        }
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| io(format!("cannot set TLS up: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }
 
 /// `PGPASSWORD`, or a line of the password file.
@@ -329,7 +328,8 @@ mod tests {
 
     #[test]
     fn tls_is_on_unless_nothing_leaves_this_host() {
-        let mode = |url: &str| connector(url, &[("USER", "u")]).map(|c| c.config.get_ssl_mode());
+        let mode =
+            |url: &str| connector(url, &[("USER", "u")]).map(|c| c.hosts[0].config.get_ssl_mode());
         for here in [
             "postgres://localhost/d",
             "postgres://127.0.0.1/d",
@@ -349,13 +349,29 @@ mod tests {
     }
 
     #[test]
+    fn certificate_and_key_go_together_and_turn_tls_on() {
+        let said = |url: &str, variables: &[(&str, &str)]| {
+            let refused = connector(url, &[&[("USER", "u")], variables].concat());
+            refused.err().expect("refused").message().to_owned()
+        };
+        // Each file is looked for, so TLS is on.
+        assert!(said("postgres://localhost?sslcert=/no/c&sslkey=/no/k", &[]).contains("/no/c"));
+        let variables = [("PGSSLCERT", "/no/c"), ("PGSSLKEY", "/no/k")];
+        assert!(said("postgres://h", &variables).contains("/no/c"));
+        assert!(said("postgres://h?sslcert=/no/c", &[]).contains("sslkey="));
+        assert!(said("postgres://h?sslkey=/no/k", &[]).contains("sslcert="));
+        let off = "postgres://h?sslmode=disable&sslcert=/no/c";
+        assert!(connector(off, &[("USER", "u")]).is_ok());
+    }
+
+    #[test]
     fn password_comes_from_url_then_variable_then_file() {
         let dir = std::env::temp_dir().join(format!("level-party-passfile-{}", std::process::id()));
         std::fs::write(&dir, "# c\nh:1:*:u:no\n*:5432:d\\:b:u:pass\\:word\n").unwrap();
         let file = [("PGPASSFILE", dir.to_str().unwrap())];
         let of = |url: &str, variables: &[(&str, &str)]| {
             let made = connector(url, variables).unwrap();
-            let password = made
+            let password = made.hosts[0]
                 .config
                 .get_password()
                 .map(|p| String::from_utf8(p.to_vec()).unwrap());

@@ -1,5 +1,6 @@
 //! What went wrong with a statement, by what can be done: ask again, on another connection, or tell the caller.
 
+use rustls::{AlertDescription, CertificateError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::reads::misread;
@@ -108,6 +109,9 @@ fn with_source(error: &tokio_postgres::Error) -> String {
 
 /// Why nobody could connect.
 pub fn not_connected(error: tokio_postgres::Error) -> Error {
+    if let Some((kind, what)) = of_tls(&error) {
+        return Error::new(kind, format!("cannot connect: {what}")).with_source(error);
+    }
     let code = error.code().map_or("", SqlState::code);
     let kind = match code {
         // A wrong password, no right to connect.
@@ -122,6 +126,40 @@ pub fn not_connected(error: tokio_postgres::Error) -> Error {
         None => with_source(&error),
     };
     Error::new(kind, format!("cannot connect: {what}")).with_source(error)
+}
+
+/// What TLS refuses for good: the server's certificate, or ours.
+fn of_tls(error: &tokio_postgres::Error) -> Option<(ErrorKind, String)> {
+    let io = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
+    match io.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(why) => {
+            let what = match why {
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => {
+                    "the server's certificate is not for the name in the URL"
+                }
+                CertificateError::UnknownIssuer => {
+                    "the server's certificate is not trusted; name its authority's with sslrootcert="
+                }
+                _ => "the server's certificate is not trusted",
+            };
+            Some((ErrorKind::InvalidArgument, format!("{what} ({why})")))
+        }
+        rustls::Error::AlertReceived(
+            why @ (AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        ) => Some((
+            ErrorKind::PermissionDenied,
+            format!("the server refused this client's certificate ({why:?})"),
+        )),
+        _ => None,
+    }
 }
 
 /// Whether waiting may mend what kept us from connecting: a server that starts or has too many connections, a network.
@@ -160,6 +198,11 @@ fn refused(told: &DbError) -> Error {
             "the moment of this snapshot or iterator can no longer be read; take a new one"
                 .to_owned()
         }
+        ErrorKind::PermissionDenied => format!(
+            "the server refused: {} ({state}); to read, this user needs USAGE on the schema and SELECT on its tables, to write \
+             INSERT, UPDATE and DELETE too, and to make a database CREATE on that of PostgreSQL",
+            told.message()
+        ),
         _ => format!("the server refused: {} ({state})", told.message()),
     };
     Error::new(kind, message)

@@ -113,7 +113,9 @@ impl Hub {
                 Ok(()) => failed = 0,
                 Err(error) => {
                     self.server.note(&error);
-                    link = None;
+                    if link.take().is_some() {
+                        self.server.look_again();
+                    }
                     let seen = self.count();
                     self.wait(seen, Instant::now() + pause(failed));
                     failed += 1;

@@ -12,27 +12,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Connection, Row, Socket, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::Connector;
-use super::failure::{Failure, lost, not_connected};
+use super::failure::{Failure, lost};
+use super::hosts::{Hosts, Stream};
 use super::schema::{APART, LAYOUT, Sql};
 use crate::answer::{History, Moment};
 use crate::error::{Error, ErrorKind, Result};
-
-type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-
-/// Settings that each connection has: our statements are to be planned alike always, by their indexes, and run until they end.
-const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; SET search_path = pg_catalog, pg_temp; \
-    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET bytea_output = 'hex'; \
-    SET client_min_messages = warning; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; SET client_connection_check_interval = 1000; \
-    SET standard_conforming_strings = on";
 
 /// One history, and the sequence after which it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +82,9 @@ pub struct Link {
     pub place: String,
     /// The product and its version.
     pub version: String,
+    /// Which host of the URL it is to, and the number of its backend there.
+    pub host: usize,
+    pub pid: i32,
     /// Warnings and notifications that came since they were last looked at.
     pub warned: bool,
     pub notified: bool,
@@ -119,8 +110,13 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// A connection to a server that takes writes. Its tables were not looked at.
-    pub fn connect(connector: &Connector, deadline: Instant) -> Result<Link> {
+    /// A connection to the host to use (`hosts.rs`). Its tables were not looked at.
+    pub fn connect(
+        connector: &Connector,
+        hosts: &Hosts,
+        known: &str,
+        deadline: Instant,
+    ) -> Result<Link> {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -129,54 +125,20 @@ impl Link {
             let what = format!("cannot set a connection up: {error}");
             Error::new(ErrorKind::Io, what).with_source(error)
         })?;
-        let connecting = connector.config.connect(connector.tls.clone());
-        let connected =
-            runtime.block_on(async { tokio::time::timeout_at(deadline.into(), connecting).await });
-        let (client, connection) = match connected {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(not_connected(error)),
-            Err(_) => {
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    "cannot connect: no host answered in time",
-                ));
-            }
-        };
-        let mut link = Link {
+        let connected = runtime.block_on(hosts.connect(connector, known, deadline))?;
+        Ok(Link {
             runtime: Some(runtime),
-            client,
-            connection,
+            client: connected.client,
+            connection: connected.connection,
             statements: [const { None }; Sql::COUNT],
             histories: Histories::default(),
-            place: String::new(),
-            version: String::new(),
+            place: connected.place,
+            version: connected.version,
+            host: connected.host,
+            pid: connected.pid,
             warned: false,
             notified: false,
-        };
-        link.version = link.greet(deadline)?;
-        Ok(link)
-    }
-
-    /// Asks which product it is, and has it plan and run as we need it.
-    fn greet(&mut self, deadline: Instant) -> Result<String> {
-        let ask = "SELECT version(), current_setting('server_version_num')";
-        let rows = self.drive(deadline, |client, _| client.simple_query(ask));
-        let rows = rows.map_err(|failure| failure.into_error(no_greeting))?;
-        let row = rows.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let version = row
-            .and_then(|row| row.get(0))
-            .unwrap_or_default()
-            .to_owned();
-        let number = row
-            .and_then(|row| row.get(1))
-            .and_then(|number| number.parse().ok());
-        check_product(&version, number.unwrap_or(0))?;
-        let set = self.drive(deadline, |client, _| client.batch_execute(SETTINGS));
-        set.map_err(|failure| failure.into_error(no_greeting))?;
-        Ok(version.split(" on ").next().unwrap_or_default().to_owned())
+        })
     }
 
     /// Runs what `make` makes of the client until it is done.
@@ -360,21 +322,6 @@ impl Link {
     }
 }
 
-/// Whether `place` is a primary that was replaced: of the same system, on an earlier timeline. (The timelines' digits are
-/// hexadecimal, and as many in each.)
-pub fn is_stale(place: &str, known: &str) -> bool {
-    let parts = |place: &str| {
-        let mut parts = place.split('/').map(str::to_owned);
-        Some((parts.next()?, parts.next()?))
-    };
-    match (parts(place), parts(known)) {
-        (Some((system, timeline)), Some((known_system, known_timeline))) => {
-            system == known_system && timeline < known_timeline
-        }
-        _ => false,
-    }
-}
-
 /// # Errors
 /// `IncompatibleVersion`.
 pub fn check_layout(layout: i32) -> Result<()> {
@@ -389,60 +336,6 @@ pub fn check_layout(layout: i32) -> Result<()> {
 
 fn ended_by_server() -> Error {
     Error::new(ErrorKind::Io, "the server ended the connection")
-}
-
-fn no_greeting() -> Error {
-    Error::new(
-        ErrorKind::Timeout,
-        "cannot connect: the server did not greet in time",
-    )
-}
-
-/// # Errors
-/// `Unsupported`: it is another product; `IncompatibleVersion`: it is too old.
-fn check_product(version: &str, number: u32) -> Result<()> {
-    const OTHERS: [(&str, &str); 5] = [
-        (
-            "CockroachDB",
-            "a lock there does not order commits for readers of other nodes, and it has no NOTIFY",
-        ),
-        (
-            "-YB-",
-            "(YugabyteDB) a lock there does not order commits for readers of other nodes",
-        ),
-        (
-            "Redshift",
-            "it keeps no key unique and has no triggers of time such as NOTIFY",
-        ),
-        (
-            "Greenplum",
-            "it spreads a table over servers, and what is told here rests on one",
-        ),
-        (
-            "Materialize",
-            "it has no functions on the server that lock and write",
-        ),
-    ];
-    for (name, why) in OTHERS {
-        if version.contains(name) {
-            let what = format!(
-                "this server is {}, which is not supported: {why}",
-                version.split(" on ").next().unwrap_or(name)
-            );
-            return Err(Error::new(ErrorKind::Unsupported, what));
-        }
-    }
-    if !version.starts_with("PostgreSQL ") {
-        let what = format!(
-            "this server says that it is {version:?}, which is not PostgreSQL and not supported"
-        );
-        return Err(Error::new(ErrorKind::Unsupported, what));
-    }
-    if number < 140_000 {
-        let what = format!("this server is {version}; PostgreSQL 14 or newer is needed");
-        return Err(Error::new(ErrorKind::IncompatibleVersion, what));
-    }
-    Ok(())
 }
 
 /// 128 random bits.
@@ -480,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_of_an_older_history_holds_up_to_where_each_later_one_began() {
+    fn old_moment_holds_up_to_where_each_later_history_began() {
         let history = |number| History {
             number,
             random: [number, 0],
@@ -505,37 +398,5 @@ mod tests {
         };
         assert_eq!(histories.holds_up_to(other), None);
         assert!(Histories::new(Vec::new()).is_err());
-    }
-
-    #[test]
-    fn a_primary_on_an_earlier_timeline_is_stale() {
-        assert!(is_stale("71/00000009/5/9", "71/0000000A/5/9"));
-        assert!(!is_stale("71/0000000A/5/9", "71/0000000A/6/9"));
-        assert!(!is_stale("72/00000001/5/9", "71/0000000A/5/9"));
-        assert!(!is_stale("71/00000001/5/9", ""));
-    }
-
-    #[test]
-    fn other_products_are_refused_by_name() {
-        for (version, kind) in [
-            ("CockroachDB CCL v23.1", ErrorKind::Unsupported),
-            (
-                "PostgreSQL 11.2-YB-2.18.0.0-b0 on x86",
-                ErrorKind::Unsupported,
-            ),
-            (
-                "PostgreSQL 8.0.2 on i686, compiled by GCC, Redshift 1.0.5",
-                ErrorKind::Unsupported,
-            ),
-            ("MySQL", ErrorKind::Unsupported),
-            ("PostgreSQL 13.9 on x86", ErrorKind::IncompatibleVersion),
-        ] {
-            assert_eq!(
-                check_product(version, 130_009).unwrap_err().kind(),
-                kind,
-                "{version}"
-            );
-        }
-        check_product("PostgreSQL 15.18 (Debian) on x86", 150_018).unwrap();
     }
 }

@@ -1,8 +1,11 @@
 //! The first connection: whether there is a database, its tables if it is to be made, and how the server is.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::blocker::Patience;
 use super::failure::{Failure, may_pass};
+use super::hosts::field;
 use super::link::{Link, bytes_of, check_layout, pause, random_words};
 use super::pool::Server;
 use super::reads::misread;
@@ -11,6 +14,11 @@ use super::standby_of;
 use crate::answer::{Moment, ServiceState, Standby};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Settings;
+
+/// How long the second connection may take that a pooler is looked for with,
+const PROBE: Duration = Duration::from_secs(2);
+/// and how often both ask which backend they have.
+const PROBES: u32 = 3;
 
 /// What is known of a database that was opened.
 pub struct Opened {
@@ -21,8 +29,10 @@ pub struct Opened {
 /// Finds the database or makes it; tries until the deadline where that may help.
 pub fn open(server: &Server, settings: &Settings, deadline: Instant) -> Result<Opened> {
     let mut attempt = 0;
+    // The bits of the first history, if this opening makes the database: by them it knows its own work.
+    let random = random_words()?;
     loop {
-        match try_open(server, settings, deadline) {
+        match try_open(server, settings, (random, attempt), deadline) {
             Err(error) if may_pass(&error) => {
                 server.note(&error);
                 if Instant::now() + pause(attempt) >= deadline {
@@ -31,7 +41,7 @@ pub fn open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
                         .with_source(error)
                         .context(what));
                 }
-                std::thread::sleep(pause(attempt));
+                server.rest(pause(attempt), deadline);
                 attempt += 1;
             }
             Err(error) => {
@@ -42,24 +52,33 @@ pub fn open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
     }
 }
 
-fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<Opened> {
+fn try_open(
+    server: &Server,
+    settings: &Settings,
+    (random, attempt): ([u64; 2], u32),
+    deadline: Instant,
+) -> Result<Opened> {
     let late = || server.late();
     let mut link = server.connect_only(deadline)?;
+    check_pooler(&mut link, server, deadline)?;
     let known = layout(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
-    match known {
+    let made = match known {
         None if !settings.create_if_missing => {
             let what = format!("there is no database in the schema {}", server.sql.schema);
             return Err(Error::new(ErrorKind::NotFound, what));
         }
-        None => {
-            let made =
-                create(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
-            if !made && settings.error_if_exists {
-                return Err(exists(server));
-            }
+        None => create(&mut link, server, random, deadline),
+        Some(_) => Ok(false),
+    };
+    let made = made.map_err(|failure| failure.into_error(late))?;
+    if settings.error_if_exists && !made {
+        // An attempt before may have lost its connection while it committed.
+        let is_ours = attempt > 0
+            && is_made_of(&mut link, server, random, deadline)
+                .map_err(|failure| failure.into_error(late))?;
+        if !is_ours {
+            return Err(exists(server));
         }
-        Some(_) if settings.error_if_exists => return Err(exists(server)),
-        Some(_) => {}
     }
     let layout = layout(&mut link, server, deadline).map_err(|failure| failure.into_error(late))?;
     check_layout(layout.unwrap_or(0))?;
@@ -67,7 +86,7 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
     server.greet(&mut link, deadline)?;
     let state =
         service(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
-    // Who fills it opens it before that, too; until then its writes are refused.
+    // A copy's own handle opens it before that, too; until then its writes are refused.
     if matches!(state, ServiceState::Filling { .. }) && !settings.fills {
         return Err(state.refusal());
     }
@@ -77,6 +96,59 @@ fn try_open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
         version: link.version.clone(),
         warnings: asked.warnings,
     })
+}
+
+/// A pooler that hands each transaction to another backend: two connections through it share one, or one changes it.
+///
+/// # Errors
+/// `Unsupported`.
+fn check_pooler(link: &mut Link, server: &Server, deadline: Instant) -> Result<()> {
+    let until = deadline.min(Instant::now() + PROBE);
+    let mut other = match server.connect_only(until) {
+        Ok(other) if other.host == link.host && other.place == link.place => other,
+        // They are on two servers, or this user has one connection: nothing is found out.
+        Ok(_) => return Ok(()),
+        Err(error) if may_pass(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // Without a pooler each has a backend of its own as long as it lasts.
+    let first = link.pid.to_string();
+    let mut is_shared = other.pid == link.pid;
+    for _ in 0..PROBES {
+        if is_shared {
+            break;
+        }
+        // What `other` holds now, `link` can't be given.
+        let theirs = backend(
+            &mut other,
+            "BEGIN; SELECT pg_backend_pid()",
+            server,
+            deadline,
+        )?;
+        let ours = backend(link, "SELECT pg_backend_pid()", server, deadline)?;
+        backend(
+            &mut other,
+            "SELECT pg_backend_pid(); COMMIT",
+            server,
+            deadline,
+        )?;
+        is_shared = theirs == first || ours != first;
+    }
+    match is_shared {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorKind::Unsupported,
+            "a pooler before PostgreSQL hands each transaction to another connection, which is not supported; connect to \
+             PostgreSQL itself, or have the pooler keep a connection for each session (pool_mode = session)",
+        )),
+    }
+}
+
+/// The backend that answers `ask`.
+fn backend(link: &mut Link, ask: &str, server: &Server, deadline: Instant) -> Result<String> {
+    let asked = link.drive(deadline, |client, _| client.simple_query(ask));
+    let rows = asked.map_err(|failure| failure.into_error(|| server.late()))?;
+    field(&rows, 0).map(str::to_owned).ok_or_else(misread)
 }
 
 /// The schema may have been made by somebody else, whose functions would run as this user.
@@ -120,11 +192,23 @@ pub fn service(
 
 /// Changes the service state from one text to another. Where the connection is lost, what is there tells whether it was done: each
 /// change is to a text of its own, but for one back to `live`, after which another's answer would be the same.
-pub fn set_service(server: &Server, expected: &str, new: &str, deadline: Instant) -> Result<bool> {
+pub fn set_service(
+    server: &Arc<Server>,
+    expected: &str,
+    new: &str,
+    deadline: Instant,
+) -> Result<bool> {
     let mut sent = false;
     server.read(deadline, true, |link| {
         let asked = std::mem::replace(&mut sent, true);
-        let rows = link.query(&server.sql, Sql::SET_SERVICE, &[&expected, &new], deadline)?;
+        let mut patience = Patience::new(server, link, deadline);
+        let rows = link.query_with(
+            &server.sql,
+            Sql::SET_SERVICE,
+            &[&expected, &new],
+            deadline,
+            || Some(patience.next()),
+        )?;
         let changed: bool = match rows.first().map(|row| row.try_get(0)) {
             Some(Ok(changed)) => changed,
             _ => return Err(Failure::Refused(misread())),
@@ -171,13 +255,31 @@ fn layout(
     Ok(Some(layout.unwrap_or(0)))
 }
 
+/// Whether the first history of the database has these bits.
+fn is_made_of(
+    link: &mut Link,
+    server: &Server,
+    random: [u64; 2],
+    deadline: Instant,
+) -> std::result::Result<bool, Failure> {
+    let ask = format!(
+        "SELECT 1 FROM {}.history WHERE number = 1 AND random = $1",
+        server.sql.schema
+    );
+    let random = bytes_of(random);
+    let rows = link.drive(deadline, |client, _| async move {
+        client.query(&ask, &[&random.as_slice()]).await
+    })?;
+    Ok(!rows.is_empty())
+}
+
 /// Makes the tables. False: another process was faster.
 fn create(
     link: &mut Link,
     server: &Server,
+    random: [u64; 2],
     deadline: Instant,
 ) -> std::result::Result<bool, Failure> {
-    let random = random_words().map_err(Failure::Refused)?;
     // One process at a time: the lock lasts until the transaction's end.
     let begin = format!(
         "BEGIN; SELECT pg_advisory_xact_lock(hashtext('level_party'), hashtext('{}')); CREATE SCHEMA IF NOT EXISTS {}",

@@ -10,7 +10,8 @@ use level_party_locks::{Condvar, Mutex};
 
 use super::config::Connector;
 use super::failure::{Failure, may_pass};
-use super::link::{Link, Seen, is_stale, pause};
+use super::hosts::{Hosts, is_stale, replaced};
+use super::link::{Link, Seen, pause};
 use super::schema::Sql;
 use crate::answer::{History, Moment, Trouble};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,10 +19,16 @@ use crate::error::{Error, ErrorKind, Result};
 /// Connections for reads at most.
 pub const MOST: usize = 8;
 
+/// What a late call's message begins with.
+const LATE: &str = "no answer within the time for this call: ";
+/// For so long what went wrong is told with a call that is late.
+const RECENT: Duration = Duration::from_secs(60);
+
 /// The server, as all calls of a process reach it.
 pub struct Server {
     pub connector: Connector,
     pub sql: Sql,
+    hosts: Hosts,
     links: Mutex<Links>,
     freed: Condvar,
     closed: AtomicBool,
@@ -68,6 +75,7 @@ impl Server {
         Server {
             sql: Sql::new(&connector.schema),
             connector,
+            hosts: Hosts::default(),
             links: Mutex::default(),
             freed: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -93,7 +101,10 @@ impl Server {
 
     /// Something went wrong, although calls go on.
     pub fn note(&self, error: &Error) {
-        *self.trouble.lock() = Some((error.message().to_owned(), Instant::now()));
+        // A late call was told of the trouble before; it is the same still.
+        let what = error.message();
+        let what = what.strip_prefix(LATE).unwrap_or(what).to_owned();
+        *self.trouble.lock() = Some((what, Instant::now()));
     }
 
     pub fn trouble(&self) -> Option<Trouble> {
@@ -104,14 +115,18 @@ impl Server {
         })
     }
 
+    /// What went wrong not long ago.
+    pub fn last_trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        let recent = trouble.as_ref().filter(|(_, at)| at.elapsed() < RECENT);
+        recent.map(|(what, _)| what.clone())
+    }
+
     /// What a call is told whose deadline came first.
     pub fn late(&self) -> Error {
-        let last = self.trouble.lock().clone();
-        let what = match last {
-            Some((what, at)) if at.elapsed() < Duration::from_secs(60) => {
-                format!("no answer within the time for this call: {what}")
-            }
-            _ => "the server did not answer within the time for this call".to_owned(),
+        let what = match self.last_trouble() {
+            Some(what) => format!("{LATE}{what}"),
+            None => "the server did not answer within the time for this call".to_owned(),
         };
         Error::new(ErrorKind::Timeout, what)
     }
@@ -125,7 +140,8 @@ impl Server {
 
     /// A new connection to a server whose tables were not looked at.
     pub fn connect_only(&self, deadline: Instant) -> Result<Link> {
-        Link::connect(&self.connector, deadline)
+        let known = self.seen.lock().place.clone();
+        Link::connect(&self.connector, &self.hosts, &known, deadline)
     }
 
     /// The connection learns the histories, and this process which is the newest.
@@ -135,7 +151,16 @@ impl Server {
     pub fn greet(&self, link: &mut Link, deadline: Instant) -> Result<()> {
         let known = self.seen.lock().clone();
         let said = link.hello(&self.sql, &known, deadline);
-        said.map_err(|failure| failure.into_error(|| self.late()))?;
+        let said = said.map_err(|failure| failure.into_error(|| self.late()));
+        said.map_err(|error| match (error.kind(), known.moment) {
+            // It has been read before: what is refused is to begin the next history.
+            (ErrorKind::PermissionDenied, Some(_)) => Error::new(
+                ErrorKind::Io,
+                "the server was replaced, and a process that may write has to connect first",
+            )
+            .with_source(error),
+            _ => error,
+        })?;
         let newest = link.histories.current();
         let mut seen = self.seen.lock();
         let Some(moment) = seen.moment.filter(|moment| moment.history != newest) else {
@@ -150,10 +175,7 @@ impl Server {
         };
         let is_older = link.histories.holds_up_to(moment.history).is_none();
         if is_older && is_stale(&link.place, &seen.place) {
-            return Err(Error::new(
-                ErrorKind::Io,
-                "this host was the primary and has been replaced: stop it, or take it out of the URL",
-            ));
+            return Err(replaced());
         }
         *seen = Seen {
             moment: Some(Moment {
@@ -240,6 +262,11 @@ impl Server {
         Ok(lent)
     }
 
+    /// A connection was lost, or did not answer: the next one waits for each host again.
+    pub fn look_again(&self) {
+        self.hosts.forget();
+    }
+
     /// Connections that nobody uses are most likely as dead as the one that was lost.
     fn drop_idle(&self) {
         let mut links = self.links.lock();
@@ -286,10 +313,14 @@ impl Server {
                             lent.link = Some(link);
                             error
                         }
-                        Err(Failure::Late) => return Err(self.late()),
+                        Err(Failure::Late) => {
+                            self.look_again();
+                            return Err(self.late());
+                        }
                         Err(Failure::Lost(error)) => {
                             // A connection that was dead before this call has not lost it.
                             may_retry = retry || lent.was_idle;
+                            self.look_again();
                             self.drop_idle();
                             error
                         }
@@ -309,7 +340,7 @@ impl Server {
     }
 
     /// Waits a moment before an attempt; closing ends it.
-    fn rest(&self, time: Duration, deadline: Instant) {
+    pub fn rest(&self, time: Duration, deadline: Instant) {
         let until = (Instant::now() + time).min(deadline);
         let mut links = self.links.lock();
         while !self.is_closed() && !self.freed.wait_until(&mut links, until).timed_out() {}

@@ -14,6 +14,18 @@ const PASSES: u32 = 1 << 16;
 /// So far above the last sequence of a history the next one's begin: more than can have been lost.
 pub const APART: u64 = 1_000_000_000;
 
+/// The backend that holds up backend $1, at the end of the queue that it may stand in, and has for $2 seconds. One of this user's that
+/// has not been sent the end of a call of {s}.write for five seconds is ended (docs/REMOTE.md, *Who is let in*).
+const BLOCKER: &str = "WITH RECURSIVE b (pid) AS (\
+     SELECT p FROM unnest(pg_blocking_pids($1)) p UNION SELECT p FROM b, unnest(pg_blocking_pids(b.pid)) p\
+     ) SELECT b.pid, a.application_name, a.usename::text, host(a.client_addr), a.xact_start::text, a.state, a.wait_event, \
+     CASE WHEN a.usename = current_user AND a.state = 'active' AND a.wait_event = 'ClientRead' \
+     AND starts_with(a.query, 'SELECT {s}.write(') AND a.xact_start <= clock_timestamp() - interval '5 s' \
+     THEN pg_terminate_backend(b.pid) END \
+     FROM b LEFT JOIN pg_stat_activity a ON a.pid = b.pid \
+     WHERE cardinality(pg_blocking_pids(b.pid)) = 0 \
+     AND (a.xact_start IS NULL OR a.xact_start <= clock_timestamp() - make_interval(secs => $2)) LIMIT 1";
+
 /// The statements, by number.
 pub struct Sql {
     texts: [String; Sql::COUNT],
@@ -22,7 +34,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    pub const COUNT: usize = 22;
+    pub const COUNT: usize = 23;
     pub const HELLO: usize = 0;
     pub const GET: usize = 1;
     pub const CONTAINS: usize = 2;
@@ -45,6 +57,7 @@ impl Sql {
     pub const SERVICE: usize = 19;
     pub const SET_SERVICE: usize = 20;
     pub const CHANNEL: usize = 21;
+    pub const BLOCKER: usize = 22;
 
     pub fn new(schema: &str) -> Self {
         let s = quoted(schema);
@@ -88,6 +101,7 @@ impl Sql {
                 "SELECT 'level_party_' || '{}.kv'::regclass::oid",
                 s.replace('\'', "''")
             ),
+            BLOCKER.replace("{s}", &s.replace('\'', "''")),
         ];
         Sql { texts, schema: s }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use level_party_locks::{Condvar, Mutex};
 
+use super::blocker::Patience;
 use super::failure::{Failure, NO_SESSION, NOT_SERVED, SUPERSEDED, WENT_BACK, is_state, may_pass};
 use super::group::Group;
 use super::link::{Link, bytes_of, pause, random_words};
@@ -100,7 +101,7 @@ impl Writer {
         match blocked_on(&mut waiting, deadline + GRACE) {
             Some(written) => written,
             None if ticket.give_up() => Err(self.server.late().context("this write was not made")),
-            None => Err(unknown("it was under way when its time was over")),
+            None => Err(self.unknown_when_late()),
         }
     }
 
@@ -331,7 +332,13 @@ impl Writer {
             return Ok(());
         };
         connected.warned = false;
-        let next = || self.tell_late(groups, true);
+        let due = group.awaited().map(|ticket| ticket.deadline).min();
+        let mut patience = Patience::new(&self.server, connected, due.unwrap_or(until));
+        let next = || {
+            let asks = patience.next();
+            let late = self.tell_late(groups, true);
+            Some(late.map_or(asks, |late| late.min(asks)))
+        };
         let called = group.call(
             connected,
             &self.server.sql,
@@ -365,6 +372,7 @@ impl Writer {
             Err(failure) => {
                 groups[0].open = true;
                 *link = None;
+                self.server.look_again();
                 Err(failure.into_error(|| self.server.late()))
             }
         }
@@ -423,6 +431,14 @@ impl Writer {
         Ok(())
     }
 
+    fn unknown_when_late(&self) -> Error {
+        let why = "it was under way when its time was over";
+        match self.server.last_trouble() {
+            Some(what) => unknown(&format!("{why} ({what})")),
+            None => unknown(why),
+        }
+    }
+
     /// Tells those whose time is over; gives when the next one's is. `under_way`: the first group is being called.
     fn tell_late(&self, groups: &VecDeque<Group>, under_way: bool) -> Option<Instant> {
         let now = Instant::now();
@@ -447,7 +463,7 @@ impl Writer {
                     ticket.answer(not_made());
                 } else {
                     // Of several it is made with the others.
-                    ticket.answer(Err(unknown("it was under way when its time was over")));
+                    ticket.answer(Err(self.unknown_when_late()));
                 }
             }
         }

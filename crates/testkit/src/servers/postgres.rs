@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
@@ -118,6 +118,50 @@ impl Postgres {
         )
     }
 
+    /// The same for another role, whose password is one word.
+    pub fn url_of(&self, role: &str, password: &str) -> String {
+        format!("postgres://{role}:{password}@127.0.0.1:{}/party", self.port)
+    }
+
+    /// A session of `psql`, which makes the statements of its standard input and tells its rows.
+    pub fn session(&self, name: &str) -> Command {
+        let mut psql = Command::new("psql");
+        psql.env("PGPASSWORD", Self::PASSWORD)
+            .env("PGAPPNAME", name)
+            .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"])
+            .arg("-d")
+            .arg(format!(
+                "host=127.0.0.1 port={} user=party dbname=party",
+                self.port
+            ))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        psql
+    }
+
+    /// Lets the role `name` in by a certificate alone; gives one for it, and its key.
+    ///
+    /// # Panics
+    /// If there is no such role.
+    pub fn let_in_by_certificate(&self, name: &str) -> (PathBuf, PathBuf) {
+        let files = self.certificates.client(name);
+        self.add_rule(&format!("hostssl all {name} 127.0.0.1/32 cert"));
+        let authority = self.certificates.authority.display().to_string();
+        self.set("ssl_ca_file", &authority);
+        files
+    }
+
+    /// Puts a line before those of `pg_hba.conf`.
+    ///
+    /// # Panics
+    /// If the server does not read it.
+    pub fn add_rule(&self, rule: &str) {
+        let rules = self.data().join("pg_hba.conf");
+        let before = std::fs::read_to_string(&rules).expect("initdb made it");
+        std::fs::write(&rules, format!("{rule}\n{before}")).expect("written");
+        self.sql("select pg_reload_conf()");
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
@@ -225,11 +269,7 @@ impl Postgres {
     /// Gives the directory to the account that the server runs as.
     fn own(&self) {
         let Some(account) = account() else { return };
-        let id = |flag: &str| -> u32 {
-            let said = run(Command::new("id").args([flag, account]));
-            said.trim().parse().expect("a number")
-        };
-        let (user, group) = (id("-u"), id("-g"));
+        let (user, group) = ids_of(account);
         let files = std::fs::read_dir(self.dir.path()).expect("a directory");
         let paths = files.map(|file| file.expect("a file").path());
         for path in paths.chain([self.dir.path().to_owned()]) {
@@ -329,6 +369,15 @@ impl Postgres {
 }
 
 /// The account to run the server as, where this process must not be its user.
-fn account() -> Option<&'static str> {
+pub(super) fn account() -> Option<&'static str> {
     geteuid().is_root().then_some(ACCOUNT)
+}
+
+/// The numbers of an account and its group.
+pub(super) fn ids_of(account: &str) -> (u32, u32) {
+    let id = |flag: &str| {
+        let said = run(Command::new("id").args([flag, account]));
+        said.trim().parse().expect("a number")
+    };
+    (id("-u"), id("-g"))
 }
