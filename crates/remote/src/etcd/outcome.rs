@@ -262,11 +262,11 @@ impl Maker {
         }
     }
 
-    /// Whether this handle may write: one that fills only while the database is filled, every other only while it is live.
+    /// Whether this handle may write: one that fills only while the database is filled and not sealed, every other only while it is live.
     fn may_write(&self, known: &Known) -> bool {
         match (&known.service, self.fills) {
             (ServiceState::Live, fills) => !fills,
-            (ServiceState::Filling { .. }, fills) => fills,
+            (filling @ ServiceState::Filling { .. }, fills) => fills && !filling.is_sealed(),
             (ServiceState::Moved { .. }, _) => false,
         }
     }

@@ -47,7 +47,12 @@ pub fn open(server: &Server, settings: &Settings, deadline: Instant) -> Result<O
             Err(error) => {
                 return Err(error.context(format_args!("cannot open {}", server.connector.address)));
             }
-            opened => return opened,
+            // A copy's own handle opens it before that, too; until then its writes are refused.
+            Ok((_, state)) if matches!(state, ServiceState::Filling { .. }) && !settings.fills => {
+                let error = state.refusal();
+                return Err(error.context(format_args!("cannot open {}", server.connector.address)));
+            }
+            Ok((opened, _)) => return Ok(opened),
         }
     }
 }
@@ -57,7 +62,7 @@ fn try_open(
     settings: &Settings,
     (random, attempt): ([u64; 2], u32),
     deadline: Instant,
-) -> Result<Opened> {
+) -> Result<(Opened, ServiceState)> {
     let late = || server.late();
     let mut link = server.connect_only(deadline)?;
     check_pooler(&mut link, server, deadline)?;
@@ -86,16 +91,13 @@ fn try_open(
     server.greet(&mut link, deadline)?;
     let state =
         service(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
-    // A copy's own handle opens it before that, too; until then its writes are refused.
-    if matches!(state, ServiceState::Filling { .. }) && !settings.fills {
-        return Err(state.refusal());
-    }
     let asked =
         status(&mut link, &server.sql, deadline).map_err(|failure| failure.into_error(late))?;
-    Ok(Opened {
+    let opened = Opened {
         version: link.version.clone(),
         warnings: asked.warnings,
-    })
+    };
+    Ok((opened, state))
 }
 
 /// A pooler that hands each transaction to another backend: two connections through it share one, or one changes it.

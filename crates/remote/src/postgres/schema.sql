@@ -251,7 +251,7 @@ BEGIN
     IF recorded >= number THEN
         RAISE EXCEPTION 'level_party: superseded' USING ERRCODE = 'LP003';
     END IF;
-    IF fills <> (service LIKE 'filling%') OR service LIKE 'moved%' THEN
+    IF fills <> (service LIKE 'filling%') OR service LIKE 'moved%' OR service LIKE E'filling\nsealed\n%' THEN
         RAISE EXCEPTION 'level_party: %', service USING ERRCODE = 'LP007';
     END IF;
     outcomes := '{}';

@@ -10,20 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use level_party_remote::address::Address;
-use level_party_remote::{ErrorKind, Remote, ServiceState, Settings, Start, etcd};
+use level_party_remote::{ErrorKind, Remote, Settings, Start, etcd};
 use level_party_testkit::Etcd;
 
-use suite::{batch, call, changes, everything, get, now, op, range, scan_of, walk, write};
-
-/// How the tests open a database.
-fn settings() -> Settings {
-    Settings {
-        open_timeout: Duration::from_secs(30),
-        create_if_missing: true,
-        error_if_exists: false,
-        fills: false,
-    }
-}
+use suite::{
+    batch, call, changes, everything, get, now, op, range, scan_of, settings, walk, write,
+};
 
 fn try_open(url: &str, settings: &Settings) -> level_party_remote::Result<Arc<dyn Remote>> {
     etcd::open(&Address::parse(url).expect("a URL"), settings)
@@ -295,52 +287,7 @@ fn writes_over_a_limit_are_refused_and_name_it() {
 #[test]
 fn moved_and_filled_databases_take_only_whose_writes_they_may() {
     let etcd = Etcd::start(1);
-    let state = |remote: &dyn Remote| now(remote.service_state(&call())).expect("a state");
-    let set = |remote: &dyn Remote, expected: &ServiceState, new: &ServiceState| {
-        now(remote.set_service_state(&call(), expected.clone(), new.clone())).expect("answered")
-    };
-    let kind = |remote: &dyn Remote| {
-        let written = now(remote.write(&call(), batch(&[op("a", Some("2"))])));
-        written.map_err(|error| error.kind())
-    };
-    let filling = ServiceState::Filling {
-        progress: "{\"n\":1}".into(),
-    };
-    let moved = ServiceState::Moved {
-        to: "postgres://elsewhere".into(),
-        by: "word".into(),
-    };
-    let live = ServiceState::Live;
-    let (user, other) = (open(&etcd.url()), open(&etcd.url()));
-    write(&*user, &[op("a", Some("1"))]);
-    assert_eq!(state(&*user), live);
-    assert!(!set(&*other, &moved, &filling), "it is another one");
-    assert!(set(&*other, &live, &moved));
-    assert_eq!(kind(&*user), Err(ErrorKind::Moved));
-    assert_eq!(get(&*user, "a", None).as_deref(), Some("1"));
-    assert_eq!(
-        state(&*open(&etcd.url())),
-        moved,
-        "it can be opened and read"
-    );
-    assert!(set(&*other, &moved, &filling));
-    assert_eq!(kind(&*user), Err(ErrorKind::Busy));
-    let error = try_open(&etcd.url(), &settings())
-        .err()
-        .expect("a copy is made");
-    assert_eq!(error.kind(), ErrorKind::Busy);
-    let fills = Settings {
-        fills: true,
-        ..settings()
-    };
-    let copier = try_open(&etcd.url(), &fills).expect("the copier's");
-    assert!(kind(&*copier).is_ok());
-    assert!(set(&*copier, &filling, &live));
-    let next = try_open(&etcd.url(), &fills).expect("to be filled");
-    assert_eq!(kind(&*next), Err(ErrorKind::Busy), "it is live yet");
-    assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "the copy has ended");
-    assert!(kind(&*user).is_ok());
-    assert_eq!(get(&*user, "a", None).as_deref(), Some("2"));
+    suite::service_states(|settings| try_open(&etcd.url(), settings));
 }
 
 #[test]

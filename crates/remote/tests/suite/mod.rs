@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use level_party_remote::{
-    Call, Chunk, Conditions, ErrorKind, Feed, KeyRange, Moment, Op, Remote, Scan, Start, Told,
-    Wait, Write,
+    Call, Chunk, Conditions, ErrorKind, Feed, KeyRange, Moment, Op, Remote, Result, Scan,
+    ServiceState, Settings, Start, Told, Wait, Write,
 };
 
 /// Far beyond what a call takes.
@@ -18,6 +18,16 @@ pub fn call() -> Call {
         wait: Wait::Thread,
         deadline: Instant::now() + PATIENCE,
         retry: true,
+    }
+}
+
+/// How the tests open a database.
+pub fn settings() -> Settings {
+    Settings {
+        open_timeout: Duration::from_secs(30),
+        create_if_missing: true,
+        error_if_exists: false,
+        fills: false,
     }
 }
 
@@ -35,7 +45,7 @@ pub fn batch(ops: &[Op]) -> Write {
 }
 
 /// Waits for an answer.
-pub fn now<T>(answer: level_party_remote::Answer<'_, T>) -> level_party_remote::Result<T> {
+pub fn now<T>(answer: level_party_remote::Answer<'_, T>) -> Result<T> {
     pollster::block_on(answer)
 }
 
@@ -543,4 +553,54 @@ fn limits(remote: &dyn Remote) {
     assert!(
         found.len() == large.len() && found.iter().all(|(_, found)| found.len() == value.len())
     );
+}
+
+/// Who may write in which service state; `open` opens the one database.
+pub fn service_states(open: impl Fn(&Settings) -> Result<Arc<dyn Remote>>) {
+    let state = |remote: &dyn Remote| now(remote.service_state(&call())).expect("a state");
+    let set = |remote: &dyn Remote, expected: &ServiceState, new: &ServiceState| {
+        now(remote.set_service_state(&call(), expected.clone(), new.clone())).expect("answered")
+    };
+    let kind = |remote: &dyn Remote| {
+        let written = now(remote.write(&call(), batch(&[op("a", Some("2"))])));
+        written.map_err(|error| error.kind())
+    };
+    let filling = |progress: &str| ServiceState::Filling {
+        progress: progress.into(),
+    };
+    let (sealed, filling) = (filling("sealed\nx"), filling("{\"n\":1}"));
+    let moved = ServiceState::Moved {
+        to: "postgres://elsewhere".into(),
+        by: "word".into(),
+    };
+    let live = ServiceState::Live;
+    let users = || open(&settings()).expect("opened");
+    let (user, other) = (users(), users());
+    write(&*user, &[op("a", Some("1"))]);
+    assert_eq!(state(&*user), live);
+    assert!(!set(&*other, &moved, &filling), "it is another one");
+    assert!(set(&*other, &live, &moved));
+    assert_eq!(kind(&*user), Err(ErrorKind::Moved));
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("1"));
+    assert_eq!(state(&*users()), moved, "it can be opened and read");
+    assert!(set(&*other, &moved, &filling));
+    assert_eq!(kind(&*user), Err(ErrorKind::Busy));
+    let error = open(&settings()).err().expect("a copy is made");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    let fills = Settings {
+        fills: true,
+        ..settings()
+    };
+    let copier = open(&fills).expect("the copier's");
+    assert!(kind(&*copier).is_ok());
+    assert!(set(&*copier, &filling, &sealed));
+    assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "it is compared");
+    assert!(set(&*copier, &sealed, &filling));
+    assert!(kind(&*copier).is_ok(), "the comparison was given up");
+    assert!(set(&*copier, &filling, &live));
+    let next = open(&fills).expect("to be filled");
+    assert_eq!(kind(&*next), Err(ErrorKind::Busy), "it is live yet");
+    assert_eq!(kind(&*copier), Err(ErrorKind::Busy), "the copy has ended");
+    assert!(kind(&*user).is_ok());
+    assert_eq!(get(&*user, "a", None).as_deref(), Some("2"));
 }
