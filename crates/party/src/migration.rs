@@ -46,7 +46,7 @@ use crate::writes::WriteBatch;
 
 use changes::{Came, Changes};
 use progress::{Pass, Progress};
-use target::{Op, apply, compare, difference};
+use target::{Entry, Op, apply, compare, difference};
 
 pub use target::Contents;
 
@@ -62,8 +62,6 @@ const LISTEN: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_secs(1);
 /// Passes after which two databases that still differ are said to.
 const MOST_PASSES: u64 = 5;
-
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Copies a database into another while it is used, and moves its users there.
 ///
@@ -520,22 +518,18 @@ impl<'a> Run<'a> {
             .last()
             .map(|(key, _)| key.clone())
             .filter(|_| !is_last);
-        let existing = match self.is_empty_behind {
-            true => Vec::new(),
-            false => {
-                let end = last.clone().map_or(Bound::Unbounded, Bound::Included);
-                self.target
-                    .range((after, end))
-                    .collect::<Result<Entries>>()?
-            }
-        };
-        self.apply(difference(existing, entries))?;
+        let target = self.target.clone();
+        let end = last.clone().map_or(Bound::Unbounded, Bound::Included);
+        match self.is_empty_behind {
+            true => difference(std::iter::empty(), entries, |ops| self.apply(ops)),
+            false => difference(target.range((after, end)), entries, |ops| self.apply(ops)),
+        }?;
         self.progress.pass = last.map_or(Pass::Done, Pass::Through);
         Ok(())
     }
 
     /// Some entries of the source, and whether they are its last.
-    fn chunk(&self, after: &Bound<Vec<u8>>) -> Result<(Entries, bool)> {
+    fn chunk(&self, after: &Bound<Vec<u8>>) -> Result<(Vec<Entry>, bool)> {
         let mut entries = Vec::new();
         let mut bytes = 0;
         for entry in self.source.range((after.clone(), Bound::Unbounded)) {

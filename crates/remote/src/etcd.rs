@@ -3,6 +3,7 @@
 //! Moments are revisions, writes are transactions, changes are etcd's own watch. A read of a thread is made by that thread; one thread
 //! of this process drives all else, so that callers need no runtime. `docs/REMOTE.md` has what must hold and why.
 
+mod chunks;
 mod client;
 mod config;
 mod feed;
@@ -16,6 +17,7 @@ mod rpc;
 mod runtime;
 mod session;
 mod status;
+mod steps;
 mod tls;
 mod writer;
 
@@ -33,12 +35,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Feed, Remote};
 use crate::request::{KeyRange, Scan, Settings, Start, Write};
 
+use chunks::Pace;
 use client::Client;
 use config::Config;
 use feed::EtcdFeed;
 use history::{Cluster, Found};
 use lines::Lines;
-use reads::{EntrySize, How};
+use reads::How;
 use runtime::{Runtime, ask};
 use writer::Writer;
 
@@ -91,7 +94,7 @@ pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
         cluster,
         runtime: Mutex::new(Some(runtime)),
         lines: Lines::default(),
-        entry_size: Arc::default(),
+        pace: Arc::default(),
         pins: Arc::default(),
     };
     let status = at_once(remote.status(&call), call)?;
@@ -114,7 +117,7 @@ struct EtcdRemote {
     /// `None`: it was closed.
     runtime: Mutex<Option<Runtime>>,
     lines: Lines,
-    entry_size: Arc<EntrySize>,
+    pace: Arc<Pace>,
     pins: Arc<Pins>,
 }
 
@@ -242,9 +245,9 @@ impl Remote for EtcdRemote {
     }
 
     fn scan(&self, call: &Call, scan: Scan, at: Option<Moment>) -> Answer<'_, Chunk> {
-        let (size, pins) = (Arc::clone(&self.entry_size), Arc::clone(&self.pins));
+        let (pace, pins) = (Arc::clone(&self.pace), Arc::clone(&self.pins));
         self.read(call, move |cluster, how| async move {
-            let (mut chunk, moment) = reads::scan(&cluster, &size, how, &scan, at).await?;
+            let (mut chunk, moment) = chunks::scan(&cluster, &pace, how, &scan, at).await?;
             if at.is_none() && (chunk.more || scan.hold) {
                 pins.hold(moment);
                 chunk.pinned = Some(moment);

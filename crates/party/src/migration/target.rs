@@ -1,6 +1,7 @@
 //! What is done to the target of a migration: batches as large as it takes, and the comparison with the source.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::db::Db;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +14,12 @@ use crate::writes::WriteBatch;
 /// Operations and bytes of one batch.
 const BATCH_OPS: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
+/// Parts of so many entries or bytes are read ahead while two databases are compared.
+const PART_ENTRIES: usize = 1000;
+const PART_BYTES: usize = 1 << 20;
+const PARTS_AHEAD: usize = 2;
+
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
 
 /// An entry of the source, or that there is none.
 pub(super) struct Op {
@@ -29,23 +36,29 @@ impl From<Change> for Op {
     }
 }
 
-/// What makes `existing` entries of the target the `wanted` ones.
+/// Hands over what makes the `existing` entries of the target the `wanted` ones, some operations at a time.
 pub(super) fn difference(
-    existing: Vec<(Vec<u8>, Vec<u8>)>,
-    wanted: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Vec<Op> {
-    let mut existing: HashMap<_, _> = existing.into_iter().collect();
+    existing: impl Iterator<Item = Result<Entry>>,
+    wanted: Vec<Entry>,
+    mut make: impl FnMut(Vec<Op>) -> Result<()>,
+) -> Result<()> {
+    let mut wanted: BTreeMap<_, _> = wanted.into_iter().collect();
     let mut ops = Vec::new();
-    for (key, value) in wanted {
-        if existing.remove(&key).is_none_or(|old| old != value) {
-            ops.push(Op {
-                key,
-                value: Some(value),
-            });
+    for entry in existing {
+        let (key, old) = entry?;
+        match wanted.remove(&key) {
+            Some(value) if value == old => {}
+            value => ops.push(Op { key, value }),
+        }
+        if ops.len() >= BATCH_OPS {
+            make(std::mem::take(&mut ops))?;
         }
     }
-    ops.extend(existing.into_keys().map(|key| Op { key, value: None }));
-    ops
+    ops.extend(wanted.into_iter().map(|(key, value)| Op {
+        key,
+        value: Some(value),
+    }));
+    make(ops)
 }
 
 /// Makes these in their order.
@@ -105,7 +118,7 @@ impl Contents {
     }
 }
 
-/// Reads both to their ends.
+/// Reads both to their ends, side by side.
 ///
 /// # Errors
 /// `Corruption`: they differ; the message names the first key that does.
@@ -114,23 +127,49 @@ pub(super) fn compare(
     target: &Db,
     mut told: impl FnMut(&Contents),
 ) -> Result<Contents> {
-    let mut theirs = target.iter();
-    let mut contents = Contents::default();
-    for entry in source.iter() {
-        let (key, value) = entry?;
-        let other = theirs.next().transpose()?;
-        if other.is_none_or(|other| other != (key.clone(), value.clone())) {
-            return Err(differs(&key));
+    std::thread::scope(|scope| {
+        let (parts, theirs) = sync_channel(PARTS_AHEAD);
+        std::thread::Builder::new()
+            .name("level-party-compare".into())
+            .spawn_scoped(scope, move || read_ahead(target, &parts))
+            .map_err(|error| Error::io("cannot start a thread", error))?;
+        let mut theirs = theirs.into_iter().flatten();
+        let mut contents = Contents::default();
+        for entry in source.iter() {
+            let (key, value) = entry?;
+            match theirs.next().transpose()? {
+                Some((other, held)) if other == key && held == value => {}
+                _ => return Err(differs(&key)),
+            }
+            contents.add(&key, &value);
+            if contents.entries.is_multiple_of(10_000) {
+                told(&contents);
+            }
         }
-        contents.add(&key, &value);
-        if contents.entries.is_multiple_of(10_000) {
-            told(&contents);
+        match theirs.next().transpose()? {
+            Some((key, _)) => Err(differs(&key)),
+            None => Ok(contents),
+        }
+    })
+}
+
+/// Gives all entries, in parts, as long as anybody takes them.
+fn read_ahead(db: &Db, parts: &SyncSender<Vec<Result<Entry>>>) {
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for entry in db.iter() {
+        bytes += entry
+            .as_ref()
+            .map_or(0, |(key, value)| key.len() + value.len());
+        part.push(entry);
+        if part.len() >= PART_ENTRIES || bytes >= PART_BYTES {
+            bytes = 0;
+            if parts.send(std::mem::take(&mut part)).is_err() {
+                return;
+            }
         }
     }
-    match theirs.next().transpose()? {
-        Some((key, _)) => Err(differs(&key)),
-        None => Ok(contents),
-    }
+    // Nobody takes the last part where a difference was found before.
+    let _ = parts.send(part);
 }
 
 fn differs(key: &[u8]) -> Error {
@@ -139,4 +178,34 @@ fn differs(key: &[u8]) -> Error {
         key.escape_ascii()
     );
     Error::new(ErrorKind::Corruption, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: usize, value: &str) -> Entry {
+        (format!("{n:05}").into_bytes(), value.into())
+    }
+
+    #[test]
+    fn difference_is_handed_over_in_batches_however_much_is_to_go() {
+        let existing = (0..5500).map(|n| Ok(entry(n, "old")));
+        let wanted = vec![entry(7, "old"), entry(8, "new"), entry(9999, "new")];
+        let mut state: BTreeMap<_, _> = (0..5500).map(|n| entry(n, "old")).collect();
+        let mut most = 0;
+        let make = |ops: Vec<Op>| {
+            most = most.max(ops.len());
+            for Op { key, value } in ops {
+                match value {
+                    Some(value) => state.insert(key, value),
+                    None => state.remove(&key),
+                };
+            }
+            Ok(())
+        };
+        difference(existing, wanted.clone(), make).expect("made");
+        assert_eq!(state.into_iter().collect::<Vec<_>>(), wanted);
+        assert!(most <= BATCH_OPS, "{most} at once");
+    }
 }

@@ -3,28 +3,23 @@
 //! It is linearizable: etcd answers a transaction of reads when its leader has confirmed that it leads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::{ATTEMPT, Attempts};
 use super::history::{Cluster, Known, headed};
-use super::layout::{Layout, Sequences, everything};
+use super::layout::everything;
 use super::rpc::{
-    self, KeyValue, RangeRequest, RangeResponse, Request, RequestOp, SortOrder, TxnRequest,
-    TxnResponse,
+    self, KeyValue, RangeRequest, RangeResponse, Request, RequestOp, TxnRequest, TxnResponse,
 };
-use crate::answer::{Chunk, Entry, Item, Moment};
+use crate::answer::{Entry, Moment};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::{KeyRange, Scan};
+use crate::request::KeyRange;
 
 /// Ranges of one transaction: etcd takes 128 operations.
 const RANGES: usize = 128;
 /// How long a node may take for a range.
-const RANGE_ATTEMPT: Duration = Duration::from_secs(3);
-/// Entries that are asked for at once, at least and at most.
-const FEWEST: usize = 16;
-const MOST: usize = 4096;
+pub const RANGE_ATTEMPT: Duration = Duration::from_secs(3);
 /// Entries that are looked at to tell how large a range is.
 const SAMPLE: i64 = 100;
 
@@ -44,37 +39,15 @@ impl How {
     }
 }
 
-/// How large entries were lately: how many are asked for at once.
-pub struct EntrySize(AtomicUsize);
-
-impl Default for EntrySize {
-    fn default() -> Self {
-        EntrySize(AtomicUsize::new(256))
-    }
-}
-
-impl EntrySize {
-    fn entries(&self, bytes: usize) -> usize {
-        let size = self.0.load(Ordering::Relaxed).max(1);
-        (bytes / size + 1).clamp(FEWEST, MOST)
-    }
-
-    fn saw(&self, bytes: usize, entries: usize) {
-        if let Some(size) = bytes.checked_div(entries) {
-            self.0.store(size.max(1), Ordering::Relaxed);
-        }
-    }
-}
-
 /// What ranges held at one revision.
-struct Read {
-    known: Arc<Known>,
-    revision: i64,
-    answers: Vec<RangeResponse>,
+pub struct Read {
+    pub known: Arc<Known>,
+    pub revision: i64,
+    pub answers: Vec<RangeResponse>,
 }
 
 /// Reads ranges at one revision; `None`: the answer would be too large.
-async fn read(
+pub async fn read(
     cluster: &Cluster,
     how: How,
     attempts: &mut Attempts,
@@ -209,87 +182,6 @@ pub async fn get_many(
     }
 }
 
-/// One chunk of a range, and the moment that it shows.
-pub async fn scan(
-    cluster: &Cluster,
-    size: &EntrySize,
-    how: How,
-    scan: &Scan,
-    at: Option<Moment>,
-) -> Result<(Chunk, Moment)> {
-    // Where no key lies in the range, the moment is asked for all the same.
-    let range = cluster.layout.range(&scan.range);
-    let (key, range_end) = range
-        .clone()
-        .unwrap_or_else(|| (cluster.layout.meta(), Vec::new()));
-    let mut entries = size
-        .entries(scan.limit_bytes)
-        .min(scan.limit_entries.max(1));
-    let mut attempts = Attempts::new(how.deadline, RANGE_ATTEMPT);
-    let read = loop {
-        let order = if scan.reverse {
-            SortOrder::Descend
-        } else {
-            SortOrder::None
-        };
-        let question = RangeRequest {
-            key: key.clone(),
-            range_end: range_end.clone(),
-            limit: entries as i64,
-            sort_order: order.into(),
-            keys_only: scan.keys_only || range.is_none(),
-            ..RangeRequest::default()
-        };
-        match read(cluster, how, &mut attempts, &[question], at).await? {
-            Some(read) => break read,
-            None if entries == 1 => return Err(too_large()),
-            None => entries = entries.div_ceil(8),
-        }
-    };
-    let moment = at.unwrap_or(read.known.moment(read.revision));
-    let answer = read.answers.into_iter().next().unwrap_or_default();
-    let chunk = match range {
-        Some(_) => chunk(&cluster.layout, read.known.sequences(), size, scan, answer)?,
-        None => Chunk {
-            items: Vec::new(),
-            more: false,
-            reached: None,
-            pinned: None,
-        },
-    };
-    Ok((chunk, moment))
-}
-
-/// The part of an answer that is within the chunk's bytes.
-fn chunk(
-    layout: &Layout,
-    sequences: Sequences,
-    size: &EntrySize,
-    scan: &Scan,
-    answer: RangeResponse,
-) -> Result<Chunk> {
-    let (total, mut bytes, mut items) = (answer.kvs.len(), 0, Vec::new());
-    for kv in answer.kvs {
-        let key = layout.key(&kv.key)?;
-        bytes += key.len() + kv.value.len();
-        items.push(Item {
-            key,
-            sequence: sequences.of(kv.mod_revision, 1),
-            value: kv.value,
-        });
-        if bytes >= scan.limit_bytes {
-            break;
-        }
-    }
-    size.saw(bytes, items.len());
-    Ok(Chunk {
-        more: answer.more || items.len() < total,
-        items,
-        reached: None,
-        pinned: None,
-    })
-}
-
 /// About how many bytes the entries of a range have: their number, times the mean of the first ones.
 pub async fn approximate_size(cluster: &Cluster, how: How, range: &KeyRange) -> Result<u64> {
     let Some((key, range_end)) = cluster.layout.range(range) else {
@@ -324,55 +216,9 @@ pub async fn approximate_size(cluster: &Cluster, how: How, range: &KeyRange) -> 
     Ok(bytes as u64 * answer.count.max(0) as u64 / looked_at)
 }
 
-fn too_large() -> Error {
+pub fn too_large() -> Error {
     Error::new(
         ErrorKind::Protocol,
         "etcd gave an entry that is larger than it can store",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunk_ends_with_the_entry_that_reaches_its_bytes() {
-        let (layout, sequences) = (Layout::new("p").unwrap(), Sequences::default());
-        let answer = |sizes: &[usize]| RangeResponse {
-            kvs: sizes
-                .iter()
-                .enumerate()
-                .map(|(n, size)| KeyValue {
-                    key: layout.entry(&[n as u8]),
-                    mod_revision: 9,
-                    value: vec![0; *size],
-                    ..KeyValue::default()
-                })
-                .collect(),
-            ..RangeResponse::default()
-        };
-        let scan = Scan {
-            range: everything(),
-            reverse: false,
-            keys_only: false,
-            limit_bytes: 100,
-            limit_entries: 10,
-            hold: false,
-        };
-        let size = EntrySize::default();
-        let part = chunk(&layout, sequences, &size, &scan, answer(&[49, 49, 1])).unwrap();
-        assert_eq!((part.items.len(), part.more), (2, true));
-        assert_eq!(part.items[1].sequence, sequences.of(9, 1));
-        assert_eq!(size.entries(1000), 21);
-        let whole = chunk(&layout, sequences, &size, &scan, answer(&[1, 1])).unwrap();
-        assert_eq!((whole.items.len(), whole.more), (2, false));
-        assert!(
-            chunk(&layout, sequences, &size, &scan, RangeResponse::default())
-                .unwrap()
-                .items
-                .is_empty()
-        );
-        size.saw(1 << 40, 1);
-        assert_eq!(size.entries(1000), FEWEST);
-    }
 }

@@ -284,6 +284,35 @@ fn writes_over_a_limit_are_refused_and_name_it() {
     assert_eq!(get(&*remote, "same", None).as_deref(), Some("499"));
 }
 
+/// Long enough that chunks are asked for in parts of the range (src/etcd/steps.rs), with gaps.
+#[test]
+fn long_scan_tells_each_entry_once() {
+    let etcd = Etcd::start(1);
+    let remote = open(&etcd.url());
+    let keys: Vec<String> = (0..16_000)
+        .map(|n| format!("{}/{:05}", n / 3000 * 7, n % 3000))
+        .collect();
+    for part in keys.chunks(100) {
+        let ops: Vec<_> = part.iter().map(|key| op(key, Some("v"))).collect();
+        write(&*remote, &ops);
+    }
+    let moment = now(remote.pin(&call())).expect("pinned");
+    write(&*remote, &[op("0/00000", None), op("35/00999x", Some("v"))]);
+    let mut wanted = keys;
+    wanted.sort();
+    for reverse in [false, true] {
+        let scan = level_party_remote::Scan {
+            reverse,
+            ..scan_of(everything(), 700)
+        };
+        let walked = walk(&*remote, scan, Some(moment));
+        let told: Vec<String> = walked.into_iter().map(|(key, _)| key).collect();
+        assert!(told == wanted, "reverse: {reverse}, {} entries", told.len());
+        wanted.reverse();
+    }
+    remote.unpin(moment);
+}
+
 #[test]
 fn moved_and_filled_databases_take_only_whose_writes_they_may() {
     let etcd = Etcd::start(1);
