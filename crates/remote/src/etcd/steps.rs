@@ -216,18 +216,14 @@ mod tests {
                 found.reverse();
             }
             questions += 1;
-            passed += found.len();
-            let chunk: Vec<Vec<u8>> = found.iter().take(wanted).map(|key| key.to_vec()).collect();
+            let count = found.len();
+            passed += count;
+            let chunk: Vec<Vec<u8>> = found.into_iter().take(wanted).cloned().collect();
             told.extend(chunk.iter().cloned());
             let next = match (&part, chunk.first(), chunk.last()) {
-                (_, Some(first), Some(last)) if found.len() > wanted => {
-                    steps.goes_on(
-                        &scan,
-                        part.as_ref(),
-                        (first, last),
-                        chunk.len(),
-                        found.len() as i64,
-                    );
+                (_, Some(first), Some(last)) if count > wanted => {
+                    let keys = (first.as_slice(), last.as_slice());
+                    steps.goes_on(&scan, part.as_ref(), keys, chunk.len(), count as i64);
                     Bound::Excluded(last.clone())
                 }
                 (Some(part), ..) => {
