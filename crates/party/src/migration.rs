@@ -58,6 +58,8 @@ const BETWEEN_NOTES: Duration = Duration::from_secs(1);
 /// How long a change is waited for before one looks anew whether all have come.
 const LISTEN: Duration = Duration::from_millis(50);
 
+/// The changes that are left take so long at most where no more of them come.
+const CAUGHT_UP: Duration = Duration::from_millis(250);
 /// How long nothing comes before what has come is compared, where it is not known to be all.
 const QUIET: Duration = Duration::from_secs(1);
 /// Passes after which two databases that still differ are said to.
@@ -426,23 +428,38 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes the pass to its end, and takes all changes up to what the source had then.
+    /// Makes the pass to its end, and takes changes until few are left, or no fewer than before: the source may have more of them than
+    /// the target takes.
     fn follow_to_now(&mut self) -> Result<()> {
-        let now = self.source.snapshot()?.sequence();
-        self.follow(now).map(drop)
+        let mut before = Duration::MAX;
+        loop {
+            self.make_pass()?;
+            let begun = Instant::now();
+            let now = self.source.snapshot()?.sequence();
+            self.follow(now)?;
+            let took = begun.elapsed();
+            if took < CAUGHT_UP || took > before / 2 {
+                return Ok(());
+            }
+            before = took;
+        }
     }
 
-    /// Makes the pass to its end, and takes the changes up to `sequence`, and none behind it. False: nothing came for a while, and
-    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes, unless it may be asked to.)
-    fn follow(&mut self, sequence: u64) -> Result<bool> {
-        loop {
-            self.take_changes(sequence, Duration::ZERO)?;
-            if self.progress.pass == Pass::Done {
-                break;
-            }
+    fn make_pass(&mut self) -> Result<()> {
+        while self.progress.pass != Pass::Done {
+            self.take_changes(u64::MAX, Duration::ZERO)?;
             self.copy_chunk()?;
             self.tell(MigrationPhase::Copying)?;
         }
+        Ok(())
+    }
+
+    /// Takes the changes up to `sequence`, and none behind it unless a pass is begun meanwhile, which is made to its end. False: nothing
+    /// came for a while, and it is not known that this was all. (Not every server tells how far it has come where nothing changes,
+    /// unless it may be asked to.)
+    fn follow(&mut self, sequence: u64) -> Result<bool> {
+        self.take_changes(sequence, Duration::ZERO)?;
+        self.make_pass()?;
         if self.progress.position.sequence() < sequence {
             // Where that is refused (no right to write, no space), what comes is waited for.
             let _ = self.source.handle().tick();
@@ -451,10 +468,8 @@ impl<'a> Run<'a> {
         while self.progress.position.sequence() < sequence {
             let before = self.progress.position;
             self.take_changes(sequence, LISTEN)?;
+            self.make_pass()?;
             self.tell(MigrationPhase::Following)?;
-            if self.progress.pass != Pass::Done {
-                return self.follow(sequence);
-            }
             if self.progress.position != before {
                 heard = Instant::now();
             } else if heard.elapsed() >= QUIET {
