@@ -28,6 +28,7 @@ mod changes;
 mod progress;
 mod target;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ use crate::options::Options;
 use crate::read::Readable;
 use crate::service::{self, SEALED, ServiceState};
 use crate::snapshot::Snapshot;
-use crate::watch::WatchFrom;
+use crate::watch::{Change, WatchFrom};
 use crate::writes::WriteBatch;
 
 use changes::{Came, Changes};
@@ -53,6 +54,8 @@ pub use target::Contents;
 /// A chunk of a pass ends with the entry that reaches one of these.
 const CHUNK_ENTRIES: usize = 1000;
 const CHUNK_BYTES: usize = 1 << 20;
+/// Changes that are applied with it at most.
+const WITH_CHUNK: usize = 4 * CHUNK_ENTRIES;
 /// How often it is kept how far the copy has come.
 const BETWEEN_NOTES: Duration = Duration::from_secs(1);
 /// How long a change is waited for before one looks anew whether all have come.
@@ -445,9 +448,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Makes the pass to its end. With each chunk some changes are taken: fewer come to wait, and however many do, the pass goes on.
     fn make_pass(&mut self) -> Result<()> {
         while self.progress.pass != Pass::Done {
-            self.take_changes(u64::MAX, Duration::ZERO)?;
+            self.take_changes(u64::MAX, WITH_CHUNK, Duration::ZERO)?;
             self.copy_chunk()?;
             self.tell(MigrationPhase::Copying)?;
         }
@@ -458,7 +462,7 @@ impl<'a> Run<'a> {
     /// came for a while, and it is not known that this was all. (Not every server tells how far it has come where nothing changes,
     /// unless it may be asked to.)
     fn follow(&mut self, sequence: u64) -> Result<bool> {
-        self.take_changes(sequence, Duration::ZERO)?;
+        self.take_changes(sequence, usize::MAX, Duration::ZERO)?;
         self.make_pass()?;
         if self.progress.position.sequence() < sequence {
             // Where that is refused (no right to write, no space), what comes is waited for.
@@ -467,7 +471,7 @@ impl<'a> Run<'a> {
         let mut heard = Instant::now();
         while self.progress.position.sequence() < sequence {
             let before = self.progress.position;
-            self.take_changes(sequence, LISTEN)?;
+            self.take_changes(sequence, usize::MAX, LISTEN)?;
             self.make_pass()?;
             self.tell(MigrationPhase::Following)?;
             if self.progress.position != before {
@@ -479,8 +483,8 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// Applies what came, up to `sequence`.
-    fn take_changes(&mut self, sequence: u64, limit: Duration) -> Result<()> {
+    /// Applies what came, up to `sequence`, `most` changes at most.
+    fn take_changes(&mut self, sequence: u64, most: usize, limit: Duration) -> Result<()> {
         if self.pending.changes.is_empty() && !self.pending.gap {
             self.pending = self.changes.take(limit)?;
         }
@@ -489,17 +493,17 @@ impl<'a> Run<'a> {
         }
         let changes = &mut self.pending.changes;
         let end = changes.partition_point(|change| change.sequence <= sequence);
-        let rest = changes.split_off(end);
-        let due = std::mem::replace(changes, rest);
-        let position = match (self.pending.changes.first(), due.last()) {
+        let due: Vec<Change> = changes.drain(..end.min(most)).collect();
+        let position = match (changes.front(), due.last()) {
             (None, _) => self.pending.position,
             (Some(_), Some(last)) => self.pending.position.at(last.sequence),
             (Some(_), None) => return Ok(()),
         };
         self.counts.changes += due.len() as u64;
+        // Of each key the last: what was before it is nobody's concern while the target is closed.
         let made = due.into_iter().filter(|change| self.has_made(&change.key));
-        let ops: Vec<Op> = made.map(Op::from).collect();
-        match self.apply(ops) {
+        let last: BTreeMap<_, _> = made.map(|change| (change.key, change.value)).collect();
+        match self.apply(last.into_iter().map(Op::from).collect()) {
             // What the target cannot have may be gone from the source by now: a pass finds out.
             Err(error) if error.kind() == ErrorKind::InvalidArgument => self.begin_pass(),
             applied => applied?,

@@ -52,7 +52,7 @@ struct Waiting {
 pub(super) struct Came {
     /// Changes are missing before these.
     pub gap: bool,
-    pub changes: Vec<Change>,
+    pub changes: VecDeque<Change>,
     /// Up to where this is everything.
     pub position: Position,
 }
@@ -103,7 +103,7 @@ impl Changes {
         waiting.given = waiting.position;
         let came = Came {
             gap: std::mem::take(&mut waiting.gap),
-            changes: std::mem::take(&mut waiting.changes).into(),
+            changes: std::mem::take(&mut waiting.changes),
             position,
         };
         drop(waiting);

@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::faults;
 use crate::read::Readable;
 use crate::snapshot::Snapshot;
-use crate::watch::Change;
 use crate::writes::WriteBatch;
 
 /// Operations and bytes of one batch.
@@ -27,12 +26,9 @@ pub(super) struct Op {
     value: Option<Vec<u8>>,
 }
 
-impl From<Change> for Op {
-    fn from(change: Change) -> Op {
-        Op {
-            key: change.key,
-            value: change.value,
-        }
+impl From<(Vec<u8>, Option<Vec<u8>>)> for Op {
+    fn from((key, value): (Vec<u8>, Option<Vec<u8>>)) -> Op {
+        Op { key, value }
     }
 }
 
