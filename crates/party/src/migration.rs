@@ -54,8 +54,6 @@ pub use target::Contents;
 /// A chunk of a pass ends with the entry that reaches one of these.
 const CHUNK_ENTRIES: usize = 1000;
 const CHUNK_BYTES: usize = 1 << 20;
-/// Changes that are applied with it at most.
-const WITH_CHUNK: usize = 4 * CHUNK_ENTRIES;
 /// How often it is kept how far the copy has come.
 const BETWEEN_NOTES: Duration = Duration::from_secs(1);
 /// How long a change is waited for before one looks anew whether all have come.
@@ -436,7 +434,6 @@ impl<'a> Run<'a> {
     fn follow_to_now(&mut self) -> Result<()> {
         let mut before = Duration::MAX;
         loop {
-            self.make_pass()?;
             let begun = Instant::now();
             let now = self.source.snapshot()?.sequence();
             self.follow(now)?;
@@ -448,22 +445,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes the pass to its end. With each chunk some changes are taken: fewer come to wait, and however many do, the pass goes on.
-    fn make_pass(&mut self) -> Result<()> {
+    /// Makes the pass to its end, with the changes up to `sequence`: however many more there are, the pass goes on.
+    fn make_pass(&mut self, sequence: u64) -> Result<()> {
         while self.progress.pass != Pass::Done {
-            self.take_changes(u64::MAX, WITH_CHUNK, Duration::ZERO)?;
             self.copy_chunk()?;
             self.tell(MigrationPhase::Copying)?;
+            self.take_changes(sequence, Duration::ZERO)?;
         }
         Ok(())
     }
 
-    /// Takes the changes up to `sequence`, and none behind it unless a pass is begun meanwhile, which is made to its end. False: nothing
-    /// came for a while, and it is not known that this was all. (Not every server tells how far it has come where nothing changes,
-    /// unless it may be asked to.)
+    /// Makes the pass to its end, and takes the changes up to `sequence`, and none behind it. False: nothing came for a while, and
+    /// it is not known that this was all. (Not every server tells how far it has come where nothing changes, unless it may be asked to.)
     fn follow(&mut self, sequence: u64) -> Result<bool> {
-        self.take_changes(sequence, usize::MAX, Duration::ZERO)?;
-        self.make_pass()?;
+        self.take_changes(sequence, Duration::ZERO)?;
+        self.make_pass(sequence)?;
         if self.progress.position.sequence() < sequence {
             // Where that is refused (no right to write, no space), what comes is waited for.
             let _ = self.source.handle().tick();
@@ -471,8 +467,8 @@ impl<'a> Run<'a> {
         let mut heard = Instant::now();
         while self.progress.position.sequence() < sequence {
             let before = self.progress.position;
-            self.take_changes(sequence, usize::MAX, LISTEN)?;
-            self.make_pass()?;
+            self.take_changes(sequence, LISTEN)?;
+            self.make_pass(sequence)?;
             self.tell(MigrationPhase::Following)?;
             if self.progress.position != before {
                 heard = Instant::now();
@@ -483,8 +479,8 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// Applies what came, up to `sequence`, `most` changes at most.
-    fn take_changes(&mut self, sequence: u64, most: usize, limit: Duration) -> Result<()> {
+    /// Applies what came, up to `sequence`.
+    fn take_changes(&mut self, sequence: u64, limit: Duration) -> Result<()> {
         if self.pending.changes.is_empty() && !self.pending.gap {
             self.pending = self.changes.take(limit)?;
         }
@@ -493,11 +489,11 @@ impl<'a> Run<'a> {
         }
         let changes = &mut self.pending.changes;
         let end = changes.partition_point(|change| change.sequence <= sequence);
-        let due: Vec<Change> = changes.drain(..end.min(most)).collect();
-        let position = match (changes.front(), due.last()) {
-            (None, _) => self.pending.position,
-            (Some(_), Some(last)) => self.pending.position.at(last.sequence),
-            (Some(_), None) => return Ok(()),
+        let due: Vec<Change> = changes.drain(..end).collect();
+        let position = match changes.is_empty() {
+            true => self.pending.position,
+            // What is left comes after it, so all up to it has come.
+            false => self.pending.position.at(sequence),
         };
         self.counts.changes += due.len() as u64;
         // Of each key the last: what was before it is nobody's concern while the target is closed.

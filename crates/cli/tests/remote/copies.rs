@@ -21,14 +21,16 @@ fn entries() -> usize {
     told.map_or(10_000, |told| told.parse().expect("a number"))
 }
 
-/// Puts keys all over the database, a tenth as many as it has, until it was moved. Gives the number of the last acknowledged put of each key.
+/// Puts keys durably all over the database, a tenth as many as it has, until it was moved. Gives the number of the last acknowledged
+/// put of each key.
 fn write_until_moved(place: &str, writer: usize, entries: usize) -> BTreeMap<String, u64> {
     let mut child = ExecChild::spawn(PROGRAM, place);
     let mut written = BTreeMap::new();
     for number in 0.. {
         let key = number * 7919 % (entries as u64 / 10) * 10;
         let key = format!("{key:08}-{writer}");
-        let answer = child.ask(&json!({"op": "put", "key": key, "value": number.to_string()}));
+        let put = json!({"op": "put", "key": key, "value": number.to_string(), "sync": true});
+        let answer = child.ask(&put);
         if answer["ok"] != true {
             assert_eq!(answer["error"]["kind"], "Moved", "{answer}");
             return written;
@@ -50,7 +52,7 @@ fn migrate(source: &str, target: &str, entries: usize) {
             copier.stdout(Stdio::null()).stderr(Stdio::null());
             let mut copier = copier.spawn().expect("started");
             // Each is killed further into the copy; of a larger one, later.
-            let pace = Duration::from_millis(150) * entries.div_ceil(10_000) as u32;
+            let pace = Duration::from_millis(150) * entries.div_ceil(30_000) as u32;
             std::thread::sleep(pace * kill);
             copier.kill().expect("it is a child");
             copier.wait().expect("it is a child");
