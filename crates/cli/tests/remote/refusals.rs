@@ -10,6 +10,7 @@ fn table(server: &str) -> Vec<(String, String)> {
     let section = PAGE
         .split("## What a server refuses")
         .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
         .expect("the section");
     let rows = section.lines().filter(|line| line.starts_with("| "));
     let mut rows = rows.map(|line| -> Vec<&str> {
