@@ -5,7 +5,8 @@
 //! - Let W be the position up to which changes were taken. The target has every key that the pass has made as the source had it at
 //!   some moment at or after W, or as a change up to W left it; a change after W will be applied.
 //! - So a change of a key that the pass has not made yet may be left out: its chunk is read later, at a moment at or after W.
-//!   And a change that a chunk has seen already is applied again, with all changes of that key after it, in order.
+//!   And a change that a chunk has seen already is applied again, with all changes of that key after it, in order. (Of those that
+//!   are taken together the last of each key is enough.)
 //! - Where changes are missing (a gap), a new pass is begun, which writes only what differs.
 //! - [`Progress`] is kept with the target, after what it tells of, which is durable then. Whoever goes on first makes itself the
 //!   owner, by a compare-and-set; every later change of a state by the former owner finds that, and ends.

@@ -299,14 +299,20 @@ fn cut_over_to_a_target_that_is_gone_is_not_completed() {
     assert!(!gone.exists(), "nothing was made");
 }
 
-#[test]
-fn move_that_died_before_its_word_is_aborted() {
+/// A source whose cut-over died between file and word, so that it took one more write; its directory, and the target's.
+fn moved_in_the_file_alone() -> (TempDir, Db, TempDir) {
     let (dir, source) = source_of(10);
     let to = tempdir().unwrap();
     Migration::new(&source, to.path()).catch_up().unwrap();
     let moved = format!("moved\nword\n{}", full_name(to.path()));
     leave_service_file(dir.path(), &moved);
     source.put("a", "1").unwrap();
+    (dir, source, to)
+}
+
+#[test]
+fn move_that_died_before_its_word_is_aborted() {
+    let (dir, source, to) = moved_in_the_file_alone();
     Migration::new(&source, to.path()).abort().unwrap();
     drop(source);
     open(dir.path()).put("a", "2").unwrap();
@@ -315,12 +321,7 @@ fn move_that_died_before_its_word_is_aborted() {
 /// Found by reading: the copy became live beside its source, which then said that it was moved there.
 #[test]
 fn move_that_died_before_its_word_keeps_the_copy_closed() {
-    let (dir, source) = source_of(10);
-    let to = tempdir().unwrap();
-    Migration::new(&source, to.path()).catch_up().unwrap();
-    let moved = format!("moved\nword\n{}", full_name(to.path()));
-    leave_service_file(dir.path(), &moved);
-    source.put("a", "1").unwrap();
+    let (_dir, source, to) = moved_in_the_file_alone();
     let finished = Migration::new(&source, to.path()).finish();
     assert_eq!(kind(finished), ErrorKind::Moved);
     Migration::new(&source, to.path()).cut_over().unwrap();

@@ -51,7 +51,8 @@ const LEAVE: Duration = Duration::from_millis(500);
 /// Opens the database that `address` names.
 ///
 /// # Errors
-/// `InvalidArgument`: the URL, or no node's certificate is accepted; `NotFound`, `AlreadyExists`; `PermissionDenied`; `IncompatibleVersion`; `Timeout`: no node answered.
+/// `InvalidArgument`: the URL, or no node's certificate is accepted; `NotFound`, `AlreadyExists`; `PermissionDenied`;
+/// `IncompatibleVersion`; `Timeout`: no node answered.
 pub fn open(address: &Address, settings: &Settings) -> Result<Arc<dyn Remote>> {
     let config = Config::new(address)?;
     let runtime = Runtime::start()?;

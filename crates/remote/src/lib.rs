@@ -10,6 +10,8 @@
 pub mod address;
 mod answer;
 mod call;
+#[cfg(any(feature = "etcd", feature = "postgres"))]
+mod certificate;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;

@@ -3,21 +3,14 @@
 use rustls::CertificateError;
 use tonic::Status;
 
+use crate::certificate;
 use crate::error::{Error, ErrorKind};
 
 /// Why the node's certificate is not accepted, if that is why there is no connection.
 pub fn refusal(node: &str, status: &Status) -> Option<Error> {
     let why = certificate_error(status)?;
-    let what = match why {
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is not for the name in the URL"
-        }
-        CertificateError::UnknownIssuer => {
-            "its certificate is not trusted; name its authority's with cacert="
-        }
-        _ => "its certificate is not trusted",
-    };
-    let what = format!("cannot connect to {node}: {what} ({why})");
+    let what = certificate::refusal(why, "its", "cacert");
+    let what = format!("cannot connect to {node}: {what}");
     Some(Error::new(ErrorKind::InvalidArgument, what).with_source(status.clone()))
 }
 

@@ -211,7 +211,7 @@ fn is_here(host: &str) -> bool {
 
 /// Encrypted and checked, unless that is said to be unwanted, or nothing leaves this host.
 fn ssl_mode(address: &Address, hosts: &[(String, u16)]) -> Result<SslMode> {
-    // Who names a certificate means it to be used. Sockets have no TLS.
+    // A certificate is named to be used. Sockets have no TLS.
     let is_named = CERTIFICATES
         .iter()
         .any(|name| address.parameter(name).is_some())

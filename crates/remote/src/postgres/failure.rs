@@ -1,10 +1,11 @@
 //! What went wrong with a statement, by what can be done: ask again, on another connection, or tell the caller.
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::AlertDescription;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::reads::misread;
 use crate::answer::ServiceState;
+use crate::certificate;
 use crate::error::{Error, ErrorKind};
 
 /// Why a statement has no answer.
@@ -132,19 +133,10 @@ pub fn not_connected(error: tokio_postgres::Error) -> Error {
 fn of_tls(error: &tokio_postgres::Error) -> Option<(ErrorKind, String)> {
     let io = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
     match io.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(why) => {
-            let what = match why {
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => {
-                    "the server's certificate is not for the name in the URL"
-                }
-                CertificateError::UnknownIssuer => {
-                    "the server's certificate is not trusted; name its authority's with sslrootcert="
-                }
-                _ => "the server's certificate is not trusted",
-            };
-            Some((ErrorKind::InvalidArgument, format!("{what} ({why})")))
-        }
+        rustls::Error::InvalidCertificate(why) => Some((
+            ErrorKind::InvalidArgument,
+            certificate::refusal(why, "the server's", "sslrootcert"),
+        )),
         rustls::Error::AlertReceived(
             why @ (AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate

@@ -25,6 +25,12 @@ fn open(url: &str) -> Arc<dyn Remote> {
     try_open(url, &settings()).expect("opened")
 }
 
+/// The file with the certificate of its authority.
+fn authority_of(etcd: &Etcd) -> String {
+    let file = etcd.authority().expect("it speaks TLS");
+    file.display().to_string()
+}
+
 #[test]
 fn suite_holds_over_three_nodes() {
     let etcd = Etcd::start(3);
@@ -39,11 +45,7 @@ fn suite_holds_over_three_nodes() {
 #[test]
 fn tls_checks_the_certificate() {
     let etcd = Etcd::start_with(1, &[], true);
-    let authority = etcd
-        .authority()
-        .expect("it speaks TLS")
-        .display()
-        .to_string();
+    let authority = authority_of(&etcd);
     let remote = open(&format!("{}?cacert={authority}", etcd.url()));
     write(&*remote, &[op("a", Some("1"))]);
     assert_eq!(get(&*remote, "a", None).as_deref(), Some("1"));
@@ -60,11 +62,7 @@ fn tls_checks_the_certificate() {
 #[test]
 fn refused_certificates_end_an_opening_without_waiting() {
     let etcd = Etcd::start_with(1, &[], true);
-    let authority = etcd
-        .authority()
-        .expect("it speaks TLS")
-        .display()
-        .to_string();
+    let authority = authority_of(&etcd);
     let port = etcd.ports().next().expect("a node");
     // If it waited, it would be as long as no test takes.
     let patient = Settings {

@@ -555,7 +555,7 @@ fn limits(remote: &dyn Remote) {
     );
 }
 
-/// Who may write in which service state; `open` opens the one database.
+/// Which handle may write in which service state; `open` opens the one database.
 pub fn service_states(open: impl Fn(&Settings) -> Result<Arc<dyn Remote>>) {
     let state = |remote: &dyn Remote| now(remote.service_state(&call())).expect("a state");
     let set = |remote: &dyn Remote, expected: &ServiceState, new: &ServiceState| {
